@@ -1,0 +1,92 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The strictest settings that the toolchain has: they hold for every target of ours, tests included.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
+
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+    name: "matriarch",
+    products: [
+        .executable(name: "matriarch", targets: ["matriarch"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
+    ],
+    targets: [
+        // System libraries, by module map: their headers never appear in a public declaration of ours.
+        .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
+        // What the C importer cannot see: variadic functions, macros, and system calls that need _GNU_SOURCE.
+        .target(name: "CPlatform", dependencies: ["CCurl"]),
+
+        // The pure core: the standard library and nothing else.
+        module("ClusterModel"),
+        module("HighAvailability", ["ClusterModel"]),
+
+        // The seams: what the cycle may ask of the world.
+        module("Ports", ["ClusterModel"]),
+
+        // The edge: one target for each thing outside.
+        module("Posix", ["CPlatform", "ClusterModel"]),
+        module("JSON", ["ClusterModel", "CJansson"]),
+        module("Logs", ["Posix", logging]),
+        module("Configuration", ["ClusterModel", "JSON", "Posix", "CYAML"]),
+        module("HTTPClient", ["ClusterModel", "Posix", "CCurl", "CPlatform"]),
+        module("Etcd", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient", logging]),
+        module("Peers", ["ClusterModel", "Ports", "JSON", "HTTPClient"]),
+        module("PostgreSQL", ["ClusterModel", "Ports", "JSON", "Posix", "CLibPQ", "CPlatform", logging, subprocess]),
+        module("HTTPServer", ["CPlatform", "Posix", "COpenSSL", logging]),
+
+        // The house: the cycle, and the face.
+        module("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON", logging]),
+        module("ControlAPI", ["ClusterModel", "HighAvailability", "Ports", "JSON", "HTTPServer", logging]),
+
+        .executableTarget(
+            name: "matriarch",
+            dependencies: [
+                "ClusterModel", "HighAvailability", "Ports", "Posix", "JSON", "Logs", "Configuration", "HTTPClient",
+                "Etcd",
+                "Peers", "PostgreSQL", "HTTPServer", "Node", "ControlAPI", "CPlatform", logging,
+            ],
+            swiftSettings: strict
+        ),
+
+        tests("ClusterModelTests", ["ClusterModel"]),
+        tests("HighAvailabilityTests", ["HighAvailability", "ClusterModel"]),
+        tests("JSONTests", ["JSON", "ClusterModel"]),
+        tests("PosixTests", ["Posix", "ClusterModel"]),
+        tests("LogsTests", ["Logs", "Posix", logging]),
+        tests("ConfigurationTests", ["Configuration", "ClusterModel", "JSON", "Posix"]),
+        tests("EtcdTests", ["Etcd", "HTTPClient", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
+        tests("PostgreSQLTests", ["PostgreSQL", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
+        tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", logging]),
+        tests("NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", logging]),
+        tests(
+            "ControlAPITests",
+            ["ControlAPI", "HTTPServer", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging]),
+        tests("TidyTests", ["Posix"]),
+        tests("IntegrationTests", ["Posix", "JSON", "ClusterModel", "HTTPClient", "CPlatform"]),
+    ]
+)

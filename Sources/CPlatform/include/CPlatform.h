@@ -1,0 +1,59 @@
+// What Swift's C importer cannot reach: variadic functions, function-like macros, and calls behind _GNU_SOURCE.
+// One function per need; each says why it exists.
+#ifndef MATRIARCH_CPLATFORM_H
+#define MATRIARCH_CPLATFORM_H
+
+#include <curl/curl.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/types.h>
+
+// accept4, pipe2: declared only under _GNU_SOURCE, which the importer does not define.
+int ms_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags);
+int ms_pipe2(int fds[2], int flags);
+
+// pidfd_open(2), pidfd_send_signal(2): no wrapper in glibc 2.36 that the importer shows (syscall() is variadic).
+int ms_pidfd_open(pid_t pid);
+int ms_pidfd_send_signal(int pidfd, int signal);
+
+// open(2), fcntl(2) and ioctl-like calls are variadic in C; these are their fixed forms.
+int ms_open(const char *path, int flags, mode_t mode);
+int ms_fcntl_getfl(int fd);
+int ms_fcntl_setfl(int fd, int flags);
+
+// getrandom(2): not in the Glibc module.
+ssize_t ms_getrandom(void *buffer, size_t length);
+
+// pthread_setname_np(3) for the calling thread: needs _GNU_SOURCE.
+void ms_name_thread(const char *name);
+
+// wait status macros.
+int ms_wait_exited(int status);
+int ms_wait_exit_code(int status);
+int ms_wait_signal(int status);
+
+// A process that is nobody's child of ours: fork, setsid, fork, exec. The pid of the grandchild comes back through a
+// pipe; an exec that fails comes back as its errno. Between fork and exec only async-signal-safe calls are made, signal
+// masks and dispositions are reset, and every descriptor above 2 is closed.
+// stdio[i] < 0 means /dev/null. Returns 0 and sets *pid, or an errno value.
+int ms_spawn_detached(const char *path, char *const argv[], char *const envp[], const char *cwd, const int stdio[3],
+                      pid_t *pid);
+
+// curl_easy_setopt and curl_easy_getinfo are variadic: one function for each kind of argument.
+typedef size_t (*ms_curl_write_callback)(char *data, size_t size, size_t count, void *context);
+CURLcode ms_curl_setopt_long(CURL *handle, CURLoption option, long value);
+CURLcode ms_curl_setopt_string(CURL *handle, CURLoption option, const char *value);
+CURLcode ms_curl_setopt_pointer(CURL *handle, CURLoption option, void *value);
+CURLcode ms_curl_setopt_list(CURL *handle, CURLoption option, struct curl_slist *value);
+CURLcode ms_curl_setopt_write(CURL *handle, CURLoption option, ms_curl_write_callback callback);
+CURLcode ms_curl_getinfo_long(CURL *handle, CURLINFO info, long *value);
+CURLcode ms_curl_getinfo_string(CURL *handle, CURLINFO info, const char **value);
+CURLcode ms_curl_getinfo_pointer(CURL *handle, CURLINFO info, void **value);
+CURLMcode ms_curl_multi_setopt_long(CURLM *handle, CURLMoption option, long value);
+
+#endif

@@ -1,0 +1,193 @@
+#define _GNU_SOURCE 1
+#include "CPlatform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int ms_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
+    return accept4(fd, address, length, flags);
+}
+
+int ms_pipe2(int fds[2], int flags) { return pipe2(fds, flags); }
+
+int ms_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
+
+int ms_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+int ms_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
+
+int ms_fcntl_getfl(int fd) { return fcntl(fd, F_GETFL); }
+
+int ms_fcntl_setfl(int fd, int flags) { return fcntl(fd, F_SETFL, flags); }
+
+ssize_t ms_getrandom(void *buffer, size_t length) { return getrandom(buffer, length, 0); }
+
+void ms_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+int ms_wait_exited(int status) { return WIFEXITED(status); }
+
+int ms_wait_exit_code(int status) { return WEXITSTATUS(status); }
+
+int ms_wait_signal(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : 0; }
+
+static void write_all(int fd, const void *data, size_t length) {
+    const char *at = data;
+    while (length > 0) {
+        ssize_t n = write(fd, at, length);
+        if (n < 0) {
+            if (errno == EINTR) continue;
+            return;
+        }
+        at += n;
+        length -= (size_t)n;
+    }
+}
+
+static ssize_t read_all(int fd, void *data, size_t length) {
+    char *at = data;
+    size_t got = 0;
+    while (got < length) {
+        ssize_t n = read(fd, at + got, length - got);
+        if (n < 0) {
+            if (errno == EINTR) continue;
+            return -1;
+        }
+        if (n == 0) break;
+        got += (size_t)n;
+    }
+    return (ssize_t)got;
+}
+
+// What comes back through the pipe: 'p' with the pid of the grandchild, 'e' with the errno of what failed. Each is
+// written whole (smaller than PIPE_BUF), in either order.
+struct report {
+    int kind;
+    int value;
+};
+
+// Runs in the grandchild, between fork and exec: async-signal-safe calls only.
+static void become(const char *path, char *const argv[], char *const envp[], const char *cwd, const int stdio[3],
+                   int report) {
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    sigemptyset(&none);
+    for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &plain, NULL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+
+    if (cwd && chdir(cwd) != 0) goto failed;
+    for (int i = 0; i < 3; i++) {
+        int fd = stdio[i];
+        if (fd < 0) {
+            fd = open("/dev/null", i == 0 ? O_RDONLY : O_WRONLY);
+            if (fd < 0) goto failed;
+        }
+        if (fd == i) {
+            int flags = fcntl(fd, F_GETFD);
+            if (flags < 0 || fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC) < 0) goto failed;
+        } else if (dup2(fd, i) < 0) {
+            goto failed;
+        }
+    }
+    // The report pipe is close-on-exec: its end of file tells the parent that exec succeeded.
+    if (report > 3) syscall(SYS_close_range, 3u, (unsigned)report - 1, 0u);
+    syscall(SYS_close_range, (unsigned)report + 1, ~0u, 0u);
+    execve(path, argv, envp);
+failed:;
+    struct report message = {.kind = 'e', .value = errno};
+    write_all(report, &message, sizeof message);
+    _exit(127);
+}
+
+int ms_spawn_detached(const char *path, char *const argv[], char *const envp[], const char *cwd, const int stdio[3],
+                      pid_t *pid) {
+    int pipes[2];
+    if (pipe2(pipes, O_CLOEXEC) != 0) return errno;
+    // Descriptors 0 to 2 are about to be replaced: the report must not live there.
+    int report = fcntl(pipes[1], F_DUPFD_CLOEXEC, 3);
+    if (report < 0) {
+        int error = errno;
+        close(pipes[0]);
+        close(pipes[1]);
+        return error;
+    }
+    close(pipes[1]);
+
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t middle = fork();
+    if (middle == 0) {
+        setsid();
+        pid_t child = fork();
+        if (child == 0) become(path, argv, envp, cwd, stdio, report);
+        struct report message = {.kind = child < 0 ? 'e' : 'p', .value = child < 0 ? errno : child};
+        write_all(report, &message, sizeof message);
+        _exit(0);
+    }
+    int error = middle < 0 ? errno : 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(report);
+    if (error) {
+        close(pipes[0]);
+        return error;
+    }
+    while (waitpid(middle, NULL, 0) < 0 && errno == EINTR) {
+    }
+    // End of file comes when exec has closed the pipe, or when the grandchild has given up.
+    struct report messages[2];
+    ssize_t got = read_all(pipes[0], messages, sizeof messages);
+    close(pipes[0]);
+    int found = 0;
+    for (size_t i = 0; got > 0 && i < (size_t)got / sizeof messages[0]; i++) {
+        if (messages[i].kind == 'e') return messages[i].value;
+        found = messages[i].value;
+    }
+    if (found <= 0) return EIO;
+    *pid = found;
+    return 0;
+}
+
+CURLcode ms_curl_setopt_long(CURL *handle, CURLoption option, long value) {
+    return curl_easy_setopt(handle, option, value);
+}
+
+CURLcode ms_curl_setopt_string(CURL *handle, CURLoption option, const char *value) {
+    return curl_easy_setopt(handle, option, value);
+}
+
+CURLcode ms_curl_setopt_pointer(CURL *handle, CURLoption option, void *value) {
+    return curl_easy_setopt(handle, option, value);
+}
+
+CURLcode ms_curl_setopt_list(CURL *handle, CURLoption option, struct curl_slist *value) {
+    return curl_easy_setopt(handle, option, value);
+}
+
+CURLcode ms_curl_setopt_write(CURL *handle, CURLoption option, ms_curl_write_callback callback) {
+    return curl_easy_setopt(handle, option, callback);
+}
+
+CURLcode ms_curl_getinfo_long(CURL *handle, CURLINFO info, long *value) {
+    return curl_easy_getinfo(handle, info, value);
+}
+
+CURLcode ms_curl_getinfo_string(CURL *handle, CURLINFO info, const char **value) {
+    return curl_easy_getinfo(handle, info, value);
+}
+
+CURLcode ms_curl_getinfo_pointer(CURL *handle, CURLINFO info, void **value) {
+    return curl_easy_getinfo(handle, info, value);
+}
+
+CURLMcode ms_curl_multi_setopt_long(CURLM *handle, CURLMoption option, long value) {
+    return curl_multi_setopt(handle, option, value);
+}

@@ -1,0 +1,38 @@
+/// An instant on CLOCK_BOOTTIME: it neither steps nor stops while the host is suspended, so leases and timeouts are
+/// counted on it (architecture.md §5). Instants of two hosts, or of two boots, must not be compared.
+public struct BootInstant: Sendable, Hashable, Comparable {
+    /// Nanoseconds since boot.
+    public let nanoseconds: Int64
+
+    public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
+
+    public static func < (left: BootInstant, right: BootInstant) -> Bool { left.nanoseconds < right.nanoseconds }
+
+    /// The instant `duration` later.
+    public static func + (instant: BootInstant, duration: Duration) -> BootInstant {
+        BootInstant(nanoseconds: instant.nanoseconds + duration.nanoseconds)
+    }
+
+    /// The instant `duration` earlier.
+    public static func - (instant: BootInstant, duration: Duration) -> BootInstant {
+        BootInstant(nanoseconds: instant.nanoseconds - duration.nanoseconds)
+    }
+
+    /// How much later `left` is than `right`; negative when it is earlier.
+    public static func - (left: BootInstant, right: BootInstant) -> Duration {
+        .nanoseconds(left.nanoseconds - right.nanoseconds)
+    }
+}
+
+extension Duration {
+    /// The whole duration in nanoseconds, cut to what an Int64 holds (292 years).
+    public var nanoseconds: Int64 {
+        let (seconds, attoseconds) = components
+        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        if overflow { return seconds < 0 ? .min : .max }
+        return product + attoseconds / 1_000_000_000
+    }
+
+    /// The duration in seconds, for people and for ratios.
+    public var inSeconds: Double { Double(nanoseconds) / 1e9 }
+}

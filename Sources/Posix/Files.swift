@@ -1,0 +1,107 @@
+import Glibc
+
+/// Small files, whole: configuration, pid files, signal files. Blocking; call it off the cooperative pool.
+public enum Files {
+    /// What a path names.
+    public enum Kind: Sendable, Hashable {
+        case missing, file, directory, symbolicLink, other
+    }
+
+    /// The kind of `path`, the link itself where it is a symbolic link.
+    public static func kind(_ path: String) -> Kind {
+        var status = stat()
+        guard lstat(path, &status) == 0 else { return .missing }
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: return .file
+        case S_IFDIR: return .directory
+        case S_IFLNK: return .symbolicLink
+        default: return .other
+        }
+    }
+
+    /// Whether `path` exists, links followed.
+    public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+
+    /// The permission bits of `path`, links followed.
+    public static func mode(_ path: String) -> UInt32? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return status.st_mode & 0o7777
+    }
+
+    /// When `path` was last changed, in nanoseconds since the epoch.
+    public static func modificationTime(_ path: String) -> Int64? {
+        var status = stat()
+        guard stat(path, &status) == 0 else { return nil }
+        return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+    }
+
+    /// The whole content of a file of at most `limit` bytes; a larger one is an error (EFBIG).
+    public static func read(_ path: String, limit: Int = 16 << 20) throws(SystemError) -> [UInt8] {
+        let file = try FileDescriptor.open(path, O_RDONLY)
+        var content: [UInt8] = []
+        while true {
+            let part = try file.read(count: 64 << 10)
+            if part.isEmpty { return content }
+            content += part
+            if content.count > limit { throw SystemError(call: "read", subject: path, code: EFBIG) }
+        }
+    }
+
+    /// The whole content as text; bytes that are not UTF-8 become U+FFFD.
+    public static func readText(_ path: String) throws(SystemError) -> String {
+        String(decoding: try read(path), as: UTF8.self)
+    }
+
+    /// Replaces `path` by a file with `content`, whole or not at all: written beside it, made durable, renamed over it.
+    public static func replace(_ path: String, with content: some Sequence<UInt8>, mode: UInt32) throws(SystemError) {
+        let draft = "\(path).\(getpid()).new"
+        unlink(draft)
+        let file = try FileDescriptor.open(draft, O_WRONLY | O_CREAT | O_EXCL, mode: mode)
+        do throws(SystemError) {
+            // The mode of open is cut by the umask; this one is exact.
+            guard fchmod(file.number, mode) == 0 else { throw SystemError(call: "fchmod", subject: draft) }
+            try file.write(content)
+            try file.synchronize()
+            guard rename(draft, path) == 0 else { throw SystemError(call: "rename", subject: path) }
+        } catch {
+            unlink(draft)
+            throw error
+        }
+    }
+
+    /// The names in a directory without `.` and `..`, sorted.
+    public static func list(_ directory: String) throws(SystemError) -> [String] {
+        guard let stream = opendir(directory) else { throw SystemError(call: "opendir", subject: directory) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// Makes a directory and the missing ones above it.
+    public static func makeDirectory(_ path: String, mode: UInt32 = 0o700) throws(SystemError) {
+        if exists(path) { return }
+        if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            try makeDirectory(String(path[..<slash]), mode: mode)
+        }
+        guard mkdir(path, mode) == 0 || errno == EEXIST else { throw SystemError(call: "mkdir", subject: path) }
+    }
+
+    /// Removes a file or a whole directory tree; a symbolic link goes, not what it points to. Missing is no error.
+    public static func removeTree(_ path: String) throws(SystemError) {
+        switch kind(path) {
+        case .missing: return
+        case .directory:
+            for name in try list(path) { try removeTree("\(path)/\(name)") }
+            guard rmdir(path) == 0 || errno == ENOENT else { throw SystemError(call: "rmdir", subject: path) }
+        case .file, .symbolicLink, .other:
+            guard unlink(path) == 0 || errno == ENOENT else { throw SystemError(call: "unlink", subject: path) }
+        }
+    }
+}
