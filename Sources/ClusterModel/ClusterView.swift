@@ -1,0 +1,231 @@
+/// A store's revision: it grows with every write, and a compare-and-swap names the one it saw.
+public typealias Revision = Int64
+
+/// Everything that the DCS holds of one cluster, as one read saw it (dcs.md §2, §3).
+public struct ClusterView: Sendable, Hashable {
+    /// The store's revision at which the view was read.
+    public var revision: Revision
+    public var initialize: Initialization
+    public var config: ConfigRecord?
+    public var leader: LeaderRecord?
+    public var members: [Member]
+    public var status: StatusRecord
+    public var failover: FailoverRequest?
+    public var sync: SyncState
+    public var history: TimelineHistory
+    /// `/failsafe`: member name to `api_url`; nil where there is none.
+    public var failsafe: [String: String]?
+
+    public init(
+        revision: Revision = 0, initialize: Initialization = .absent, config: ConfigRecord? = nil,
+        leader: LeaderRecord? = nil, members: [Member] = [], status: StatusRecord = StatusRecord(),
+        failover: FailoverRequest? = nil, sync: SyncState = SyncState(), history: TimelineHistory = TimelineHistory(),
+        failsafe: [String: String]? = nil
+    ) {
+        self.revision = revision
+        self.initialize = initialize
+        self.config = config
+        self.leader = leader
+        self.members = members
+        self.status = status
+        self.failover = failover
+        self.sync = sync
+        self.history = history
+        self.failsafe = failsafe
+    }
+
+    /// `/initialize`: absent, empty and an identifier are three states (ha-loop.md §30.1).
+    public enum Initialization: Sendable, Hashable {
+        case absent
+        /// A node is bootstrapping.
+        case inProgress
+        /// The system identifier of the cluster, or junk; `systemIdentifier` tells.
+        case value(String)
+
+        /// The identifier: at least ten digits and nothing else.
+        public var systemIdentifier: String? {
+            guard case .value(let text) = self, isValidSystemIdentifier(text) else { return nil }
+            return text
+        }
+    }
+
+    /// The name in the leader key; nil where there is none or an empty one.
+    public var leaderName: String? {
+        guard let name = leader?.name, !name.isEmpty else { return nil }
+        return name
+    }
+
+    public var isUnlocked: Bool { leaderName == nil }
+
+    /// The member of that exact name.
+    public func member(_ name: String) -> Member? { members.first { $0.name == name } }
+
+    /// The member that the leader key names; an empty one where its key has expired.
+    public var leaderMember: Member? {
+        leaderName.map { name in member(name) ?? Member(name: name, data: JSONObject()) }
+    }
+
+    /// The timeline that the cluster is known to be on: one more than the last parent in `/history`; 1 for an empty
+    /// history that was written, 0 for none (ha-loop.md §1).
+    public var timeline: TimelineID {
+        if let last = history.lines.last { return last.timeline + 1 }
+        return history.isPresent ? 1 : 0
+    }
+}
+
+/// Whether `text` can be a PostgreSQL system identifier: at least ten digits and nothing else.
+public func isValidSystemIdentifier(_ text: String) -> Bool {
+    text.utf8.count >= 10 && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+}
+
+/// `/config`.
+public struct ConfigRecord: Sendable, Hashable {
+    /// Empty where the value was not a JSON object.
+    public let data: JSONObject
+    /// False where the value was not a JSON object: the last good configuration goes on (configuration.md §4).
+    public let isValid: Bool
+    public let revision: Revision
+
+    public init(data: JSONObject, isValid: Bool = true, revision: Revision) {
+        self.data = data
+        self.isValid = isValid
+        self.revision = revision
+    }
+}
+
+/// `/leader`.
+public struct LeaderRecord: Sendable, Hashable {
+    public let name: String
+    /// The lease that the key hangs on, as the store names it.
+    public let session: String
+    public let revision: Revision
+
+    public init(name: String, session: String, revision: Revision) {
+        self.name = name
+        self.session = session
+        self.revision = revision
+    }
+}
+
+/// `/status` (dcs.md §2.5).
+public struct StatusRecord: Sendable, Hashable {
+    /// The leader's last position.
+    public var optime: WALPosition
+    /// Slot name to position, the leader's own slot name included.
+    public var slots: [String: WALPosition]
+    public var retainSlots: [String]
+    public var revision: Revision?
+
+    public init(
+        optime: WALPosition = .zero, slots: [String: WALPosition] = [:], retainSlots: [String] = [],
+        revision: Revision? = nil
+    ) {
+        self.optime = optime
+        self.slots = slots
+        self.retainSlots = retainSlots
+        self.revision = revision
+    }
+
+    /// The value as it is written: parts that are empty are left out.
+    public var json: JSONObject {
+        var object: JSONObject = ["optime": optime.json]
+        if !slots.isEmpty {
+            object["slots"] = .object(JSONObject(slots.sorted { $0.key < $1.key }.map { ($0.key, $0.value.json) }))
+        }
+        if !retainSlots.isEmpty { object["retain_slots"] = .array(retainSlots.sorted().map { .string($0) }) }
+        return object
+    }
+}
+
+/// `/failover`: what an operator asked for (dcs.md §2.7).
+public struct FailoverRequest: Sendable, Hashable {
+    /// The leader to step down; with one the request is a switchover.
+    public let leader: String?
+    public let candidate: String?
+    /// When to do it: the text as written. Nil for at once.
+    public let scheduledAt: String?
+    public let revision: Revision
+
+    public init(leader: String?, candidate: String?, scheduledAt: String? = nil, revision: Revision = 0) {
+        self.leader = leader
+        self.candidate = candidate
+        self.scheduledAt = scheduledAt
+        self.revision = revision
+    }
+
+    /// How the request is called in answers and logs.
+    public var action: String { leader != nil ? "switchover" : "manual failover" }
+
+    /// The value as it is written: absent fields left out, in the order that readers know.
+    public var json: JSONObject {
+        var object = JSONObject()
+        object["leader"] = leader.map { .string($0) }
+        object["member"] = candidate.map { .string($0) }
+        object["scheduled_at"] = scheduledAt.map { .string($0) }
+        return object
+    }
+}
+
+/// `/sync` (dcs.md §2.8).
+public struct SyncState: Sendable, Hashable {
+    public let leader: String?
+    public let voters: [String]
+    public let quorum: Int
+    public let revision: Revision?
+
+    public init(leader: String? = nil, voters: [String] = [], quorum: Int = 0, revision: Revision? = nil) {
+        self.leader = leader
+        self.voters = leader == nil ? [] : voters
+        self.quorum = leader == nil ? 0 : quorum
+        self.revision = revision
+    }
+
+    public var isEmpty: Bool { leader == nil }
+
+    /// Whether `name` is a voter; names compare without regard to case.
+    public func matches(_ name: String) -> Bool { voters.contains { $0.lowercased() == name.lowercased() } }
+}
+
+/// `/history` (dcs.md §2.9).
+public struct TimelineHistory: Sendable, Hashable {
+    /// One timeline that ended: `[timeline, position, reason, timestamp?, new leader?]`.
+    public struct Line: Sendable, Hashable {
+        public let timeline: TimelineID
+        public let position: WALPosition
+        public let reason: String
+        public let timestamp: String?
+        public let newLeader: String?
+
+        public init(
+            timeline: TimelineID, position: WALPosition, reason: String, timestamp: String? = nil,
+            newLeader: String? = nil
+        ) {
+            self.timeline = timeline
+            self.position = position
+            self.reason = reason
+            self.timestamp = timestamp
+            self.newLeader = newLeader
+        }
+
+        /// The row as it is written and answered.
+        public var json: JSONValue {
+            var row: [JSONValue] = [.int(Int64(timeline)), position.json, .string(reason)]
+            if let timestamp { row.append(.string(timestamp)) }
+            if let newLeader, timestamp != nil { row.append(.string(newLeader)) }
+            return .array(row)
+        }
+    }
+
+    public let lines: [Line]
+    /// Whether the key exists and holds an array.
+    public let isPresent: Bool
+    public let revision: Revision?
+
+    public init(lines: [Line] = [], isPresent: Bool? = nil, revision: Revision? = nil) {
+        self.lines = lines
+        self.isPresent = isPresent ?? !lines.isEmpty
+        self.revision = revision
+    }
+
+    public var json: JSONValue { .array(lines.map(\.json)) }
+}

@@ -1,0 +1,103 @@
+/// A node as its member key tells of it (dcs.md §2.3). Unknown fields are kept; missing or malformed ones read as nil.
+public struct Member: Sendable, Hashable {
+    /// The node's name: the last part of the key.
+    public let name: String
+    /// The lease that the key hangs on, as the store names it.
+    public let session: String
+    public let revision: Revision
+    /// The value; empty where it was not a JSON object.
+    public let data: JSONObject
+
+    public init(name: String, session: String = "", revision: Revision = 0, data: JSONObject) {
+        self.name = name
+        self.session = session
+        self.revision = revision
+        self.data = data
+    }
+
+    /// `postgres://host:port/database`, without credentials.
+    public var connectionURL: String? { nonEmpty("conn_url") }
+    /// `http(s)://host:port/patroni`.
+    public var apiURL: String? { nonEmpty("api_url") }
+    public var state: String? { data["state"]?.string }
+    public var isRunning: Bool { state == PostgreSQLState.running.rawValue }
+    public var role: NodeRole? { data["role"]?.string.flatMap(NodeRole.init(wire:)) }
+    public var version: String? { data["version"]?.string }
+    public var tags: Tags { Tags(data["tags"]?.object ?? JSONObject()) }
+    /// The position on a primary; on a standby the larger of received and replayed.
+    public var position: WALPosition? { WALPosition(json: data["xlog_location"]) }
+    public var receivedPosition: WALPosition? { WALPosition(json: data["receive_lsn"]) }
+    public var replayedPosition: WALPosition? { WALPosition(json: data["replay_lsn"]) }
+    public var replicationState: String? { nonEmpty("replication_state") }
+    public var timeline: TimelineID? { data["timeline"]?.int.flatMap { TimelineID(exactly: $0) } }
+    public var isPaused: Bool { data["pause"]?.bool == true }
+
+    /// Whether the node, as a leader, has written a checkpoint since its promotion, so that pg_rewind may trust its
+    /// control file; nil where the version is unknown or too old to say (ha-loop.md §1).
+    public var checkpointAfterPromote: Bool? {
+        guard version.flatMap(SoftwareVersion.init) != nil else { return nil }
+        return role == .primary && data["checkpoint_after_promote"] == nil
+    }
+
+    /// Host and port of `connectionURL`; the port is 5432 where none is given.
+    public var address: HostPort? {
+        if let connectionURL { return HostPort(url: connectionURL, defaultPort: 5432) }
+        guard let arguments = data["conn_kwargs"]?.object, let host = arguments["host"]?.string else { return nil }
+        return HostPort(host: host, port: arguments["port"]?.int.flatMap { Int(exactly: $0) } ?? 5432)
+    }
+
+    private func nonEmpty(_ key: String) -> String? {
+        guard let text = data[key]?.string, !text.isEmpty else { return nil }
+        return text
+    }
+}
+
+/// The version of the software of a member: integers between dots (dcs.md §2.11).
+public struct SoftwareVersion: Sendable, Hashable, Comparable {
+    public let parts: [Int]
+
+    public init?(_ text: String) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false).map { Int($0) }
+        guard !parts.isEmpty, parts.allSatisfy({ $0 != nil }) else { return nil }
+        self.parts = parts.compactMap { $0 }
+    }
+
+    public static func < (left: SoftwareVersion, right: SoftwareVersion) -> Bool {
+        left.parts.lexicographicallyPrecedes(right.parts)
+    }
+}
+
+/// A host and a port.
+public struct HostPort: Sendable, Hashable, CustomStringConvertible {
+    /// A name or an address; an IPv6 address without brackets.
+    public let host: String
+    public let port: Int
+
+    public init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    /// The authority of `scheme://[user@]host[:port][/path]`; nil where there is no host.
+    public init?(url: String, defaultPort: Int) {
+        guard let scheme = url.firstRange(of: "://") else { return nil }
+        var authority = url[scheme.upperBound...].prefix { $0 != "/" && $0 != "?" }
+        if let at = authority.lastIndex(of: "@") { authority = authority[authority.index(after: at)...] }
+        if authority.first == "[" {
+            guard let close = authority.firstIndex(of: "]") else { return nil }
+            host = String(authority[authority.index(after: authority.startIndex)..<close])
+            let rest = authority[authority.index(after: close)...]
+            port = rest.first == ":" ? Int(rest.dropFirst()) ?? defaultPort : defaultPort
+        } else if let colon = authority.lastIndex(of: ":") {
+            host = String(authority[..<colon])
+            port = Int(authority[authority.index(after: colon)...]) ?? defaultPort
+        } else {
+            host = String(authority)
+            port = defaultPort
+        }
+        if host.isEmpty { return nil }
+    }
+
+    /// `host:port`, with brackets around an IPv6 address.
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}

@@ -1,0 +1,46 @@
+/// What a peer said of itself over `GET /patroni`, for the race and for switchovers (ha-loop.md §11.3).
+public enum PeerAnswer: Sendable, Hashable {
+    /// No answer in time, or one without positions, which is what a node with a stopped PostgreSQL gives. The reason.
+    case unreachable(String)
+    case status(PeerStatus)
+
+    /// Reads the answer's JSON; the HTTP code does not matter.
+    public init(json: JSONValue?) {
+        guard let object = json?.object, let wal = (object["wal"] ?? object["xlog"])?.object else {
+            self = .unreachable("no WAL position in its answer")
+            return
+        }
+        let role = object["role"]?.string.flatMap(NodeRole.init(wire:))
+        let isPrimary = wal["location"]?.isTruthy == true || role == .primary
+        let received = WALPosition(json: wal["received_location"]) ?? .zero
+        let replayed = WALPosition(json: wal["replayed_location"]) ?? .zero
+        self = .status(
+            PeerStatus(
+                isPrimary: isPrimary, position: isPrimary ? .zero : max(received, replayed),
+                timeline: object["timeline"]?.int.flatMap(TimelineID.init(exactly:)) ?? 0,
+                tags: Tags(object["tags"]?.object ?? JSONObject()),
+                watchdogFailed: object["watchdog_failed"]?.isTruthy == true))
+    }
+}
+
+/// A peer that answered.
+public struct PeerStatus: Sendable, Hashable {
+    public var isPrimary: Bool
+    /// The later of received and replayed; zero on a primary.
+    public var position: WALPosition
+    /// 0 where unknown.
+    public var timeline: TimelineID
+    public var tags: Tags
+    public var watchdogFailed: Bool
+
+    public init(
+        isPrimary: Bool, position: WALPosition, timeline: TimelineID, tags: Tags = Tags(JSONObject()),
+        watchdogFailed: Bool = false
+    ) {
+        self.isPrimary = isPrimary
+        self.position = position
+        self.timeline = timeline
+        self.tags = tags
+        self.watchdogFailed = watchdogFailed
+    }
+}

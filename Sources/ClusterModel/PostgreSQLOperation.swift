@@ -1,0 +1,144 @@
+/// A long task upon the local PostgreSQL: what the rules ask for and the controller carries out, one at a time.
+public enum PostgreSQLOperation: Sendable, Hashable {
+    /// initdb, configuration, start as primary, users (postgresql.md §17).
+    case bootstrap
+    /// A new data directory by base backup; what stood there is removed first (postgresql.md §19).
+    case clone(from: Upstream)
+    /// Starts without any standby signal: the same timeline goes on (ha-loop.md §8.1.3).
+    case startPrimary(timeout: Duration)
+    /// Starts as a standby of `upstream`, or of nobody: read-only and waiting.
+    case startStandby(of: Upstream?, timeout: Duration)
+    /// Points a running standby to another upstream, by reload where PostgreSQL allows, else by restart (postgresql.md §15).
+    case follow(Upstream?)
+    /// Ends recovery; done when PostgreSQL accepts writes (postgresql.md §20). The physical slots are made first, so that
+    /// the other members' receivers find them.
+    case promote
+    /// Stops the server; the result tells where its WAL ends (postgresql.md §6).
+    case stop(StopMode, timeout: Duration)
+    /// Stop (fast) and start in the same role.
+    case restart(timeout: Duration)
+    /// pg_rewind against a primary; the server is down before and after (postgresql.md §21).
+    case rewind(from: Upstream)
+    /// `postgres --single`: ends crash recovery cleanly, so that pg_rewind can read the control file (postgresql.md §8).
+    case recoverSingleUser
+    /// Moves a data directory whose bootstrap failed out of the way (postgresql.md §3).
+    case setAsideDataDirectory
+
+    /// The name under which the operation is logged and told over REST (ha-loop.md §3).
+    public var name: String {
+        switch self {
+        case .bootstrap: "bootstrap"
+        case .clone: "creating replica"
+        case .startPrimary: "starting primary after failure"
+        case .startStandby: "starting as a standby"
+        case .follow: "changing primary_conninfo"
+        case .promote: "promote"
+        case .stop: "stop"
+        case .restart: "restart"
+        case .rewind(let source): "running pg_rewind from \(source.name)"
+        case .recoverSingleUser: "doing crash recovery in a single user mode"
+        case .setAsideDataDirectory: "moving the data directory aside"
+        }
+    }
+}
+
+/// How PostgreSQL is stopped.
+public enum StopMode: String, Sendable, Hashable {
+    /// SIGINT: sessions end, WAL is sent to the standbys, a shutdown checkpoint is written. `checkpoint` first, while
+    /// sessions still work, makes it short.
+    case fastAfterCheckpoint = "fast after a checkpoint"
+    /// SIGINT without a checkpoint before.
+    case fast
+    /// SIGQUIT: at once; crash recovery follows at the next start.
+    case immediate
+}
+
+/// The member that a standby streams from, or that a base backup or rewind reads.
+public struct Upstream: Sendable, Hashable {
+    public let name: String
+    public let address: HostPort
+
+    public init(name: String, address: HostPort) {
+        self.name = name
+        self.address = address
+    }
+
+    /// The upstream that `member` offers; nil where its key has no usable connection URL.
+    public init?(_ member: Member) {
+        guard let address = member.address else { return nil }
+        self.init(name: member.name, address: address)
+    }
+}
+
+/// How an operation ended well.
+public enum OperationResult: Sendable, Hashable {
+    case done
+    /// Of a stop: where the WAL ends, where the control file says so.
+    case shutDown(ShutdownPositions?)
+    /// Of a start whose timeout passed while the server still replays.
+    case stillStarting
+}
+
+/// Where a cleanly stopped primary ended (postgresql.md §8).
+public struct ShutdownPositions: Sendable, Hashable {
+    /// The shutdown checkpoint record.
+    public var checkpoint: WALPosition
+    /// What a standby must have to have everything: the WAL switch record before the checkpoint where one stands there,
+    /// else the checkpoint itself.
+    public var required: WALPosition
+    public var timeline: TimelineID
+
+    public init(checkpoint: WALPosition, required: WALPosition, timeline: TimelineID) {
+        self.checkpoint = checkpoint
+        self.required = required
+        self.timeline = timeline
+    }
+}
+
+/// What decides whether the local data directory has parted from a primary (postgresql.md §21.4).
+public struct DivergenceFacts: Sendable, Hashable {
+    public var localTimeline: TimelineID
+    /// Replay position while running; the end of recovery or the shutdown checkpoint otherwise.
+    public var localPosition: WALPosition
+    /// Whether the local server is, or was shut down, in recovery.
+    public var localInRecovery: Bool
+    /// The end of the local shutdown checkpoint record, where it is the last record; nil where that is not known.
+    public var checkpointEnd: WALPosition?
+    public var sourceTimeline: TimelineID
+    public var sourceInRecovery: Bool
+    /// Parent timelines of the source and where each was left, in order.
+    public var sourceHistory: [SwitchPoint]
+
+    /// A timeline and the position at which the next one left it.
+    public struct SwitchPoint: Sendable, Hashable {
+        public var timeline: TimelineID
+        public var position: WALPosition
+
+        public init(timeline: TimelineID, position: WALPosition) {
+            self.timeline = timeline
+            self.position = position
+        }
+    }
+
+    public init(
+        localTimeline: TimelineID, localPosition: WALPosition, localInRecovery: Bool, checkpointEnd: WALPosition? = nil,
+        sourceTimeline: TimelineID, sourceInRecovery: Bool, sourceHistory: [SwitchPoint]
+    ) {
+        self.localTimeline = localTimeline
+        self.localPosition = localPosition
+        self.localInRecovery = localInRecovery
+        self.checkpointEnd = checkpointEnd
+        self.sourceTimeline = sourceTimeline
+        self.sourceInRecovery = sourceInRecovery
+        self.sourceHistory = sourceHistory
+    }
+}
+
+/// A change to the replication slots of the local server.
+public enum SlotAction: Sendable, Hashable {
+    /// A physical slot that reserves WAL at once.
+    case create(String)
+    case drop(String)
+    /// Moves a physical slot forward to a position that every reader has passed.
+    case advance(String, to: WALPosition)
+}

@@ -1,0 +1,225 @@
+/// What is known of the local PostgreSQL, and when it was learnt (postgresql.md §10).
+public struct PostgreSQLStatus: Sendable, Hashable {
+    /// What the data directory holds (postgresql.md §3).
+    public enum DataDirectory: Sendable, Hashable {
+        /// Missing, or without a cluster and without files of others.
+        case empty
+        case initialized
+        /// Exists and cannot be read: the reason.
+        case inaccessible(String)
+    }
+
+    /// What pg_isready would say.
+    public enum Readiness: Sendable, Hashable {
+        /// No postmaster.
+        case down
+        /// A postmaster that rejects connections: starting up, shutting down, or not yet consistent.
+        case rejecting
+        case accepting
+    }
+
+    /// What SQL told of a server that accepts connections.
+    public struct Facts: Sendable, Hashable {
+        public var inRecovery: Bool
+        /// A primary's own; on a standby what it receives or, without a receiver, what it has replayed to.
+        public var timeline: TimelineID?
+        /// Flushed, on a primary.
+        public var writePosition: WALPosition
+        /// Received, on a standby; zero where nothing was.
+        public var receivedPosition: WALPosition
+        public var replayedPosition: WALPosition
+        /// Text of `pg_last_xact_replay_timestamp()` as PostgreSQL prints it.
+        public var replayedTimestamp: String?
+        public var replayPaused: Bool
+        public var receiver: WALReceiver?
+        /// `restore_command` is set.
+        public var hasRestoreCommand: Bool
+        public var serverVersion: Int
+        /// `pg_postmaster_start_time()` as PostgreSQL prints it.
+        public var postmasterStartTime: String
+        public var slots: [ReplicationSlot]
+        public var walSenders: [WALSender]
+
+        public init(
+            inRecovery: Bool, timeline: TimelineID?, writePosition: WALPosition = .zero,
+            receivedPosition: WALPosition = .zero, replayedPosition: WALPosition = .zero,
+            replayedTimestamp: String? = nil, replayPaused: Bool = false, receiver: WALReceiver? = nil,
+            hasRestoreCommand: Bool = false, serverVersion: Int = 150_000, postmasterStartTime: String = "",
+            slots: [ReplicationSlot] = [], walSenders: [WALSender] = []
+        ) {
+            self.inRecovery = inRecovery
+            self.timeline = timeline
+            self.writePosition = writePosition
+            self.receivedPosition = receivedPosition
+            self.replayedPosition = replayedPosition
+            self.replayedTimestamp = replayedTimestamp
+            self.replayPaused = replayPaused
+            self.receiver = receiver
+            self.hasRestoreCommand = hasRestoreCommand
+            self.serverVersion = serverVersion
+            self.postmasterStartTime = postmasterStartTime
+            self.slots = slots
+            self.walSenders = walSenders
+        }
+
+        /// Where the node is: its last flushed byte on a primary, the later of received and replayed on a standby.
+        public var position: WALPosition {
+            inRecovery ? max(receivedPosition, replayedPosition) : writePosition
+        }
+
+        /// `streaming`, `in archive recovery` or nothing, as the API and the member key tell it.
+        public var replicationState: String? {
+            guard inRecovery else { return nil }
+            if receiver?.isStreaming == true { return "streaming" }
+            return hasRestoreCommand ? "in archive recovery" : nil
+        }
+    }
+
+    /// The process that receives WAL on a standby.
+    public struct WALReceiver: Sendable, Hashable {
+        public var isStreaming: Bool
+        public var host: String?
+        public var port: Int?
+        public var slotName: String?
+        /// The end of the primary's WAL as last reported to this standby.
+        public var latestEnd: WALPosition
+
+        public init(
+            isStreaming: Bool, host: String? = nil, port: Int? = nil, slotName: String? = nil,
+            latestEnd: WALPosition = .zero
+        ) {
+            self.isStreaming = isStreaming
+            self.host = host
+            self.port = port
+            self.slotName = slotName
+            self.latestEnd = latestEnd
+        }
+    }
+
+    /// A row of `pg_replication_slots`, temporary ones left out.
+    public struct ReplicationSlot: Sendable, Hashable {
+        public var name: String
+        public var isLogical: Bool
+        public var isActive: Bool
+        public var restartPosition: WALPosition?
+        public var hasXmin: Bool
+
+        public init(
+            name: String, isLogical: Bool, isActive: Bool, restartPosition: WALPosition?, hasXmin: Bool = false
+        ) {
+            self.name = name
+            self.isLogical = isLogical
+            self.isActive = isActive
+            self.restartPosition = restartPosition
+            self.hasXmin = hasXmin
+        }
+    }
+
+    /// A row of `pg_stat_replication` (rest-api.md §8.2).
+    public struct WALSender: Sendable, Hashable {
+        public var userName: String
+        public var applicationName: String
+        public var clientAddress: String?
+        public var state: String
+        public var syncState: String
+        public var syncPriority: Int
+
+        public init(
+            userName: String, applicationName: String, clientAddress: String?, state: String, syncState: String,
+            syncPriority: Int
+        ) {
+            self.userName = userName
+            self.applicationName = applicationName
+            self.clientAddress = clientAddress
+            self.state = state
+            self.syncState = syncState
+            self.syncPriority = syncPriority
+        }
+    }
+
+    /// A parameter that waits for a restart; texts with human-readable units.
+    public struct PendingRestart: Sendable, Hashable {
+        public var parameter: String
+        public var oldValue: String
+        public var newValue: String
+
+        public init(parameter: String, oldValue: String, newValue: String) {
+            self.parameter = parameter
+            self.oldValue = oldValue
+            self.newValue = newValue
+        }
+    }
+
+    public var dataDirectory: DataDirectory
+    public var state: PostgreSQLState
+    /// The pid of the postmaster; nil where none runs.
+    public var postmaster: Int32?
+    public var readiness: Readiness
+    /// Nil where PostgreSQL does not accept connections or did not answer in time.
+    public var facts: Facts?
+    /// pg_controldata, read while PostgreSQL is down; nil while it runs or where it cannot be read.
+    public var control: ControlData?
+    /// From pg_controldata; nil where there is none.
+    public var systemIdentifier: String?
+    /// A `standby.signal` or `recovery.signal` stands in the data directory.
+    public var hasStandbySignal: Bool
+    public var pendingRestart: [PendingRestart]
+    /// When these facts were true at the latest: the instant before the question was asked.
+    public var observedAt: BootInstant
+
+    public init(
+        dataDirectory: DataDirectory, state: PostgreSQLState, postmaster: Int32? = nil, readiness: Readiness = .down,
+        facts: Facts? = nil, control: ControlData? = nil, systemIdentifier: String? = nil,
+        hasStandbySignal: Bool = false, pendingRestart: [PendingRestart] = [], observedAt: BootInstant
+    ) {
+        self.dataDirectory = dataDirectory
+        self.state = state
+        self.postmaster = postmaster
+        self.readiness = readiness
+        self.facts = facts
+        self.control = control
+        self.systemIdentifier = systemIdentifier
+        self.hasStandbySignal = hasStandbySignal
+        self.pendingRestart = pendingRestart
+        self.observedAt = observedAt
+    }
+
+    /// Running and, by its own word, not in recovery.
+    public var isPrimary: Bool { facts.map { !$0.inRecovery } ?? false }
+}
+
+/// What pg_controldata tells of a cluster that is down (postgresql.md §8).
+public struct ControlData: Sendable, Hashable {
+    /// "Database cluster state".
+    public enum ClusterState: String, Sendable, Hashable, CaseIterable {
+        case startingUp = "starting up"
+        case shutDown = "shut down"
+        case shutDownInRecovery = "shut down in recovery"
+        case shuttingDown = "shutting down"
+        case inCrashRecovery = "in crash recovery"
+        case inArchiveRecovery = "in archive recovery"
+        case inProduction = "in production"
+    }
+
+    public var state: ClusterState
+    public var systemIdentifier: String
+    public var checkpoint: WALPosition
+    public var checkpointTimeline: TimelineID
+    public var minimumRecoveryEnd: WALPosition
+    public var minimumRecoveryTimeline: TimelineID
+    /// `wal_log_hints` is on, or data checksums are: what pg_rewind needs.
+    public var supportsRewind: Bool
+
+    public init(
+        state: ClusterState, systemIdentifier: String, checkpoint: WALPosition, checkpointTimeline: TimelineID,
+        minimumRecoveryEnd: WALPosition = .zero, minimumRecoveryTimeline: TimelineID = 0, supportsRewind: Bool = true
+    ) {
+        self.state = state
+        self.systemIdentifier = systemIdentifier
+        self.checkpoint = checkpoint
+        self.checkpointTimeline = checkpointTimeline
+        self.minimumRecoveryEnd = minimumRecoveryEnd
+        self.minimumRecoveryTimeline = minimumRecoveryTimeline
+        self.supportsRewind = supportsRewind
+    }
+}
