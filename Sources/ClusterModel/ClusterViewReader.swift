@@ -86,7 +86,7 @@ extension StatusRecord {
         case .int(let value)?: optime = WALPosition(json: .int(value)) ?? .zero
         case .object(let object)?:
             optime = WALPosition(json: object["optime"]) ?? .zero
-            let nested = { (key: String) in object[key]?.string.flatMap(parse) ?? object[key] }
+            func nested(_ key: String) -> JSONValue? { object[key]?.string.flatMap { parse($0) } ?? object[key] }
             for member in nested("slots")?.object?.members ?? [] {
                 slots[member.key] = WALPosition(json: member.value) ?? .zero
             }
