@@ -6,6 +6,7 @@ public struct ClusterView: Sendable, Hashable {
     /// The store's revision at which the view was read.
     public var revision: Revision
     public var initialize: Initialization
+    public var initializeRevision: Revision?
     public var config: ConfigRecord?
     public var leader: LeaderRecord?
     public var members: [Member]
@@ -17,13 +18,15 @@ public struct ClusterView: Sendable, Hashable {
     public var failsafe: [String: String]?
 
     public init(
-        revision: Revision = 0, initialize: Initialization = .absent, config: ConfigRecord? = nil,
+        revision: Revision = 0, initialize: Initialization = .absent, initializeRevision: Revision? = nil,
+        config: ConfigRecord? = nil,
         leader: LeaderRecord? = nil, members: [Member] = [], status: StatusRecord = StatusRecord(),
         failover: FailoverRequest? = nil, sync: SyncState = SyncState(), history: TimelineHistory = TimelineHistory(),
         failsafe: [String: String]? = nil
     ) {
         self.revision = revision
         self.initialize = initialize
+        self.initializeRevision = initializeRevision
         self.config = config
         self.leader = leader
         self.members = members

@@ -24,7 +24,9 @@ extension ClusterView {
         var hasStatus = false
         for entry in entries {
             switch entry.leaf {
-            case "initialize": initialize = entry.value.isEmpty ? .inProgress : .value(entry.value)
+            case "initialize":
+                initialize = entry.value.isEmpty ? .inProgress : .value(entry.value)
+                initializeRevision = entry.revision
             case "config":
                 let object = parse(entry.value)?.object
                 config = ConfigRecord(

@@ -164,13 +164,16 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     /// A `standby.signal` or `recovery.signal` stands in the data directory.
     public var hasStandbySignal: Bool
     public var pendingRestart: [PendingRestart]
+    /// pg_rewind is configured, present, and the cluster has what it needs (postgresql.md §21.2).
+    public var canRewind: Bool
     /// When these facts were true at the latest: the instant before the question was asked.
     public var observedAt: BootInstant
 
     public init(
         dataDirectory: DataDirectory, state: PostgreSQLState, postmaster: Int32? = nil, readiness: Readiness = .down,
         facts: Facts? = nil, control: ControlData? = nil, systemIdentifier: String? = nil,
-        hasStandbySignal: Bool = false, pendingRestart: [PendingRestart] = [], observedAt: BootInstant
+        hasStandbySignal: Bool = false, pendingRestart: [PendingRestart] = [], canRewind: Bool = false,
+        observedAt: BootInstant
     ) {
         self.dataDirectory = dataDirectory
         self.state = state
@@ -181,11 +184,18 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         self.systemIdentifier = systemIdentifier
         self.hasStandbySignal = hasStandbySignal
         self.pendingRestart = pendingRestart
+        self.canRewind = canRewind
         self.observedAt = observedAt
     }
 
     /// Running and, by its own word, not in recovery.
     public var isPrimary: Bool { facts.map { !$0.inRecovery } ?? false }
+
+    /// Whether the server may accept writes: by its own word or, where it does not answer, because it runs without a
+    /// standby signal. Safety goes by this, `isPrimary` by what is certain.
+    public var mayAcceptWrites: Bool {
+        postmaster != nil && (facts.map { !$0.inRecovery } ?? !hasStandbySignal)
+    }
 }
 
 /// What pg_controldata tells of a cluster that is down (postgresql.md §8).
