@@ -46,7 +46,7 @@ let package = Package(
         module("HighAvailability", ["ClusterModel"]),
 
         // The seams: what the cycle may ask of the world.
-        module("Ports", ["ClusterModel"]),
+        module("Ports", ["ClusterModel", "HighAvailability"]),
 
         // The edge: one target for each thing outside.
         module("Posix", ["CPlatform", "ClusterModel"]),

@@ -1,0 +1,63 @@
+/// The toggles that the whole cluster shares: the "global view" of `/config` (configuration.md §4). A value that does not
+/// parse reads as its default. Settings of PostgreSQL itself are the Configuration target's.
+public struct DynamicConfiguration: Sendable, Hashable {
+    /// The document as stored, unknown keys included.
+    public let document: JSONObject
+    /// Adjusted so that one load and one renewal fit into the lease.
+    public let timings: ClusterTimings
+
+    /// Reads `document`. Timings that do not parse make the whole document unfit (configuration.md §4.2): nil.
+    public init?(document: JSONObject) {
+        guard let timings = try? ClusterTimings.adjusted(document: document).timings else { return nil }
+        self.document = document
+        self.timings = timings
+    }
+
+    /// The defaults, for a node that has not seen any `/config`.
+    public init() {
+        document = JSONObject()
+        timings = ClusterTimings()
+    }
+
+    public var isPaused: Bool { flag("pause") }
+    public var checkTimeline: Bool { flag("check_timeline") }
+    public var failsafeMode: Bool { flag("failsafe_mode") }
+    /// Bytes that a candidate may be behind the last status write.
+    public var maximumLagOnFailover: Int64 { integer("maximum_lag_on_failover", 1_048_576) }
+    /// Rows that `/history` keeps; 0 for all.
+    public var maxTimelinesHistory: Int { Int(clamping: integer("max_timelines_history", 0)) }
+    /// How long a leader may take to start before another node is let lead.
+    public var primaryStartTimeout: Duration {
+        .seconds(
+            integer(document["primary_start_timeout"] != nil ? "primary_start_timeout" : "master_start_timeout", 300))
+    }
+    /// How long the slot of a member that went away is kept.
+    public var memberSlotsTTL: Duration {
+        .seconds(ValueParsing.integer(document["member_slots_ttl"], unit: .seconds) ?? 1800)
+    }
+    /// Whether physical slots are kept for members.
+    public var useSlots: Bool { ValueParsing.bool(document["postgresql"]?["use_slots"]) ?? true }
+
+    /// Whether the cluster follows a primary elsewhere; the rules for it are a later issue's.
+    public var isStandbyCluster: Bool {
+        guard let section = document["standby_cluster"]?.object else { return false }
+        return ["host", "port", "restore_command"].contains { section[$0]?.isTruthy == true }
+    }
+
+    /// How commits wait for standbys.
+    public enum SynchronousMode: Sendable, Hashable {
+        case off, priority, quorum
+    }
+
+    public var synchronousMode: SynchronousMode {
+        if isStandbyCluster { return .off }
+        if document["synchronous_mode"]?.string?.lowercased() == "quorum" { return .quorum }
+        return flag("synchronous_mode") ? .priority : .off
+    }
+
+    private func flag(_ key: String) -> Bool { ValueParsing.bool(document[key]) ?? false }
+
+    private func integer(_ key: String, _ otherwise: Int64) -> Int64 {
+        ValueParsing.integer(document[key], unit: nil) ?? otherwise
+    }
+}

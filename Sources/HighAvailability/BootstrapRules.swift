@@ -1,0 +1,58 @@
+import ClusterModel
+
+/// No data directory yet (ha-loop.md §6.1): make a new cluster, or a copy of the leader.
+func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView) -> Decision {
+    if seen.isNamedLeader { return Decision(.releaseLeader, .dataDirectoryEmpty) }
+    if seen.settings.isPaused { return Decision(.wait, .dataDirectoryEmpty, .paused) }
+    if view.isUnlocked { return newClusterRule(seen, view) }
+    guard let source = cloneSource(seen, view) else { return Decision(.wait, .dataDirectoryEmpty, .waitingForLeader) }
+    guard let upstream = Upstream(source) else {
+        return Decision(.wait, .dataDirectoryEmpty, .upstreamWithoutAddress(source.name))
+    }
+    return Decision(
+        .carryOut(clonePlan(.clone, seen, view, from: upstream)), .dataDirectoryEmpty, .cloneSource(source.name))
+}
+
+/// Of all nodes that may, the one that creates `/initialize` makes the cluster; absent and empty are different states.
+private func newClusterRule(_ seen: Observation, _ view: ClusterView) -> Decision {
+    switch view.initialize {
+    case .inProgress: return Decision(.wait, .dataDirectoryEmpty, .waitingForBootstrap)
+    case .value: return Decision(.wait, .dataDirectoryEmpty, .waitingForLeader)
+    case .absent: break
+    }
+    if seen.me.tags.nofailover {
+        return Decision(.wait, .dataDirectoryEmpty, .mayNotBootstrap("the tag nofailover is set"))
+    }
+    if !seen.me.canBootstrap {
+        return Decision(.wait, .dataDirectoryEmpty, .mayNotBootstrap("the configuration has no bootstrap section"))
+    }
+    return Decision(.initializeCluster, .dataDirectoryEmpty, .nobodyInitialized)
+}
+
+/// A running member that offers itself as a source, else the leader (ha-loop.md §1 "clone member").
+private func cloneSource(_ seen: Observation, _ view: ClusterView) -> Member? {
+    let offered = view.members.first { member in
+        member.tags.clonefrom && member.isRunning && member.connectionURL != nil && member.name != seen.me.name
+            && member.name != view.leaderName
+    }
+    return offered ?? view.leaderMember
+}
+
+/// A base backup, and a standby made of it.
+func clonePlan(_ kind: Plan.Kind, _ seen: Observation, _ view: ClusterView, from source: Upstream) -> Plan {
+    let upstream = nodeToFollow(seen.me, view).flatMap { Upstream($0) } ?? source
+    return Plan(
+        kind,
+        [
+            .postgreSQL(.clone(from: source)),
+            .postgreSQL(.startStandby(of: upstream, timeout: seen.settings.primaryStartTimeout)),
+        ])
+}
+
+/// The plan of the node that won `/initialize`.
+public func bootstrapPlan() -> Plan { Plan(.bootstrap, [.postgreSQL(.bootstrap), .publishBootstrap]) }
+
+/// The directory exists and cannot be read: nobody is helped by a leader in that state.
+func inaccessibleDirectoryRule(_ seen: Observation, _ reason: String) -> Decision {
+    Decision(seen.isNamedLeader ? .releaseLeader : .wait, .dataDirectoryInaccessible(reason))
+}

@@ -1,0 +1,42 @@
+import ClusterModel
+
+/// One decision: what this node does next, and why. Pure: the same observation and memory give the same decision.
+///
+/// The rules stand in the order of ha-loop.md §5; the first that has something to say ends the decision.
+public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
+    remember(seen, &memory)
+    guard let view = seen.view else { return withoutView(seen) }
+    if let failure = seen.storeFailure { return storeLossRule(seen, failure) }
+    if let running = seen.running { return runningPlanRule(seen, view, running) }
+    switch seen.local.dataDirectory {
+    case .empty: return emptyDirectoryRule(seen, view)
+    case .inaccessible(let reason): return inaccessibleDirectoryRule(seen, reason)
+    case .initialized: break
+    }
+    if let decision = identityRule(seen, view, memory) { return decision }
+    if seen.local.postmaster == nil { return stoppedRule(seen, view, &memory) }
+    if seen.local.readiness != .accepting, let decision = startingRule(seen, view) { return decision }
+    if view.isUnlocked { return noLeaderRule(seen, view, &memory) }
+    return seen.isNamedLeader ? leaderRule(seen, view) : followerRule(seen, view, &memory)
+}
+
+/// Takes into memory what later cycles need of this observation.
+private func remember(_ seen: Observation, _ memory: inout Memory) {
+    if seen.local.readiness == .accepting {
+        memory.failedStarts = 0
+        memory.triedSingleUserRecovery = false
+        memory.hasRun = true
+    }
+    // Until a view with a leader comes, the members of the last one are still asked in a race.
+    if let view = seen.view, let leader = view.leaderName {
+        memory.membersUnderLastLeader = view.members
+        memory.lastLeader = leader
+    }
+}
+
+/// Before the first successful load nothing is known of the cluster: a running PostgreSQL is left as it is, unless it may
+/// accept writes and the store stays away (ha-loop.md §2 waits here without end; S1 does not allow that).
+private func withoutView(_ seen: Observation) -> Decision {
+    guard let failure = seen.storeFailure else { return Decision(.wait, .neverLoaded) }
+    return storeLossRule(seen, failure)
+}

@@ -1,0 +1,68 @@
+public import ClusterModel
+
+/// Has the local timeline parted from the source's (postgresql.md §21.4)? Pure arithmetic over `DivergenceFacts`.
+public enum DivergenceVerdict: Sendable, Hashable {
+    case same
+    /// WAL exists here that the source never had; it left our timeline at `leftAt` (nil: our timeline is unknown to it).
+    case diverged(leftAt: WALPosition?)
+    /// The facts do not decide it.
+    case undecided(String)
+}
+
+/// Compares the local end of WAL with the source's history.
+public func judgeDivergence(_ facts: DivergenceFacts) -> DivergenceVerdict {
+    if facts.sourceInRecovery { return .undecided("the source is itself in recovery") }
+    if facts.localTimeline == 0 || facts.sourceTimeline == 0 { return .undecided("a timeline is unknown") }
+    if facts.localTimeline == facts.sourceTimeline { return .same }
+    guard facts.localTimeline < facts.sourceTimeline,
+        let left = facts.sourceHistory.first(where: { $0.timeline == facts.localTimeline })?.position
+    else { return .diverged(leftAt: nil) }
+    if facts.localInRecovery { return facts.localPosition > left ? .diverged(leftAt: left) : .same }
+    // A shut down primary: its checkpoint record begins at the position. The source may have taken over exactly behind it.
+    if facts.localPosition >= left { return .diverged(leftAt: left) }
+    return facts.checkpointEnd == left ? .same : .diverged(leftAt: left)
+}
+
+/// Compares with the leader, and decides what becomes of a data directory that has parted (ha-loop.md §8.2). Nil where it
+/// has not, or where nothing can be known yet.
+///
+/// S7: the directory is rewound or replaced only after the comparison proved the divergence against a running primary.
+func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, _ memory: inout Memory) -> Decision? {
+    guard leader.name != seen.me.name, let source = Upstream(leader) else { return nil }
+    let facts: DivergenceFacts
+    switch seen.divergence {
+    case nil: return Decision(.ask(.divergence(from: source)), .mustFollow(leader.name))
+    case .unavailable?: return nil
+    case .facts(let known)?: facts = known
+    }
+    switch judgeDivergence(facts) {
+    case .undecided: return nil
+    case .same:
+        memory.rewind = .unsuspected
+        return nil
+    case .diverged(let leftAt):
+        let reason = Reason.diverged(
+            local: facts.localTimeline, at: facts.localPosition, leftAt: leftAt, source: facts.sourceTimeline)
+        return rejoin(seen, view, leader, source, memory, because: reason)
+    }
+}
+
+private func rejoin(
+    _ seen: Observation, _ view: ClusterView, _ leader: Member, _ source: Upstream, _ memory: Memory,
+    because reason: Reason
+) -> Decision {
+    if case .failed(let failure) = memory.rewind {
+        return Decision(.carryOut(clonePlan(.reclone, seen, view, from: source)), reason, .rewindFailed(failure))
+    }
+    guard seen.local.canRewind else {
+        return Decision(.carryOut(clonePlan(.reclone, seen, view, from: source)), reason, .rewindImpossible)
+    }
+    // pg_rewind reads the source's control file: before the first checkpoint after its promotion that shows the old timeline.
+    if leader.checkpointAfterPromote == false { return Decision(.wait, reason, .sourceNotReadyForRewind(leader.name)) }
+    let upstream = nodeToFollow(seen.me, view).flatMap { Upstream($0) } ?? source
+    var steps: [Step] = []
+    if seen.local.postmaster != nil { steps.append(.postgreSQL(.stop(.fast, timeout: .seconds(60)))) }
+    steps.append(.postgreSQL(.rewind(from: source)))
+    steps.append(.postgreSQL(.startStandby(of: upstream, timeout: seen.settings.primaryStartTimeout)))
+    return Decision(.carryOut(Plan(.rewind, steps)), reason)
+}

@@ -1,0 +1,41 @@
+import ClusterModel
+
+/// Somebody else holds the leader key (ha-loop.md §9.3): follow.
+func followerRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
+    let leader = view.leaderName ?? ""
+    if seen.local.mayAcceptWrites {
+        if seen.settings.isPaused { return Decision(.wait, .paused, .runningAsPrimaryWithoutLease) }
+        memory.rewind = .suspected
+        return Decision(.carryOut(DemotionPlans.lost(seen)), .leaderKeyHeldBy(leader), .runningAsPrimaryWithoutLease)
+    }
+    if let decision = suspicionRule(seen, view, &memory) { return decision }
+    return followRule(seen, view, memory)
+}
+
+/// A standby that does not stream while the leader is on a newer timeline may be ahead of the point where that one began.
+private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
+    guard !seen.settings.isPaused, let facts = seen.local.facts, let leader = view.leaderMember else { return nil }
+    if facts.receiver?.isStreaming == true {
+        // It streams from the newest timeline or on its way to it: PostgreSQL itself has checked.
+        memory.rewind = .unsuspected
+        return nil
+    }
+    if let mine = facts.timeline, let theirs = leader.timeline, mine < theirs, memory.rewind == .unsuspected {
+        memory.rewind = .suspected
+    }
+    guard memory.rewind != .unsuspected else { return nil }
+    return divergenceRule(seen, view, leader, &memory)
+}
+
+/// Points the standby to whom it should stream from, where it was last told another.
+func followRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
+    let target = nodeToFollow(seen.me, view)
+    let upstream = target.flatMap { Upstream($0) }
+    if let target, upstream == nil { return Decision(.wait, .upstreamWithoutAddress(target.name)) }
+    if seen.local.readiness != .accepting || memory.following == .upstream(upstream) {
+        return Decision(.wait, upstream.map { .following($0.name) } ?? .followingNobody)
+    }
+    return Decision(
+        .carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])),
+        upstream.map { .mustFollow($0.name) } ?? .followingNobody)
+}

@@ -1,0 +1,28 @@
+import ClusterModel
+
+/// The view names us as leader (ha-loop.md §9.1).
+func leaderRule(_ seen: Observation, _ view: ClusterView) -> Decision {
+    switch seen.renewal {
+    case nil: return Decision(.ask(.renewal))
+    case .refused?: return refusedRule(seen)
+    case .held?: break
+    }
+    guard let lease = seen.lease, lease.isValid(at: seen.now) else {
+        return Decision(.wait, .leaseRefused(holder: nil))
+    }
+    if let decision = leaderRequestRule(seen, view) { return decision }
+    let holding = Reason.holdingLease(remaining: lease.deadline - seen.now)
+    if seen.local.mayAcceptWrites { return Decision(.wait, holding) }
+    if seen.settings.isPaused { return Decision(.releaseLeader, .paused, .notRunning(nil)) }
+    if seen.settings.isStandbyCluster { return Decision(.wait, holding, .notBuilt("standby clusters")) }
+    guard LeaseArithmetic.allowsPromotion(lease, at: seen.now) else { return Decision(.ask(.renewal), holding) }
+    return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), holding)
+}
+
+/// A definite refusal: somebody else has the key. Not the same as a store that does not answer (ha-loop.md §30.4).
+private func refusedRule(_ seen: Observation) -> Decision {
+    let refused = Reason.leaseRefused(holder: nil)
+    guard seen.local.mayAcceptWrites else { return Decision(.wait, refused) }
+    if seen.settings.isPaused { return Decision(.wait, refused, .paused) }
+    return Decision(.carryOut(DemotionPlans.lost(seen)), refused)
+}

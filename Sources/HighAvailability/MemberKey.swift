@@ -1,0 +1,83 @@
+public import ClusterModel
+
+/// What a node publishes of itself in `/members/<name>` (dcs.md §2.3, ha-loop.md §22).
+public struct MemberKey: Sendable, Hashable {
+    /// What does not change while the daemon runs.
+    public struct Addresses: Sendable, Hashable {
+        /// `postgres://host:port/database`.
+        public var connectionURL: String
+        /// `http(s)://host:port/patroni`.
+        public var apiURL: String
+        public var proxyURL: String?
+        /// The version of Patroni that we are a peer of.
+        public var version: String
+
+        public init(connectionURL: String, apiURL: String, proxyURL: String? = nil, version: String) {
+            self.connectionURL = connectionURL
+            self.apiURL = apiURL
+            self.proxyURL = proxyURL
+            self.version = version
+        }
+    }
+
+    /// The value, in the order that readers know.
+    public static func value(
+        _ addresses: Addresses, _ me: NodeIdentity, role: NodeRole, local: PostgreSQLStatus,
+        settings: DynamicConfiguration,
+        checkpointPending: Bool, leaderTimeline: TimelineID?
+    ) -> JSONObject {
+        var object: JSONObject = [
+            "conn_url": .string(addresses.connectionURL), "api_url": .string(addresses.apiURL),
+            "state": .string(local.state.rawValue), "role": .string(role.rawValue),
+            "version": .string(addresses.version),
+        ]
+        object["proxy_url"] = addresses.proxyURL.map { .string($0) }
+        if checkpointPending { object["checkpoint_after_promote"] = false }
+        if !me.tags.published.isEmpty { object["tags"] = .object(me.tags.published) }
+        if !local.pendingRestart.isEmpty {
+            object["pending_restart"] = true
+            object["pending_restart_reason"] = .object(pendingRestartReason(local))
+        }
+        if let facts = local.facts { addPositions(of: facts, to: &object) }
+        if settings.isPaused { object["pause"] = true }
+        return object
+    }
+
+    /// Parameter to old and new value, for the member key and for `/patroni`.
+    public static func pendingRestartReason(_ local: PostgreSQLStatus) -> JSONObject {
+        JSONObject(
+            local.pendingRestart.map { pending in
+                (
+                    pending.parameter,
+                    ["old_value": .string(pending.oldValue), "new_value": .string(pending.newValue)]
+                )
+            })
+    }
+
+    private static func addPositions(of facts: PostgreSQLStatus.Facts, to object: inout JSONObject) {
+        object["xlog_location"] = facts.position.json
+        if facts.inRecovery {
+            if facts.replayedPosition > .zero { object["replay_lsn"] = facts.replayedPosition.json }
+            if facts.receivedPosition > .zero { object["receive_lsn"] = facts.receivedPosition.json }
+            object["replication_state"] = facts.replicationState.map { .string($0) }
+        }
+        if let timeline = facts.timeline, timeline > 0 { object["timeline"] = .int(Int64(timeline)) }
+    }
+}
+
+/// The role that a node shows (rest-api.md §8.1, dcs.md §2.3).
+public func shownRole(_ local: PostgreSQLStatus, running: Plan?, wasPrimary: Bool) -> NodeRole {
+    if local.dataDirectory == .empty { return .uninitialized }
+    switch running?.kind {
+    case .promote?: return .promoted
+    case .handOver?, .demote?, .demoteOffline?: return .demoted
+    case .bootstrap?: return .uninitialized
+    case .clone?, .startPrimary?, .startStandby?, .follow?, .rewind?, .reclone?, .recoverSingleUser?, .restart?,
+        .shutdown?,
+        nil:
+        break
+    }
+    if let facts = local.facts { return facts.inRecovery ? .replica : .primary }
+    if local.hasStandbySignal { return .replica }
+    return local.postmaster == nil && !wasPrimary ? .demoted : .primary
+}

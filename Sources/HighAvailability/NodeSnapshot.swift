@@ -1,0 +1,54 @@
+public import ClusterModel
+
+/// What the node knows, published after every change: whoever answers a request reads this and nothing else.
+public struct NodeSnapshot: Sendable {
+    public var scope: String
+    /// The version of Patroni that we are a peer of.
+    public var version: String
+    public var me: NodeIdentity
+    public var settings: DynamicConfiguration
+    /// The last view of the cluster, and the instant before it was asked for; nil before the first.
+    public var view: ClusterView?
+    public var viewAt: BootInstant?
+    /// Why the store did not answer last time; nil where it did.
+    public var storeFailure: String?
+    /// Seconds since the epoch of the last successful load; 0 before the first.
+    public var storeLastSeen: Int64
+    public var local: PostgreSQLStatus
+    public var role: NodeRole
+    public var lease: Lease?
+    public var running: RunningPlan?
+    public var decision: Decision?
+    /// When the next cycle is planned.
+    public var nextCycle: BootInstant
+
+    public init(
+        scope: String, version: String, me: NodeIdentity, settings: DynamicConfiguration, view: ClusterView?,
+        viewAt: BootInstant?, storeFailure: String?, storeLastSeen: Int64, local: PostgreSQLStatus, role: NodeRole,
+        lease: Lease?, running: RunningPlan?, decision: Decision?, nextCycle: BootInstant
+    ) {
+        self.scope = scope
+        self.version = version
+        self.me = me
+        self.settings = settings
+        self.view = view
+        self.viewAt = viewAt
+        self.storeFailure = storeFailure
+        self.storeLastSeen = storeLastSeen
+        self.local = local
+        self.role = role
+        self.lease = lease
+        self.running = running
+        self.decision = decision
+        self.nextCycle = nextCycle
+    }
+
+    /// The leader role ends by itself with the lease (S4), whatever else the snapshot says.
+    public func isLeader(at now: BootInstant) -> Bool { lease?.isValid(at: now) ?? false }
+
+    /// The view while it may be trusted: for one ttl, and not after a load that failed (rest-api.md §5).
+    public func cachedView(at now: BootInstant) -> ClusterView? {
+        guard storeFailure == nil, let viewAt, now - viewAt < settings.timings.ttl else { return nil }
+        return view
+    }
+}

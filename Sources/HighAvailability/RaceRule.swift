@@ -1,0 +1,140 @@
+public import ClusterModel
+
+/// Nobody holds the leader key (ha-loop.md §10): am I the one who should?
+func noLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
+    switch candidacy(seen, view, memory) {
+    case .ask(let question, let reasons): return Decision(.ask(question), reasons)
+    case .yes(let reasons): return Decision(.acquireLeader, reasons)
+    case .clear(let repair, let reasons): return Decision(.write(repair), reasons)
+    case .no(let reasons): return standDown(seen, view, &memory, reasons)
+    }
+}
+
+/// What a node thinks of its own candidacy.
+enum Candidacy: Sendable, Hashable {
+    case yes([Reason])
+    case no([Reason])
+    case ask(Question, [Reason])
+    case clear(DCSRepair, [Reason])
+}
+
+/// Not the one: a primary without a lease stops, a standby waits for the new leader.
+private func standDown(
+    _ seen: Observation, _ view: ClusterView, _ memory: inout Memory, _ reasons: [Reason]
+) -> Decision {
+    if seen.local.mayAcceptWrites && !seen.settings.isPaused {
+        memory.rewind = .suspected
+        return Decision(.carryOut(DemotionPlans.lost(seen)), reasons)
+    }
+    return Decision(.wait, reasons)
+}
+
+/// The ordered tests of ha-loop.md §11.1.
+private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Candidacy {
+    if seen.settings.isPaused { return candidacyInPause(seen, view) }
+    guard seen.local.readiness == .accepting, let facts = seen.local.facts else { return .no([.notRunningYet]) }
+    if !facts.inRecovery { return primaryCandidacy(facts, view) }
+    if seen.me.tags.nofailover { return .no([.notAllowedToPromote]) }
+    if let request = view.failover, !isScheduled(request) {
+        if let verdict = requestCandidacy(seen, view, facts, request, memory) { return verdict }
+    }
+    return racers(seen, view, facts, memory, excluding: nil, checkLag: true)
+}
+
+/// A running primary takes its key back, unless the cluster went on without it.
+private func primaryCandidacy(_ facts: PostgreSQLStatus.Facts, _ view: ClusterView) -> Candidacy {
+    guard let timeline = facts.timeline else { return .no([.timelineUnknown]) }
+    if timeline < view.timeline { return .no([.timelineBehind(mine: timeline, cluster: view.timeline)]) }
+    return .yes([.runningPrimaryReclaims(timeline: timeline)])
+}
+
+/// In pause only a running primary of this cluster claims the key (ha-loop.md §15).
+private func candidacyInPause(_ seen: Observation, _ view: ClusterView) -> Candidacy {
+    guard seen.local.isPrimary, let facts = seen.local.facts else { return .no([.paused]) }
+    let cluster = view.initialize.systemIdentifier
+    if cluster == nil || cluster == seen.local.systemIdentifier {
+        return .yes([.paused, .runningPrimaryReclaims(timeline: facts.timeline ?? 0)])
+    }
+    return .no([.paused])
+}
+
+/// Compares with every member that may lead (ha-loop.md §11.1.9–12, §11.2).
+func racers(
+    _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ memory: Memory, excluding: String?,
+    checkLag: Bool
+) -> Candidacy {
+    if seen.settings.failsafeMode, let failsafe = view.failsafe, !failsafe.isEmpty, failsafe[seen.me.name] == nil {
+        return .no([.notInFailsafe])
+    }
+    let synchronous = seen.settings.synchronousMode != .off && !view.sync.isEmpty
+    if synchronous, !view.sync.matches(seen.me.name), view.sync.leader?.lowercased() != seen.me.name.lowercased() {
+        return .no([.notInSynchronousSet(seen.me.name)])
+    }
+    var members = memory.membersUnderLastLeader.filter { old in view.member(old.name) == nil } + view.members
+    members = members.filter { member in
+        member.name != seen.me.name && member.name != excluding && member.apiURL != nil && !member.tags.nofailover
+            && (!synchronous || view.sync.matches(member.name) || view.sync.leader == member.name)
+    }
+    members.sort { $0.name < $1.name }
+    guard let peers = seen.peers else { return .ask(.peers(members), [.leaderKeyFree]) }
+    let mine = Standing(
+        name: seen.me.name, position: facts.position, timeline: facts.timeline ?? 0,
+        priority: seen.me.tags.failoverPriority)
+    let rules = RaceRules(
+        statusPosition: view.status.optime, maximumLag: checkLag ? seen.settings.maximumLagOnFailover : nil,
+        clusterTimeline: seen.settings.checkTimeline ? view.timeline : nil, formerLeader: memory.lastLeader)
+    return judgeRace(mine, against: members.map { ($0.name, peers[$0.name] ?? .unreachable("not asked")) }, rules)
+}
+
+/// Where this node stands in a race.
+public struct Standing: Sendable, Hashable {
+    public var name: String
+    public var position: WALPosition
+    /// 0 where unknown.
+    public var timeline: TimelineID
+    public var priority: Int
+
+    public init(name: String, position: WALPosition, timeline: TimelineID, priority: Int) {
+        self.name = name
+        self.position = position
+        self.timeline = timeline
+        self.priority = priority
+    }
+}
+
+/// What a race is judged by.
+struct RaceRules {
+    /// `/status`.optime.
+    var statusPosition: WALPosition
+    /// Nil where lag does not matter.
+    var maximumLag: Int64?
+    /// Nil where timelines do not matter.
+    var clusterTimeline: TimelineID?
+    /// Its priority does not count at equal position: it just failed (ha-loop.md §11.2.7).
+    var formerLeader: String?
+}
+
+/// The comparison itself (ha-loop.md §11.2): never promote while a primary lives or a better standby answers.
+func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnswer)], _ rules: RaceRules) -> Candidacy {
+    if let allowed = rules.maximumLag, rules.statusPosition - mine.position > allowed {
+        return .no([.laggingBehindStatus(mine: mine.position, status: rules.statusPosition, allowed: allowed)])
+    }
+    if let cluster = rules.clusterTimeline {
+        if mine.timeline == 0 { return .no([.timelineUnknown]) }
+        if mine.timeline < cluster { return .no([.timelineBehind(mine: mine.timeline, cluster: cluster)]) }
+    }
+    var reachable = 0
+    for (name, answer) in peers {
+        guard case .status(let peer) = answer, !peer.tags.nofailover, !peer.watchdogFailed else { continue }
+        reachable += 1
+        if peer.isPrimary { return .no([.peerIsPrimary(name)]) }
+        if mine.position < peer.position {
+            return .no([.peerIsAhead(name, peer: peer.position, mine: mine.position)])
+        }
+        let priority = peer.tags.failoverPriority
+        if mine.position == peer.position, mine.priority < priority, name != rules.formerLeader {
+            return .no([.peerHasPriority(name, peer: priority, mine: mine.priority)])
+        }
+    }
+    return .yes([.iAmHealthiest(position: mine.position, asked: peers.count, reachable: reachable)])
+}

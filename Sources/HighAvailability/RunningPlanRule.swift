@@ -1,0 +1,30 @@
+import ClusterModel
+
+/// A plan runs (ha-loop.md §14): the leader renews meanwhile, and a plan that needs the lease ends with it.
+func runningPlanRule(_ seen: Observation, _ view: ClusterView, _ running: RunningPlan) -> Decision {
+    let busy = Reason.operationRunning(running.plan.kind, for: seen.now - running.since)
+    if seen.isNamedLeader {
+        switch seen.renewal {
+        case nil: return Decision(.ask(.renewal), busy)
+        case .held?: return Decision(.wait, busy)
+        case .refused?: return lostMeanwhile(seen, running, [busy, .leaseRefused(holder: nil)])
+        }
+    }
+    guard let leader = view.leaderName else {
+        // The bootstrap of a new cluster comes before its leader key.
+        return lostMeanwhile(seen, running, [busy, .leaderKeyFree])
+    }
+    return lostMeanwhile(seen, running, [busy, .leaderKeyHeldBy(leader)])
+}
+
+private func lostMeanwhile(_ seen: Observation, _ running: RunningPlan, _ reasons: [Reason]) -> Decision {
+    if running.plan.kind.mayLeaveWritable && !seen.settings.isPaused && needsLease(seen, running) {
+        return Decision(.breakOff(DemotionPlans.lost(seen)), reasons)
+    }
+    return Decision(.wait, reasons)
+}
+
+/// A restart on request happens on standbys too: only a node that may accept writes needs the lease for it.
+private func needsLease(_ seen: Observation, _ running: RunningPlan) -> Bool {
+    running.plan.kind != .restart || !seen.local.hasStandbySignal
+}

@@ -1,0 +1,99 @@
+import ClusterModel
+
+/// A data directory, and no postmaster (ha-loop.md §8.1).
+func stoppedRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
+    let state = seen.local.control?.state
+    if seen.settings.isPaused {
+        return Decision(seen.isNamedLeader ? .releaseLeader : .wait, .notRunning(state), .paused)
+    }
+    if seen.isNamedLeader { return stoppedLeaderRule(seen, view, memory) }
+    return stoppedStandbyRule(seen, view, &memory)
+}
+
+/// The lease is ours: the quickest way back to writes is to start again where we stand. If that failed before, or may take
+/// no time at all, another node leads.
+private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
+    let state = seen.local.control?.state
+    switch seen.renewal {
+    case nil: return Decision(.ask(.renewal), .notRunning(state))
+    case .refused?: return Decision(.wait, .notRunning(state), .leaseRefused(holder: nil))
+    case .held?: break
+    }
+    if memory.failedStarts > 0 { return Decision(.releaseLeader, .startFailed(times: memory.failedStarts)) }
+    if seen.settings.primaryStartTimeout == .zero {
+        let candidates = failoverCandidates(seen, view)
+        guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), .notRunning(state)) }
+        let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
+        if verdicts.contains(where: { $0.verdict == .good }) { return Decision(.releaseLeader, .notRunning(state)) }
+    }
+    let timeout = seen.settings.primaryStartTimeout == .zero ? .seconds(300) : seen.settings.primaryStartTimeout
+    if continuesTimeline(seen, view) {
+        return Decision(
+            .carryOut(Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: timeout))])), .notRunning(state))
+    }
+    // It was a standby when it stopped: it comes up as one, and is promoted because it holds the key.
+    return Decision(
+        .carryOut(Plan(.startStandby, [.postgreSQL(.startStandby(of: nil, timeout: timeout))])), .notRunning(state))
+}
+
+/// Whether the directory is that of a primary of the newest timeline, which may simply go on.
+private func continuesTimeline(_ seen: Observation, _ view: ClusterView) -> Bool {
+    guard let control = seen.local.control, !seen.local.hasStandbySignal else { return false }
+    switch control.state {
+    case .inProduction, .inCrashRecovery, .shuttingDown, .shutDown, .startingUp:
+        return control.checkpointTimeline >= view.timeline
+    case .shutDownInRecovery, .inArchiveRecovery: return false
+    }
+}
+
+/// Somebody else leads, or nobody: come up as a standby, after making sure that our timeline is still theirs.
+private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
+    let state = seen.local.control?.state
+    let startStandby = { (target: Upstream?) in
+        Plan(.startStandby, [.postgreSQL(.startStandby(of: target, timeout: seen.settings.primaryStartTimeout))])
+    }
+    guard let leader = view.leaderMember else {
+        return Decision(.carryOut(startStandby(nil)), .notRunning(state), .leaderKeyFree)
+    }
+    // What was a primary may have gone on alone; what was a standby follows unless it was seen to be ahead.
+    if !seen.local.hasStandbySignal, memory.rewind == .unsuspected { memory.rewind = .suspected }
+    if memory.rewind != .unsuspected {
+        if let decision = uncleanRule(seen, &memory) { return decision }
+        if let decision = divergenceRule(seen, view, leader, &memory) { return decision }
+    }
+    let target = nodeToFollow(seen.me, view).flatMap { Upstream($0) }
+    return Decision(
+        .carryOut(startStandby(target)), .notRunning(state), target.map { .mustFollow($0.name) } ?? .followingNobody)
+}
+
+/// After a crash the control file does not tell where the WAL ends: single-user mode replays it, once.
+private func uncleanRule(_ seen: Observation, _ memory: inout Memory) -> Decision? {
+    guard let state = seen.local.control?.state, !memory.triedSingleUserRecovery, !seen.local.hasStandbySignal else {
+        return nil
+    }
+    switch state {
+    case .inProduction, .shuttingDown, .inCrashRecovery, .startingUp:
+        memory.triedSingleUserRecovery = true
+        return Decision(
+            .carryOut(Plan(.recoverSingleUser, [.postgreSQL(.recoverSingleUser)])), .notRunning(state), .uncleanShutdown
+        )
+    case .shutDown, .shutDownInRecovery, .inArchiveRecovery: return nil
+    }
+}
+
+/// A postmaster that does not accept connections yet (ha-loop.md §8.4). Nil where the ordinary rules go on.
+func startingRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
+    if seen.settings.isPaused { return nil }
+    guard seen.isNamedLeader else {
+        // Without a standby signal it will accept writes as soon as it is up: that is the leader's alone.
+        if !seen.local.hasStandbySignal && !view.isUnlocked {
+            return Decision(.carryOut(DemotionPlans.lost(seen)), .runningAsPrimaryWithoutLease)
+        }
+        return Decision(.wait, .notRunningYet)
+    }
+    switch seen.renewal {
+    case nil: return Decision(.ask(.renewal), .notRunningYet)
+    case .held?: return Decision(.wait, .notRunningYet)
+    case .refused?: return Decision(.carryOut(DemotionPlans.lost(seen)), .notRunningYet, .leaseRefused(holder: nil))
+    }
+}

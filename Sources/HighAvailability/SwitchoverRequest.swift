@@ -1,0 +1,131 @@
+public import ClusterModel
+
+/// A switchover or failover as asked for over REST (rest-api.md §12.2).
+public struct SwitchoverRequest: Sendable, Hashable {
+    public enum Kind: Sendable, Hashable {
+        case switchover, failover
+
+        /// `switchover`.
+        public var word: String { self == .switchover ? "switchover" : "failover" }
+        /// `Switchover`.
+        public var title: String { self == .switchover ? "Switchover" : "Failover" }
+    }
+
+    /// A failover that names a leader counts as a switchover once it was accepted in form.
+    public var kind: Kind
+    public var leader: String?
+    public var candidate: String?
+    /// As asked for; not yet checked.
+    public var scheduledAt: JSONValue?
+
+    public init(kind: Kind, leader: String?, candidate: String?, scheduledAt: JSONValue? = nil) {
+        self.kind = kind
+        self.leader = leader
+        self.candidate = candidate
+        self.scheduledAt = scheduledAt
+    }
+
+    /// Reads a request's body; empty texts count as absent, unknown fields are ignored.
+    public init(kind: Kind, body: JSONObject) {
+        let text = { (key: String) -> String? in body[key]?.string.flatMap { $0.isEmpty ? nil : $0 } }
+        let schedule = body["scheduled_at"].flatMap { $0.isTruthy ? $0 : nil }
+        self.init(
+            kind: kind, leader: text("leader"), candidate: text("candidate") ?? text("member"), scheduledAt: schedule)
+    }
+
+    /// A refusal: the status code and the text that clients compare.
+    public struct Refusal: Error, Sendable, Hashable {
+        public var status: Int
+        public var text: String
+
+        public init(_ status: Int, _ text: String) {
+            self.status = status
+            self.text = text
+        }
+    }
+
+    /// The form of the request (rest-api.md §12.2.1–7). Gives the schedule's text as it is written to the DCS, nil for now.
+    public func check(_ settings: DynamicConfiguration, wallTime: Int64) throws(Refusal) -> String? {
+        if kind == .failover, candidate == nil {
+            throw Refusal(400, "Failover could be performed only to a specific candidate")
+        }
+        if kind == .switchover, leader == nil {
+            throw Refusal(400, "Switchover could be performed only from a specific leader")
+        }
+        var schedule: String?
+        if let scheduledAt {
+            if kind == .failover { throw Refusal(400, "Failover can't be scheduled") }
+            if settings.isPaused { throw Refusal(400, "Can't schedule switchover in the paused state") }
+            schedule = try Self.checkSchedule(scheduledAt, action: kind.word, wallTime: wallTime)
+        }
+        if settings.isPaused, candidate == nil {
+            throw Refusal(400, "Switchover is possible only to a specific candidate in a paused state")
+        }
+        if let leader, leader == candidate { throw Refusal(400, "Switchover target and source are the same") }
+        return schedule
+    }
+
+    /// A schedule's rules (rest-api.md §12.4).
+    public static func checkSchedule(_ value: JSONValue, action: String, wallTime: Int64) throws(Refusal) -> String {
+        guard let text = value.string, let timestamp = Timestamp(text) else {
+            throw Refusal(
+                422,
+                "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601")
+        }
+        if !timestamp.hasOffset {
+            throw Refusal(400, "Timezone information is mandatory for the scheduled \(action)")
+        }
+        if timestamp.nanosecondsSinceEpoch < wallTime { throw Refusal(422, "Cannot schedule \(action) in the past") }
+        return timestamp.text
+    }
+
+    /// Whom to ask before an immediate request is written (rest-api.md §12.3.1–5).
+    public func candidates(_ view: ClusterView, _ settings: DynamicConfiguration) throws(Refusal) -> [Member] {
+        let action = leader != nil ? "switchover" : kind.word
+        if let leader, leader != view.leaderName { throw Refusal(412, "leader name does not match") }
+        let priority = settings.synchronousMode == .priority
+        if let candidate {
+            if action == "switchover", priority, !view.sync.matches(candidate) {
+                throw Refusal(412, "candidate name does not match with sync_standby")
+            }
+            guard let member = view.member(candidate) else { throw Refusal(412, "candidate does not exists") }
+            return [member]
+        }
+        let others = view.members.filter { $0.name != view.leaderName && $0.apiURL != nil }
+        if priority {
+            let voters = others.filter { view.sync.matches($0.name) }
+            if voters.isEmpty { throw Refusal(412, "\(action) is not possible: can not find sync_standby") }
+            return voters
+        }
+        if others.isEmpty {
+            throw Refusal(412, "\(action) is not possible: cluster does not have members except leader")
+        }
+        return others
+    }
+
+    /// Whether anybody who answered could take over; lag and timeline are the leader's to judge (rest-api.md §12.3.6).
+    public func check(answers: [String: PeerAnswer], of members: [Member]) throws(Refusal) {
+        let usable = members.contains { member in
+            judge(
+                answers[member.name], status: .zero, maximumLag: .max, clusterTimeline: nil, required: nil) == .good
+        }
+        if !usable {
+            let action = leader != nil ? "switchover" : kind.word
+            throw Refusal(412, "\(action) is not possible: no good candidates have been found")
+        }
+    }
+
+    /// What a poll of the cluster says of the request (rest-api.md §12.5); nil while it is under way.
+    public func outcome(_ view: ClusterView, formerLeader: String?) -> (status: Int, text: String)? {
+        let done = leader != nil || kind == .switchover ? "switched" : "failed"
+        if let now = view.leaderName, now != formerLeader {
+            if candidate == nil || candidate == now { return (200, "Successfully \(done) over to \"\(now)\"") }
+            let title = done == "switched" ? "Switched" : "Failed"
+            return (200, "\(title) over to \"\(now)\" instead of \"\(candidate ?? "")\"")
+        }
+        if view.failover == nil {
+            return (503, "\(leader != nil ? "Switchover" : kind.title) failed")
+        }
+        return nil
+    }
+}

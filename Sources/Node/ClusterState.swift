@@ -1,0 +1,133 @@
+import ClusterModel
+public import HighAvailability
+public import Logging
+public import Ports
+import Synchronization
+
+/// The one owner of what the node knows: it feeds events to the machine, one at a time, and carries its effects out
+/// through the ports. Nothing here decides anything.
+public actor ClusterState: NodeControl {
+    /// The outside world.
+    public struct World: Sendable {
+        public var store: any DistributedConfigurationStore
+        public var postgreSQL: any PostgreSQLController
+        public var peers: any PeerClient
+        public var clock: any Clock
+        public var cache: any ConfigurationCache
+
+        public init(
+            store: any DistributedConfigurationStore, postgreSQL: any PostgreSQLController, peers: any PeerClient,
+            clock: any Clock, cache: any ConfigurationCache
+        ) {
+            self.store = store
+            self.postgreSQL = postgreSQL
+            self.peers = peers
+            self.clock = clock
+            self.cache = cache
+        }
+    }
+
+    let world: World
+    let logger: Logger
+    private var machine: CycleMachine
+    private nonisolated let board: Mutex<NodeSnapshot>
+    private var timer: Task<Void, Never>?
+    var performing: Task<Void, Never>?
+    private var refresh: Task<Void, Never>?
+    private var ended: CheckedContinuation<Int32, Never>?
+    /// Requests to the store that have not been answered: the end waits for them, within their deadlines.
+    private var requests: [Int: Task<Void, Never>] = [:]
+    private var requestNumber = 0
+    private var exitCode: Int32?
+    private var reloading: (@Sendable () async -> CycleEvent?)?
+
+    /// A node that has not begun; `run` begins.
+    public init(_ setup: CycleMachine.Setup, _ world: World, logger: Logger) {
+        self.world = world
+        self.logger = logger
+        machine = CycleMachine(setup, now: world.clock.now())
+        board = Mutex(machine.snapshot())
+    }
+
+    /// Runs the node until it is shut down; gives the daemon's exit code.
+    public func run() async -> Int32 {
+        let listeners = listen()
+        feed(.timer)
+        let code = await withCheckedContinuation { continuation in
+            if let exitCode { continuation.resume(returning: exitCode) } else { ended = continuation }
+        }
+        for listener in listeners { listener.cancel() }
+        timer?.cancel()
+        for request in requests.values { await request.value }
+        return code
+    }
+
+    /// What SIGHUP and `POST /reload` do: reads the local configuration and gives the event, or nil where it did not change.
+    public func onReload(_ action: @escaping @Sendable () async -> CycleEvent?) { reloading = action }
+
+    public func reload() async {
+        if let event = await reloading?() { feed(event) }
+    }
+
+    /// SIGTERM: PostgreSQL is stopped, the key handed over, and `run` returns.
+    public func shutDown() { feed(.shutdownRequested) }
+
+    public nonisolated func snapshot() -> NodeSnapshot { board.withLock { $0 } }
+
+    public func wake(_ reason: String) { feed(.woken(reason)) }
+
+    public func freshSnapshot(_ age: Duration) async -> NodeSnapshot {
+        let known = snapshot()
+        if world.clock.now() - known.local.observedAt <= age { return known }
+        if refresh == nil {
+            refresh = Task {
+                let status = await world.postgreSQL.observe(deadline: world.clock.now() + .seconds(2))
+                feed(.observed(status))
+                refresh = nil
+            }
+        }
+        await refresh?.value
+        return snapshot()
+    }
+
+    /// Takes an event and carries out what the machine answers.
+    func feed(_ event: CycleEvent) {
+        let effects = machine.step(event, now: world.clock.now(), wallTime: world.clock.wallTime())
+        for effect in effects { carryOut(effect) }
+    }
+
+    private func listen() -> [Task<Void, Never>] {
+        let changes = world.store.events
+        let exits = world.postgreSQL.exits
+        return [
+            Task { for await change in changes { feed(.storeChanged(change)) } },
+            Task { for await pid in exits { feed(.postmasterExited(pid)) } },
+        ]
+    }
+
+    /// Starts a request to the store and remembers it until it is answered.
+    func request(_ body: @escaping @Sendable () async -> CycleEvent?) {
+        requestNumber += 1
+        let number = requestNumber
+        requests[number] = Task {
+            if let event = await body() { feed(event) }
+            requests[number] = nil
+        }
+    }
+
+    func setTimer(_ instant: BootInstant) {
+        timer?.cancel()
+        timer = Task {
+            await world.clock.sleep(until: instant)
+            if !Task.isCancelled { feed(.timer) }
+        }
+    }
+
+    func publish(_ snapshot: NodeSnapshot) { board.withLock { $0 = snapshot } }
+
+    func exit(_ code: Int32) {
+        exitCode = code
+        ended?.resume(returning: code)
+        ended = nil
+    }
+}

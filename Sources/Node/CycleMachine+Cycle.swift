@@ -1,0 +1,293 @@
+import ClusterModel
+import HighAvailability
+import Ports
+
+extension CycleMachine {
+    // MARK: Observing
+
+    mutating func beginCycle(_ run: inout Run) {
+        phase = .observing(local: false, store: false)
+        again = false
+        asked = 0
+        renewal = nil
+        peers = nil
+        divergence = nil
+        cycleBegan = run.now
+        run.emit(.observe(deadline: run.now + .seconds(3)))
+        run.emit(.load(deadline: storeDeadline(run.now)))
+    }
+
+    /// A request to the store ends in time for a leader to stop PostgreSQL before its lease does.
+    func storeDeadline(_ now: BootInstant) -> BootInstant {
+        let deadline = now + settings.timings.retryTimeout
+        guard let lease, local.mayAcceptWrites else { return deadline }
+        return max(min(deadline, LeaseArithmetic.stopBy(lease)), now + .milliseconds(500))
+    }
+
+    mutating func observed(_ status: PostgreSQLStatus, _ run: inout Run) {
+        if status.observedAt >= local.observedAt {
+            local = status
+            if let facts = status.facts { wasPrimary = !facts.inRecovery }
+        }
+        if case .observing(_, let store) = phase {
+            phase = .observing(local: true, store: store)
+            if store { return decideNow(&run) }
+        }
+        if case .publishBootstrap? = currentStep, phase != .observing(local: false, store: false) {
+            publishBootstrap(&run)
+        }
+        run.emit(.publish(snapshot()))
+    }
+
+    mutating func loaded(_ result: Result<ClusterView, DCSError>, _ run: inout Run) {
+        guard case .observing(let local, false) = phase else { return }
+        phase = .observing(local: local, store: true)
+        switch result {
+        case .success(let view): take(view, &run)
+        case .failure(let error): storeFailure = error.description
+        }
+        if local { decideNow(&run) }
+    }
+
+    private mutating func take(_ view: ClusterView, _ run: inout Run) {
+        if storeFailure != nil { run.log(.info, "the DCS answers again") }
+        storeFailure = nil
+        self.view = view
+        viewAt = cycleBegan
+        storeLastSeen = run.wallTime / 1_000_000_000
+        if view.leaderName != me.name { lease = nil }
+        for member in view.members { memberMarks[member.name] = mark(of: member.data) }
+        guard let config = view.config, config.isValid, config.revision != configurationRevision else { return }
+        configurationRevision = config.revision
+        if config.data.isEmpty || JSONValue.object(config.data).deepEquals(.object(settings.document)) { return }
+        guard let settings = DynamicConfiguration(document: config.data) else {
+            return run.log(.error, "/config has timings that are no numbers; the last good configuration goes on")
+        }
+        self.settings = settings
+        adopt(config.data, &run)
+    }
+
+    /// Hands a document to the store and to PostgreSQL; to the latter only while no operation runs.
+    mutating func adopt(_ document: JSONObject, _ run: inout Run) {
+        run.emit(.adoptTimings(settings.timings))
+        if progress == nil {
+            run.emit(.adoptConfiguration(document))
+        } else {
+            documentToAdopt = document
+        }
+    }
+
+    // MARK: Deciding
+
+    mutating func decideNow(_ run: inout Run) {
+        let decision = decide(observation(run), &memory)
+        self.decision = decision
+        note(decision, &run)
+        act(on: decision, &run)
+    }
+
+    private func observation(_ run: Run) -> Observation {
+        Observation(
+            now: run.now, wallTime: run.wallTime, me: me, settings: settings, view: view, storeFailure: storeFailure,
+            local: local, lease: lease, renewal: renewal, peers: peers, divergence: divergence,
+            running: progress?.running)
+    }
+
+    /// Quiet cycles say the same again and again: an equal line goes to the debug log.
+    private mutating func note(_ decision: Decision, _ run: inout Run) {
+        if case .ask = decision.action { return run.log(.debug, "\(decision)") }
+        let line = "\(decision.action.summary). I am \(me.name) (\(role.rawValue))" + reasonsText(decision)
+        let kind = "\(decision.action.summary) \(decision.reasons.map { "\($0)".prefix(24) })"
+        let isNews = kind != lastLogged
+        lastLogged = kind
+        run.log(isNews ? .info : .debug, line)
+    }
+
+    private func reasonsText(_ decision: Decision) -> String {
+        decision.reasons.isEmpty ? "" : ", " + decision.reasons.map { "\($0)" }.joined(separator: "; ")
+    }
+
+    private mutating func act(on decision: Decision, _ run: inout Run) {
+        let deadline = storeDeadline(run.now)
+        switch decision.action {
+        case .wait: endCycle(&run)
+        case .ask(let question): ask(question, &run)
+        case .acquireLeader:
+            phase = .acting
+            run.emit(.acquire(deadline: deadline))
+        case .releaseLeader:
+            phase = .acting
+            lease = nil
+            run.emit(.publish(snapshot()))
+            run.emit(.release(status: nil, deadline: deadline))
+        case .initializeCluster:
+            phase = .acting
+            run.emit(.write(.initialize, "", .absent, .initialize, deadline: deadline))
+        case .write(let repair): self.repair(repair, deadline, &run)
+        case .carryOut(let plan):
+            begin(plan, &run)
+            endCycle(&run)
+        case .breakOff(let plan):
+            breakOff(for: plan, &run)
+            endCycle(&run)
+        case .exit:
+            run.log(.critical, decision.reasons.map { "\($0)" }.joined(separator: "; "))
+            phase = .ended
+            run.emit(.exit(code: 1))
+        }
+    }
+
+    private mutating func ask(_ question: Question, _ run: inout Run) {
+        asked += 1
+        guard asked <= Self.maximumQuestions else { return endCycle(&run) }
+        phase = .asking
+        switch question {
+        case .renewal: run.emit(.renew(view?.leader, deadline: storeDeadline(run.now)))
+        case .peers(let members): run.emit(.askPeers(members, .decision, deadline: run.now + .seconds(2)))
+        case .divergence(let source): run.emit(.compare(source, deadline: run.now + .seconds(5)))
+        }
+    }
+
+    private mutating func repair(_ repair: DCSRepair, _ deadline: BootInstant, _ run: inout Run) {
+        phase = .acting
+        switch repair {
+        case .systemIdentifier(let value):
+            run.emit(.write(.initialize, value, .asSeen(view?.initializeRevision), .repair, deadline: deadline))
+        case .configuration:
+            let text = compact(.object(settings.document))
+            run.emit(.write(.config, text, .asSeen(view?.config?.revision), .repair, deadline: deadline))
+        case .clearFailover(let revision):
+            run.emit(.write(.failover, "{}", .unchanged(since: revision), .repair, deadline: deadline))
+        }
+    }
+
+    // MARK: Answers
+
+    mutating func renewed(_ result: Result<LeaderClaim, DCSError>, _ run: inout Run) {
+        guard phase == .asking else { return }
+        switch result {
+        case .success(.held(let since, let ttl, let session)):
+            lease = Lease(since: since, ttl: ttl, session: session)
+            renewal = .held
+        case .success(.refused):
+            lease = nil
+            renewal = .refused
+        case .failure(let error): storeFailure = error.description
+        }
+        run.emit(.publish(snapshot()))
+        decideNow(&run)
+    }
+
+    mutating func acquired(_ result: Result<LeaderClaim, DCSError>, _ run: inout Run) {
+        guard phase == .acting else { return }
+        switch result {
+        case .success(.held(let since, let ttl, let session)):
+            lease = Lease(since: since, ttl: ttl, session: session)
+            run.log(.info, "acquired the leader key (session \(session))")
+            if let request = view?.failover, request.scheduledAt == nil {
+                // The winner ends the request; with a lost compare-and-swap a newer one stands there.
+                run.emit(
+                    .write(
+                        .failover, "{}", .unchanged(since: request.revision), .clearFailover,
+                        deadline: storeDeadline(run.now)))
+            }
+        case .success(.refused): run.log(.info, "could not acquire the leader key: another node was faster")
+        case .failure(let error): storeFailure = error.description
+        }
+        // Only the view that shows our key leads to a promotion.
+        beginCycle(&run)
+    }
+
+    mutating func compared(_ result: Result<DivergenceFacts, PostgreSQLError>, _ run: inout Run) {
+        guard phase == .asking else { return }
+        switch result {
+        case .success(let facts): divergence = .facts(facts)
+        case .failure(let error):
+            divergence = .unavailable(error.description)
+            run.log(.warning, "comparing timelines failed: \(error)")
+        }
+        decideNow(&run)
+    }
+
+    mutating func released(_ result: Result<Bool, DCSError>, _ run: inout Run) {
+        switch result {
+        case .success(true): run.log(.info, "released the leader key")
+        case .success(false): run.log(.warning, "the leader key was not ours any more")
+        case .failure(let error): run.log(.error, "releasing the leader key failed, it ends with the lease: \(error)")
+        }
+        if case .releaseLeader? = currentStep { return finishStep(&run) }
+        guard phase == .acting else { return }
+        pauseBeforeNextCycle(.seconds(1), &run)
+    }
+
+    mutating func wrote(
+        _ purpose: CycleEffect.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
+    ) {
+        if case .failure(let error) = result { run.log(.warning, "writing to the DCS (\(purpose)) failed: \(error)") }
+        switch purpose {
+        case .initialize: initialized(result, &run)
+        case .repair:
+            guard phase == .acting else { return }
+            if case .success(.written) = result { return beginCycle(&run) }
+            pauseBeforeNextCycle(.seconds(1), &run)
+        case .bootstrapInitialize, .bootstrapConfig: bootstrapWrote(purpose, result, &run)
+        case .history: isWritingHistory = false
+        case .cancelInitialize, .status, .clearFailover: break
+        }
+    }
+
+    private mutating func initialized(_ result: Result<WriteOutcome, DCSError>, _ run: inout Run) {
+        guard phase == .acting else { return }
+        guard case .success(.written(let revision)) = result else {
+            run.log(.info, "another node initializes the cluster")
+            return pauseBeforeNextCycle(.seconds(1), &run)
+        }
+        initializeRevision = revision
+        begin(bootstrapPlan(), &run)
+        endCycle(&run)
+    }
+
+    // MARK: The end of a cycle
+
+    /// Ends a cycle that must not be repeated at once.
+    mutating func pauseBeforeNextCycle(_ pause: Duration, _ run: inout Run) {
+        endCycle(&run)
+        if phase == .idle { nextCycle = min(nextCycle, run.now + pause) }
+    }
+
+    mutating func endCycle(_ run: inout Run) {
+        phase = .idle
+        nextCycle = plannedCycle(run.now)
+        keepKeys(&run)
+        run.emit(.publish(snapshot()))
+        if again { beginCycle(&run) }
+    }
+
+    /// The leader renews well before its lease ends; who could not reach the store tries again soon.
+    private func plannedCycle(_ now: BootInstant) -> BootInstant {
+        if storeFailure != nil { return now + min(.seconds(1), settings.timings.loopWait) }
+        if let lease, view?.leaderName == me.name {
+            return max(lease.since + LeaseArithmetic.renewalInterval(settings.timings), now + .milliseconds(100))
+        }
+        return now + settings.timings.loopWait
+    }
+
+    /// A store that hangs must not outlast the lease: at `stopBy` the decision is made without its answer.
+    mutating func guardLease(_ run: inout Run) {
+        guard phase != .ended, let lease, local.mayAcceptWrites, run.now >= LeaseArithmetic.stopBy(lease) else {
+            return
+        }
+        if let kind = progress?.running.plan.kind, kind == .demote || kind == .demoteOffline { return }
+        if progress?.successor != nil || settings.isPaused { return }
+        var seen = observation(run)
+        seen.storeFailure = seen.storeFailure ?? "the DCS has not answered in time"
+        let decision = decide(seen, &memory)
+        self.decision = decision
+        note(decision, &run)
+        switch decision.action {
+        case .carryOut(let plan): begin(plan, &run)
+        case .breakOff(let plan): breakOff(for: plan, &run)
+        case .wait, .ask, .acquireLeader, .releaseLeader, .initializeCluster, .write, .exit: break
+        }
+    }
+}

@@ -1,0 +1,135 @@
+import ClusterModel
+import HighAvailability
+import JSON
+import Ports
+
+extension CycleMachine {
+    /// Keeps what the node owes the others: its member key, its slots and, on the leader, `/status` and `/history`.
+    mutating func keepKeys(_ run: inout Run) {
+        if local.dataDirectory == .initialized, progress == nil, !settings.document.isEmpty,
+            cachedDocument != settings.document
+        {
+            cachedDocument = settings.document
+            run.emit(.cacheConfiguration(settings.document))
+        }
+        guard storeFailure == nil, let view else { return }
+        if !isTouching {
+            isTouching = true
+            run.emit(touchEffect(run))
+        }
+        if progress == nil || progress?.running.plan.kind == .promote {
+            let actions = slotActions(me, view, settings, local)
+            if !actions.isEmpty { run.emit(.applySlots(actions, deadline: run.now + .seconds(5))) }
+        }
+        guard isLeading, progress == nil, let facts = local.facts, !facts.inRecovery else { return }
+        keepStatus(view, facts, &run)
+        keepHistory(view, facts, &run)
+        if checkpoint == .wanted {
+            checkpoint = .running
+            run.emit(.checkpoint)
+        }
+    }
+
+    func touchEffect(_ run: Run) -> CycleEffect {
+        let value = MemberKey.value(
+            addresses, me, role: role, local: local, settings: settings,
+            checkpointPending: checkpoint != .done && local.isPrimary && lease != nil,
+            leaderTimeline: view?.leaderMember?.timeline)
+        return .touch(value, seen: view?.member(me.name), deadline: run.now + settings.timings.retryTimeout)
+    }
+
+    mutating func touched(_ result: Result<Void, DCSError>, _ run: inout Run) {
+        isTouching = false
+        if case .failure(let error) = result { run.log(.warning, "publishing the member key failed: \(error)") }
+    }
+
+    private func keepStatus(_ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ run: inout Run) {
+        var status = view.status
+        status.optime = facts.writePosition
+        status.slots = publishedSlots(me, facts)
+        status.retainSlots = retainedSlots(me, view, facts)
+        if status == view.status { return }
+        run.emit(.write(.status, compact(.object(status.json)), .leading, .status, deadline: storeDeadline(run.now)))
+    }
+
+    private mutating func keepHistory(_ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ run: inout Run) {
+        guard !isWritingHistory, let timeline = facts.timeline else { return }
+        switch historyVerdict(stored: view.history, timeline: timeline) {
+        case .upToDate: break
+        case .writeEmpty: writeHistory([], view, &run)
+        case .rebuild:
+            isWritingHistory = true
+            run.emit(.readHistory(timeline))
+        }
+    }
+
+    mutating func historyRead(
+        _ timeline: TimelineID, _ file: [TimelineHistory.Line], _ writtenAt: String, _ run: inout Run
+    ) {
+        guard let view, !file.isEmpty, isLeading else {
+            isWritingHistory = false
+            return
+        }
+        let lines = historyLines(
+            file: file, writtenAt: writtenAt, leader: me.name, timeline: timeline, stored: view.history,
+            limit: settings.maxTimelinesHistory)
+        writeHistory(lines, view, &run)
+    }
+
+    private mutating func writeHistory(_ lines: [TimelineHistory.Line], _ view: ClusterView, _ run: inout Run) {
+        isWritingHistory = true
+        let text = compact(TimelineHistory(lines: lines).json)
+        run.emit(.write(.history, text, .asSeen(view.history.revision), .history, deadline: storeDeadline(run.now)))
+    }
+
+    mutating func checkpointed(_ result: Result<Void, PostgreSQLError>, _ run: inout Run) {
+        switch result {
+        case .success: checkpoint = .done
+        case .failure(let error):
+            run.log(.warning, "the checkpoint after the promotion failed: \(error)")
+            checkpoint = local.isPrimary ? .wanted : .done
+        }
+        // The others wait for this before they run pg_rewind.
+        wake(&run)
+    }
+
+    func compact(_ value: JSONValue) -> String { JSON.text(value, .compact) }
+
+    // MARK: Wake-ups
+
+    /// Whether a change in the store is one that this node has something to do about: not its own, and not the positions
+    /// that every member publishes all the time.
+    mutating func matters(_ change: DCSEvent, _ run: inout Run) -> Bool {
+        switch change {
+        case .resynchronized: return true
+        case .disconnected(let why):
+            run.log(.warning, "the watch on the DCS was lost: \(why)")
+            return false
+        case .changed(let leaf, let value, let revision):
+            if let view, revision <= view.revision { return false }
+            switch leaf {
+            case "leader": return value != me.name
+            case "failover", "initialize", "sync": return true
+            case "config": return true
+            case "status", "history", "failsafe", "optime/leader": return false
+            default: return memberMatters(leaf, value)
+            }
+        }
+    }
+
+    private mutating func memberMatters(_ leaf: String, _ value: String?) -> Bool {
+        guard leaf.hasPrefix("members/") else { return false }
+        let name = String(leaf.dropFirst("members/".count))
+        if name == me.name { return false }
+        let data = value.flatMap { try? JSON.parse($0) }?.object
+        let mark = data.map { self.mark(of: $0) } ?? ""
+        defer { memberMarks[name] = mark }
+        return memberMarks[name] != mark
+    }
+
+    /// The parts of a member key that decisions of others rest on.
+    func mark(of data: JSONObject) -> String {
+        ["conn_url", "state", "role", "timeline", "checkpoint_after_promote", "tags"]
+            .map { data[$0]?.comparableText ?? "" }.joined(separator: "|")
+    }
+}

@@ -1,0 +1,254 @@
+import ClusterModel
+import HighAvailability
+import Ports
+
+extension CycleMachine {
+    /// How long a stopped primary waits for a candidate that has not received everything yet.
+    static let receiptTimeout = Duration.seconds(5)
+    /// Between two questions whether it has.
+    static let receiptInterval = Duration.milliseconds(50)
+
+    var currentStep: Step? {
+        guard let progress, progress.step < progress.running.plan.steps.count else { return nil }
+        return progress.running.plan.steps[progress.step]
+    }
+
+    mutating func begin(_ plan: Plan, _ run: inout Run) {
+        plans += 1
+        progress = Progress(number: plans, running: RunningPlan(plan: plan, since: run.now))
+        if plan.kind == .demote || plan.kind == .demoteOffline { memory.rewind = .suspected }
+        runStep(&run)
+    }
+
+    /// Ends what runs, PostgreSQL included, and goes on with `plan` when that has returned.
+    mutating func breakOff(for plan: Plan, _ run: inout Run) {
+        guard progress != nil else { return begin(plan, &run) }
+        if progress?.successor != nil { return }
+        progress?.successor = plan
+        memory.rewind = .suspected
+        run.emit(.breakOff(deadline: run.now + .seconds(5)))
+        if case .postgreSQL? = currentStep { return }
+        // No operation of PostgreSQL's is under way that would return.
+        succeed(with: plan, &run)
+    }
+
+    private mutating func succeed(with plan: Plan, _ run: inout Run) {
+        progress = nil
+        begin(plan, &run)
+    }
+
+    private mutating func runStep(_ run: inout Run) {
+        guard let progress else { return }
+        guard let step = currentStep else { return finishPlan(&run) }
+        switch step {
+        case .postgreSQL(let operation):
+            run.log(.info, "\(progress.running.plan.kind.rawValue): \(operation.name)")
+            let slots: [SlotAction] =
+                if case .promote = operation, let view { slotsBeforePromotion(me, view, settings, local) } else { [] }
+            run.emit(.perform(operation, slots: slots, plan: progress.number))
+        case .confirmReceipt: askForReceipt(progress.number, &run)
+        case .releaseLeader:
+            let status = handedOverStatus()
+            lease = nil
+            run.emit(.publish(snapshot()))
+            run.emit(.release(status: status, deadline: run.now + settings.timings.retryTimeout))
+        case .publishBootstrap: run.emit(.observe(deadline: run.now + .seconds(3)))
+        }
+    }
+
+    /// `/status` with the end of the WAL, the rest as it was last known (dcs.md §2.5).
+    private func handedOverStatus() -> JSONObject? {
+        guard let positions = progress?.positions, var status = view?.status else { return nil }
+        status.optime = positions.required
+        return status.json
+    }
+
+    mutating func finishStep(_ run: inout Run) {
+        progress?.step += 1
+        runStep(&run)
+    }
+
+    // MARK: Operations
+
+    mutating func performed(
+        _ plan: Int, _ result: Result<OperationResult, PostgreSQLError>, _ run: inout Run
+    ) {
+        guard let progress, progress.number == plan, case .postgreSQL(let operation)? = currentStep else { return }
+        if let successor = progress.successor { return succeed(with: successor, &run) }
+        switch result {
+        case .failure(let error): failPlan("\(operation.name) failed: \(error)", operation, &run)
+        case .success(.stillStarting):
+            run.log(.info, "\(operation.name): PostgreSQL is still starting")
+            finishStep(&run)
+        case .success(let outcome):
+            if case .shutDown(let positions?) = outcome {
+                self.progress?.positions = positions
+                run.log(.info, "PostgreSQL was shut down at \(positions.checkpoint) on timeline \(positions.timeline)")
+            }
+            learn(from: operation)
+            finishStep(&run)
+        }
+    }
+
+    /// What a successful operation changes in memory.
+    private mutating func learn(from operation: PostgreSQLOperation) {
+        switch operation {
+        case .startStandby(let upstream, _), .follow(let upstream): memory.following = .upstream(upstream)
+        case .clone, .rewind: memory.rewind = .unsuspected
+        case .promote:
+            checkpoint = .wanted
+            memory.following = .unknown
+            memory.rewind = .unsuspected
+        case .startPrimary, .bootstrap:
+            memory.following = .unknown
+            memory.rewind = .unsuspected
+        case .stop, .restart, .recoverSingleUser, .setAsideDataDirectory: break
+        }
+    }
+
+    private mutating func finishPlan(_ run: inout Run) {
+        guard let finished = progress?.running else { return }
+        progress = nil
+        let took = (run.now - finished.since).nanoseconds / 1_000_000
+        run.log(.info, "\(finished.plan.kind.rawValue): done in \(took) ms")
+        if finished.plan.kind == .shutdown || isShuttingDown { return end(&run) }
+        if let document = documentToAdopt {
+            documentToAdopt = nil
+            run.emit(.adoptConfiguration(document))
+        }
+        wake(&run)
+    }
+
+    private mutating func failPlan(_ text: String, _ operation: PostgreSQLOperation?, _ run: inout Run) {
+        guard let failed = progress?.running else { return }
+        progress = nil
+        run.log(.error, "\(failed.plan.kind.rawValue): \(text)")
+        if failed.plan.kind == .shutdown {
+            exitCode = 1
+            return end(&run)
+        }
+        switch operation {
+        case .startPrimary?, .startStandby?: memory.failedStarts += 1
+        case .rewind?: memory.rewind = .failed(text)
+        case .bootstrap?, .clone?, .follow?, .promote?, .stop?, .restart?, .recoverSingleUser?, .setAsideDataDirectory?,
+            nil:
+            break
+        }
+        if failed.plan.kind == .bootstrap { return cancelBootstrap(operation, &run) }
+        if isShuttingDown { return shutDown(&run) }
+        if phase == .idle { nextCycle = run.now + min(.seconds(1), settings.timings.loopWait) }
+    }
+
+    // MARK: Handing over
+
+    /// Before the key goes: does a candidate have everything that was acknowledged here?
+    mutating func askForReceipt(_ plan: Int, _ run: inout Run) {
+        guard let progress, progress.number == plan, case .confirmReceipt(let members)? = currentStep else { return }
+        if progress.receiptUntil == nil { self.progress?.receiptUntil = run.now + Self.receiptTimeout }
+        run.emit(.askPeers(members, .receipt(plan: plan), deadline: run.now + .seconds(2)))
+    }
+
+    mutating func receiptAnswered(_ plan: Int, _ answers: [String: PeerAnswer], _ run: inout Run) {
+        guard let progress, progress.number == plan, case .confirmReceipt(let members)? = currentStep else { return }
+        guard let required = progress.positions?.required else {
+            return abandonHandOver("where the WAL ends is not known", &run)
+        }
+        let verdicts = members.map { member in
+            CandidateVerdict(
+                name: member.name,
+                verdict: judge(
+                    answers[member.name], status: .zero, maximumLag: .max, clusterTimeline: nil, required: required))
+        }
+        if verdicts.contains(where: { $0.verdict == .good }) { return finishStep(&run) }
+        if let until = progress.receiptUntil, run.now < until {
+            return run.emit(.retryReceipt(at: run.now + Self.receiptInterval, plan: plan))
+        }
+        abandonHandOver(verdicts.map { "\($0)" }.joined(separator: ", "), &run)
+    }
+
+    /// Nobody has everything: this node goes on as primary, and the request ends.
+    private mutating func abandonHandOver(_ why: String, _ run: inout Run) {
+        run.log(.error, "the switchover is called off, no candidate has received everything: \(why)")
+        progress = nil
+        if let request = view?.failover {
+            run.emit(
+                .write(
+                    .failover, "{}", .unchanged(since: request.revision), .clearFailover,
+                    deadline: storeDeadline(run.now)))
+        }
+        wake(&run)
+    }
+
+    // MARK: Bootstrap
+
+    /// With the cluster up, its identifier and configuration are published; the leader key follows by the race.
+    mutating func publishBootstrap(_ run: inout Run) {
+        guard let identifier = local.systemIdentifier, let initializeRevision else {
+            return failPlan("the new cluster has no system identifier", nil, &run)
+        }
+        run.emit(
+            .write(
+                .initialize, identifier, .unchanged(since: initializeRevision), .bootstrapInitialize,
+                deadline: run.now + settings.timings.retryTimeout))
+        self.initializeRevision = nil
+    }
+
+    mutating func bootstrapWrote(
+        _ purpose: CycleEffect.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
+    ) {
+        guard case .publishBootstrap? = currentStep else { return }
+        guard case .success(.written) = result else {
+            return failPlan("the new cluster could not be published", nil, &run)
+        }
+        guard purpose == .bootstrapInitialize else { return finishStep(&run) }
+        run.emit(
+            .write(
+                .config, compact(.object(settings.document)), .asSeen(view?.config?.revision), .bootstrapConfig,
+                deadline: run.now + settings.timings.retryTimeout))
+    }
+
+    /// A cluster that could not be made leaves no trace but the directory, moved aside (ha-loop.md §6.3).
+    private mutating func cancelBootstrap(_ operation: PostgreSQLOperation?, _ run: inout Run) {
+        exitCode = 1
+        isShuttingDown = true
+        run.log(.critical, "Failed to bootstrap cluster")
+        let condition = initializeRevision.map { WriteCondition.unchanged(since: $0) }
+        if let condition {
+            run.emit(
+                .delete(.initialize, condition, .cancelInitialize, deadline: run.now + settings.timings.retryTimeout))
+        }
+        begin(
+            Plan(
+                .shutdown,
+                [.postgreSQL(.stop(.immediate, timeout: .seconds(10))), .postgreSQL(.setAsideDataDirectory)]), &run)
+    }
+
+    // MARK: The end
+
+    mutating func shutDown(_ run: inout Run) {
+        isShuttingDown = true
+        if settings.isPaused {
+            run.log(.info, "the cluster is paused: PostgreSQL and the leader key are left as they are")
+            return end(&run)
+        }
+        var steps: [Step] = [.postgreSQL(.stop(.fast, timeout: settings.primaryStartTimeout))]
+        if isLeading { steps.append(.releaseLeader) }
+        let plan = Plan(.shutdown, steps)
+        if progress == nil { return begin(plan, &run) }
+        if progress?.running.plan.kind == .shutdown || progress?.successor?.kind == .shutdown { return }
+        breakOff(for: plan, &run)
+    }
+
+    private mutating func end(_ run: inout Run) {
+        // The member key tells the others that we stopped; it ends with the session.
+        if local.dataDirectory == .initialized && !settings.isPaused {
+            local.state = .stopped
+            local.facts = nil
+            local.postmaster = nil
+            run.emit(touchEffect(run))
+        }
+        phase = .ended
+        run.emit(.publish(snapshot()))
+        run.emit(.exit(code: exitCode))
+    }
+}

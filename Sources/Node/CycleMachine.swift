@@ -1,0 +1,201 @@
+public import ClusterModel
+public import HighAvailability
+import Ports
+
+/// The cycle of one node as a step function: events in, effects out. It holds all that the node knows, waits for nothing,
+/// reads no clock and draws no lots, so that a simulated world can run it as the daemon does.
+///
+/// A cycle is: observe PostgreSQL and load the store, decide, ask what the decision needs, act, keep the keys current,
+/// wait. One plan of PostgreSQL operations may run beside the cycles, which renew the lease meanwhile.
+public struct CycleMachine: Sendable {
+    /// What is fixed when the node starts.
+    public struct Setup: Sendable {
+        public var scope: String
+        public var me: NodeIdentity
+        public var addresses: MemberKey.Addresses
+        /// The dynamic configuration before the first load: the cached one, else `bootstrap.dcs`.
+        public var document: JSONObject
+
+        public init(scope: String, me: NodeIdentity, addresses: MemberKey.Addresses, document: JSONObject) {
+            self.scope = scope
+            self.me = me
+            self.addresses = addresses
+            self.document = document
+        }
+    }
+
+    /// Where the cycle stands.
+    enum Phase: Sendable, Hashable {
+        /// Waits for the timer or for a wake-up. Goes to `observing`.
+        case idle
+        /// Waits for the answers of PostgreSQL and of the store. Goes to `asking`, `acting` or `idle`.
+        case observing(local: Bool, store: Bool)
+        /// Waits for an answer that a rule asked for. Goes to `asking`, `acting` or `idle`.
+        case asking
+        /// Waits for the outcome of a write to the store. Goes to `observing` or `idle`.
+        case acting
+        /// The daemon ends; nothing begins any more.
+        case ended
+    }
+
+    /// A plan that is being carried out, and where it stands.
+    struct Progress: Sendable {
+        var number: Int
+        var running: RunningPlan
+        var step = 0
+        var positions: ShutdownPositions?
+        var receiptUntil: BootInstant?
+        /// What takes over when the step that was broken off returns.
+        var successor: Plan?
+    }
+
+    let scope: String
+    var me: NodeIdentity
+    var addresses: MemberKey.Addresses
+    var settings: DynamicConfiguration
+    var memory = Memory()
+    var local: PostgreSQLStatus
+    var view: ClusterView?
+    var viewAt: BootInstant?
+    var storeFailure: String?
+    var storeLastSeen: Int64 = 0
+    var lease: Lease?
+    var phase = Phase.idle
+    /// Something happened during the cycle: another follows at once.
+    var again = false
+    var asked = 0
+    var renewal: Observation.Renewal?
+    var peers: [String: PeerAnswer]?
+    var divergence: Observation.Divergence?
+    var progress: Progress?
+    var plans = 0
+    var decision: Decision?
+    var lastLogged: String?
+    var nextCycle: BootInstant
+    var cycleBegan: BootInstant
+    var timer: BootInstant?
+    var configurationRevision: Revision?
+    /// What stands in the cache beside the data.
+    var cachedDocument: JSONObject?
+    /// A document that waits for the end of a plan.
+    var documentToAdopt: JSONObject?
+    var checkpoint = CheckpointState.done
+    var isTouching = false
+    var isWritingHistory = false
+    var initializeRevision: Revision?
+    var wasPrimary = false
+    var memberMarks: [String: String] = [:]
+    var isShuttingDown = false
+    var exitCode: Int32 = 0
+
+    /// Whether the control file shows the timeline of the last promotion (postgresql.md §21.8).
+    enum CheckpointState: Sendable, Hashable {
+        case done, wanted, running
+    }
+
+    /// Events that can be lost are bounded: a rule that asks more than this in one cycle waits for the next.
+    static let maximumQuestions = 8
+
+    public init(_ setup: Setup, now: BootInstant) {
+        scope = setup.scope
+        me = setup.me
+        addresses = setup.addresses
+        settings = DynamicConfiguration(document: setup.document) ?? DynamicConfiguration()
+        local = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now)
+        nextCycle = now
+        cycleBegan = now
+    }
+
+    /// Takes one event and answers what is to be done. `wallTime` is nanoseconds since the epoch.
+    public mutating func step(_ event: CycleEvent, now: BootInstant, wallTime: Int64) -> [CycleEffect] {
+        var run = Run(now: now, wallTime: wallTime)
+        take(event, &run)
+        guardLease(&run)
+        arm(&run)
+        return run.effects
+    }
+
+    /// One step's clock and the effects that it gathers.
+    struct Run {
+        let now: BootInstant
+        let wallTime: Int64
+        var effects: [CycleEffect] = []
+
+        mutating func emit(_ effect: CycleEffect) { effects.append(effect) }
+        mutating func log(_ level: CycleEffect.LogLevel, _ text: String) { effects.append(.log(level, text)) }
+    }
+
+    private mutating func take(_ event: CycleEvent, _ run: inout Run) {
+        if phase == .ended { return }
+        switch event {
+        case .timer:
+            timer = nil
+            if phase == .idle && run.now >= nextCycle { beginCycle(&run) }
+        case .woken: wake(&run)
+        case .storeChanged(let change): if matters(change, &run) { wake(&run) }
+        case .postmasterExited(let pid):
+            run.log(.warning, "the postmaster \(pid) has ended")
+            wake(&run)
+        case .observed(let status): observed(status, &run)
+        case .loaded(let result): loaded(result, &run)
+        case .renewed(let result): renewed(result, &run)
+        case .acquired(let result): acquired(result, &run)
+        case .released(let result): released(result, &run)
+        case .wrote(let purpose, let result): wrote(purpose, result, &run)
+        case .touched(let result): touched(result, &run)
+        case .peersAnswered(.decision, let answers):
+            guard phase == .asking else { return }
+            peers = answers
+            decideNow(&run)
+        case .peersAnswered(.receipt(let plan), let answers): receiptAnswered(plan, answers, &run)
+        case .compared(let result): compared(result, &run)
+        case .performed(let plan, let result): performed(plan, result, &run)
+        case .checkpointed(let result): checkpointed(result, &run)
+        case .historyRead(let timeline, let lines, let writtenAt): historyRead(timeline, lines, writtenAt, &run)
+        case .configurationAdopted(let result):
+            if case .failure(let error) = result { run.log(.error, "adopting the configuration failed: \(error)") }
+            wake(&run)
+        case .receiptRetry(let plan): askForReceipt(plan, &run)
+        case .reloaded(let identity, let addresses):
+            me = identity
+            self.addresses = addresses
+            adopt(settings.document, &run)
+            wake(&run)
+        case .shutdownRequested: shutDown(&run)
+        }
+    }
+
+    /// Begins a cycle now, or another one right after the present one.
+    mutating func wake(_ run: inout Run) {
+        if phase == .idle {
+            beginCycle(&run)
+        } else {
+            again = true
+        }
+    }
+
+    /// Asks for the next moment at which something must happen even if no event comes.
+    private mutating func arm(_ run: inout Run) {
+        if phase == .ended { return }
+        var next = phase == .idle ? nextCycle : BootInstant(nanoseconds: .max)
+        if let lease, local.mayAcceptWrites {
+            let stopBy = LeaseArithmetic.stopBy(lease)
+            if run.now < stopBy { next = min(next, stopBy) }
+        }
+        if next.nanoseconds == .max || timer == next { return }
+        timer = next
+        run.emit(.setTimer(next))
+    }
+
+    /// The state as others see it.
+    func snapshot() -> NodeSnapshot {
+        NodeSnapshot(
+            scope: scope, version: addresses.version, me: me, settings: settings, view: view, viewAt: viewAt,
+            storeFailure: storeFailure, storeLastSeen: storeLastSeen, local: local, role: role, lease: lease,
+            running: progress?.running, decision: decision, nextCycle: nextCycle)
+    }
+
+    var role: NodeRole { shownRole(local, running: progress?.running.plan, wasPrimary: wasPrimary) }
+
+    var isLeading: Bool { view?.leaderName == me.name && lease != nil }
+}
