@@ -1,0 +1,78 @@
+import ClusterModel
+import HighAvailability
+import Testing
+
+@Suite struct BootstrapTests {
+    static let rows: [Row] = [
+        Row(
+            description: "an empty cluster is initialized",
+            seen: Scene.seen(Scene.view(members: [], initialize: .absent), Scene.empty),
+            expected: .action(.initializeCluster)),
+        Row(
+            description: "absent and empty are different",
+            seen: Scene.seen(Scene.view(members: [], initialize: .inProgress), Scene.empty), expected: .action(.wait)),
+        Row(
+            description: "a cluster that exists is not initialized again",
+            seen: Scene.seen(Scene.view(members: []), Scene.empty), expected: .action(.wait)),
+        Row(
+            description: "nofailover does not initialize",
+            seen: Scene.seen(
+                Scene.view(members: [], initialize: .absent), Scene.empty, tags: ["nofailover": true]),
+            expected: .action(.wait)),
+        Row(
+            description: "without a bootstrap section nobody initializes",
+            seen: Scene.seen(Scene.view(members: [], initialize: .absent), Scene.empty, canBootstrap: false),
+            expected: .action(.wait)),
+        Row(
+            description: "a new member copies the leader",
+            seen: Scene.seen(Scene.view(leader: "n2"), Scene.empty),
+            expected: .action(
+                .carryOut(
+                    Plan(
+                        .clone,
+                        [
+                            .postgreSQL(.clone(from: Scene.upstream("n2"))),
+                            .postgreSQL(.startStandby(of: Scene.upstream("n2"), timeout: .seconds(300))),
+                        ])))),
+        Row(
+            description: "from a member that offers itself",
+            seen: Scene.seen(
+                Scene.view(
+                    leader: "n2",
+                    members: [Scene.member("n2", role: "primary"), Scene.member("n3", tags: ["clonefrom": true])]),
+                Scene.empty),
+            expected: .action(
+                .carryOut(
+                    Plan(
+                        .clone,
+                        [
+                            .postgreSQL(.clone(from: Scene.upstream("n3"))),
+                            .postgreSQL(.startStandby(of: Scene.upstream("n2"), timeout: .seconds(300))),
+                        ])))),
+        Row(
+            description: "a leader whose data is gone gives the key up",
+            seen: Scene.seen(Scene.view(leader: "n1"), Scene.empty), expected: .action(.releaseLeader)),
+        Row(
+            description: "in pause nothing is made",
+            seen: Scene.seen(Scene.view(leader: "n2"), Scene.empty, settings: ["pause": true]),
+            expected: .action(.wait)),
+        Row(
+            description: "a directory that cannot be read is waited for",
+            seen: Scene.seen(Scene.view(leader: "n2"), inaccessible), expected: .action(.wait)),
+        Row(
+            description: "but not by a leader",
+            seen: Scene.seen(Scene.view(leader: "n1"), inaccessible), expected: .action(.releaseLeader)),
+        Row(
+            description: "a data directory defines a cluster that nobody initialized",
+            seen: Scene.seen(Scene.view(members: [], initialize: .absent), Scene.stopped(.shutDown)),
+            expected: .action(.write(.systemIdentifier(Scene.identifier)))),
+    ]
+
+    @Test(arguments: rows) func decides(_ row: Row) {
+        let (decision, _) = row.decided()
+        #expect(row.expected.matches(decision), "\(row): \(decision)")
+    }
+
+    static let inaccessible = PostgreSQLStatus(
+        dataDirectory: .inaccessible("Permission denied"), state: .stopped, observedAt: Scene.now)
+}

@@ -1,0 +1,149 @@
+import ClusterModel
+import HighAvailability
+import Testing
+
+@Suite struct LeaderAndFollowerTests {
+    static let leading = Scene.view(leader: "n1")
+    static let following = Scene.view(leader: "n2")
+
+    static let rows: [Row] = [
+        Row(
+            description: "a leader renews before anything else",
+            seen: Scene.seen(leading, Scene.primary(), lease: Scene.lease()), expected: .action(.ask(.renewal))),
+        Row(
+            description: "a primary with the lease has nothing to do",
+            seen: Scene.seen(leading, Scene.primary(), lease: Scene.lease(), renewal: .held), expected: .action(.wait)),
+        Row(
+            description: "a refused lease ends a primary at once",
+            seen: Scene.seen(leading, Scene.primary(), renewal: .refused), expected: .plan(.demote)),
+        Row(
+            description: "a refused lease does not promote",
+            seen: Scene.seen(leading, Scene.standby(), renewal: .refused), expected: .action(.wait)),
+        Row(
+            description: "a refused lease in pause leaves PostgreSQL alone",
+            seen: Scene.seen(leading, Scene.primary(), renewal: .refused, settings: ["pause": true]),
+            expected: .action(.wait)),
+        Row(
+            description: "a standby with the lease is promoted",
+            seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(), renewal: .held), expected: .plan(.promote)),
+        Row(
+            description: "too little of the lease is left to promote: renew first",
+            seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(heldFor: .seconds(25)), renewal: .held),
+            expected: .action(.ask(.renewal))),
+        Row(
+            description: "an expired lease promotes nobody",
+            seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(heldFor: .seconds(31)), renewal: .held),
+            expected: .action(.wait)),
+        Row(
+            description: "a standby of a standby cluster is not promoted",
+            seen: Scene.seen(
+                leading, Scene.standby(), lease: Scene.lease(), renewal: .held,
+                settings: ["standby_cluster": ["host": "far"]]), expected: .action(.wait)),
+        Row(
+            description: "a standby in pause gives the key back",
+            seen: Scene.seen(
+                leading, Scene.standby(), lease: Scene.lease(), renewal: .held, settings: ["pause": true]),
+            expected: .action(.releaseLeader)),
+        Row(
+            description: "a primary that is not the leader stops at once",
+            seen: Scene.seen(following, Scene.primary()), expected: .plan(.demote)),
+        Row(
+            description: "a server that does not answer and has no standby signal counts as primary",
+            seen: Scene.seen(following, silent(standby: false)), expected: .plan(.demote)),
+        Row(
+            description: "a server that does not answer and has a standby signal is left alone",
+            seen: Scene.seen(following, silent(standby: true)), memory: told("n2"), expected: .action(.wait)),
+        Row(
+            description: "in pause a primary without the key goes on",
+            seen: Scene.seen(following, Scene.primary(), settings: ["pause": true]), expected: .action(.wait)),
+        Row(
+            description: "a standby is pointed to the leader",
+            seen: Scene.seen(following, Scene.standby()),
+            expected: .action(.carryOut(Plan(.follow, [.postgreSQL(.follow(Scene.upstream("n2")))])))),
+        Row(
+            description: "a standby that was told already waits",
+            seen: Scene.seen(following, Scene.standby()), memory: told("n2"), expected: .action(.wait)),
+        Row(
+            description: "a new leader is followed",
+            seen: Scene.seen(following, Scene.standby()), memory: told("n3"),
+            expected: .action(.carryOut(Plan(.follow, [.postgreSQL(.follow(Scene.upstream("n2")))])))),
+        Row(
+            description: "replicatefrom names the upstream",
+            seen: Scene.seen(following, Scene.standby(), tags: ["replicatefrom": "n3"]),
+            expected: .action(.carryOut(Plan(.follow, [.postgreSQL(.follow(Scene.upstream("n3")))])))),
+        Row(
+            description: "replicatefrom of a member that is not there falls back to the leader",
+            seen: Scene.seen(following, Scene.standby(), tags: ["replicatefrom": "gone"]),
+            expected: .action(.carryOut(Plan(.follow, [.postgreSQL(.follow(Scene.upstream("n2")))])))),
+        Row(
+            description: "nostream follows nobody",
+            seen: Scene.seen(following, Scene.standby(), tags: ["nostream": true]),
+            expected: .action(.carryOut(Plan(.follow, [.postgreSQL(.follow(nil))])))),
+        Row(
+            description: "a leader that has not published its address is waited for",
+            seen: Scene.seen(
+                Scene.view(leader: "n2", members: [Scene.member("n1"), Scene.member("n3")]), Scene.standby()),
+            expected: .action(.wait)),
+        Row(
+            description: "a data directory of another cluster ends the daemon",
+            seen: Scene.seen(Scene.view(leader: "n2", initialize: .value("7499999999999999999")), Scene.standby()),
+            expected: .action(.exit)),
+        Row(
+            description: "a leader with the data of another cluster gives the key up",
+            seen: Scene.seen(Scene.view(leader: "n1", initialize: .value("7499999999999999999")), Scene.primary()),
+            expected: .action(.releaseLeader)),
+        Row(
+            description: "the leader restores a lost system identifier",
+            seen: Scene.seen(Scene.view(leader: "n1", initialize: .absent), Scene.primary()),
+            expected: .action(.write(.systemIdentifier(Scene.identifier)))),
+        Row(
+            description: "the leader restores a lost configuration",
+            seen: Scene.seen(Scene.view(leader: "n1", config: nil), Scene.primary(), settings: ["ttl": 30]),
+            expected: .action(.write(.configuration))),
+        Row(
+            description: "a standby whose cluster nobody initialized ends the daemon",
+            seen: Scene.seen(Scene.view(initialize: .absent), Scene.standby()), expected: .action(.exit)),
+        Row(
+            description: "a data directory without identifier does nothing",
+            seen: Scene.seen(following, unidentified()), expected: .action(.wait)),
+    ]
+
+    @Test(arguments: rows) func decides(_ row: Row) {
+        let (decision, _) = row.decided()
+        #expect(row.expected.matches(decision), "\(row): \(decision)")
+    }
+
+    @Test func everyDecisionSaysWhy() {
+        for row in Self.rows {
+            let (decision, _) = row.decided()
+            if case .ask(.renewal) = decision.action { continue }
+            #expect(!decision.reasons.isEmpty, "\(row)")
+        }
+    }
+
+    @Test func aDemotedPrimarySuspectsItsTimeline() {
+        let (_, memory) = Row(
+            description: "", seen: Scene.seen(Self.following, Scene.primary()), expected: .plan(.demote)
+        ).decided()
+        #expect(memory.rewind == .suspected)
+    }
+
+    static func told(_ name: String) -> Memory {
+        var memory = Memory()
+        memory.following = .upstream(Scene.upstream(name))
+        return memory
+    }
+
+    static func silent(standby: Bool) -> PostgreSQLStatus {
+        var status = Scene.standby()
+        status.facts = nil
+        status.hasStandbySignal = standby
+        return status
+    }
+
+    static func unidentified() -> PostgreSQLStatus {
+        var status = Scene.standby()
+        status.systemIdentifier = "123"
+        return status
+    }
+}

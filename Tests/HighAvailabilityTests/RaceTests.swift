@@ -1,0 +1,177 @@
+import ClusterModel
+import HighAvailability
+import Testing
+
+@Suite struct RaceTests {
+    static let free = Scene.view()
+    static let bothEqual = ["n2": Scene.peer(1000), "n3": Scene.peer(1000)]
+
+    static let rows: [Row] = [
+        Row(
+            description: "everybody who may lead is asked",
+            seen: Scene.seen(free, Scene.standby()), expected: .asks(["n2", "n3"])),
+        Row(
+            description: "who may not lead is not asked",
+            seen: Scene.seen(
+                Scene.view(members: [
+                    Scene.member("n1"), Scene.member("n2", tags: ["nofailover": true]), Scene.member("n3"),
+                ]), Scene.standby()), expected: .asks(["n3"])),
+        Row(
+            description: "members whose keys expired with the leader are asked too",
+            seen: Scene.seen(Scene.view(members: [Scene.member("n1")]), Scene.standby()), memory: underLeader("n2"),
+            expected: .asks(["n2", "n3"])),
+        Row(
+            description: "the healthiest takes the key",
+            seen: Scene.seen(free, Scene.standby(), peers: bothEqual), expected: .action(.acquireLeader)),
+        Row(
+            description: "the dead do not stand in the way",
+            seen: Scene.seen(
+                free, Scene.standby(), peers: ["n2": Scene.unreachable, "n3": Scene.unreachable]),
+            expected: .action(.acquireLeader)),
+        Row(
+            description: "one byte ahead is ahead",
+            seen: Scene.seen(free, Scene.standby(), peers: ["n2": Scene.peer(1001), "n3": Scene.peer(1000)]),
+            expected: .action(.wait)),
+        Row(
+            description: "a living primary ends the race",
+            seen: Scene.seen(
+                free, Scene.standby(), peers: ["n2": Scene.peer(0, primary: true), "n3": Scene.unreachable]),
+            expected: .action(.wait)),
+        Row(
+            description: "a peer that may not lead, by its own answer, does not count",
+            seen: Scene.seen(
+                free, Scene.standby(), peers: ["n2": Scene.peer(2000, tags: ["nofailover": true]), "n3": Scene.peer(1)]),
+            expected: .action(.acquireLeader)),
+        Row(
+            description: "higher priority wins at the same position",
+            seen: Scene.seen(
+                free, Scene.standby(),
+                peers: ["n2": Scene.peer(1000, tags: ["failover_priority": 2]), "n3": Scene.peer(1)]),
+            expected: .action(.wait)),
+        Row(
+            description: "priority does not count behind",
+            seen: Scene.seen(
+                free, Scene.standby(),
+                peers: ["n2": Scene.peer(999, tags: ["failover_priority": 9]), "n3": Scene.peer(1)]),
+            expected: .action(.acquireLeader)),
+        Row(
+            description: "the former leader's priority does not count",
+            seen: Scene.seen(
+                free, Scene.standby(),
+                peers: ["n2": Scene.peer(1000, tags: ["failover_priority": 2]), "n3": Scene.peer(1)]),
+            memory: underLeader("n2"), expected: .action(.acquireLeader)),
+        Row(
+            description: "exactly the allowed lag is allowed",
+            seen: Scene.seen(
+                Scene.view(optime: 1100), Scene.standby(), peers: bothEqual,
+                settings: ["maximum_lag_on_failover": 100]), expected: .action(.acquireLeader)),
+        Row(
+            description: "one byte more is too much",
+            seen: Scene.seen(
+                Scene.view(optime: 1101), Scene.standby(), peers: bothEqual,
+                settings: ["maximum_lag_on_failover": 100]), expected: .action(.wait)),
+        Row(
+            description: "an old timeline is too old where timelines are checked",
+            seen: Scene.seen(
+                Scene.view(history: history(1)), Scene.standby(), peers: bothEqual, settings: ["check_timeline": true]),
+            expected: .action(.wait)),
+        Row(
+            description: "and is not where they are not",
+            seen: Scene.seen(Scene.view(history: history(1)), Scene.standby(), peers: bothEqual),
+            expected: .action(.acquireLeader)),
+        Row(
+            description: "nofailover never takes the key",
+            seen: Scene.seen(free, Scene.standby(), peers: bothEqual, tags: ["nofailover": true]),
+            expected: .action(.wait)),
+        Row(
+            description: "priority 0 never takes the key",
+            seen: Scene.seen(free, Scene.standby(), peers: bothEqual, tags: ["failover_priority": 0]),
+            expected: .action(.wait)),
+        Row(
+            description: "a running primary takes its key back",
+            seen: Scene.seen(free, Scene.primary()), expected: .action(.acquireLeader)),
+        Row(
+            description: "a primary that the cluster went on without stops",
+            seen: Scene.seen(Scene.view(history: history(1)), Scene.primary(timeline: 1)), expected: .plan(.demote)),
+        Row(
+            description: "in pause a standby does not race",
+            seen: Scene.seen(free, Scene.standby(), peers: bothEqual, settings: ["pause": true]),
+            expected: .action(.wait)),
+        Row(
+            description: "in pause a running primary takes the key",
+            seen: Scene.seen(free, Scene.primary(), settings: ["pause": true]), expected: .action(.acquireLeader)),
+        Row(
+            description: "outside /sync nobody leads in synchronous mode",
+            seen: Scene.seen(
+                Scene.view(sync: SyncState(leader: "n2", voters: ["n3"])), Scene.standby(), peers: bothEqual,
+                settings: ["synchronous_mode": true]), expected: .action(.wait)),
+        Row(
+            description: "names in /sync compare without case",
+            seen: Scene.seen(
+                Scene.view(sync: SyncState(leader: "n2", voters: ["N1"])), Scene.standby(),
+                peers: ["n2": Scene.unreachable],
+                settings: ["synchronous_mode": true]), expected: .action(.acquireLeader)),
+        Row(
+            description: "a node that /failsafe does not list never leads",
+            seen: Scene.seen(
+                Scene.view(failsafe: ["n2": "x"]), Scene.standby(), peers: bothEqual, settings: ["failsafe_mode": true]),
+            expected: .action(.wait)),
+        Row(
+            description: "the requested candidate does not compare",
+            seen: Scene.seen(requested(candidate: "n1"), Scene.standby()), expected: .action(.acquireLeader)),
+        Row(
+            description: "others ask whether the candidate lives",
+            seen: Scene.seen(requested(candidate: "n3"), Scene.standby()), expected: .asks(["n2", "n3"])),
+        Row(
+            description: "and let it take over",
+            seen: Scene.seen(requested(candidate: "n3"), Scene.standby(), peers: bothEqual), expected: .action(.wait)),
+        Row(
+            description: "a dead candidate is as if none had been named",
+            seen: Scene.seen(
+                requested(candidate: "n3"), Scene.standby(), peers: ["n2": Scene.peer(1000), "n3": Scene.unreachable]),
+            expected: .action(.acquireLeader)),
+        Row(
+            description: "who was asked to step down waits for another",
+            seen: Scene.seen(requested(leader: "n1"), Scene.standby(), peers: bothEqual), expected: .action(.wait)),
+        Row(
+            description: "and leads again when nobody else can",
+            seen: Scene.seen(
+                requested(leader: "n1"), Scene.standby(), peers: ["n2": Scene.unreachable, "n3": Scene.unreachable]),
+            expected: .action(.acquireLeader)),
+        Row(
+            description: "without a candidate the former leader is not raced against",
+            seen: Scene.seen(
+                requested(leader: "n2"), Scene.standby(), peers: ["n2": Scene.peer(5000), "n3": Scene.peer(1000)]),
+            expected: .action(.acquireLeader)),
+    ]
+
+    @Test(arguments: rows) func decides(_ row: Row) {
+        let (decision, _) = row.decided()
+        #expect(row.expected.matches(decision), "\(row): \(decision)")
+    }
+
+    @Test func theLogNamesThePositionsThatWereCompared() {
+        let (decision, _) = Row(
+            description: "", seen: Scene.seen(Self.free, Scene.standby(), peers: ["n2": Scene.peer(1001)]),
+            expected: .action(.wait)
+        ).decided()
+        #expect("\(decision)".contains("Wal position of n2 is ahead of my wal position (0/3E9 > 0/3E8)"))
+    }
+
+    static func underLeader(_ leader: String) -> Memory {
+        var memory = Memory()
+        memory.membersUnderLastLeader = Scene.view(leader: leader).members
+        memory.lastLeader = leader
+        return memory
+    }
+
+    static func requested(leader: String? = nil, candidate: String? = nil) -> ClusterView {
+        Scene.view(failover: FailoverRequest(leader: leader, candidate: candidate, revision: 7))
+    }
+
+    static func history(_ timeline: TimelineID) -> TimelineHistory {
+        TimelineHistory(lines: [
+            .init(timeline: timeline, position: WALPosition(900), reason: "no recovery target specified")
+        ])
+    }
+}

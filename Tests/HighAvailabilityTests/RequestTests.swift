@@ -1,0 +1,225 @@
+import ClusterModel
+import HighAvailability
+import Testing
+
+@Suite struct RequestTests {
+    static let clear = Action.write(.clearFailover(7))
+    /// 2031-01-01T00:00:00Z.
+    static let newYear: Int64 = 1_924_992_000_000_000_000
+
+    static let rows: [Row] = [
+        Row(
+            description: "the leader asks the candidate",
+            seen: leader(requested("n1", "n2")), expected: .asks(["n2"])),
+        Row(
+            description: "and hands over",
+            seen: leader(requested("n1", "n2"), peers: ["n2": Scene.peer(1000)]), expected: .plan(.handOver)),
+        Row(
+            description: "without a candidate all are asked",
+            seen: leader(requested("n1", nil)), expected: .asks(["n2", "n3"])),
+        Row(
+            description: "one is enough",
+            seen: leader(requested("n1", nil), peers: ["n2": Scene.unreachable, "n3": Scene.peer(1000)]),
+            expected: .plan(.handOver)),
+        Row(
+            description: "a dead candidate ends the request",
+            seen: leader(requested("n1", "n2"), peers: ["n2": Scene.unreachable]), expected: .action(clear)),
+        Row(
+            description: "a lagging candidate ends the request",
+            seen: leader(
+                requested("n1", "n2", optime: 5000), peers: ["n2": Scene.peer(1000)],
+                settings: ["maximum_lag_on_failover": 3999]), expected: .action(clear)),
+        Row(
+            description: "a candidate that says it may not lead ends the request",
+            seen: leader(requested("n1", "n2"), peers: ["n2": Scene.peer(1000, tags: ["nofailover": true])]),
+            expected: .action(clear)),
+        Row(
+            description: "a request to step down another leader ends",
+            seen: leader(requested("n3", "n2")), expected: .action(clear)),
+        Row(
+            description: "a request for the leader itself ends",
+            seen: leader(requested(nil, "n1")), expected: .action(clear)),
+        Row(
+            description: "a failover without a leader's name is done",
+            seen: leader(requested(nil, "n2"), peers: ["n2": Scene.peer(1000)]), expected: .plan(.handOver)),
+        Row(
+            description: "a switchover outside /sync ends in synchronous mode",
+            seen: leader(
+                requested("n1", "n2", sync: SyncState(leader: "n1", voters: ["n3"])), peers: ["n2": Scene.peer(1000)],
+                settings: ["synchronous_mode": true]), expected: .action(clear)),
+        Row(
+            description: "a failover may go there",
+            seen: leader(
+                requested(nil, "n2", sync: SyncState(leader: "n1", voters: ["n3"])), peers: ["n2": Scene.peer(1000)],
+                settings: ["synchronous_mode": true]), expected: .plan(.handOver)),
+        Row(
+            description: "before its time a schedule waits",
+            seen: leader(requested("n1", "n2", at: "2031-01-01T00:00:00Z"), wallTime: newYear - 1),
+            expected: .action(.wait)),
+        Row(
+            description: "at its time it is done",
+            seen: leader(
+                requested("n1", "n2", at: "2031-01-01T00:00:00Z"), peers: ["n2": Scene.peer(1000)], wallTime: newYear),
+            expected: .plan(.handOver)),
+        Row(
+            description: "long after it, it is dropped",
+            seen: leader(requested("n1", "n2", at: "2031-01-01T00:00:00Z"), wallTime: newYear + 16_000_000_000),
+            expected: .action(clear)),
+        Row(
+            description: "a time without an offset is dropped",
+            seen: leader(requested("n1", "n2", at: "2031-01-01T00:00:00"), wallTime: newYear), expected: .action(clear)),
+        Row(
+            description: "in pause a schedule is kept",
+            seen: leader(
+                requested("n1", "n2", at: "2020-01-01T00:00:00Z"), settings: ["pause": true], wallTime: newYear),
+            expected: .action(.wait)),
+    ]
+
+    @Test(arguments: rows) func decides(_ row: Row) {
+        let (decision, _) = row.decided()
+        #expect(row.expected.matches(decision), "\(row): \(decision)")
+    }
+
+    @Test func theKeyIsHandedOverOnlyWhenACandidateHasEverything() {
+        let (decision, _) = Row(
+            description: "", seen: Self.leader(Self.requested("n1", "n2"), peers: ["n2": Scene.peer(1000)]),
+            expected: .plan(.handOver)
+        ).decided()
+        guard case .carryOut(let plan) = decision.action else {
+            Issue.record("\(decision)")
+            return
+        }
+        #expect(
+            plan.steps == [
+                .postgreSQL(.stop(.fastAfterCheckpoint, timeout: .seconds(300))),
+                .confirmReceipt(by: [Scene.member("n2")]), .releaseLeader,
+            ])
+    }
+
+    // MARK: Over REST (rest-api.md §12.2–12.5)
+
+    static let refusals: [(SwitchoverRequest, JSONObject, Int, String)] = [
+        (
+            .init(kind: .failover, leader: nil, candidate: nil), [:], 400,
+            "Failover could be performed only to a specific candidate"
+        ),
+        (
+            .init(kind: .switchover, leader: nil, candidate: "n2"), [:], 400,
+            "Switchover could be performed only from a specific leader"
+        ),
+        (
+            .init(kind: .failover, leader: nil, candidate: "n2", scheduledAt: "2031-01-01T00:00:00Z"), [:], 400,
+            "Failover can't be scheduled"
+        ),
+        (
+            .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "2031-01-01T00:00:00Z"),
+            ["pause": true], 400, "Can't schedule switchover in the paused state"
+        ),
+        (
+            .init(kind: .switchover, leader: "n1", candidate: nil), ["pause": true], 400,
+            "Switchover is possible only to a specific candidate in a paused state"
+        ),
+        (
+            .init(kind: .switchover, leader: "n1", candidate: "n1"), [:], 400,
+            "Switchover target and source are the same"
+        ),
+        (
+            .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "tomorrow"), [:], 422,
+            "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601"
+        ),
+        (
+            .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "2031-01-01T00:00:00"), [:], 400,
+            "Timezone information is mandatory for the scheduled switchover"
+        ),
+        (
+            .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "2001-01-01T00:00:00Z"), [:], 422,
+            "Cannot schedule switchover in the past"
+        ),
+    ]
+
+    @Test(arguments: refusals) func refuses(
+        _ request: SwitchoverRequest, _ settings: JSONObject, _ status: Int, _ text: String
+    ) {
+        #expect(throws: SwitchoverRequest.Refusal(status, text)) {
+            try request.check(
+                DynamicConfiguration(document: settings) ?? DynamicConfiguration(), wallTime: 1_700_000_000_000_000_000)
+        }
+    }
+
+    static let infeasible: [(SwitchoverRequest, ClusterView, JSONObject, String)] = [
+        (
+            .init(kind: .switchover, leader: "n2", candidate: nil), Scene.view(leader: "n1"), [:],
+            "leader name does not match"
+        ),
+        (
+            .init(kind: .switchover, leader: "n1", candidate: "n9"), Scene.view(leader: "n1"), [:],
+            "candidate does not exists"
+        ),
+        (
+            .init(kind: .switchover, leader: "n1", candidate: nil),
+            Scene.view(leader: "n1", members: [Scene.member("n1")]), [:],
+            "switchover is not possible: cluster does not have members except leader"
+        ),
+        (
+            .init(kind: .switchover, leader: "n1", candidate: "n2"),
+            Scene.view(leader: "n1", sync: SyncState(leader: "n1", voters: ["n3"])), ["synchronous_mode": true],
+            "candidate name does not match with sync_standby"
+        ),
+        (
+            .init(kind: .switchover, leader: "n1", candidate: nil),
+            Scene.view(leader: "n1", sync: SyncState(leader: "n1")), ["synchronous_mode": true],
+            "switchover is not possible: can not find sync_standby"
+        ),
+    ]
+
+    @Test(arguments: infeasible) func isInfeasible(
+        _ request: SwitchoverRequest, _ view: ClusterView, _ settings: JSONObject, _ text: String
+    ) {
+        #expect(throws: SwitchoverRequest.Refusal(412, text)) {
+            try request.candidates(view, DynamicConfiguration(document: settings) ?? DynamicConfiguration())
+        }
+    }
+
+    @Test func nobodyUsableAmongTheAnswers() {
+        let request = SwitchoverRequest(kind: .failover, leader: nil, candidate: "n2")
+        #expect(throws: SwitchoverRequest.Refusal(412, "failover is not possible: no good candidates have been found"))
+        {
+            try request.check(answers: ["n2": Scene.peer(1, tags: ["nofailover": true])], of: [Scene.member("n2")])
+        }
+    }
+
+    @Test func pollingTellsTheOutcome() {
+        let request = SwitchoverRequest(kind: .switchover, leader: "n1", candidate: "n2")
+        let pending = FailoverRequest(leader: "n1", candidate: "n2")
+        #expect(request.outcome(Scene.view(leader: "n1", failover: pending), formerLeader: "n1") == nil)
+        #expect(request.outcome(Scene.view(failover: pending), formerLeader: "n1") == nil)
+        let done = request.outcome(Scene.view(leader: "n2"), formerLeader: "n1")
+        #expect(done?.status == 200 && done?.text == "Successfully switched over to \"n2\"")
+        let other = request.outcome(Scene.view(leader: "n3"), formerLeader: "n1")
+        #expect(other?.status == 200 && other?.text == "Switched over to \"n3\" instead of \"n2\"")
+        let failed = request.outcome(Scene.view(leader: "n1"), formerLeader: "n1")
+        #expect(failed?.status == 503 && failed?.text == "Switchover failed")
+        let failover = SwitchoverRequest(kind: .failover, leader: nil, candidate: "n2")
+        #expect(
+            failover.outcome(Scene.view(leader: "n2"), formerLeader: "n1")?.text == "Successfully failed over to \"n2\""
+        )
+    }
+
+    static func requested(
+        _ leader: String?, _ candidate: String?, at schedule: String? = nil, optime: UInt64 = 1000,
+        sync: SyncState = SyncState()
+    ) -> ClusterView {
+        Scene.view(
+            leader: "n1", optime: optime,
+            failover: FailoverRequest(leader: leader, candidate: candidate, scheduledAt: schedule, revision: 7),
+            sync: sync)
+    }
+
+    static func leader(
+        _ view: ClusterView, peers: [String: PeerAnswer]? = nil, settings: JSONObject = [:], wallTime: Int64 = 0
+    ) -> Observation {
+        Scene.seen(
+            view, Scene.primary(), lease: Scene.lease(), renewal: .held, peers: peers, settings: settings,
+            wallTime: wallTime)
+    }
+}

@@ -1,0 +1,167 @@
+import ClusterModel
+import HighAvailability
+import Testing
+
+@Suite struct StoppedAndDivergedTests {
+    static let leading = Scene.view(leader: "n1")
+    static let following = Scene.view(leader: "n2", members: members(timeline: 2))
+    static let startStandby = Plan(
+        .startStandby, [.postgreSQL(.startStandby(of: Scene.upstream("n2"), timeout: .seconds(300)))])
+
+    static let rows: [Row] = [
+        Row(
+            description: "a crashed leader renews first",
+            seen: Scene.seen(leading, Scene.stopped()), expected: .action(.ask(.renewal))),
+        Row(
+            description: "and starts as primary again",
+            seen: Scene.seen(leading, Scene.stopped(), renewal: .held), expected: .plan(.startPrimary)),
+        Row(
+            description: "not without the lease",
+            seen: Scene.seen(leading, Scene.stopped(), renewal: .refused), expected: .action(.wait)),
+        Row(
+            description: "after a failed start another node leads",
+            seen: Scene.seen(leading, Scene.stopped(), renewal: .held), memory: memory(failedStarts: 1),
+            expected: .action(.releaseLeader)),
+        Row(
+            description: "a leader that was a standby comes up as one",
+            seen: Scene.seen(leading, Scene.stopped(.inArchiveRecovery, standbySignal: true), renewal: .held),
+            expected: .plan(.startStandby)),
+        Row(
+            description: "a leader of an old timeline does not go on with it",
+            seen: Scene.seen(
+                Scene.view(leader: "n1", history: RaceTests.history(1)), Scene.stopped(timeline: 1), renewal: .held),
+            expected: .plan(.startStandby)),
+        Row(
+            description: "with start timeout 0 the others are asked",
+            seen: Scene.seen(leading, Scene.stopped(), renewal: .held, settings: ["primary_start_timeout": 0]),
+            expected: .asks(["n2", "n3"])),
+        Row(
+            description: "and lead where one of them can",
+            seen: Scene.seen(
+                leading, Scene.stopped(), renewal: .held, peers: RaceTests.bothEqual,
+                settings: ["primary_start_timeout": 0]), expected: .action(.releaseLeader)),
+        Row(
+            description: "or it starts again where none can",
+            seen: Scene.seen(
+                leading, Scene.stopped(), renewal: .held, peers: ["n2": Scene.unreachable],
+                settings: ["primary_start_timeout": 0]), expected: .plan(.startPrimary)),
+        Row(
+            description: "in pause nothing is started",
+            seen: Scene.seen(following, Scene.stopped(), settings: ["pause": true]), expected: .action(.wait)),
+        Row(
+            description: "in pause a stopped leader gives the key up",
+            seen: Scene.seen(leading, Scene.stopped(), settings: ["pause": true]), expected: .action(.releaseLeader)),
+        Row(
+            description: "a stopped standby starts behind the leader",
+            seen: Scene.seen(following, Scene.stopped(.shutDownInRecovery, standbySignal: true)),
+            expected: .action(.carryOut(startStandby))),
+        Row(
+            description: "a crashed ex-primary recovers alone first",
+            seen: Scene.seen(following, Scene.stopped()), expected: .plan(.recoverSingleUser)),
+        Row(
+            description: "once",
+            seen: Scene.seen(following, Scene.stopped()), memory: memory(recovered: true),
+            expected: .action(.ask(.divergence(from: Scene.upstream("n2"))))),
+        Row(
+            description: "a cleanly stopped ex-primary compares timelines",
+            seen: Scene.seen(following, Scene.stopped(.shutDown)),
+            expected: .action(.ask(.divergence(from: Scene.upstream("n2"))))),
+        Row(
+            description: "and is rewound when it has parted",
+            seen: Scene.seen(following, Scene.stopped(.shutDown), divergence: diverged), expected: .plan(.rewind)),
+        Row(
+            description: "but waits for the checkpoint of the new leader",
+            seen: Scene.seen(
+                Scene.view(leader: "n2", members: members(timeline: 2, checkpointPending: true)),
+                Scene.stopped(.shutDown), divergence: diverged), expected: .action(.wait)),
+        Row(
+            description: "and is copied anew where pg_rewind cannot",
+            seen: Scene.seen(following, Scene.stopped(.shutDown, canRewind: false), divergence: diverged),
+            expected: .plan(.reclone)),
+        Row(
+            description: "and is copied anew where pg_rewind failed",
+            seen: Scene.seen(following, Scene.stopped(.shutDown), divergence: diverged), memory: memory(failed: true),
+            expected: .plan(.reclone)),
+        Row(
+            description: "the same timeline starts as a standby",
+            seen: Scene.seen(following, Scene.stopped(.shutDown), divergence: same),
+            expected: .action(.carryOut(startStandby))),
+        Row(
+            description: "an unknown answer removes nothing: it starts, read-only",
+            seen: Scene.seen(following, Scene.stopped(.shutDown), divergence: .unavailable("refused")),
+            expected: .action(.carryOut(startStandby))),
+        Row(
+            description: "without a leader it comes up read-only and waits",
+            seen: Scene.seen(Scene.view(), Scene.stopped()), expected: .plan(.startStandby)),
+        Row(
+            description: "a running standby that cannot stream compares timelines",
+            seen: Scene.seen(following, Scene.standby(streaming: false)),
+            expected: .action(.ask(.divergence(from: Scene.upstream("n2"))))),
+        Row(
+            description: "and is rewound when it is ahead of the switch",
+            seen: Scene.seen(following, Scene.standby(streaming: false), divergence: diverged), expected: .plan(.rewind)
+        ),
+        Row(
+            description: "a streaming one is not asked",
+            seen: Scene.seen(following, Scene.standby()), memory: LeaderAndFollowerTests.told("n2"),
+            expected: .action(.wait)),
+    ]
+
+    @Test(arguments: rows) func decides(_ row: Row) {
+        let (decision, _) = row.decided()
+        #expect(row.expected.matches(decision), "\(row): \(decision)")
+    }
+
+    /// postgresql.md §21.4: local timeline 1 against a source on timeline 2 that left it at 1000.
+    static let comparisons: [(String, DivergenceFacts, DivergenceVerdict)] = [
+        ("standby before the switch", facts(999, recovery: true), .same),
+        ("standby at the switch", facts(1000, recovery: true), .same),
+        ("standby behind the switch", facts(1001, recovery: true), .diverged(leftAt: WALPosition(1000))),
+        ("primary whose checkpoint ends at the switch", facts(900, end: 1000), .same),
+        ("primary whose checkpoint ends before", facts(900, end: 990), .diverged(leftAt: WALPosition(1000))),
+        ("primary whose checkpoint end is unknown", facts(900), .diverged(leftAt: WALPosition(1000))),
+        ("primary at the switch", facts(1000), .diverged(leftAt: WALPosition(1000))),
+        ("same timeline", facts(5000, source: 1), .same),
+        ("newer timeline here", facts(5000, local: 3), .diverged(leftAt: nil)),
+        ("a timeline the source does not know", facts(5000, local: 2, source: 4), .diverged(leftAt: nil)),
+        (
+            "source in recovery", facts(5000, sourceInRecovery: true),
+            .undecided("the source is itself in recovery")
+        ),
+        ("unknown timeline", facts(5000, local: 0), .undecided("a timeline is unknown")),
+    ]
+
+    @Test(arguments: comparisons) func compares(_ name: String, _ facts: DivergenceFacts, _ verdict: DivergenceVerdict)
+    {
+        #expect(judgeDivergence(facts) == verdict, "\(name)")
+    }
+
+    static let diverged = Observation.Divergence.facts(facts(2000, recovery: true))
+    static let same = Observation.Divergence.facts(facts(900, end: 1000))
+
+    static func facts(
+        _ position: UInt64, recovery: Bool = false, end: UInt64? = nil, local: TimelineID = 1, source: TimelineID = 2,
+        sourceInRecovery: Bool = false
+    ) -> DivergenceFacts {
+        DivergenceFacts(
+            localTimeline: local, localPosition: WALPosition(position), localInRecovery: recovery,
+            checkpointEnd: end.map(WALPosition.init), sourceTimeline: source, sourceInRecovery: sourceInRecovery,
+            sourceHistory: [.init(timeline: 1, position: WALPosition(1000))])
+    }
+
+    static func members(timeline: Int64, checkpointPending: Bool = false) -> [Member] {
+        [
+            Scene.member("n1"),
+            Scene.member("n2", role: "primary", timeline: timeline, checkpointPending: checkpointPending),
+            Scene.member("n3"),
+        ]
+    }
+
+    static func memory(failedStarts: Int = 0, recovered: Bool = false, failed: Bool = false) -> Memory {
+        var memory = Memory()
+        memory.failedStarts = failedStarts
+        memory.triedSingleUserRecovery = recovered
+        if failed { memory.rewind = .failed("no common ancestor") }
+        return memory
+    }
+}

@@ -1,0 +1,114 @@
+import ClusterModel
+import HighAvailability
+import Testing
+
+@Suite struct StoreLossAndPlanTests {
+    static let leading = Scene.view(leader: "n1")
+    static let down = "no endpoint answers"
+
+    static let rows: [Row] = [
+        Row(
+            description: "a primary with a fresh lease goes on without the store",
+            seen: Scene.seen(leading, Scene.primary(), lease: Scene.lease(heldFor: .seconds(15)), storeFailure: down),
+            expected: .action(.wait)),
+        Row(
+            description: "it stops in time before the lease can be taken",
+            seen: Scene.seen(leading, Scene.primary(), lease: Scene.lease(heldFor: .seconds(22)), storeFailure: down),
+            expected: .plan(.demoteOffline)),
+        Row(
+            description: "a primary that never held a lease stops",
+            seen: Scene.seen(leading, Scene.primary(), storeFailure: down), expected: .plan(.demoteOffline)),
+        Row(
+            description: "a primary found running before the first view stops when the store stays away",
+            seen: Scene.seen(nil, Scene.primary(), storeFailure: down), expected: .plan(.demoteOffline)),
+        Row(
+            description: "before the first answer nothing is touched",
+            seen: Scene.seen(nil, Scene.primary()), expected: .action(.wait)),
+        Row(
+            description: "a standby goes on",
+            seen: Scene.seen(leading, Scene.standby(), storeFailure: down), expected: .action(.wait)),
+        Row(
+            description: "in pause a primary goes on",
+            seen: Scene.seen(leading, Scene.primary(), settings: ["pause": true], storeFailure: down),
+            expected: .action(.wait)),
+        Row(
+            description: "a promotion does not outlive the lease",
+            seen: Scene.seen(
+                leading, Scene.standby(), lease: Scene.lease(heldFor: .seconds(23)), running: running(.promote),
+                storeFailure: down), expected: .breakOff(.demote)),
+        Row(
+            description: "a promotion goes on while the lease lasts",
+            seen: Scene.seen(
+                leading, Scene.standby(), lease: Scene.lease(heldFor: .seconds(5)), running: running(.promote),
+                storeFailure: down), expected: .action(.wait)),
+        Row(
+            description: "a base backup does not need the store",
+            seen: Scene.seen(Scene.view(leader: "n2"), Scene.empty, running: running(.clone), storeFailure: down),
+            expected: .action(.wait)),
+        Row(
+            description: "the leader renews while a plan runs",
+            seen: Scene.seen(leading, Scene.stopped(), lease: Scene.lease(), running: running(.startPrimary)),
+            expected: .action(.ask(.renewal))),
+        Row(
+            description: "and lets it run",
+            seen: Scene.seen(
+                leading, Scene.stopped(), lease: Scene.lease(), renewal: .held, running: running(.startPrimary)),
+            expected: .action(.wait)),
+        Row(
+            description: "a start as primary ends with the lease",
+            seen: Scene.seen(leading, Scene.stopped(), renewal: .refused, running: running(.startPrimary)),
+            expected: .breakOff(.demote)),
+        Row(
+            description: "a promotion ends when the key is somebody else's",
+            seen: Scene.seen(Scene.view(leader: "n2"), Scene.standby(), running: running(.promote)),
+            expected: .breakOff(.demote)),
+        Row(
+            description: "a promotion ends when the key is gone",
+            seen: Scene.seen(Scene.view(), Scene.standby(), running: running(.promote)), expected: .breakOff(.demote)),
+        Row(
+            description: "a bootstrap has no key yet",
+            seen: Scene.seen(Scene.view(initialize: .inProgress), Scene.empty, running: running(.bootstrap)),
+            expected: .action(.wait)),
+        Row(
+            description: "a restart of a standby needs no lease",
+            seen: Scene.seen(Scene.view(leader: "n2"), Scene.standby(), running: running(.restart)),
+            expected: .action(.wait)),
+    ]
+
+    @Test(arguments: rows) func decides(_ row: Row) {
+        let (decision, _) = row.decided()
+        #expect(row.expected.matches(decision), "\(row): \(decision)")
+    }
+
+    @Test func theCleanStopEndsBeforeTheMargin() throws {
+        let lease = Scene.lease(heldFor: .seconds(22))
+        let (decision, _) = Row(
+            description: "", seen: Scene.seen(Self.leading, Scene.primary(), lease: lease, storeFailure: Self.down),
+            expected: .plan(.demoteOffline)
+        ).decided()
+        guard case .carryOut(let plan) = decision.action,
+            case .postgreSQL(.stop(.fast, let timeout))? = plan.steps.first
+        else {
+            Issue.record("no clean stop: \(decision)")
+            return
+        }
+        #expect(Scene.now + timeout == LeaseArithmetic.haltBy(lease))
+        #expect(LeaseArithmetic.haltBy(lease) < lease.deadline)
+        #expect(plan.steps.last == .postgreSQL(.startStandby(of: nil, timeout: .seconds(300))))
+    }
+
+    @Test(arguments: [3, 5, 10, 20, 30, 300]) func everyTtlLeavesRoomToRenewAndToStop(_ seconds: Int) {
+        let ttl = Duration.seconds(seconds)
+        let lease = Lease(since: Scene.now, ttl: ttl)
+        let timings = ClusterTimings(ttl: ttl, loopWait: .seconds(10), retryTimeout: .seconds(10))
+        #expect(LeaseArithmetic.renewalInterval(timings) * 2 <= LeaseArithmetic.stopBy(lease) - lease.since)
+        #expect(LeaseArithmetic.stopBy(lease) < LeaseArithmetic.haltBy(lease))
+        #expect(lease.deadline - LeaseArithmetic.haltBy(lease) >= .seconds(1))
+        #expect(lease.isValid(at: lease.deadline - .nanoseconds(1)))
+        #expect(!lease.isValid(at: lease.deadline))
+    }
+
+    static func running(_ kind: Plan.Kind) -> RunningPlan {
+        RunningPlan(plan: Plan(kind, []), since: Scene.now - .seconds(3))
+    }
+}
