@@ -12,6 +12,8 @@ public struct ClusterView: Sendable, Hashable {
     public var members: [Member]
     public var status: StatusRecord
     public var failover: FailoverRequest?
+    /// Of the key, also where it holds no request.
+    public var failoverRevision: Revision?
     public var sync: SyncState
     public var history: TimelineHistory
     /// `/failsafe`: member name to `api_url`; nil where there is none.
@@ -32,6 +34,7 @@ public struct ClusterView: Sendable, Hashable {
         self.members = members
         self.status = status
         self.failover = failover
+        failoverRevision = failover?.revision
         self.sync = sync
         self.history = history
         self.failsafe = failsafe

@@ -37,7 +37,9 @@ extension ClusterView {
                 hasStatus = true
                 status = StatusRecord(text: entry.value, revision: entry.revision, parse: parse)
             case "optime/leader": legacyOptime = UInt64(entry.value).map(WALPosition.init)
-            case "failover": failover = FailoverRequest(text: entry.value, revision: entry.revision, parse: parse)
+            case "failover":
+                failover = FailoverRequest(text: entry.value, revision: entry.revision, parse: parse)
+                failoverRevision = entry.revision
             case "sync": sync = SyncState(json: parse(entry.value), revision: entry.revision)
             case "history": history = TimelineHistory(json: parse(entry.value), revision: entry.revision)
             case "failsafe":

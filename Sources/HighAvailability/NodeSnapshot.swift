@@ -2,6 +2,8 @@ public import ClusterModel
 
 /// What the node knows, published after every change: whoever answers a request reads this and nothing else.
 public struct NodeSnapshot: Sendable {
+    /// Grows with every publication, so that a rendering can be kept until the next.
+    public var serial: UInt64 = 0
     public var scope: String
     /// The version of Patroni that we are a peer of.
     public var version: String

@@ -123,7 +123,13 @@ public actor ClusterState: NodeControl {
         }
     }
 
-    func publish(_ snapshot: NodeSnapshot) { board.withLock { $0 = snapshot } }
+    func publish(_ snapshot: NodeSnapshot) {
+        board.withLock { published in
+            let serial = published.serial + 1
+            published = snapshot
+            published.serial = serial
+        }
+    }
 
     func exit(_ code: Int32) {
         exitCode = code

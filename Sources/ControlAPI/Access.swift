@@ -1,0 +1,56 @@
+import HTTPServer
+
+/// Who may change anything (rest-api.md §3): basic authentication of unsafe methods.
+public struct AccessRules: Sendable {
+    /// base64 of `username:password`; nil for everybody.
+    private let credentials: [UInt8]?
+
+    /// Rules without credentials let everybody in.
+    public init(username: String? = nil, password: String? = nil) {
+        if let username, let password {
+            credentials = Base64.encode(Array("\(username):\(password)".utf8))
+        } else {
+            credentials = nil
+        }
+    }
+
+    /// The refusal of a request, or nil.
+    func refusal(_ request: HTTPRequest) -> HTTPResponse? {
+        guard let credentials else { return nil }
+        guard let header = request.headers["Authorization"] else { return Self.challenge("no auth header received") }
+        let scheme = "Basic "
+        guard header.hasPrefix(scheme), equalInConstantTime(Array(header.dropFirst(scheme.count).utf8), credentials)
+        else { return Self.challenge("not authenticated") }
+        return nil
+    }
+
+    private static func challenge(_ text: String) -> HTTPResponse {
+        var response = HTTPResponse.text(401, text)
+        response.headers.append("WWW-Authenticate", "Basic realm=\"Patroni\"")
+        return response
+    }
+}
+
+/// Compares without telling by the time it takes how much was right.
+private func equalInConstantTime(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+    var difference = left.count ^ right.count
+    for index in left.indices { difference |= Int(left[index] ^ right[index % max(1, right.count)]) }
+    return difference == 0 && !right.isEmpty
+}
+
+/// Base64 (RFC 4648 §4) of credentials.
+private enum Base64 {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+
+    static func encode(_ bytes: [UInt8]) -> [UInt8] {
+        var text: [UInt8] = []
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let group = bytes[start..<min(start + 3, bytes.count)]
+            let word = group.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - group.count))
+            for position in 0..<4 {
+                text.append(position <= group.count ? alphabet[word >> (18 - 6 * position) & 63] : UInt8(ascii: "="))
+            }
+        }
+        return text
+    }
+}

@@ -1,0 +1,127 @@
+import ClusterModel
+import HTTPServer
+import HighAvailability
+import JSON
+import Ports
+
+/// What is read from and written to the store: `/cluster`, `/history`, `/config`.
+extension ControlAPI {
+    /// Requests of clients wait as long for the store as the cycle does.
+    var storeDeadline: BootInstant { clock.now() + node.snapshot().settings.timings.retryTimeout }
+
+    /// A fresh view, or the answer where the store does not give one.
+    func freshView() async -> Result<ClusterView, Unavailable> {
+        do {
+            return .success(try await store.load(deadline: storeDeadline))
+        } catch {
+            logger.warning("a request could not be answered: \(error)")
+            return .failure(Unavailable(reason: "\(error)"))
+        }
+    }
+
+    /// The store does not answer.
+    struct Unavailable: Error {
+        var reason: String
+        var response: HTTPResponse { .stockError(503, explanation: reason) }
+    }
+
+    func cluster() async -> HTTPResponse {
+        switch await freshView() {
+        case .failure(let unavailable): return unavailable.response
+        case .success(let view):
+            let snapshot = node.snapshot()
+            let settings = settings(of: view)
+            return Self.json(.object(ClusterDocument.object(view, settings, scope: snapshot.scope)))
+        }
+    }
+
+    /// The toggles of a view; where it has none, those that the node last knew.
+    func settings(of view: ClusterView) -> DynamicConfiguration {
+        guard let config = view.config, config.isValid else { return node.snapshot().settings }
+        return DynamicConfiguration(document: config.data) ?? node.snapshot().settings
+    }
+
+    func history() async -> HTTPResponse {
+        if let view = node.snapshot().cachedView(at: clock.now()) { return Self.json(view.history.json) }
+        switch await freshView() {
+        case .failure(let unavailable): return unavailable.response
+        case .success(let view): return Self.json(view.history.json)
+        }
+    }
+
+    // MARK: /config (rest-api.md §11)
+
+    func configuration() async -> HTTPResponse {
+        let view: ClusterView
+        if let cached = node.snapshot().cachedView(at: clock.now()) {
+            view = cached
+        } else {
+            switch await freshView() {
+            case .failure(let unavailable): return unavailable.response
+            case .success(let fresh): view = fresh
+            }
+        }
+        guard let config = view.config, config.isValid else { return .stockError(502) }
+        return Self.json(.object(config.data))
+    }
+
+    func patchConfiguration(_ request: HTTPRequest) async -> HTTPResponse {
+        let patch: JSONObject
+        switch RequestBody.required(request) {
+        case .refused(let response): return response
+        case .object(let object): patch = object
+        }
+        switch await freshView() {
+        case .failure(let unavailable): return unavailable.response
+        case .success(let view):
+            guard let config = view.config, config.isValid else { return .stockError(503) }
+            var merged = config.data
+            if merged.apply(patch: patch) {
+                let outcome = await write(.config, merged, .unchanged(since: config.revision))
+                guard case .written = outcome else { return .stockError(outcome == nil ? 503 : 409) }
+            }
+            await node.wake("PATCH /config")
+            return Self.json(.object(merged))
+        }
+    }
+
+    func putConfiguration(_ request: HTTPRequest) async -> HTTPResponse {
+        let wanted: JSONObject
+        switch RequestBody.required(request) {
+        case .refused(let response): return response
+        case .object(let object): wanted = object
+        }
+        // The peer writes without a condition; ours is a compare-and-swap (S9), tried again against a faster writer.
+        for _ in 0..<3 {
+            switch await freshView() {
+            case .failure(let unavailable): return unavailable.response
+            case .success(let view):
+                if let config = view.config, config.isValid,
+                    JSONValue.object(config.data).deepEquals(.object(wanted))
+                {
+                    return Self.json(.object(wanted))
+                }
+                if case .written? = await write(.config, wanted, .asSeen(view.config?.revision)) {
+                    return Self.json(.object(wanted))
+                }
+            }
+        }
+        return .stockError(502)
+    }
+
+    /// Nil where the store did not answer.
+    func write(_ key: DCSKey, _ value: JSONObject, _ condition: WriteCondition) async -> WriteOutcome? {
+        do {
+            return try await store.write(key, JSON.text(value, .compact), if: condition, deadline: storeDeadline)
+        } catch {
+            logger.warning("writing /\(key.rawValue) failed: \(error)")
+            return nil
+        }
+    }
+
+    func reload() async -> HTTPResponse {
+        let node = node
+        Task { await node.reload() }
+        return .text(202, "reload scheduled")
+    }
+}

@@ -1,0 +1,85 @@
+import ClusterModel
+import HTTPServer
+import HighAvailability
+import Ports
+
+/// `/switchover` and `/failover` (rest-api.md §12): any node takes the request, the leader carries it out.
+extension ControlAPI {
+    func switchover(_ request: HTTPRequest, _ kind: SwitchoverRequest.Kind) async -> HTTPResponse {
+        switch RequestBody.required(request) {
+        case .refused(let response): return response
+        case .object(let body):
+            switch await freshView() {
+            case .failure(let unavailable): return unavailable.response
+            case .success(let view): return await switchover(SwitchoverRequest(kind: kind, body: body), view)
+            }
+        }
+    }
+
+    private func switchover(_ request: SwitchoverRequest, _ view: ClusterView) async -> HTTPResponse {
+        let settings = settings(of: view)
+        do throws(SwitchoverRequest.Refusal) {
+            let schedule = try request.check(settings, wallTime: clock.wallTime())
+            if schedule == nil {
+                let members = try request.candidates(view, settings)
+                let answers = await peers.statuses(of: members, deadline: clock.now() + .seconds(2))
+                try request.check(answers: answers, of: members)
+            }
+            let asked = FailoverRequest(leader: request.leader, candidate: request.candidate, scheduledAt: schedule)
+            guard await writeRequest(asked, view) else {
+                return .text(503, "failed to write failover key into DCS")
+            }
+            await node.wake("a request in /failover")
+            if schedule != nil { return .text(202, "Switchover scheduled") }
+            return await poll(request, settings, formerLeader: view.leaderName)
+        } catch {
+            return .text(error.status, error.text)
+        }
+    }
+
+    /// The newest request counts: it replaces an older one. Each try is a compare-and-swap against what was read.
+    private func writeRequest(_ request: FailoverRequest, _ view: ClusterView) async -> Bool {
+        var view = view
+        for _ in 0..<3 {
+            let seen = view.failoverRevision
+            if case .written? = await write(.failover, request.json, .asSeen(seen)) { return true }
+            guard case .success(let fresh) = await freshView() else { return false }
+            view = fresh
+        }
+        return false
+    }
+
+    /// Watches the cluster until the request is done with. The peer looks once a second for as many seconds; we look more
+    /// often and give up after the same time.
+    private func poll(
+        _ request: SwitchoverRequest, _ settings: DynamicConfiguration, formerLeader: String?
+    ) async -> HTTPResponse {
+        let limit = 2 * max(.seconds(10), settings.timings.loopWait)
+        let end = clock.now() + limit
+        while clock.now() < end {
+            await clock.sleep(until: clock.now() + .milliseconds(100))
+            if Task.isCancelled { break }
+            guard let view = try? await store.load(deadline: min(storeDeadline, end)) else { continue }
+            if let outcome = request.outcome(view, formerLeader: formerLeader) {
+                return .text(outcome.status, outcome.text)
+            }
+        }
+        let title = request.leader != nil ? "Switchover" : request.kind.title
+        let seconds = limit.nanoseconds / 1_000_000_000
+        return .text(503, "\(title) status unknown after \(seconds) seconds; operation may still be in progress")
+    }
+
+    func cancelSwitchover() async -> HTTPResponse {
+        switch await freshView() {
+        case .failure(let unavailable): return unavailable.response
+        case .success(let view):
+            guard let request = view.failover, request.scheduledAt != nil else {
+                return .text(404, "no switchover is scheduled")
+            }
+            guard case .written? = await write(.failover, JSONObject(), .unchanged(since: request.revision)) else {
+                return .stockError(409)
+            }
+            return .text(200, "scheduled switchover deleted")
+        }
+    }
+}

@@ -1,0 +1,168 @@
+public import ClusterModel
+public import HTTPServer
+public import HighAvailability
+import JSON
+public import Logging
+public import Ports
+import Synchronization
+
+/// The REST API of one node (rest-api.md): routes, and what each answers, from the published snapshot or by a command.
+public struct ControlAPI: HTTPHandler {
+    let node: any NodeControl
+    let store: any DistributedConfigurationStore
+    let peers: any PeerClient
+    let clock: any Clock
+    let logger: Logger
+    private let access: AccessRules
+    private let renderings = Renderings()
+
+    /// PostgreSQL's facts in an answer are at most this old; concurrent requests share one observation.
+    static let freshness = Duration.milliseconds(250)
+
+    public init(
+        node: any NodeControl, store: any DistributedConfigurationStore, peers: any PeerClient, clock: any Clock,
+        access: AccessRules, logger: Logger
+    ) {
+        self.node = node
+        self.store = store
+        self.peers = peers
+        self.clock = clock
+        self.access = access
+        self.logger = logger
+    }
+
+    /// Health checks and the status document, while the facts are fresh: no waiting, no SQL.
+    public func answerNow(_ request: HTTPRequest) -> HTTPResponse? {
+        let snapshot = node.snapshot()
+        guard clock.now() - snapshot.local.observedAt <= Self.freshness else { return nil }
+        return answer(request, from: snapshot)
+    }
+
+    public func answer(_ request: HTTPRequest) async -> HTTPResponse {
+        if let probe = Probe(request) {
+            return answer(probe, request, from: await node.freshSnapshot(Self.freshness))
+        }
+        switch (request.method, firstSegment(request.path)) {
+        case ("GET", "cluster"): return await cluster()
+        case ("GET", "history"): return await history()
+        case ("GET", "config"): return await configuration()
+        case ("PATCH", "config"): return await guarded(request) { await patchConfiguration(request) }
+        case ("PUT", "config"): return await guarded(request) { await putConfiguration(request) }
+        case ("POST", "switchover"): return await guarded(request) { await switchover(request, .switchover) }
+        case ("POST", "failover"): return await guarded(request) { await switchover(request, .failover) }
+        case ("DELETE", "switchover"): return await guarded(request) { await cancelSwitchover() }
+        case ("POST", "reload"): return await guarded(request) { await reload() }
+        default: return Self.unsupported(request.method)
+        }
+    }
+
+    private func guarded(_ request: HTTPRequest, _ answer: () async -> HTTPResponse) async -> HTTPResponse {
+        if let refusal = access.refusal(request) { return refusal }
+        return await answer()
+    }
+
+    /// The peer's answer to a method without a handler: neither 404 nor 405 (rest-api.md §2).
+    static func unsupported(_ method: String) -> HTTPResponse {
+        .stockError(
+            501, message: "Unsupported method ('\(method)')", explanation: "Server does not support this operation")
+    }
+
+    static func json(_ value: JSONValue, status: Int = 200) -> HTTPResponse {
+        .text(status, JSON.text(value), type: "application/json")
+    }
+
+    // MARK: Probes
+
+    private func answer(_ request: HTTPRequest, from snapshot: NodeSnapshot) -> HTTPResponse? {
+        Probe(request).map { answer($0, request, from: snapshot) }
+    }
+
+    private func answer(_ probe: Probe, _ request: HTTPRequest, from snapshot: NodeSnapshot) -> HTTPResponse {
+        let now = clock.now()
+        let check = HealthCheck(snapshot: snapshot, now: now)
+        let code: Int
+        switch probe {
+        case .liveness: return .bare(check.liveness())
+        case .readiness(let lag, let written): return .bare(check.readiness(lag: lag, written: written))
+        case .status: code = 200
+        case .health(let path, let parameters): code = check.code(path, parameters)
+        }
+        if request.method != "GET" { return .bare(code) }
+        let isFresh = snapshot.cachedView(at: now) != nil
+        return renderings.answer(code, serial: snapshot.serial, isFresh: isFresh) {
+            Self.json(.object(StatusDocument.object(snapshot, now: now)), status: code)
+        }
+    }
+}
+
+/// The first segment of a path: what a route goes by.
+func firstSegment(_ path: String) -> Substring { path.dropFirst().prefix { $0 != "/" } }
+
+/// A request that the snapshot answers.
+enum Probe: Sendable {
+    case health(path: String, HealthCheck.Parameters)
+    case status
+    case liveness
+    case readiness(lag: Int64?, written: Bool)
+
+    /// Nil for what has a handler of its own.
+    init?(_ request: HTTPRequest) {
+        guard ["GET", "HEAD", "OPTIONS"].contains(request.method) else { return nil }
+        if request.method == "GET" {
+            switch firstSegment(request.path) {
+            case "patroni":
+                self = .status
+                return
+            case "liveness":
+                self = .liveness
+                return
+            case "readiness":
+                let lag = request.queryValue("lag").flatMap { ValueParsing.bytes($0) }
+                self = .readiness(lag: lag, written: request.queryValue("mode") == "write")
+                return
+            case "cluster", "history", "config", "failsafe", "metrics": return nil
+            default: break
+            }
+        }
+        self = .health(path: request.path, Self.parameters(request))
+    }
+
+    private static func parameters(_ request: HTTPRequest) -> HealthCheck.Parameters {
+        var parameters = HealthCheck.Parameters()
+        if request.query.isEmpty { return parameters }
+        parameters.lag = request.queryValue("lag").flatMap { ValueParsing.bytes($0) }
+        parameters.replicationState = request.queryValue("replication_state")
+        var seen: Set<String> = []
+        for item in request.queryItems where item.name.hasPrefix("tag_") && !item.value.isEmpty {
+            let name = String(item.name.dropFirst("tag_".count))
+            if seen.insert(name).inserted { parameters.tags.append((name, item.value)) }
+        }
+        return parameters
+    }
+}
+
+/// The rendered status documents of the present snapshot, one for each code.
+private final class Renderings: Sendable {
+    private struct Cache {
+        var serial: UInt64 = 0
+        var isFresh = false
+        var answers: [Int: HTTPResponse] = [:]
+    }
+
+    private let cache = Mutex(Cache())
+
+    func answer(_ code: Int, serial: UInt64, isFresh: Bool, render: () -> HTTPResponse) -> HTTPResponse {
+        let known = cache.withLock { cache in
+            if cache.serial != serial || cache.isFresh != isFresh {
+                cache = Cache(serial: serial, isFresh: isFresh)
+            }
+            return cache.answers[code]
+        }
+        if let known { return known }
+        let rendered = render().prerendered()
+        cache.withLock { cache in
+            if cache.serial == serial && cache.isFresh == isFresh { cache.answers[code] = rendered }
+        }
+        return rendered
+    }
+}

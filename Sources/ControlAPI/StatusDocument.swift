@@ -1,0 +1,81 @@
+import ClusterModel
+import HighAvailability
+
+/// The body of `GET /patroni` and of every health check (rest-api.md §8), from the published snapshot.
+enum StatusDocument {
+    /// The document in the order that clients know. `now` ends a cached view that is too old.
+    static func object(_ snapshot: NodeSnapshot, now: BootInstant) -> JSONObject {
+        let local = snapshot.local
+        let view = snapshot.cachedView(at: now)
+        var object: JSONObject = ["state": .string(state(local))]
+        if let facts = local.facts {
+            object["postmaster_start_time"] = .string(facts.postmasterStartTime)
+            object["role"] = .string(role(snapshot).rawValue)
+            object["server_version"] = .int(Int64(facts.serverVersion))
+            object["xlog"] = .object(positions(facts))
+        } else {
+            object["role"] = .string(snapshot.role.rawValue)
+        }
+        if isSynchronousStandby(snapshot, view) {
+            let quorum = snapshot.settings.synchronousMode == .quorum
+            object[quorum ? "quorum_standby" : "sync_standby"] = true
+        }
+        if let facts = local.facts { addReplication(facts, to: &object) }
+        if snapshot.settings.isPaused { object["pause"] = true }
+        if view?.isUnlocked ?? true { object["cluster_unlocked"] = true }
+        object["dcs_last_seen"] = .int(snapshot.storeLastSeen)
+        if !snapshot.me.tags.published.isEmpty { object["tags"] = .object(snapshot.me.tags.published) }
+        if let identifier = local.systemIdentifier, snapshot.running?.plan.kind != .bootstrap {
+            object["database_system_identifier"] = .string(identifier)
+        }
+        if !local.pendingRestart.isEmpty {
+            object["pending_restart"] = true
+            object["pending_restart_reason"] = .object(MemberKey.pendingRestartReason(local))
+        }
+        object["patroni"] = [
+            "version": .string(snapshot.version), "scope": .string(snapshot.scope), "name": .string(snapshot.me.name),
+        ]
+        return object
+    }
+
+    /// `unknown` for a server that should answer and does not (rest-api.md §8.2).
+    static func state(_ local: PostgreSQLStatus) -> String {
+        local.facts == nil && local.state == .running ? "unknown" : local.state.rawValue
+    }
+
+    /// By its own word where PostgreSQL answers, by what the node last knew where it does not.
+    static func role(_ snapshot: NodeSnapshot) -> NodeRole {
+        guard let facts = snapshot.local.facts else { return snapshot.role }
+        return facts.inRecovery ? .replica : .primary
+    }
+
+    static func isSynchronousStandby(_ snapshot: NodeSnapshot, _ view: ClusterView?) -> Bool {
+        role(snapshot) == .replica && snapshot.settings.synchronousMode != .off
+            && (view?.sync.matches(snapshot.me.name) ?? false)
+    }
+
+    private static func positions(_ facts: PostgreSQLStatus.Facts) -> JSONObject {
+        guard facts.inRecovery else { return ["location": facts.writePosition.json] }
+        return [
+            "received_location": max(facts.receivedPosition, .zero) == .zero
+                ? facts.replayedPosition.json : facts.receivedPosition.json,
+            "replayed_location": facts.replayedPosition.json,
+            "replayed_timestamp": facts.replayedTimestamp.map { .string($0) } ?? .null,
+            "paused": .bool(facts.replayPaused),
+        ]
+    }
+
+    private static func addReplication(_ facts: PostgreSQLStatus.Facts, to object: inout JSONObject) {
+        object["timeline"] = facts.timeline.map { .int(Int64($0)) } ?? .null
+        object["replication_state"] = facts.replicationState.map { .string($0) }
+        if facts.walSenders.isEmpty { return }
+        object["replication"] = .array(
+            facts.walSenders.map { sender in
+                [
+                    "usename": .string(sender.userName), "application_name": .string(sender.applicationName),
+                    "client_addr": sender.clientAddress.map { .string($0) } ?? .null, "state": .string(sender.state),
+                    "sync_state": .string(sender.syncState), "sync_priority": .int(Int64(sender.syncPriority)),
+                ]
+            })
+    }
+}
