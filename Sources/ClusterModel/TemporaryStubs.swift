@@ -12,8 +12,11 @@ public struct ClusterTimings: Sendable, Hashable {
         (ClusterTimings(), [])
     }
 }
-enum ValueParsing {
+public enum ValueParsing {
     enum U { case seconds }
     static func bool(_ v: JSONValue?) -> Bool? { v?.bool }
     static func integer(_ v: JSONValue?, unit: U?) -> Int64? { v?.int }
+}
+extension ValueParsing {
+    public static func bytes(_ text: String) -> Int64? { Int64(text) }
 }
