@@ -97,10 +97,11 @@ extension Instance {
         return PostmasterPidFile("\(launched)\n")
     }
 
-    /// A live process that is not PostgreSQL and has the pid of a stale pid file.
+    /// A process that is not our PostgreSQL and has the pid of a stale pid file. A zombie counts: PostgreSQL takes it for
+    /// a live one, and where init is slow to collect its children, the postmaster that was just killed is one.
     func ownerOfStalePidFile() -> Int32? {
         guard let text = try? Files.readText("\(configuration.dataDirectory)/postmaster.pid"),
-            let file = PostmasterPidFile(text), ProcessTable.isAlive(file.pid)
+            let file = PostmasterPidFile(text), ProcessTable.stat(file.pid) != nil
         else { return nil }
         return file.pid
     }
