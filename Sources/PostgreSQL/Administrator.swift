@@ -1,0 +1,176 @@
+import ClusterModel
+import Logging
+import Ports
+import Posix
+
+/// Asks and changes what lives inside the server and at its upstream, on a thread of its own.
+actor Administrator {
+    private let instance: Instance
+    private let executor: ThreadExecutor
+    private var connection: PostgreSQLConnection?
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    init(_ instance: Instance, thread name: String) throws(SystemError) {
+        self.instance = instance
+        executor = try ThreadExecutor(name: name)
+    }
+
+    func checkpoint(timeout: Duration) throws(PostgreSQLError) {
+        let deadline = BootClock.now() + timeout
+        try instance.connect(statementTimeout: timeout, deadline: deadline).query("CHECKPOINT", deadline: deadline)
+    }
+
+    func apply(_ actions: [SlotAction], deadline: BootInstant) {
+        for action in actions {
+            do throws(PostgreSQLError) {
+                let (statement, parameters) = SlotStatements.statement(action)
+                try query(statement, parameters, deadline)
+            } catch {
+                // 42710: somebody was faster; 42704: it is gone already.
+                if case .query(let state, _) = error, ["42710", "42704"].contains(state) { continue }
+                instance.log.warning("replication slot: \(action): \(error)")
+            }
+        }
+    }
+
+    /// Whether a running standby has the settings of `upstream`. What cannot be asked counts as unchanged: the question
+    /// comes again in the next cycle.
+    func isFollowing(_ upstream: Upstream?) -> Bool {
+        let configuration = instance.configuration
+        guard instance.dataDirectory.hasStandbySignal else { return false }
+        let version = instance.dataDirectory.version
+        let wanted = RecoveryParameters.forStandby(of: upstream, configuration, serverVersion: version)
+        let deadline = BootClock.now() + .seconds(2)
+        guard
+            let rows = try? query(
+                "SELECT name, setting FROM pg_settings WHERE name = ANY ($1::text[])",
+                ["{" + RecoveryParameters.names.sorted().joined(separator: ",") + "}"], deadline)
+        else { return true }
+        let actual = ParameterMap(rows.compactMap { row in row[0].map { ($0, row[1] ?? "") } })
+        if let upstream, !hasPasswords(for: upstream, configuration) { return false }
+        return FollowRule.isFollowing(wanted: wanted, actual: actual)
+    }
+
+    private func hasPasswords(for upstream: Upstream, _ configuration: LocalPostgreSQLConfiguration) -> Bool {
+        let writer = ConfigurationWriter(configuration: configuration)
+        guard let wanted = writer.passwords(configuration.replication, to: upstream.address) else { return true }
+        return (try? Files.readText(configuration.passwordFile)) == wanted
+    }
+
+    /// The history file of `timeline`, and when it was written.
+    func timelineHistory(_ timeline: TimelineID) -> (lines: [TimelineHistory.Line], writtenAt: String)? {
+        let path = instance.configuration.dataDirectory + "/pg_wal/" + TimelineHistoryFile.name(timeline)
+        guard let text = try? Files.readText(path), let time = Files.modificationTime(path) else { return nil }
+        return (TimelineHistoryFile.parse(text), ISO8601.text(nanosecondsSinceEpoch: time))
+    }
+
+    /// One statement on the connection that is kept; a lost one is opened again once.
+    @discardableResult
+    private func query(_ statement: String, _ parameters: [String?], _ deadline: BootInstant) throws(PostgreSQLError)
+        -> [[String?]]
+    {
+        if let connection, connection.isUsable {
+            do throws(PostgreSQLError) {
+                return try connection.query(statement, parameters, deadline: deadline)
+            } catch {
+                if connection.isUsable || error.isTimeout { throw error }
+            }
+        }
+        let fresh = try instance.connect(deadline: deadline)
+        connection = fresh
+        return try fresh.query(statement, parameters, deadline: deadline)
+    }
+}
+
+// MARK: - Comparing with a source
+
+extension Administrator {
+    /// What decides whether we have parted from `source` (postgresql.md §21.4).
+    func compareTimelines(with source: Upstream, deadline: BootInstant) async throws(PostgreSQLError)
+        -> DivergenceFacts
+    {
+        var facts = try await localFacts(deadline)
+        let configuration = instance.configuration
+        let target = instance.target(
+            configuration.rewindCredentials, host: source.address.host, port: source.address.port,
+            options: Instance.options(.seconds(2)))
+        let recovery = try PostgreSQLConnection.connect(to: target, deadline: deadline)
+            .query("SELECT pg_is_in_recovery()", deadline: deadline)
+        facts.sourceInRecovery = recovery.first?.first != "f"
+        let session = try ReplicationSession(instance.replicationTarget(source.address), deadline: deadline)
+        facts.sourceTimeline = try session.identify(deadline: deadline).timeline
+        if facts.sourceTimeline > 1 {
+            facts.sourceHistory = try session.history(of: facts.sourceTimeline, deadline: deadline).map {
+                .init(timeline: $0.timeline, position: $0.position)
+            }
+        }
+        return facts
+    }
+
+    private func localFacts(_ deadline: BootInstant) async throws(PostgreSQLError) -> DivergenceFacts {
+        if instance.postmaster() != nil {
+            let rows = try query("SELECT pg_is_in_recovery()", [], deadline)
+            let session = try ReplicationSession(instance.replicationTarget(nil), deadline: deadline)
+            let identity = try session.identify(deadline: deadline)
+            return DivergenceFacts(
+                localTimeline: identity.timeline, localPosition: identity.position,
+                localInRecovery: rows.first?.first == "t", sourceTimeline: 0, sourceInRecovery: false,
+                sourceHistory: [])
+        }
+        guard let control = await instance.control(deadline: deadline)?.controlData else {
+            throw .failed("the control file cannot be read")
+        }
+        guard var facts = DivergenceRule.facts(of: control) else {
+            throw .failed("the control file says \"\(control.state.rawValue)\", not where the WAL ends")
+        }
+        if !facts.localInRecovery {
+            let dump = await instance.dumpWAL(
+                timeline: facts.localTimeline, from: facts.localPosition, count: 2, deadline: deadline)
+            facts.checkpointEnd = dump?.end(ofLastRecordAt: facts.localPosition)
+        }
+        return facts
+    }
+}
+
+/// What the control file of a server that is down says about its end (postgresql.md §21.4). Pure.
+enum DivergenceRule {
+    static func facts(of control: ControlData) -> DivergenceFacts? {
+        let isRecovery = control.state == .shutDownInRecovery || control.state == .inArchiveRecovery
+        if isRecovery, control.minimumRecoveryEnd != .zero, control.minimumRecoveryTimeline != 0 {
+            return DivergenceFacts(
+                localTimeline: control.minimumRecoveryTimeline, localPosition: control.minimumRecoveryEnd,
+                localInRecovery: true, sourceTimeline: 0, sourceInRecovery: false, sourceHistory: [])
+        }
+        guard isRecovery || control.state == .shutDown else { return nil }
+        return DivergenceFacts(
+            localTimeline: control.checkpointTimeline, localPosition: control.checkpoint, localInRecovery: false,
+            sourceTimeline: 0, sourceInRecovery: false, sourceHistory: [])
+    }
+}
+
+/// Whether a standby's settings are those that are wanted (postgresql.md §15). Pure.
+enum FollowRule {
+    static func isFollowing(wanted: ParameterMap, actual: ParameterMap) -> Bool {
+        let wantedConnection = wanted["primary_conninfo"] ?? ""
+        let actualConnection = actual["primary_conninfo"] ?? ""
+        guard let wants = ConnectionString.parse(wantedConnection), let has = ConnectionString.parse(actualConnection),
+            wants.isEmpty == has.isEmpty, RecoveryParameters.connectsTo(wanted: wants, actual: has)
+        else { return false }
+        if !wants.isEmpty, wanted["primary_slot_name"] ?? "" != actual["primary_slot_name"] ?? "" { return false }
+        let compared = ["restore_command", "archive_cleanup_command", "recovery_end_command"]
+        return compared.allSatisfy { wanted[$0] == nil || wanted[$0] == actual[$0] }
+    }
+}
+
+/// SQL of the actions upon slots. Pure.
+enum SlotStatements {
+    static func statement(_ action: SlotAction) -> (String, [String?]) {
+        switch action {
+        case .create(let name): ("SELECT pg_create_physical_replication_slot($1, true)", [name])
+        case .drop(let name): ("SELECT pg_drop_replication_slot($1)", [name])
+        case .advance(let name, let position):
+            ("SELECT pg_replication_slot_advance($1, $2::pg_lsn)", [name, position.description])
+        }
+    }
+}

@@ -1,0 +1,161 @@
+import ClusterModel
+import Glibc
+import Ports
+import Posix
+
+/// Writes the files that PostgreSQL reads (postgresql.md §11). Blocking. A file whose content stands already is not touched:
+/// a restart after a crash then costs no fsync.
+struct ConfigurationWriter: Sendable {
+    let configuration: LocalPostgreSQLConfiguration
+
+    private var directory: DataDirectory { DataDirectory(path: configuration.dataDirectory) }
+
+    /// What the server is to be.
+    enum Role: Sendable, Hashable {
+        case primary
+        case standby(of: Instance.Following)
+        /// As the files have it.
+        case unchanged
+    }
+
+    /// Writes all of it for a server of `role`; whether anything changed that a reload would bring in.
+    @discardableResult
+    func write(_ role: Role, parameters: ParameterMap) throws(PostgreSQLError) -> Bool {
+        do throws(SystemError) {
+            try prepareDirectories(parameters)
+            try keepBaseConfiguration()
+            let recovery = try recovery(role)
+            var changed = try writeMain(parameters, recovery)
+            if parameters["hba_file"] == nil, let lines = configuration.hostBasedAuthentication {
+                changed = try put(ConfigurationText.lines(lines), configuration.hostBasedAuthenticationFile) || changed
+            }
+            if parameters["ident_file"] == nil, let lines = configuration.identityMap {
+                changed = try put(ConfigurationText.lines(lines), configuration.identityFile) || changed
+            } else if !Files.exists(configuration.identityFile) {
+                _ = try put("", configuration.identityFile)
+            }
+            return try cleanAutomaticConfiguration() || changed
+        } catch {
+            throw .failed("cannot write PostgreSQL's configuration: \(error)")
+        }
+    }
+
+    /// Sets or removes the files that make a server a standby when it starts.
+    func writeSignals(standby: Bool) throws(PostgreSQLError) {
+        do throws(SystemError) {
+            for file in [directory.recoverySignal] + (standby ? [] : [directory.standbySignal]) {
+                guard unlink(file) == 0 || errno == ENOENT else { throw SystemError(call: "unlink", subject: file) }
+            }
+            if standby { _ = try put("", directory.standbySignal) }
+        } catch {
+            throw .failed("cannot mark the data directory: \(error)")
+        }
+    }
+
+    /// Writes the password file for a connection to `address`; without a password nothing is written.
+    @discardableResult
+    func writePasswords(_ credentials: LocalPostgreSQLConfiguration.Credentials, to address: HostPort)
+        throws(PostgreSQLError) -> Bool
+    {
+        guard let text = passwords(credentials, to: address) else { return false }
+        do throws(SystemError) {
+            let path = configuration.passwordFile
+            if let slash = path.lastIndex(of: "/") { try makeDirectory(String(path[..<slash])) }
+            return try put(text, path, mode: 0o600)
+        } catch {
+            throw .failed("cannot write the password file: \(error)")
+        }
+    }
+
+    func passwords(_ credentials: LocalPostgreSQLConfiguration.Credentials, to address: HostPort) -> String? {
+        credentials.password.map { password in
+            PasswordFile.render(host: address.host, port: address.port, user: credentials.userName, password: password)
+        }
+    }
+
+    /// Appends the lines of `bootstrap.pg_hba` to what initdb has written.
+    func appendBootstrapHostBasedAuthentication() throws(PostgreSQLError) {
+        guard !configuration.bootstrapHostBasedAuthentication.isEmpty else { return }
+        let path = directory.path + "/pg_hba.conf"
+        do throws(SystemError) {
+            let lines = configuration.bootstrapHostBasedAuthentication.map { $0 + "\n" }.joined()
+            _ = try put(try Files.readText(path) + "\n" + lines, path)
+        } catch {
+            throw .failed("cannot extend pg_hba.conf: \(error)")
+        }
+    }
+
+    /// Replaces a file unless it stands there already; whether it was replaced. The directory's owner becomes the file's
+    /// where we are root: the server is not.
+    func put(_ text: String, _ path: String, mode: UInt32? = nil) throws(SystemError) -> Bool {
+        let inside = path.hasPrefix(directory.path + "/")
+        let mode = mode ?? (inside ? directory.fileMode : 0o644)
+        let bytes = Array(text.utf8)
+        if let present = try? Files.read(path), present == bytes, Files.mode(path) == mode { return false }
+        try Files.replace(path, with: bytes, mode: mode)
+        giveToOwner(of: path)
+        return true
+    }
+
+    func giveToOwner(of path: String) {
+        guard geteuid() == 0, let slash = path.lastIndex(of: "/") else { return }
+        var status = stat()
+        guard stat(String(path[..<slash]), &status) == 0 else { return }
+        chown(path, status.st_uid, status.st_gid)
+    }
+
+    private func makeDirectory(_ path: String) throws(SystemError) {
+        if path.isEmpty || Files.exists(path) { return }
+        try Files.makeDirectory(path)
+        giveToOwner(of: path)
+    }
+
+    private func prepareDirectories(_ parameters: ParameterMap) throws(SystemError) {
+        for entry in parameters["unix_socket_directories"]?.split(separator: ",") ?? [] {
+            let path = entry.trimmed
+            if path.hasPrefix("/") { try makeDirectory(path) }
+        }
+    }
+
+    /// The first time, what initdb or an administrator wrote becomes the base that ours includes.
+    private func keepBaseConfiguration() throws(SystemError) {
+        let (main, base) = (configuration.configurationFile, configuration.baseConfigurationFile)
+        guard configuration.customConfiguration == nil, !Files.exists(base) else { return }
+        if Files.exists(main) {
+            guard rename(main, base) == 0 else { throw SystemError(call: "rename", subject: main) }
+        } else {
+            _ = try put("", base)
+        }
+    }
+
+    private func writeMain(_ parameters: ParameterMap, _ recovery: ParameterMap) throws(SystemError) -> Bool {
+        let text = ConfigurationText.main(
+            include: configuration.customConfiguration ?? lastComponent(configuration.baseConfigurationFile),
+            parameters: parameters, hostBasedAuthenticationFile: configuration.hostBasedAuthenticationFile,
+            identityFile: configuration.identityFile, recovery: recovery)
+        return try put(text, configuration.configurationFile)
+    }
+
+    private func recovery(_ role: Role) throws(SystemError) -> ParameterMap {
+        switch role {
+        case .primary: return RecoveryParameters.configured(configuration)
+        case .standby(of: .known(let upstream)):
+            return RecoveryParameters.forStandby(of: upstream, configuration, serverVersion: directory.version)
+        case .standby(of: .unknown), .unchanged:
+            let text = (try? Files.readText(configuration.configurationFile)) ?? ""
+            let present = ConfigurationText.recovery(in: text)
+            var result = RecoveryParameters.configured(configuration)
+            for name in ["primary_conninfo", "primary_slot_name"] { result[name] = present[name] }
+            return result
+        }
+    }
+
+    /// A recovery parameter set by ALTER SYSTEM would win over ours.
+    private func cleanAutomaticConfiguration() throws(SystemError) -> Bool {
+        let path = directory.path + "/postgresql.auto.conf"
+        guard Files.exists(path) else { return false }
+        let text = try Files.readText(path)
+        let cleaned = ConfigurationText.withoutRecovery(text)
+        return cleaned == text ? false : try put(cleaned, path)
+    }
+}

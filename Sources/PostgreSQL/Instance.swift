@@ -1,0 +1,243 @@
+import ClusterModel
+import Glibc
+import Logging
+import Ports
+import Posix
+import Synchronization
+
+/// What the parts of the controller share about one instance: its configuration, what is remembered of it, and the ways to
+/// reach it. Every value that changes is in `memory`; locks are held for a copy, never over I/O.
+final class Instance: Sendable {
+    let launcher: any PostmasterLauncher
+    let tools: ToolRunner
+    let watch: PostmasterWatch
+    let log: Logger
+    private let memory: Mutex<Memory>
+
+    struct Memory: Sendable {
+        var configuration: LocalPostgreSQLConfiguration
+        var state = PostgreSQLState.stopped
+        /// The name of the operation under way.
+        var operation: String?
+        /// The pid that we have started; the pid file comes only a moment later.
+        var launched: Int32?
+        var systemIdentifier: String?
+        var control: CachedControl?
+        var pendingRestart: [PostgreSQLStatus.PendingRestart] = []
+        /// False until the parameters of a server that we found running were compared.
+        var knowsPendingRestart = false
+        /// Whom the standby follows, as far as we have set it ourselves.
+        var upstream: Following = .unknown
+        /// Counts the calls of `halt`: an operation that finds it changed starts nothing any more.
+        var halts = 0
+        /// Parameters that the server has refused to read; they are left out of the file.
+        var refusedParameters: Set<String> = []
+    }
+
+    struct CachedControl: Sendable {
+        /// When the control file was last written.
+        var stamp: Int64
+        var output: ControlDataOutput
+    }
+
+    enum Following: Sendable, Hashable {
+        /// After a restart of the daemon: what the configuration file says stands.
+        case unknown
+        case known(Upstream?)
+    }
+
+    init(
+        configuration: LocalPostgreSQLConfiguration, launcher: any PostmasterLauncher, tools: ToolRunner, log: Logger
+    ) throws(SystemError) {
+        self.launcher = launcher
+        self.tools = tools
+        self.log = log
+        watch = try PostmasterWatch()
+        memory = Mutex(Memory(configuration: configuration))
+    }
+
+    /// Reads or changes what is remembered; short, never over I/O.
+    func remember<Result>(_ body: (inout Memory) -> sending Result) -> sending Result { memory.withLock { body(&$0) } }
+
+    var configuration: LocalPostgreSQLConfiguration { memory.withLock { $0.configuration } }
+    var state: PostgreSQLState { memory.withLock { $0.state } }
+    var dataDirectory: DataDirectory { DataDirectory(path: configuration.dataDirectory) }
+
+    func set(_ state: PostgreSQLState) { memory.withLock { $0.state = state } }
+
+    /// The path of one of PostgreSQL's programs, or its bare name where PATH is to be searched.
+    func program(_ tool: String) -> String {
+        let configuration = configuration
+        let name = configuration.binaryNames[tool] ?? tool
+        return configuration.binDirectory.isEmpty ? name : "\(configuration.binDirectory)/\(name)"
+    }
+}
+
+// MARK: - The process
+
+extension Instance {
+    /// The running postmaster of our data directory, if any; from then on its end is watched for.
+    func postmaster() -> PostmasterPidFile? {
+        let configuration = configuration
+        let directory = realPath(configuration.dataDirectory)
+        if let text = try? Files.readText("\(configuration.dataDirectory)/postmaster.pid"),
+            let file = PostmasterPidFile(text), let candidate = PostmasterIdentity.candidate(file.pid)
+        {
+            let identity = PostmasterIdentity(
+                ownPid: getpid(), ownParent: getppid(), program: lastComponent(program("postgres")),
+                dataDirectory: directory)
+            if identity.isOurs(candidate, startTime: file.startTime) {
+                watch.watch(file.pid)
+                return file
+            }
+        }
+        guard let launched = memory.withLock({ $0.launched }), watch.isWatching(launched),
+            ProcessTable.isAlive(launched)
+        else { return nil }
+        return PostmasterPidFile("\(launched)\n")
+    }
+
+    /// A process that is not our PostgreSQL and has the pid of a stale pid file. A zombie counts: PostgreSQL takes it for
+    /// a live one, and where init is slow to collect its children, the postmaster that was just killed is one.
+    func ownerOfStalePidFile() -> Int32? {
+        guard let text = try? Files.readText("\(configuration.dataDirectory)/postmaster.pid"),
+            let file = PostmasterPidFile(text), ProcessTable.stat(file.pid) != nil
+        else { return nil }
+        return file.pid
+    }
+
+    /// SIGKILL for a postmaster and everything below it. It is stopped first, so that it starts no new child meanwhile.
+    func killTree(_ pid: Int32) async {
+        _ = await launcher.signal(SIGSTOP, to: pid)
+        let children = ProcessTable.descendants(of: pid)
+        _ = await launcher.signal(SIGKILL, to: pid)
+        for child in children { _ = await launcher.signal(SIGKILL, to: child) }
+    }
+
+    /// Ends what a postmaster that was killed has left behind: such a process holds the shared memory, and PostgreSQL
+    /// refuses to start as long as it does. Only to be called while no postmaster runs.
+    func endOrphans(deadline: BootInstant) async throws(PostgreSQLError) {
+        let directory = realPath(configuration.dataDirectory)
+        let programs: Set = [lastComponent(program("postgres")), "postgres", "postmaster"]
+        while true {
+            let orphans = ProcessTable.servers(in: directory, programs: programs)
+            if orphans.isEmpty { return }
+            for pid in orphans { _ = await launcher.signal(SIGKILL, to: pid) }
+            for pid in orphans {
+                // Not watched through pidfd: these are no postmasters, and nobody is to be told.
+                while ProcessTable.isAlive(pid) {
+                    guard BootClock.now() < deadline else { throw .timedOut("the end of server process \(pid)") }
+                    if Task.isCancelled { throw .cancelled }
+                    try? await Task.sleep(for: .milliseconds(2))
+                }
+            }
+        }
+    }
+}
+
+// MARK: - Connections
+
+extension Instance {
+    /// A connection of the superuser to the maintenance database of the local server.
+    func connect(statementTimeout: Duration = .seconds(2), deadline: BootInstant) throws(PostgreSQLError)
+        -> PostgreSQLConnection
+    {
+        try PostgreSQLConnection.connect(to: localTarget(statementTimeout: statementTimeout), deadline: deadline)
+    }
+
+    func localTarget(statementTimeout: Duration) -> ConnectionTarget {
+        let configuration = configuration
+        let host = configuration.localHost(socket: configuration.usesUnixSocket)
+        return target(
+            configuration.superuser, host: host, port: configuration.port,
+            options: Self.options(statementTimeout) + " -c search_path=pg_catalog")
+    }
+
+    /// A connection to `address` as `credentials`.
+    func target(
+        _ credentials: LocalPostgreSQLConfiguration.Credentials, host: String?, port: Int, options: String
+    ) -> ConnectionTarget {
+        let configuration = configuration
+        var parameters = ParameterMap()
+        if let host { parameters["host"] = host }
+        parameters["port"] = String(port)
+        parameters["dbname"] = configuration.database
+        if let user = credentials.userName { parameters["user"] = user }
+        if let password = credentials.password { parameters["password"] = password }
+        for option in credentials.connectionOptions { parameters[option.name] = option.value }
+        parameters["application_name"] = "Matriarch \(configuration.name)"
+        parameters["options"] = options
+        return ConnectionTarget(parameters: parameters)
+    }
+
+    /// A physical replication connection; nil is the local server.
+    func replicationTarget(_ address: HostPort?) -> ConnectionTarget {
+        let configuration = configuration
+        let local = configuration.localHost(socket: configuration.usesUnixSocketForReplication)
+        var target = target(
+            configuration.replication, host: address?.host ?? local, port: address?.port ?? configuration.port,
+            options: Self.options(.seconds(2)))
+        target.parameters["replication"] = "1"
+        return target
+    }
+
+    static func options(_ statementTimeout: Duration) -> String {
+        "-c statement_timeout=\(statementTimeout.nanoseconds / 1_000_000)"
+    }
+}
+
+// MARK: - The control file
+
+extension Instance {
+    /// Environment of every program whose output is read.
+    static let plainLocale: [String: String?] = ["LANG": "C", "LC_ALL": "C"]
+
+    /// pg_controldata, read again only where the control file has changed; nil without a readable one.
+    func control(deadline: BootInstant) async -> ControlDataOutput? {
+        let directory = dataDirectory
+        guard let stamp = Files.modificationTime(directory.controlFile) else { return nil }
+        if let cached = memory.withLock({ $0.control }), cached.stamp == stamp { return cached.output }
+        let invocation = ToolRunner.Invocation(
+            program: program("pg_controldata"), arguments: [directory.path], environment: Self.plainLocale,
+            deadline: deadline)
+        guard let text = try? await tools.succeed(invocation) else { return nil }
+        let output = ControlDataOutput(text)
+        guard let data = output.controlData else { return nil }
+        memory.withLock { memory in
+            memory.control = CachedControl(stamp: stamp, output: output)
+            memory.systemIdentifier = data.systemIdentifier
+        }
+        return output
+    }
+
+    /// Reads the WAL records from `position` on.
+    func dumpWAL(timeline: TimelineID, from position: WALPosition, count: Int, deadline: BootInstant) async
+        -> WALDumpOutput?
+    {
+        let directory = dataDirectory
+        let invocation = ToolRunner.Invocation(
+            program: program("pg_waldump"),
+            arguments: [
+                "-p", directory.path + "/pg_wal", "-t", String(timeline), "-s", position.description, "-n",
+                String(count),
+            ],
+            environment: Self.plainLocale, deadline: deadline)
+        // A bad status only says that the WAL ends there.
+        guard let output = try? await tools.run(invocation) else { return nil }
+        return WALDumpOutput(output.text)
+    }
+
+    /// Where a cleanly stopped server ended (postgresql.md §8); nil unless its state is `shut down`.
+    func shutdownPositions(deadline: BootInstant) async -> ShutdownPositions? {
+        guard let control = await control(deadline: deadline)?.controlData, control.state == .shutDown else {
+            return nil
+        }
+        let (checkpoint, timeline) = (control.checkpoint, control.checkpointTimeline)
+        let plain = ShutdownPositions(checkpoint: checkpoint, required: checkpoint, timeline: timeline)
+        let records = await dumpWAL(timeline: timeline, from: checkpoint, count: 1, deadline: deadline)?.records
+        guard let record = records?.first, record.isShutdownCheckpoint, record.previous != .zero else { return plain }
+        let before = await dumpWAL(timeline: timeline, from: record.previous, count: 1, deadline: deadline)?.records
+        guard let switched = before?.first, switched.isSwitch else { return plain }
+        return ShutdownPositions(checkpoint: checkpoint, required: switched.position, timeline: timeline)
+    }
+}

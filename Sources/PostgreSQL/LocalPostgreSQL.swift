@@ -1,0 +1,80 @@
+public import ClusterModel
+public import Logging
+public import Ports
+public import Posix
+
+/// The controller of the PostgreSQL on this machine (postgresql.md): its process, files, connections and programs.
+///
+/// Four threads stand behind it: one observes, one operates, one administers, one writes checkpoints. A fifth waits for
+/// the postmaster's end. None of them ever waits for another.
+public final class LocalPostgreSQL: PostgreSQLController {
+    /// Makes the typed configuration out of a dynamic document; throws where a value is wrong.
+    public typealias Conversion = @Sendable (JSONObject) throws -> LocalPostgreSQLConfiguration
+
+    private let instance: Instance
+    private let monitor: Monitor
+    private let operations: Operator
+    private let administrator: Administrator
+    private let checkpointer: Administrator
+    private let convert: Conversion
+
+    /// `commandPrefix` stands before every command line; empty in production, where the daemon runs as the user that owns
+    /// the data directory.
+    public init(
+        configuration: LocalPostgreSQLConfiguration, launcher: any PostmasterLauncher = DetachedLauncher(),
+        commandPrefix: [String] = [], logger: Logger, convert: @escaping Conversion
+    ) throws(SystemError) {
+        instance = try Instance(
+            configuration: configuration, launcher: launcher, tools: ToolRunner(prefix: commandPrefix), log: logger)
+        monitor = try Monitor(instance)
+        operations = try Operator(instance)
+        administrator = try Administrator(instance, thread: "pg-admin")
+        checkpointer = try Administrator(instance, thread: "pg-checkpoint")
+        self.convert = convert
+        exits = instance.watch.exits
+        // A server that runs already is ours again: its end is watched for from now on.
+        if instance.postmaster() != nil { instance.set(.starting) }
+    }
+
+    public let exits: AsyncStream<Int32>
+
+    public func observe(deadline: BootInstant) async -> PostgreSQLStatus { await monitor.observe(deadline: deadline) }
+
+    public func perform(_ operation: PostgreSQLOperation) async throws(PostgreSQLError) -> OperationResult {
+        try await operations.perform(operation)
+    }
+
+    public func compareTimelines(with source: Upstream, deadline: BootInstant) async throws(PostgreSQLError)
+        -> DivergenceFacts
+    {
+        try await administrator.compareTimelines(with: source, deadline: deadline)
+    }
+
+    public func isFollowing(_ upstream: Upstream?) async -> Bool { await administrator.isFollowing(upstream) }
+
+    public func apply(_ actions: [SlotAction], deadline: BootInstant) async {
+        await administrator.apply(actions, deadline: deadline)
+    }
+
+    public func checkpoint(timeout: Duration) async throws(PostgreSQLError) {
+        try await checkpointer.checkpoint(timeout: timeout)
+    }
+
+    public func adopt(configuration document: JSONObject) async throws(PostgreSQLError) {
+        let configuration: LocalPostgreSQLConfiguration
+        do {
+            configuration = try convert(document)
+        } catch {
+            throw .failed("the dynamic configuration cannot be used: \(error)")
+        }
+        try await operations.adopt(configuration)
+    }
+
+    public func timelineHistory(_ timeline: TimelineID) async -> (
+        lines: [TimelineHistory.Line], writtenAt: String
+    )? {
+        await administrator.timelineHistory(timeline)
+    }
+
+    public func halt(deadline: BootInstant) async { await instance.halt(deadline: deadline) }
+}

@@ -1,0 +1,180 @@
+public import ClusterModel
+
+/// Everything the controller needs to know of one PostgreSQL instance, merged and validated before it comes here
+/// (postgresql.md §1, configuration.md §5). The configuration's own types stay outside: this target knows PostgreSQL
+/// and nothing of YAML.
+public struct LocalPostgreSQLConfiguration: Sendable, Hashable {
+    /// The member's name: `application_name` of its receiver and, as a slot name, its slot at the upstream.
+    public var name: String
+    /// The cluster's name.
+    public var scope: String
+    /// `listen_addresses`, separated by commas.
+    public var listenAddresses: String
+    public var port: Int
+    /// Where the other members reach this server.
+    public var connectAddress: HostPort
+    public var dataDirectory: String
+    /// Where `postgresql.conf` stands; the data directory itself unless set otherwise.
+    public var configurationDirectory: String
+    /// `postgresql` of `postgresql.conf`.
+    public var configurationBaseName: String = "postgresql"
+    /// Included in place of the base configuration, which then is not renamed.
+    public var customConfiguration: String?
+    /// Empty: the programs are found through PATH.
+    public var binDirectory: String = ""
+    /// Names of programs that are called otherwise here: `postgres` → `postgres15`.
+    public var binaryNames: [String: String] = [:]
+    /// The password file that the receiver and the tools read; written by the controller, mode 0600.
+    public var passwordFile: String
+    /// The maintenance database.
+    public var database: String = "postgres"
+    public var superuser: Credentials
+    public var replication: Credentials
+    /// The user of pg_rewind; the superuser where nil.
+    public var rewind: Credentials?
+    /// Our own connections go through the first directory of `unix_socket_directories`.
+    public var usesUnixSocket = false
+    /// The same for our own replication connections.
+    public var usesUnixSocketForReplication = false
+    /// Merged parameters, the controlled ones among them (configuration.md §5.1).
+    public var parameters: ParameterMap
+    /// The lines of pg_hba.conf; nil leaves the file alone.
+    public var hostBasedAuthentication: [String]?
+    /// The lines of pg_ident.conf; nil leaves the file alone.
+    public var identityMap: [String]?
+    /// `recovery_conf`.
+    public var recovery: ParameterMap = ParameterMap()
+    /// Rendered: `--encoding=UTF8`.
+    public var initdbOptions: [String] = []
+    /// Lines that go to the end of initdb's own pg_hba.conf.
+    public var bootstrapHostBasedAuthentication: [String] = []
+    /// A shell command that gets the connection string as its last argument.
+    public var postBootstrap: String?
+    /// Rendered: `--max-rate=100M`.
+    public var baseBackupOptions: [String] = []
+    public var rewindOptions: [String] = []
+    public var usesRewind = false
+    public var usesSlots = true
+    public var removesDataDirectoryOnRewindFailure = false
+    public var removesDataDirectoryOnDivergedTimelines = false
+    /// How long a start may take where the caller does not say (`pg_ctl_timeout`).
+    public var startTimeout: Duration = .seconds(60)
+    public var retryTimeout: Duration = .seconds(10)
+
+    public init(
+        name: String, scope: String, listenAddresses: String, port: Int, connectAddress: HostPort,
+        dataDirectory: String, configurationDirectory: String? = nil, passwordFile: String, superuser: Credentials,
+        replication: Credentials, parameters: ParameterMap
+    ) {
+        self.name = name
+        self.scope = scope
+        self.listenAddresses = listenAddresses
+        self.port = port
+        self.connectAddress = connectAddress
+        self.dataDirectory = dataDirectory
+        self.configurationDirectory = configurationDirectory ?? dataDirectory
+        self.passwordFile = passwordFile
+        self.superuser = superuser
+        self.replication = replication
+        self.parameters = parameters
+    }
+
+    /// One of `postgresql.authentication`: the permitted connection parameters in the order in which they were given
+    /// (postgresql.md §1).
+    public struct Credentials: Sendable, Hashable {
+        public var options: ParameterMap
+
+        public init(_ options: ParameterMap) { self.options = options }
+
+        public var userName: String? { options["username"] }
+        public var password: String? { options["password"] }
+        /// What goes into a connection string besides user and password: `sslmode` and its kin.
+        var connectionOptions: [(name: String, value: String)] {
+            options.entries.filter { $0.name != "username" && $0.name != "password" }.map { ($0.name, $0.value) }
+        }
+    }
+}
+
+extension LocalPostgreSQLConfiguration {
+    /// `<config_dir>/postgresql.conf`.
+    var configurationFile: String { "\(configurationDirectory)/\(configurationBaseName).conf" }
+    var baseConfigurationFile: String { "\(configurationDirectory)/\(configurationBaseName).base.conf" }
+    var hostBasedAuthenticationFile: String { "\(configurationDirectory)/pg_hba.conf" }
+    var identityFile: String { "\(configurationDirectory)/pg_ident.conf" }
+    var rewindCredentials: Credentials { rewind ?? superuser }
+
+    /// The host that our own TCP connections go to (postgresql.md §16.3).
+    var localHost: String {
+        let hosts = listenAddresses.split(separator: ",").map { $0.trimmed }
+        let wildcards: Set = ["*", "localhost", "0.0.0.0", "127.0.0.1"]
+        if hosts.isEmpty || hosts.contains(where: wildcards.contains) { return "localhost" }
+        return hosts[0]
+    }
+
+    /// The first absolute directory of `unix_socket_directories`; nil where there is none.
+    var socketDirectory: String? {
+        parameters["unix_socket_directories"]?.split(separator: ",").map { $0.trimmed }.first { $0.hasPrefix("/") }
+    }
+
+    /// Where our own connections go: the socket directory where it is wanted and known, else TCP. With the socket wanted
+    /// and the parameter unset libpq knows the compiled-in directory itself.
+    func localHost(socket: Bool) -> String? {
+        guard socket else { return localHost }
+        if let socketDirectory { return socketDirectory }
+        return parameters["unix_socket_directories"] == nil ? nil : localHost
+    }
+}
+
+/// Names to values in order, names without regard to case, as PostgreSQL reads its parameters.
+public struct ParameterMap: Sendable, Hashable, ExpressibleByDictionaryLiteral {
+    public struct Entry: Sendable, Hashable {
+        public let name: String
+        public var value: String
+    }
+
+    public private(set) var entries: [Entry] = []
+
+    public init() {}
+
+    /// Of a name that stands twice the last value counts, at the first one's place.
+    public init(_ pairs: some Sequence<(String, String)>) {
+        for (name, value) in pairs { self[name] = value }
+    }
+
+    public init(dictionaryLiteral elements: (String, String)...) { self.init(elements) }
+
+    public var isEmpty: Bool { entries.isEmpty }
+
+    /// The value of `name`; nil removes it.
+    public subscript(name: String) -> String? {
+        get {
+            let name = name.lowercased()
+            return entries.first { $0.name.lowercased() == name }?.value
+        }
+        set {
+            let wanted = name.lowercased()
+            let index = entries.firstIndex { $0.name.lowercased() == wanted }
+            switch (index, newValue) {
+            case (let index?, let value?): entries[index].value = value
+            case (let index?, nil): entries.remove(at: index)
+            case (nil, let value?): entries.append(Entry(name: name, value: value))
+            case (nil, nil): break
+            }
+        }
+    }
+
+    /// The entries whose names pass.
+    func filter(_ passes: (String) -> Bool) -> ParameterMap {
+        ParameterMap(entries.filter { passes($0.name.lowercased()) }.map { ($0.name, $0.value) })
+    }
+}
+
+extension StringProtocol {
+    /// Without the spaces around it.
+    var trimmed: String {
+        var text = self[...]
+        while let first = text.first, first.isWhitespace { text = text.dropFirst() }
+        while let last = text.last, last.isWhitespace { text = text.dropLast() }
+        return String(text)
+    }
+}

@@ -1,0 +1,160 @@
+import ClusterModel
+import Logging
+import Ports
+import Posix
+
+/// Observes on a thread and a connection of its own, so that looking never waits behind an operation.
+actor Monitor {
+    private let instance: Instance
+    private let executor: ThreadExecutor
+    private var connection: PostgreSQLConnection?
+    private var timeline: CachedTimeline?
+
+    /// The timeline of a standby without a receiver, valid as long as nothing that could change it has moved.
+    private struct CachedTimeline {
+        var replayed: WALPosition
+        var control: TimelineID?
+        var timeline: TimelineID
+    }
+
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    init(_ instance: Instance) throws(SystemError) {
+        self.instance = instance
+        executor = try ThreadExecutor(name: "pg-monitor")
+    }
+
+    func observe(deadline: BootInstant) async -> PostgreSQLStatus {
+        let asked = BootClock.now()
+        let directory = instance.dataDirectory
+        let postmaster = instance.postmaster()
+        var status = PostgreSQLStatus(
+            dataDirectory: directory.inspect(), state: .stopped, postmaster: postmaster?.pid, observedAt: asked)
+        if postmaster == nil {
+            connection = nil
+            timeline = nil
+        } else {
+            (status.readiness, status.facts) = look(deadline)
+        }
+        if status.dataDirectory == .initialized, instance.state != .creatingReplica {
+            await readControl(&status, isDown: postmaster == nil, deadline)
+        }
+        status.hasStandbySignal = directory.hasStandbySignal
+        status.state = settle(isAlive: postmaster != nil, status.readiness)
+        status.pendingRestart = instance.remember { $0.pendingRestart }
+        return status
+    }
+
+    private func readControl(_ status: inout PostgreSQLStatus, isDown: Bool, _ deadline: BootInstant) async {
+        if isDown {
+            let control = await instance.control(deadline: deadline)?.controlData
+            status.control = control
+            status.systemIdentifier = control?.systemIdentifier
+            return
+        }
+        status.systemIdentifier = instance.remember { $0.systemIdentifier }
+        if status.systemIdentifier == nil {
+            status.systemIdentifier = await instance.control(deadline: deadline)?.controlData?.systemIdentifier
+        }
+    }
+
+    private func settle(isAlive: Bool, _ readiness: PostgreSQLStatus.Readiness) -> PostgreSQLState {
+        instance.remember { memory in
+            memory.state = StateRule.next(
+                memory.state, isAlive: isAlive, readiness: readiness, isOperating: memory.operation != nil)
+            return memory.state
+        }
+    }
+
+    /// Tries the connection that is open, and a new one where that is lost.
+    private func look(_ deadline: BootInstant) -> (PostgreSQLStatus.Readiness, PostgreSQLStatus.Facts?) {
+        let hadConnection = connection != nil
+        do throws(PostgreSQLError) {
+            return (.accepting, try facts(deadline))
+        } catch {
+            connection = connection?.isUsable == true ? connection : nil
+            guard hadConnection, !error.isTimeout else { return verdict(error) }
+        }
+        // A session that ended tells nothing of the server: it may have been restarted since.
+        do throws(PostgreSQLError) {
+            return (.accepting, try facts(deadline))
+        } catch {
+            connection = connection?.isUsable == true ? connection : nil
+            return verdict(error)
+        }
+    }
+
+    private func verdict(_ error: PostgreSQLError) -> (PostgreSQLStatus.Readiness, PostgreSQLStatus.Facts?) {
+        switch error {
+        case .query("57P03", _), .query("", _): return (.rejecting, nil)
+        case .timedOut, .cancelled:
+            // A server that hangs has not turned to starting: what was known of it stays, its facts are unknown.
+            return (instance.state == .running ? .accepting : .rejecting, nil)
+        case .query, .tool, .failed:
+            instance.log.warning("cannot observe PostgreSQL: \(error)")
+            return (.accepting, nil)
+        }
+    }
+
+    private func facts(_ deadline: BootInstant) throws(PostgreSQLError) -> PostgreSQLStatus.Facts? {
+        let connection = try openConnection(deadline)
+        let version = connection.serverVersion
+        let rows = try connection.query(StatusQuery.statement(version: version), deadline: deadline)
+        guard let row = rows.first, let answer = StatusQuery.decode(row, version: version) else { return nil }
+        var facts = answer.facts
+        if facts.inRecovery, facts.timeline == nil {
+            facts.timeline = replayTimeline(facts.replayedPosition, answer.controlTimeline, deadline)
+        }
+        if !instance.remember({ $0.knowsPendingRestart }) { comparePending(connection, deadline) }
+        return facts
+    }
+
+    private func openConnection(_ deadline: BootInstant) throws(PostgreSQLError) -> PostgreSQLConnection {
+        if let connection { return connection }
+        let fresh = try instance.connect(deadline: deadline)
+        connection = fresh
+        return fresh
+    }
+
+    /// Without a receiver only a walsender knows on which timeline the server replays.
+    private func replayTimeline(_ replayed: WALPosition, _ control: TimelineID?, _ deadline: BootInstant)
+        -> TimelineID?
+    {
+        if let timeline, timeline.replayed == replayed, timeline.control == control { return timeline.timeline }
+        guard
+            let identity = try? ReplicationSession(instance.replicationTarget(nil), deadline: deadline)
+                .identify(deadline: deadline)
+        else { return control }
+        timeline = CachedTimeline(replayed: replayed, control: control, timeline: identity.timeline)
+        return identity.timeline
+    }
+
+    private func comparePending(_ connection: PostgreSQLConnection, _ deadline: BootInstant) {
+        guard let pending = try? PendingRestartQuery.run(connection, instance.configuration, deadline: deadline)
+        else { return }
+        instance.remember { memory in
+            memory.pendingRestart = pending
+            memory.knowsPendingRestart = true
+        }
+    }
+}
+
+/// What the state becomes by looking (postgresql.md §2). Pure.
+enum StateRule {
+    static func next(
+        _ state: PostgreSQLState, isAlive: Bool, readiness: PostgreSQLStatus.Readiness, isOperating: Bool
+    ) -> PostgreSQLState {
+        // An operation says itself where it is; but it never leaves `running` standing over a server it is about to stop.
+        if isOperating { return state == .running && !isAlive ? .crashed : state }
+        if isAlive { return readiness == .accepting ? .running : .starting }
+        switch state {
+        case .running: return .crashed
+        case .starting, .startingAfterCustomBootstrap: return .startFailed
+        case .restarting: return .restartFailed
+        case .stopping: return .stopped
+        case .initializing, .initdbFailed, .customBootstrap, .customBootstrapFailed, .creatingReplica, .startFailed,
+            .restartFailed, .stopped, .stopFailed, .crashed:
+            return state
+        }
+    }
+}

@@ -1,0 +1,131 @@
+import ClusterModel
+import Glibc
+import Logging
+import Ports
+import Posix
+
+extension Operator {
+    /// A new cluster: initdb, configuration, start, users (postgresql.md §17).
+    func bootstrap(halts: Int) async throws(PostgreSQLError) {
+        try refuseWhileRunning()
+        guard directory.inspect() == .empty else { throw .failed("the data directory \(directory.path) is not empty") }
+        instance.set(.initializing)
+        forgetCluster()
+        do throws(PostgreSQLError) {
+            try await runInitdb()
+            if configuration.hostBasedAuthentication == nil { try writer.appendBootstrapHostBasedAuthentication() }
+        } catch {
+            instance.set(.initdbFailed)
+            throw error
+        }
+        let timeout = configuration.startTimeout
+        guard try await start(.primary, timeout: timeout, halts: halts) == .done else {
+            throw .timedOut("the first start of PostgreSQL")
+        }
+        do throws(PostgreSQLError) {
+            try await prepareNewCluster()
+        } catch {
+            // A cluster without its users is of no use to anybody; what has begun must not look like a primary.
+            _ = try? await stop(.immediate, timeout: .seconds(5))
+            throw error
+        }
+    }
+
+    private func runInitdb() async throws(PostgreSQLError) {
+        var arguments = configuration.initdbOptions
+        if let user = configuration.superuser.userName { arguments.append("--username=\(user)") }
+        let passwords = configuration.passwordFile + ".initdb"
+        defer { unlink(passwords) }
+        if let password = configuration.superuser.password {
+            do throws(SystemError) {
+                _ = try writer.put(password + "\n", passwords, mode: 0o600)
+            } catch {
+                throw .failed("cannot write the password for initdb: \(error)")
+            }
+            arguments.append("--pwfile=\(passwords)")
+        }
+        arguments += ["-D", directory.path]
+        let text = try await instance.tools.succeed(
+            .init(
+                program: instance.program("initdb"), arguments: arguments, deadline: BootClock.now() + .seconds(600)))
+        log.debug("initdb: \(text)")
+    }
+
+    private func prepareNewCluster() async throws(PostgreSQLError) {
+        let deadline = BootClock.now() + .seconds(60)
+        let connection = try instance.connect(statementTimeout: .zero, deadline: deadline)
+        for statement in UserStatements.session { try connection.query(statement, deadline: deadline) }
+        let configuration = configuration
+        if configuration.superuser.password != nil {
+            try createOrAlter(configuration.superuser, "SUPERUSER", connection, deadline)
+        }
+        if let command = configuration.postBootstrap { try await runPostBootstrap(command) }
+        if configuration.replication.userName != configuration.superuser.userName {
+            try createOrAlter(configuration.replication, "REPLICATION", connection, deadline)
+        }
+        if let rewind = configuration.rewind, rewind.userName != configuration.superuser.userName {
+            let isReplication = rewind.userName == configuration.replication.userName
+            try createOrAlter(rewind, isReplication ? "REPLICATION" : nil, connection, deadline)
+            for statement in UserStatements.rewindGrants(to: rewind.userName ?? "") {
+                try connection.query(statement, deadline: deadline)
+            }
+        }
+    }
+
+    private func createOrAlter(
+        _ credentials: LocalPostgreSQLConfiguration.Credentials, _ option: String?, _ connection: PostgreSQLConnection,
+        _ deadline: BootInstant
+    ) throws(PostgreSQLError) {
+        guard let name = credentials.userName else { return }
+        let found = try connection.query("SELECT 1 FROM pg_roles WHERE rolname = $1", [name], deadline: deadline)
+        let statement = UserStatements.role(
+            name, exists: !found.isEmpty, password: credentials.password, options: option.map { [$0] } ?? [])
+        try connection.query(statement, deadline: deadline)
+    }
+
+    private func runPostBootstrap(_ command: String) async throws(PostgreSQLError) {
+        let configuration = configuration
+        let host = configuration.localHost(socket: configuration.usesUnixSocket)
+        var parameters = ParameterMap()
+        parameters["dbname"] = configuration.database
+        parameters["user"] = configuration.superuser.userName
+        parameters["host"] = host
+        parameters["port"] = String(configuration.port)
+        for option in configuration.superuser.connectionOptions { parameters[option.name] = option.value }
+        try writer.writePasswords(
+            configuration.superuser, to: HostPort(host: host ?? "localhost", port: configuration.port))
+        // The shell splits the command into words; the connection string comes as one more.
+        try await instance.tools.succeed(
+            .init(
+                program: "sh", arguments: ["-c", command + " \"$1\"", "sh", ConnectionString.render(parameters)],
+                environment: [
+                    "PGPASSFILE": configuration.passwordFile,
+                    "PGOPTIONS": "-c synchronous_commit=local -c statement_timeout=0",
+                ],
+                deadline: BootClock.now() + .seconds(3600)))
+    }
+}
+
+/// The statements that make the users of a new cluster (postgresql.md §18). Pure.
+enum UserStatements {
+    /// Passwords must not reach the server's log, and no standby is there yet to confirm anything.
+    static let session = [
+        "SET log_statement TO none", "SET log_min_duration_statement TO -1", "SET log_min_error_statement TO log",
+        "SET synchronous_commit TO local",
+    ]
+
+    static func role(_ name: String, exists: Bool, password: String?, options: [String]) -> String {
+        var words = [exists ? "ALTER ROLE" : "CREATE ROLE", SQLText.identifier(name), "WITH", "LOGIN"] + options
+        if let password { words.append("PASSWORD " + SQLText.literal(password)) }
+        return words.joined(separator: " ")
+    }
+
+    /// What pg_rewind calls on its source.
+    static func rewindGrants(to name: String) -> [String] {
+        let functions = [
+            "pg_ls_dir(text, boolean, boolean)", "pg_stat_file(text, boolean)", "pg_read_binary_file(text)",
+            "pg_read_binary_file(text, bigint, bigint, boolean)",
+        ]
+        return functions.map { "GRANT EXECUTE ON FUNCTION pg_catalog.\($0) TO \(SQLText.identifier(name))" }
+    }
+}

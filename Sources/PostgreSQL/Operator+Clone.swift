@@ -1,0 +1,102 @@
+import ClusterModel
+import Logging
+import Ports
+import Posix
+
+extension Operator {
+    /// A copy of a cluster takes as long as it takes: this only ends what nobody waits for any more.
+    private static let longest = Duration.seconds(24 * 3600)
+
+    /// A new data directory by pg_basebackup, in up to two attempts (postgresql.md §19).
+    func clone(from source: Upstream) async throws(PostgreSQLError) {
+        try refuseWhileRunning()
+        instance.set(.creatingReplica)
+        defer { if instance.state == .creatingReplica { instance.set(.stopped) } }
+        try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
+        try writer.writePasswords(configuration.replication, to: source.address)
+        do throws(PostgreSQLError) {
+            try await copy(source)
+        } catch {
+            if error == .cancelled || Task.isCancelled {
+                try? directory.remove()
+                throw .cancelled
+            }
+            log.warning("base backup from \(source.name) failed, once more in 5 s: \(error)")
+            try? await Task.sleep(for: .seconds(5))
+            do throws(PostgreSQLError) {
+                try await copy(source)
+            } catch {
+                try? directory.remove()
+                throw error
+            }
+        }
+        log.info("base backup from \(source.name) is complete")
+    }
+
+    private func copy(_ source: Upstream) async throws(PostgreSQLError) {
+        try directory.remove()
+        forgetCluster()
+        let (gate, log) = (ProgressGate(), log)
+        try await instance.tools.succeed(
+            .init(
+                program: instance.program("pg_basebackup"),
+                arguments: ToolArguments.baseBackup(configuration, from: source.address),
+                environment: ["PGPASSFILE": configuration.passwordFile, "LC_ALL": "C", "LANG": "C"],
+                deadline: BootClock.now() + Self.longest,
+                onLine: { line in
+                    guard let progress = BaseBackupProgress(line) else { return }
+                    if gate.admits(progress, now: BootClock.now()) {
+                        let (done, total) = (progress.doneKilobytes, progress.totalKilobytes)
+                        log.info("base backup from \(source.name): \(progress.percent) % (\(done) of \(total) kB)")
+                    }
+                }))
+    }
+}
+
+/// The command lines of the programs. Pure.
+enum ToolArguments {
+    static func baseBackup(_ configuration: LocalPostgreSQLConfiguration, from address: HostPort) -> [String] {
+        var arguments = [
+            "--pgdata=\(configuration.dataDirectory)", "-X", "stream",
+            "--dbname=\(source(configuration.replication, address))",
+            "--progress",
+        ]
+        let names = configuration.baseBackupOptions.map { $0.prefix { $0 != "=" && $0 != " " } }
+        // A spread checkpoint would keep a new member waiting for minutes.
+        if !names.contains(where: { $0 == "--checkpoint" || $0.hasPrefix("-c") }) {
+            arguments.append("--checkpoint=fast")
+        }
+        return arguments + configuration.baseBackupOptions
+    }
+
+    static func rewind(
+        _ configuration: LocalPostgreSQLConfiguration, from address: HostPort, serverVersion: Int
+    ) -> [String] {
+        var arguments: [String] = []
+        let sameDirectory = configuration.configurationDirectory == configuration.dataDirectory
+        let restoreCommand = RecoveryParameters.configured(configuration)["restore_command"] ?? ""
+        if !restoreCommand.isEmpty, serverVersion >= 150_000 || serverVersion >= 130_000 && sameDirectory {
+            arguments.append("--restore-target-wal")
+            if !sameDirectory { arguments.append("--config-file=\(configuration.configurationFile)") }
+        }
+        let database = ("dbname", configuration.database)
+        arguments += [
+            "-D", configuration.dataDirectory, "--source-server",
+            source(configuration.rewindCredentials, address, [database]),
+        ]
+        return arguments + configuration.rewindOptions
+    }
+
+    /// Without the password, which is in the password file.
+    private static func source(
+        _ credentials: LocalPostgreSQLConfiguration.Credentials, _ address: HostPort, _ more: [(String, String)] = []
+    ) -> String {
+        var parameters = ParameterMap(more)
+        parameters["user"] = credentials.userName
+        parameters["host"] = address.host
+        parameters["port"] = String(address.port)
+        parameters["connect_timeout"] = "10"
+        for option in credentials.connectionOptions { parameters[option.name] = option.value }
+        return ConnectionString.render(parameters)
+    }
+}

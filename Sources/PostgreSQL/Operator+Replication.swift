@@ -1,0 +1,127 @@
+import ClusterModel
+import Glibc
+import Logging
+import Ports
+import Posix
+
+extension Operator {
+    /// Ends recovery and waits until the server accepts writes (postgresql.md §20). By SQL: pg_ctl would cost a process and
+    /// polls only every tenth of a second.
+    func promote() async throws(PostgreSQLError) {
+        let deadline = BootClock.now() + configuration.startTimeout
+        guard let postmaster = instance.postmaster() else { throw .failed("PostgreSQL is not running") }
+        let connection = try instance.connect(deadline: min(deadline, BootClock.now() + .seconds(5)))
+        guard try isInRecovery(connection, deadline) else { return }
+        do throws(PostgreSQLError) {
+            try connection.query("SELECT pg_promote(false)", deadline: deadline)
+        } catch {
+            log.warning("pg_promote failed, asking by signal: \(error)")
+            try await promoteBySignal(postmaster.pid)
+        }
+        while try isInRecovery(connection, deadline) {
+            if await instance.watch.waitForExit(of: postmaster.pid, deadline: BootClock.now() + .milliseconds(10)) {
+                throw .failed("postmaster \(postmaster.pid) ended while it was promoted")
+            }
+            if Task.isCancelled { throw .cancelled }
+            guard BootClock.now() < deadline else { throw .timedOut("the promotion") }
+        }
+        instance.remember { $0.upstream = .known(nil) }
+    }
+
+    private func promoteBySignal(_ pid: Int32) async throws(PostgreSQLError) {
+        do throws(SystemError) {
+            _ = try writer.put("", directory.path + "/promote")
+        } catch {
+            throw .failed("cannot ask for the promotion: \(error)")
+        }
+        guard await instance.launcher.signal(SIGUSR1, to: pid) else { throw .failed("cannot signal postmaster \(pid)") }
+    }
+
+    private func isInRecovery(_ connection: PostgreSQLConnection, _ deadline: BootInstant) throws(PostgreSQLError)
+        -> Bool
+    {
+        try connection.query("SELECT pg_is_in_recovery()", deadline: deadline).first?.first == "t"
+    }
+
+    /// Points the running standby to another upstream (postgresql.md §15).
+    func follow(_ upstream: Upstream?, halts: Int) async throws(PostgreSQLError) -> OperationResult {
+        guard instance.postmaster() != nil else { throw .failed("PostgreSQL is not running") }
+        guard directory.hasStandbySignal else {
+            throw .failed("PostgreSQL is not a standby: it must be stopped and started as one")
+        }
+        let version = directory.version
+        let role = ConfigurationWriter.Role.standby(of: .known(upstream))
+        instance.remember { $0.upstream = .known(upstream) }
+        if let upstream { try writer.writePasswords(configuration.replication, to: upstream.address) }
+        try writer.write(role, parameters: usableParameters())
+        // Since 13 the receiver takes another primary by reload; restore_command too since 14.
+        if version >= 140_000 || version >= 130_000 && configuration.recovery["restore_command"] == nil {
+            try await reload()
+            return .done
+        }
+        return try await restart(timeout: configuration.startTimeout, halts: halts)
+    }
+
+    /// pg_rewind: the local data directory becomes one of `source`'s timeline (postgresql.md §21.6).
+    func rewind(from source: Upstream) async throws(PostgreSQLError) {
+        try refuseWhileRunning()
+        try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
+        try writer.writePasswords(configuration.rewindCredentials, to: source.address)
+        let text = try await instance.tools.succeed(
+            .init(
+                program: instance.program("pg_rewind"),
+                arguments: ToolArguments.rewind(
+                    configuration, from: source.address, serverVersion: directory.version),
+                environment: [
+                    "PGPASSFILE": configuration.passwordFile, "LANG": "C", "LC_ALL": "C",
+                    "PGOPTIONS": "-c statement_timeout=0",
+                ],
+                deadline: BootClock.now() + .seconds(24 * 3600),
+                onLine: { [log] line in log.info("\(line)") }))
+        instance.remember { $0.control = nil }
+        log.debug("pg_rewind: \(text)")
+    }
+
+    /// Runs crash recovery in a single-user server, which ends with a clean shutdown (postgresql.md §8).
+    func recoverSingleUser() async throws(PostgreSQLError) {
+        try refuseWhileRunning()
+        try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
+        let control = await instance.control(deadline: BootClock.now() + .seconds(10))?.controlData
+        if control?.state == .shutDown || control?.state == .shutDownInRecovery { return }
+        if Files.exists(directory.path + "/backup_label"), directory.version >= 150_000 {
+            throw .failed("a backup_label stands in the data directory: it cannot be recovered in single-user mode")
+        }
+        let opts = (try? Files.readText(directory.path + "/postmaster.opts")) ?? ""
+        var options = PostmasterOptions.parse(opts)
+        options["archive_mode"] = "on"
+        options["archive_command"] = "false"
+        try writer.writeSignals(standby: false)
+        try emptyArchiveStatus()
+        let settings = options.entries.flatMap { ["-c", "\($0.name)=\($0.value)"] }
+        try await instance.tools.succeed(
+            .init(
+                program: instance.program("postgres"),
+                arguments: ["--single", "-D", directory.path] + settings + ["template1"],
+                environment: Instance.plainLocale, deadline: BootClock.now() + .seconds(3600)))
+    }
+
+    /// Recovery must not wait for an archiver that does not run, nor recycle what it has not seen.
+    private func emptyArchiveStatus() throws(PostgreSQLError) {
+        let path = directory.path + "/pg_wal/archive_status"
+        for name in (try? Files.list(path)) ?? [] { unlink("\(path)/\(name)") }
+    }
+}
+
+/// `postmaster.opts`: the command line of the last start, each argument in double quotes.
+enum PostmasterOptions {
+    /// The `--name=value` arguments, without the one that names the configuration file.
+    static func parse(_ text: String) -> ParameterMap {
+        var result = ParameterMap()
+        for argument in text.split(separator: "\"") where argument.hasPrefix("--") {
+            let parts = argument.dropFirst(2).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2 else { continue }
+            result[String(parts[0].map { $0 == "-" ? "_" : $0 })] = String(parts[1])
+        }
+        return result
+    }
+}

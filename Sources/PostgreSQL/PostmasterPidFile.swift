@@ -1,0 +1,21 @@
+/// What `postmaster.pid` says (postgresql.md §4): pid, data directory, start time, port, socket directory, listen address,
+/// shared memory key, each on a line of its own. A server that is just starting has written only the first lines.
+struct PostmasterPidFile: Sendable, Hashable {
+    /// Positive.
+    var pid: Int32
+    /// A single-user server: it writes its pid negated, and we must not stop it.
+    var isSingleUser: Bool
+    var dataDirectory: String?
+    /// Seconds since the epoch.
+    var startTime: Int64?
+
+    /// Nil for a file that does not begin with a pid: empty, or cut short while it was written.
+    init?(_ text: String) {
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.trimmed }
+        guard let first = lines.first, let number = Int32(first), number != 0, number != .min else { return nil }
+        pid = abs(number)
+        isSingleUser = number < 0
+        dataDirectory = lines.count > 1 && !lines[1].isEmpty ? lines[1] : nil
+        startTime = lines.count > 2 ? Int64(lines[2]) : nil
+    }
+}

@@ -1,0 +1,184 @@
+import ClusterModel
+import Glibc
+import Ports
+import Posix
+import Testing
+
+@testable import PostgreSQL
+
+@Suite("Life of a server", .serialized, .enabled(if: TestServer.binDirectory != nil), .timeLimit(.minutes(2)))
+struct LifeCycleServerTests {
+    @Test("Bootstrap makes a primary with its users; a fast stop tells where the WAL ends")
+    func bootstrapAndStop() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            #expect(await server.observe().dataDirectory == .empty)
+            #expect(try await server.controller.perform(.bootstrap) == .done)
+            let status = await server.observe()
+            #expect(status.state == .running)
+            #expect(status.readiness == .accepting)
+            #expect(status.isPrimary)
+            #expect(status.facts?.timeline == 1)
+            #expect(status.systemIdentifier != nil)
+            #expect(status.pendingRestart.isEmpty)
+            let roles = try await server.sql(
+                "SELECT rolname, rolsuper, rolreplication FROM pg_roles WHERE rolcanlogin ORDER BY 1")
+            #expect(roles == [["postgres", "t", "t"], ["replicator", "f", "t"], ["rewinder", "f", "f"]])
+
+            let result = try await server.controller.perform(.stop(.fastAfterCheckpoint, timeout: .seconds(20)))
+            guard case .shutDown(let positions?) = result else {
+                Issue.record("no positions: \(result)")
+                return
+            }
+            let down = await server.observe()
+            #expect(down.state == .stopped)
+            #expect(down.postmaster == nil)
+            #expect(down.control?.state == .shutDown)
+            #expect(down.control?.checkpoint == positions.checkpoint)
+            #expect(positions.timeline == 1)
+            #expect(positions.required <= positions.checkpoint)
+            #expect(down.systemIdentifier == status.systemIdentifier)
+        }
+    }
+
+    @Test("A killed postmaster is told at once and comes back with what was committed")
+    func crashAndRestart() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.controller.perform(.bootstrap)
+            try await server.sql("CREATE TABLE t AS SELECT 1 AS a")
+            let pid = try #require(await server.observe().postmaster)
+            let told = Task {
+                for await pid in server.controller.exits { return pid }
+                return -1
+            }
+            let killed = BootClock.now()
+            kill(pid, SIGKILL)
+            #expect(await told.value == pid)
+            #expect(BootClock.now() - killed < .seconds(1))
+            #expect(await server.observe().state == .crashed)
+            #expect(try await server.startPrimary() == .done)
+            print("crash restart:", BootClock.now() - killed)
+            #expect(try await server.sql("SELECT a FROM t") == [["1"]])
+            #expect(await server.observe().state == .running)
+        }
+    }
+
+    @Test("A controller that starts beside a running server finds it, and its end")
+    func reattach() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.controller.perform(.bootstrap)
+            let again = try TestServer.controller(server.configuration)
+            let status = await again.observe(deadline: BootClock.now() + .seconds(5))
+            #expect(status.state == .running)
+            #expect(status.systemIdentifier != nil)
+            let pid = try #require(status.postmaster)
+            kill(pid, SIGQUIT)
+            for await ended in again.exits {
+                #expect(ended == pid)
+                break
+            }
+        }
+    }
+
+    @Test("A server that hangs costs no more than the deadline, and halt ends it")
+    func hang() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.controller.perform(.bootstrap)
+            let before = await server.observe()
+            let pid = try #require(before.postmaster)
+            for process in [pid] + ProcessTable.descendants(of: pid) { kill(process, SIGSTOP) }
+            let asked = BootClock.now()
+            let status = await server.observe(within: .milliseconds(300))
+            #expect(BootClock.now() - asked < .seconds(2))
+            #expect(status.facts == nil)
+            #expect(status.state == .running)
+            #expect(status.postmaster == pid)
+            let halting = BootClock.now()
+            await server.controller.halt(deadline: halting + .seconds(1))
+            #expect(BootClock.now() - halting < .seconds(3))
+            #expect(!ProcessTable.isAlive(pid))
+            #expect(await server.observe().state == .stopped)
+            #expect(try await server.startPrimary() == .done)
+        }
+    }
+
+    @Test("Halt works while an operation runs, which then starts nothing any more")
+    func haltDuringOperation() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.controller.perform(.bootstrap)
+            let pid = try #require(await server.observe().postmaster)
+            kill(pid, SIGSTOP)
+            let controller = server.controller
+            let stopping = Task { try await controller.perform(.restart(timeout: .seconds(60))) }
+            _ = await server.wait { _ in ProcessTable.isAlive(pid) }
+            await controller.halt(deadline: BootClock.now() + .seconds(1))
+            #expect(!ProcessTable.isAlive(pid))
+            await #expect(throws: PostgreSQLError.self) { try await stopping.value }
+            #expect(await server.observe().postmaster == nil)
+        }
+    }
+
+    @Test("A bad parameter does not keep the server from starting")
+    func badParameter() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root) { configuration in
+                configuration.parameters["no_such_parameter"] = "1"
+                configuration.parameters["work_mem"] = "much"
+            }
+            #expect(try await server.controller.perform(.bootstrap) == .done)
+            #expect(try await server.sql("SHOW work_mem") == [["4MB"]])
+        }
+    }
+
+    @Test("A new configuration is reloaded; what needs a restart waits for it")
+    func adopt() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.controller.perform(.bootstrap)
+            try await server.controller.adopt(
+                configuration: ["parameters": ["work_mem": "8MB", "max_connections": 40]])
+            #expect(try await server.sql("SHOW work_mem") == [["8MB"]])
+            let expected = PostgreSQLStatus.PendingRestart(
+                parameter: "max_connections", oldValue: "30", newValue: "40")
+            #expect(await server.observe().pendingRestart == [expected])
+            #expect(try await server.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(await server.observe().pendingRestart.isEmpty)
+            #expect(try await server.sql("SHOW max_connections") == [["40"]])
+        }
+    }
+
+    @Test("Crash recovery in single-user mode ends with a clean control file")
+    func singleUser() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.controller.perform(.bootstrap)
+            _ = try await server.controller.perform(.stop(.immediate, timeout: .seconds(5)))
+            #expect(await server.observe().control?.state == .inProduction)
+            #expect(try await server.controller.perform(.recoverSingleUser) == .done)
+            #expect(await server.observe().control?.state == .shutDown)
+        }
+    }
+
+    @Test("A data directory is moved aside, and a cancelled operation says so")
+    func setAside() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.controller.perform(.bootstrap)
+            await #expect(throws: PostgreSQLError.self) {
+                try await server.controller.perform(.setAsideDataDirectory)
+            }
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            _ = try await server.controller.perform(.setAsideDataDirectory)
+            #expect(await server.observe().dataDirectory == .empty)
+            #expect(Files.exists(server.configuration.dataDirectory + ".failed/PG_VERSION"))
+            let controller = server.controller
+            let bootstrap = Task { try await controller.perform(.bootstrap) }
+            bootstrap.cancel()
+            await #expect(throws: PostgreSQLError.cancelled) { try await bootstrap.value }
+        }
+    }
+}

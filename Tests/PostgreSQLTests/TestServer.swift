@@ -1,0 +1,192 @@
+import CPlatform
+import ClusterModel
+import Glibc
+import Logging
+import Ports
+import Posix
+
+@testable import PostgreSQL
+
+/// A directory, a port and a controller for one server of a test. Runs PostgreSQL as the user `postgres` where the tests run
+/// as root, which PostgreSQL refuses, and as ourselves otherwise.
+struct TestServer: Sendable {
+    let root: String
+    let configuration: LocalPostgreSQLConfiguration
+    let controller: LocalPostgreSQL
+
+    var upstream: Upstream { Upstream(name: configuration.name, address: configuration.connectAddress) }
+
+    static let binDirectory: String? = {
+        let versions = (try? Files.list("/usr/lib/postgresql")) ?? []
+        return versions.compactMap { Int($0) }.sorted(by: >).map { "/usr/lib/postgresql/\($0)/bin" }
+            .first { Files.exists($0 + "/initdb") }
+    }()
+
+    static let commandPrefix: [String] =
+        geteuid() == 0
+        ? ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"] : []
+
+    init(_ name: String, in root: String, change: (inout LocalPostgreSQLConfiguration) -> Void = { _ in }) throws {
+        let configuration = try TestServer.configuration(name, in: root, change: change)
+        self.root = root
+        self.configuration = configuration
+        controller = try TestServer.controller(configuration)
+    }
+
+    /// A controller that finds what another one has left, as a daemon does that was started again.
+    static func controller(_ configuration: LocalPostgreSQLConfiguration) throws -> LocalPostgreSQL {
+        var logger = Logger(label: "test") { _ in StreamLogHandler.standardError(label: configuration.name) }
+        logger.logLevel = getenv("MATRIARCH_TEST_LOG") == nil ? .critical : .debug
+        return try LocalPostgreSQL(
+            configuration: configuration, launcher: QuietLauncher(), commandPrefix: commandPrefix, logger: logger
+        ) { document in
+            var changed = configuration
+            for member in document["parameters"]?.object?.members ?? [] {
+                changed.parameters[member.key] = member.value.string ?? member.value.comparableText
+            }
+            return changed
+        }
+    }
+
+    private static func configuration(
+        _ name: String, in root: String, change: (inout LocalPostgreSQLConfiguration) -> Void
+    ) throws -> LocalPostgreSQLConfiguration {
+        let port = try freePort()
+        var configuration = LocalPostgreSQLConfiguration(
+            name: name, scope: "test", listenAddresses: "127.0.0.1", port: port,
+            connectAddress: HostPort(host: "127.0.0.1", port: port), dataDirectory: "\(root)/\(name)",
+            passwordFile: "\(root)/\(name).pgpass",
+            superuser: .init(["username": "postgres", "password": "it's: secret"]),
+            replication: .init(["username": "replicator", "password": "rep\\pass"]),
+            parameters: [
+                "listen_addresses": "127.0.0.1", "port": String(port), "cluster_name": "test", "wal_level": "replica",
+                "hot_standby": "on", "max_connections": "30", "max_wal_senders": "10",
+                "max_prepared_transactions": "0", "max_locks_per_transaction": "64", "track_commit_timestamp": "off",
+                "max_replication_slots": "10", "max_worker_processes": "4", "wal_log_hints": "on",
+                "wal_keep_size": "128MB", "unix_socket_directories": root, "fsync": "off",
+                "shared_buffers": "16MB", "wal_retrieve_retry_interval": "100ms", "work_mem": "4MB",
+            ])
+        configuration.binDirectory = binDirectory ?? ""
+        configuration.rewind = .init(["username": "rewinder", "password": "rewind"])
+        configuration.hostBasedAuthentication = [
+            "local all all scram-sha-256", "host all all 127.0.0.1/32 scram-sha-256",
+            "local replication all scram-sha-256", "host replication all 127.0.0.1/32 scram-sha-256",
+        ]
+        configuration.initdbOptions = ["--encoding=UTF8", "--no-sync", "--auth=scram-sha-256"]
+        change(&configuration)
+        return configuration
+    }
+
+    private static func freePort() throws -> Int {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let code = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+                bind(descriptor, pointer, length) == 0 ? getsockname(descriptor, pointer, &length) : -1
+            }
+        }
+        guard code == 0 else { throw SystemError(call: "bind") }
+        return Int(UInt16(bigEndian: address.sin_port))
+    }
+
+    /// The status, with a deadline that a healthy server always meets.
+    func observe(within duration: Duration = .seconds(5)) async -> PostgreSQLStatus {
+        await controller.observe(deadline: BootClock.now() + duration)
+    }
+
+    /// Looks until `condition` holds; the last status either way.
+    func wait(
+        within duration: Duration = .seconds(20), until condition: (PostgreSQLStatus) -> Bool
+    ) async -> PostgreSQLStatus {
+        let deadline = BootClock.now() + duration
+        while true {
+            let status = await observe()
+            if condition(status) || BootClock.now() > deadline { return status }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// Runs SQL as the superuser on a thread of its own.
+    @discardableResult
+    func sql(_ statement: String) async throws -> [[String?]] {
+        try await SQLThread.shared.run(configuration, statement)
+    }
+
+    func startPrimary() async throws(PostgreSQLError) -> OperationResult {
+        try await controller.perform(.startPrimary(timeout: .seconds(30)))
+    }
+
+    func startStandby(of upstream: Upstream?) async throws(PostgreSQLError) -> OperationResult {
+        try await controller.perform(.startStandby(of: upstream, timeout: .seconds(30)))
+    }
+
+    /// Clones from `source` and streams from it.
+    func join(_ source: TestServer) async throws {
+        await source.controller.apply(
+            [.create(SlotName.of(member: configuration.name))], deadline: BootClock.now() + .seconds(5))
+        _ = try await controller.perform(.clone(from: source.upstream))
+        _ = try await startStandby(of: source.upstream)
+    }
+}
+
+/// Like the real one, without the servers' words in the output of the tests.
+struct QuietLauncher: PostmasterLauncher {
+    func launch(_ command: PostmasterCommand) async throws(PostgreSQLError) -> Int32 {
+        var arguments = ([command.executable] + command.arguments).map { strdup($0) } + [nil]
+        var environment = command.environment.map { strdup($0) } + [nil]
+        defer { for text in arguments + environment { free(text) } }
+        let log = getenv("MATRIARCH_TEST_LOG") == nil ? -1 : dup(2)
+        var pid: pid_t = 0
+        let stdio: [Int32] = [-1, log, log]
+        let code = ms_spawn_detached(
+            command.executable, &arguments, &environment, command.workingDirectory, stdio, &pid)
+        if code != 0 { throw .failed("spawn: \(code)") }
+        return pid
+    }
+
+    func signal(_ signal: Int32, to pid: Int32) async -> Bool { kill(pid, signal) == 0 }
+}
+
+/// A thread on which the tests' own statements may block.
+actor SQLThread {
+    static let shared: SQLThread = {
+        do { return SQLThread(executor: try ThreadExecutor(name: "test-sql")) } catch {
+            preconditionFailure("\(error)")
+        }
+    }()
+    private let executor: ThreadExecutor
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    init(executor: ThreadExecutor) { self.executor = executor }
+
+    func run(_ configuration: LocalPostgreSQLConfiguration, _ statement: String) throws -> [[String?]] {
+        let deadline = BootClock.now() + .seconds(20)
+        let target = ConnectionTarget(parameters: [
+            "host": "127.0.0.1", "port": String(configuration.port), "user": "postgres",
+            "password": configuration.superuser.password ?? "", "dbname": "postgres",
+        ])
+        return try PostgreSQLConnection.connect(to: target, deadline: deadline).query(statement, deadline: deadline)
+    }
+}
+
+/// Gives `body` a directory that belongs to the servers' user, and ends every server in it afterwards.
+func withServers(_ body: (String) async throws -> Void) async throws {
+    var template = Array("/tmp/ms-pg-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { throw SystemError(call: "mkdtemp") }
+    let root = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    if geteuid() == 0, let user = getpwnam("postgres") { chown(root, user.pointee.pw_uid, user.pointee.pw_gid) }
+    let outcome: Result<Void, any Error>
+    do { outcome = .success(try await body(root)) } catch { outcome = .failure(error) }
+    for process in ProcessTable.all() {
+        guard let directory = ProcessTable.workingDirectory(process.pid), directory.hasPrefix(root + "/") else {
+            continue
+        }
+        kill(process.pid, SIGKILL)
+    }
+    try? Files.removeTree(root)
+    try outcome.get()
+}
