@@ -87,6 +87,6 @@ let package = Package(
             "ControlAPITests",
             ["ControlAPI", "HTTPServer", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging]),
         tests("TidyTests", ["Posix"]),
-        tests("IntegrationTests", ["Posix", "JSON", "ClusterModel", "HTTPClient", "CPlatform"]),
+        tests("IntegrationTests", ["Posix", "JSON", "ClusterModel", "HTTPClient", "CPlatform", "CLibPQ"]),
     ]
 )

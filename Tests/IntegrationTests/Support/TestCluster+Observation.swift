@@ -1,0 +1,98 @@
+import ClusterModel
+import JSON
+import Testing
+
+/// What a test asks the cluster.
+extension TestCluster {
+    /// One HTTP request to a port of loopback; nil when nobody answers.
+    func call(
+        _ method: String, port: Int, _ path: String, body: String? = nil, seconds: Int = 5
+    ) async -> HTTPAnswer? {
+        try? await Blocking.run("http") { HTTPCall.send(method, port: port, path, body: body, seconds: seconds) }
+    }
+
+    func get(_ node: Int, _ path: String) async -> HTTPAnswer? { await call("GET", port: restPort(node), path) }
+
+    /// A request that must be answered.
+    func answer(
+        _ method: String, _ node: Int, _ path: String, body: String? = nil, seconds: Int = 5
+    ) async throws -> HTTPAnswer {
+        guard let answer = await call(method, port: restPort(node), path, body: body, seconds: seconds) else {
+            throw Unmet(description: "\(name(node)) does not answer \(method) \(path)")
+        }
+        return answer
+    }
+
+    /// Runs one statement; its rows as text.
+    @discardableResult
+    func sql(port: Int, _ statement: String) async throws -> [[String?]] {
+        let conninfo = conninfo(port: port)
+        return try await Blocking.run("sql") { try SQLSession(conninfo).query(statement) }
+    }
+
+    @discardableResult
+    func sql(_ node: Int, _ statement: String) async throws -> [[String?]] {
+        try await sql(port: postgresqlPort(node), statement)
+    }
+
+    /// The first column of the first row; nil when PostgreSQL does not answer, or answers with nothing.
+    func value(_ node: Int, _ statement: String) async -> String? {
+        (try? await sql(node, statement))?.first?.first ?? nil
+    }
+
+    /// The node that says of itself that it is the primary.
+    func leader() async -> Int? {
+        for node in nodes where await get(node, "/primary")?.status == 200 { return node }
+        return nil
+    }
+
+    /// The members as `node` lists them.
+    func members(_ node: Int) async -> [JSONValue] { await get(node, "/cluster")?.json["members"]?.array ?? [] }
+
+    func timeline(_ node: Int) async -> Int64? { await get(node, "/patroni")?.json["timeline"]?.int }
+
+    /// Whether `node` is a replica that streams.
+    func streams(_ node: Int) async -> Bool {
+        let status = await get(node, "/patroni")?.json
+        return status?["role"]?.string == "replica" && status?["replication_state"]?.string == "streaming"
+    }
+
+    /// Waits for one leader with all other nodes streaming on its timeline; the leader's number.
+    @discardableResult
+    func healthy(_ expected: Set<Int>? = nil, within seconds: Double) async throws -> Int {
+        let expected = expected ?? Set(nodes)
+        var found: Int?
+        try await waitUntil("one leader, all others of \(expected.sorted()) stream", within: seconds) {
+            guard let leader = await leader() else { return false }
+            // The timeline of replicas is told in the members' keys, as every client sees it.
+            let members = await members(leader).filter {
+                $0["name"]?.string.flatMap(number).map(expected.contains) ?? false
+            }
+            guard members.count == expected.count, Set(members.map { $0["timeline"] }).count == 1 else { return false }
+            let streaming = members.filter { $0["state"]?.string == "streaming" && $0["role"]?.string == "replica" }
+            found = leader
+            return streaming.count == expected.count - 1
+                && members.contains { $0["role"]?.string == "leader" && $0["name"]?.string == name(leader) }
+        }
+        return try #require(found)
+    }
+
+    /// Waits until a node other than `old` is the primary; its number.
+    func newLeader(after old: Int, within seconds: Double) async throws -> Int {
+        var found: Int?
+        try await waitUntil("a node other than \(name(old)) leads", within: seconds) {
+            for node in nodes where node != old {
+                if await get(node, "/primary")?.status == 200 { found = node }
+            }
+            return found != nil
+        }
+        return try #require(found)
+    }
+
+    /// Waits until a statement succeeds on `port`: writes resumed there.
+    func writable(port: Int, within seconds: Double) async throws {
+        try await waitUntil("writes are accepted on port \(port)", within: seconds) {
+            (try? await sql(port: port, "CREATE TABLE IF NOT EXISTS alive(); DROP TABLE alive")) != nil
+        }
+    }
+}
