@@ -1,0 +1,41 @@
+extension HTTPResponse {
+    /// The peer's stock error (rest-api.md §1): a small HTML page whose three lines old clients look for. `message` is
+    /// also the reason of the status line (`Unsupported method ('DELETE')`); without one both texts are the standard
+    /// ones. The connection is closed after it, as the peer's header says.
+    public static func stockError(
+        _ status: Int, message: String? = nil, explanation: String? = nil
+    ) -> HTTPResponse {
+        let message = message ?? HTTPStatus.reason(status)
+        let explanation = explanation ?? HTTPStatus.explanation(status)
+        let page = """
+            <!DOCTYPE html>
+            <html lang="en">
+            <head><meta charset="utf-8"><title>\(status) \(escaped(message))</title></head>
+            <body>
+            <h1>\(status)</h1>
+            <p>Error code: \(status)</p>
+            <p>Message: \(escaped(message)).</p>
+            <p>Error code explanation: \(status) - \(escaped(explanation)).</p>
+            </body>
+            </html>
+
+            """
+        return HTTPResponse(
+            status: status, reason: message, headers: ["Content-Type": "text/html;charset=utf-8"],
+            body: Array(page.utf8), closesConnection: true)
+    }
+
+    // Quotes stay: the text never stands inside an attribute, and clients look for `Unsupported method ('POST')`.
+    private static func escaped(_ text: String) -> String {
+        var result = ""
+        for character in text {
+            switch character {
+            case "&": result += "&amp;"
+            case "<": result += "&lt;"
+            case ">": result += "&gt;"
+            default: result.append(character)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,147 @@
+import CPlatform
+import Glibc
+import Logging
+import Posix
+
+/// What the accepting loop remembers between two connections.
+struct AcceptorState: ~Copyable {
+    var listeners: [Listener]
+    /// The mailbox that gets the next connection.
+    var nextLoop = 0
+    /// A descriptor held in reserve: given up for a moment when there is no other, to take a client off the queue and
+    /// turn it away.
+    var spare: FileDescriptor?
+    /// The listeners rest until then, because nothing could be accepted.
+    var resumesAt: Int64?
+
+    init(listeners: [Listener]) {
+        self.listeners = listeners
+        if !listeners.isEmpty { openSpare() }
+    }
+
+    mutating func openSpare() {
+        // It is a reserve: without it the listeners rest a little instead.
+        do throws(SystemError) { spare = try FileDescriptor.open("/dev/null", O_RDONLY) } catch { spare = nil }
+    }
+}
+
+extension EventLoop {
+    /// Connections taken from one listener in one round, so that clients already there have their turn.
+    private static let acceptedPerRoundMax = 64
+    /// How long the listeners rest when not even the reserve helped.
+    private static let rest: Int64 = 100_000_000
+
+    func listen() {
+        for (index, listener) in acceptor.listeners.enumerated() {
+            _ = epoll.add(listener.descriptor.number, .input, .listener(index))
+        }
+    }
+
+    func closeListeners() {
+        for listener in acceptor.listeners {
+            epoll.remove(listener.descriptor.number)
+            listener.descriptor.close()
+        }
+        acceptor.listeners = []
+        acceptor.resumesAt = nil
+    }
+
+    func accept(listener index: Int) {
+        guard index < acceptor.listeners.count else { return }
+        let number = acceptor.listeners[index].descriptor.number
+        for _ in 0..<EventLoop.acceptedPerRoundMax {
+            var address = sockaddr_storage()
+            let socket = acceptOne(number, &address)
+            if socket >= 0 {
+                admit(FileDescriptor(owning: socket), peer: PeerAddress.text(address))
+                continue
+            }
+            switch errno {
+            case EAGAIN: return
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+                if !makeRoom(number) { return }
+            default:
+                // The client was gone before it was accepted, or the network told of an error that is its own.
+                continue
+            }
+        }
+    }
+
+    private func acceptOne(_ listener: Int32, _ address: inout sockaddr_storage) -> Int32 {
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let flags = Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        return withSocketAddress(&address) { address in
+            retryingInterrupts { ms_accept4(listener, address, &length, flags) }
+        }
+    }
+
+    /// Connections go round the loops.
+    private func admit(_ descriptor: consuming FileDescriptor, peer: String) {
+        let mailbox = setup.mailboxes[acceptor.nextLoop]
+        acceptor.nextLoop = (acceptor.nextLoop + 1) % setup.mailboxes.count
+        if mailbox === setup.mailbox { return register(descriptor, peer: peer) }
+        let socket = descriptor.release()
+        if !mailbox.post(.connection(socket: socket, peer: peer)) { _ = FileDescriptor(owning: socket) }
+    }
+
+    /// Takes a new connection in.
+    func register(_ descriptor: consuming FileDescriptor, peer: String) {
+        // Dropping the descriptor closes it.
+        if isStopping { return }
+        if table.count >= setup.connectionsMax && !closeOldest() { return }
+        let token = table.reserve()
+        let transport = PlainTransport(descriptor)
+        let connection = Connection(transport: transport, token: token, limits: configuration.limits, peer: peer)
+        guard epoll.add(transport.socket, connection.interest, token) else {
+            table.release(token)
+            return
+        }
+        table.insert(connection)
+        waits.move(connection.slot, to: .idle, now: now)
+    }
+
+    /// Ends the connection that has waited longest without owing anything to anybody: an idle one first, then one that
+    /// lingers, then one that has not sent a whole request. False when every connection has an answer under way.
+    private func closeOldest() -> Bool {
+        for wait in [TimeoutQueues.Wait.idle, .lingering, .reading] {
+            guard let oldest = waits.oldest(wait), let connection = table.inSlot(oldest.slot) else { continue }
+            close(connection)
+            return true
+        }
+        return false
+    }
+
+    /// There is no descriptor left. Frees one of ours, or uses the reserve to turn the client away, or has the
+    /// listeners rest: the queue stays readable meanwhile, and the loop must not spin on it.
+    /// True when accepting may go on at once.
+    private func makeRoom(_ listener: Int32) -> Bool {
+        setup.logger.warning(
+            "no descriptor for a new HTTP connection", metadata: ["reason": "\(SystemError.message(errno))"])
+        if closeOldest() { return true }
+        if acceptor.spare != nil {
+            acceptor.spare = nil
+            var address = sockaddr_storage()
+            let socket = acceptOne(listener, &address)
+            if socket >= 0 { _ = FileDescriptor(owning: socket) }
+            acceptor.openSpare()
+        }
+        restListeners()
+        return false
+    }
+
+    private func restListeners() {
+        acceptor.resumesAt = now + EventLoop.rest
+        for (index, listener) in acceptor.listeners.enumerated() {
+            _ = epoll.change(listener.descriptor.number, [], .listener(index))
+        }
+    }
+
+    func resumeAccepting() {
+        guard let resumesAt = acceptor.resumesAt, now >= resumesAt else { return }
+        acceptor.resumesAt = nil
+        if acceptor.spare == nil { acceptor.openSpare() }
+        for (index, listener) in acceptor.listeners.enumerated() {
+            _ = epoll.change(listener.descriptor.number, .input, .listener(index))
+        }
+    }
+}

@@ -1,0 +1,181 @@
+extension EventLoop {
+    /// The most that is read and thrown away from a client that was refused.
+    private static let discardedBytesMax = 4 << 20
+
+    /// Something happened to the socket of `connection`.
+    func advance(_ connection: Connection, _ readiness: Readiness) {
+        if !readiness.isDisjoint(with: .broken) { return close(connection) }
+        if readiness.contains(.output) && connection.interest.contains(.output) {
+            flush(connection)
+            serve(connection)
+        }
+        guard connection.isOpen else { return }
+        if connection.interest.contains(.input) {
+            if !readiness.isDisjoint(with: [.input, .peerEnded]) { receive(connection) }
+        } else if readiness.contains(.peerEnded) && connection.interest.contains(.peerEnded) {
+            // While an answer is under way nothing is read, so that this is how a client that gave up is noticed.
+            close(connection)
+        }
+    }
+
+    private func receive(_ connection: Connection) {
+        switch connection.transport.receive(into: scratch) {
+        case .moved(let count):
+            if waits.wait(of: connection.slot) == .lingering { return discard(connection, count) }
+            connection.parser.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
+            serve(connection)
+        case .blocked: break
+        case .ended, .failed: close(connection)
+        }
+    }
+
+    private func discard(_ connection: Connection, _ count: Int) {
+        connection.discarded += count
+        if connection.discarded > EventLoop.discardedBytesMax { close(connection) }
+    }
+
+    /// Answers what is buffered, as far as the client takes the answers.
+    private func serve(_ connection: Connection) {
+        var hasMore = true
+        while hasMore {
+            hasMore = answerBuffered(connection)
+            flush(connection)
+            if !connection.mayServe { break }
+        }
+        settle(connection)
+    }
+
+    /// Answers requests until none is whole, one needs a task, or enough is gathered to be sent first (true).
+    private func answerBuffered(_ connection: Connection) -> Bool {
+        while connection.mayServe {
+            if outgoing.count >= EventLoop.outgoingBytesMax { return true }
+            switch connection.parser.next() {
+            case .needsMore: return false
+            case .sendContinue: outgoing += ResponseWriter.continueLine
+            case .request(let request): answer(request, on: connection)
+            case .failed(let error): refuse(connection, error)
+            }
+        }
+        return false
+    }
+
+    private func answer(_ request: HTTPRequest, on connection: Connection) {
+        connection.finishedRequest = true
+        if let response = setup.handler.answerNow(request) {
+            return write(response, Exchange(request, since: now), on: connection)
+        }
+        guard setup.slots.take() else {
+            let refusal = HTTPResponse.stockError(503, explanation: "too many requests are being worked on")
+            return write(refusal, Exchange(request, since: now), on: connection)
+        }
+        connection.pending = PendingAnswer(
+            task: startTask(request, connection.token), exchange: Exchange(request, since: now))
+    }
+
+    private func startTask(_ request: HTTPRequest, _ token: EventToken) -> Task<Void, Never> {
+        let handler = setup.handler
+        let mailbox = setup.mailbox
+        let slots = setup.slots
+        return Task {
+            let response = await handler.answer(request)
+            // Given back when the work has ended, not when the client left: the bound is on the work.
+            slots.giveBack()
+            mailbox.post(.answered(token, response))
+        }
+    }
+
+    /// The task's answer has come; its connection may be gone.
+    func finishPending(_ token: EventToken, _ response: HTTPResponse) {
+        guard let connection = table[token], let pending = connection.pending else { return }
+        connection.pending = nil
+        write(response, pending.exchange, on: connection)
+        flush(connection)
+        serve(connection)
+    }
+
+    private func write(_ response: HTTPResponse, _ exchange: Exchange, on connection: Connection) {
+        let keepsAlive = exchange.keepsAlive && !response.closesConnection && !isStopping
+        let form = ResponseWriter.Form(
+            version: exchange.version, omitsBody: exchange.method == "HEAD", keepsAlive: keepsAlive)
+        ResponseWriter.append(response, form: form, stamp: stamp.bytes, to: &outgoing)
+        if !keepsAlive { connection.isEnding = true }
+        guard let log = configuration.accessLog else { return }
+        log(
+            HTTPAccess(
+                peer: exchange.peer, method: exchange.method, target: exchange.target, version: exchange.version,
+                status: response.status, latency: .nanoseconds(LoopClock.now() - exchange.since)))
+    }
+
+    /// Answers bytes that are no request. Where the next one begins is unknown, so that the connection ends; without
+    /// HTTP/1.1 the client is still told in a form that every client understands.
+    func refuse(_ connection: Connection, _ error: HTTPParseError) {
+        let form = ResponseWriter.Form(version: .http11, omitsBody: false, keepsAlive: false)
+        ResponseWriter.append(error.response, form: form, stamp: stamp.bytes, to: &outgoing)
+        connection.isEnding = true
+        connection.lingersAtEnd = true
+    }
+
+    /// Sends what is gathered and what is left from before, as far as the socket takes it.
+    func flush(_ connection: Connection) {
+        defer { outgoing.removeAll(keepingCapacity: outgoing.capacity <= 4 * EventLoop.outgoingBytesMax) }
+        guard connection.isOpen else { return }
+        if !connection.unsent.isEmpty {
+            connection.unsent.append(outgoing[...])
+            connection.unsent.consume { send($0, on: connection) }
+        } else if !outgoing.isEmpty {
+            let sent = outgoing.withUnsafeBytes { send($0, on: connection) }
+            if sent < outgoing.count { connection.unsent.append(outgoing[sent...]) }
+        }
+        if connection.isOpen && connection.isEnding && connection.unsent.isEmpty && connection.pending == nil {
+            finish(connection)
+        }
+    }
+
+    /// How many of `bytes` the socket took; a broken connection is closed.
+    private func send(_ bytes: UnsafeRawBufferPointer, on connection: Connection) -> Int {
+        var sent = 0
+        while sent < bytes.count {
+            switch connection.transport.send(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
+            case .moved(let count): sent += count
+            case .blocked: return sent
+            case .ended, .failed:
+                close(connection)
+                return bytes.count
+            }
+        }
+        return sent
+    }
+
+    /// Everything is sent: ends the connection, or waits for a refused client to have read why.
+    private func finish(_ connection: Connection) {
+        if !connection.lingersAtEnd || isStopping { return close(connection) }
+        connection.lingersAtEnd = false
+        connection.transport.endSending()
+        waits.move(connection.slot, to: .lingering, now: now)
+    }
+
+    /// Watches the socket for what the connection needs next, and starts the timeout that goes with it.
+    func settle(_ connection: Connection) {
+        guard connection.isOpen else { return }
+        let interest: Readiness
+        let wait: TimeoutQueues.Wait?
+        if waits.wait(of: connection.slot) == .lingering {
+            (interest, wait) = (.input, .lingering)
+        } else if !connection.unsent.isEmpty {
+            // A client may end its side and still read: that it did is no news while there is something to send.
+            (interest, wait) = (.output, .writing)
+        } else if connection.pending != nil {
+            (interest, wait) = (.peerEnded, nil)
+        } else {
+            (interest, wait) = ([.input, .peerEnded], connection.parser.isMidRequest ? .reading : .idle)
+        }
+        if waits.wait(of: connection.slot) != wait || connection.finishedRequest {
+            waits.move(connection.slot, to: wait, now: now)
+        }
+        connection.finishedRequest = false
+        if connection.interest != interest {
+            connection.interest = interest
+            if !epoll.change(connection.transport.socket, interest, connection.token) { close(connection) }
+        }
+    }
+}

@@ -1,0 +1,174 @@
+import Glibc
+import Logging
+import Posix
+
+/// One thread's worth of the server: its connections, its epoll, its timeouts. Everything in it belongs to that thread;
+/// others speak to it through the mailbox.
+final class EventLoop {
+    /// What a loop is made from, on the thread that starts the server.
+    struct Setup: Sendable {
+        let epoll: SharedDescriptor
+        let mailbox: LoopMailbox
+        /// The sockets to accept from: all of them in the first loop, none in the others.
+        let listeners: [Listener]
+        /// Every loop's mailbox, this one's included: accepted connections go round.
+        let mailboxes: [LoopMailbox]
+        let connectionsMax: Int
+        let slots: AnswerSlots
+        let configuration: HTTPServerConfiguration
+        let handler: any HTTPHandler
+        let logger: Logger
+    }
+
+    let setup: Setup
+    let epoll: Epoll
+    var table = ConnectionTable()
+    var waits = TimeoutQueues()
+    let timeouts: [Int64]
+    /// Where received bytes land before the parser takes them; shared, because one connection is read at a time.
+    let scratch: UnsafeMutableRawBufferPointer
+    /// What is to be sent on the connection being served.
+    var outgoing: [UInt8] = []
+    var stamp: ResponseStamp
+    /// The instant of this round, read once for all its events.
+    var now = LoopClock.now()
+    var acceptor: AcceptorState
+    /// Once stopping: until when answers may finish.
+    private var stopDeadline: Int64?
+
+    var isStopping: Bool { stopDeadline != nil }
+    var configuration: HTTPServerConfiguration { setup.configuration }
+
+    static let scratchBytes = 64 << 10
+    /// Answers to pipelined requests are gathered up to here before they are sent.
+    static let outgoingBytesMax = 64 << 10
+
+    init(_ setup: Setup) {
+        self.setup = setup
+        epoll = Epoll(setup.epoll)
+        scratch = .allocate(byteCount: EventLoop.scratchBytes, alignment: 16)
+        stamp = ResponseStamp(server: setup.configuration.serverName)
+        acceptor = AcceptorState(listeners: setup.listeners)
+        let configuration = setup.configuration
+        timeouts = TimeoutQueues.Wait.allCases.map { wait in
+            switch wait {
+            case .idle: LoopClock.nanoseconds(configuration.idleTimeout)
+            case .reading: LoopClock.nanoseconds(configuration.requestTimeout)
+            case .writing: LoopClock.nanoseconds(configuration.writeTimeout)
+            case .lingering: LoopClock.nanoseconds(configuration.lingerTimeout)
+            }
+        }
+    }
+
+    deinit { scratch.deallocate() }
+
+    /// Serves until told to stop. The thread ends with it.
+    func run() {
+        _ = epoll.add(setup.mailbox.wakeNumber, .input, .mailbox)
+        listen()
+        while !isFinished {
+            let count = epoll.wait(milliseconds: millisecondsToWait())
+            now = LoopClock.now()
+            stamp.refresh(secondsSinceEpoch: LoopClock.wallSeconds())
+            for index in 0..<count { dispatch(epoll.event(index)) }
+            expireWaits()
+            resumeAccepting()
+        }
+        end()
+    }
+
+    private var isFinished: Bool {
+        guard let stopDeadline else { return false }
+        return table.count == 0 || now >= stopDeadline
+    }
+
+    private func dispatch(_ event: (token: EventToken, readiness: Readiness)) {
+        if event.token == .mailbox {
+            setup.mailbox.takeAll().forEach(receive)
+        } else if let index = event.token.listenerIndex {
+            accept(listener: index)
+        } else if let connection = table[event.token] {
+            advance(connection, event.readiness)
+        }
+    }
+
+    private func receive(_ message: LoopMessage) {
+        switch message {
+        case .connection(let socket, let peer): register(FileDescriptor(owning: socket), peer: peer)
+        case .answered(let token, let response): finishPending(token, response)
+        case .stop(let deadline): stop(deadline: deadline)
+        }
+    }
+
+    /// Accepts no more; what has an answer under way or unsent may finish, everything else ends now.
+    private func stop(deadline: Int64) {
+        stopDeadline = min(stopDeadline ?? deadline, deadline)
+        closeListeners()
+        for connection in table.all {
+            connection.isEnding = true
+            if connection.pending == nil && connection.unsent.isEmpty { close(connection) }
+        }
+    }
+
+    private func end() {
+        let unfinished = table.count
+        if unfinished > 0 {
+            setup.logger.debug("HTTP answers were cut off by the stop", metadata: ["count": "\(unfinished)"])
+        }
+        for connection in table.all { close(connection) }
+        for message in setup.mailbox.close() {
+            switch message {
+            case .connection(let socket, _): _ = FileDescriptor(owning: socket)
+            case .answered, .stop: break
+            }
+        }
+        acceptor.spare = nil
+        epoll.close()
+    }
+
+    /// Ends a connection at once, and the task that works on its answer.
+    func close(_ connection: Connection) {
+        guard connection.isOpen else { return }
+        connection.isOpen = false
+        connection.pending?.task.cancel()
+        connection.pending = nil
+        waits.move(connection.slot, to: nil, now: now)
+        // Closing the socket takes it out of epoll: no other descriptor refers to it.
+        connection.transport.close()
+        table.remove(connection.token)
+    }
+
+    private func millisecondsToWait() -> Int32 {
+        var next = stopDeadline ?? .max
+        if let resume = acceptor.resumesAt { next = min(next, resume) }
+        for wait in TimeoutQueues.Wait.allCases {
+            if let oldest = waits.oldest(wait) { next = min(next, oldest.since + timeouts[wait.rawValue]) }
+        }
+        if next == .max { return -1 }
+        // Rounded up: waking a moment early would only mean to wait again.
+        return Int32(clamping: max(0, (next - LoopClock.now() + 999_999) / 1_000_000))
+    }
+
+    private func expireWaits() {
+        for wait in TimeoutQueues.Wait.allCases {
+            while let oldest = waits.oldest(wait), oldest.since + timeouts[wait.rawValue] <= now {
+                guard let connection = table.inSlot(oldest.slot) else {
+                    waits.move(oldest.slot, to: nil, now: now)
+                    continue
+                }
+                expire(connection, wait)
+            }
+        }
+    }
+
+    private func expire(_ connection: Connection, _ wait: TimeoutQueues.Wait) {
+        switch wait {
+        case .idle, .writing, .lingering: close(connection)
+        case .reading:
+            let allowed = configuration.requestTimeout
+            refuse(connection, HTTPParseError(408, "a request must arrive whole within \(allowed)"))
+            flush(connection)
+            settle(connection)
+        }
+    }
+}

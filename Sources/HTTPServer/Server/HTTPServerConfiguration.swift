@@ -1,0 +1,67 @@
+/// Where to listen.
+public struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
+    /// A name or an address without brackets; `""` and `*` are all interfaces, IPv6 and IPv4 both.
+    public var host: String
+    /// The port; 0 lets the system choose.
+    public var port: UInt16
+
+    public init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
+    public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+
+    var isWildcard: Bool { host.isEmpty || host == "*" }
+}
+
+/// How a server works. Every wait and every amount has its bound here.
+public struct HTTPServerConfiguration: Sendable {
+    /// Where to listen; at least one.
+    public var listen: [ListenAddress]
+    /// Event-loop threads, at least one.
+    public var loops = 1
+    /// Connections that the kernel completes before they are accepted (`request_queue_size`).
+    public var backlog: Int32 = 128
+    /// Lets several processes listen on one port (SO_REUSEPORT).
+    public var sharesPort = false
+    /// The value of the `Server` header; empty leaves it out.
+    public var serverName = "Matriarch"
+    /// The bounds of one request.
+    public var limits = HTTPLimits()
+    /// From the first byte of a request to its last; beyond it 408 and the end of the connection.
+    public var requestTimeout: Duration = .seconds(5)
+    /// How long a connection may stay open between requests.
+    public var idleTimeout: Duration = .seconds(15)
+    /// How long a client may take to receive an answer.
+    public var writeTimeout: Duration = .seconds(10)
+    /// How long a refused client may go on sending, so that it gets to read why.
+    public var lingerTimeout: Duration = .seconds(2)
+    /// Open connections, at most; beyond it the one idle for longest is closed. Nil: 4096, or half of what the process
+    /// may open if that is less.
+    public var connectionsMax: Int?
+    /// Requests that `answer` works on at once; beyond it 503.
+    public var answersMax = 64
+    /// Told of every answered request, on the event-loop thread: it must not block.
+    public var accessLog: (@Sendable (HTTPAccess) -> Void)?
+
+    public init(listen: [ListenAddress]) { self.listen = listen }
+}
+
+/// Why a server could not start.
+public enum HTTPServerError: Error, Sendable, CustomStringConvertible {
+    /// The name has no address.
+    case unresolved(ListenAddress, String)
+    /// The system refused: the call, the address, the reason.
+    case system(call: String, subject: String, reason: String)
+    /// The server is running already, or was stopped.
+    case alreadyStarted
+
+    public var description: String {
+        switch self {
+        case .unresolved(let address, let reason): "cannot resolve the listen address \(address): \(reason)"
+        case .system(let call, let subject, let reason): "\(call) \(subject): \(reason)"
+        case .alreadyStarted: "the HTTP server was already started"
+        }
+    }
+}

@@ -1,0 +1,57 @@
+import Glibc
+import Posix
+
+/// What one call on a transport came to.
+enum TransportResult: Equatable {
+    /// So many bytes were moved, at least one.
+    case moved(Int)
+    /// Nothing can be moved until the socket is ready.
+    case blocked
+    /// The other side has ended.
+    case ended
+    /// The connection is broken; an errno value.
+    case failed(Int32)
+}
+
+/// What carries the bytes of a connection: the seam at which TLS comes in. Never blocks.
+protocol Transport: AnyObject {
+    /// The socket, for epoll.
+    var socket: Int32 { get }
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult
+    func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult
+    /// Tells the other side that nothing more comes.
+    func endSending()
+    /// Closes the socket at once.
+    func close()
+}
+
+/// Bytes as they are.
+final class PlainTransport: Transport {
+    let socket: Int32
+    private var descriptor: FileDescriptor?
+
+    init(_ descriptor: consuming FileDescriptor) {
+        socket = descriptor.number
+        self.descriptor = consume descriptor
+    }
+
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult {
+        let count = retryingInterrupts { recv(socket, buffer.baseAddress, buffer.count, 0) }
+        return count == 0 ? .ended : result(count)
+    }
+
+    func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult {
+        // A client that is gone must be an error here, not a signal to the process.
+        result(retryingInterrupts { Glibc.send(socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)) })
+    }
+
+    func endSending() { _ = shutdown(socket, Int32(SHUT_WR)) }
+
+    func close() { descriptor = nil }
+
+    private func result(_ count: Int) -> TransportResult {
+        if count > 0 { return .moved(count) }
+        let code = errno
+        return code == EAGAIN || code == EWOULDBLOCK ? .blocked : .failed(code)
+    }
+}
