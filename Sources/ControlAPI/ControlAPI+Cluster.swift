@@ -2,6 +2,7 @@ import ClusterModel
 import HTTPServer
 import HighAvailability
 import JSON
+import Logging
 import Ports
 
 /// What is read from and written to the store: `/cluster`, `/history`, `/config`.

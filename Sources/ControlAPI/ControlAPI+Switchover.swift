@@ -54,7 +54,7 @@ extension ControlAPI {
     private func poll(
         _ request: SwitchoverRequest, _ settings: DynamicConfiguration, formerLeader: String?
     ) async -> HTTPResponse {
-        let limit = 2 * max(.seconds(10), settings.timings.loopWait)
+        let limit = max(.seconds(10), settings.timings.loopWait) * 2
         let end = clock.now() + limit
         while clock.now() < end {
             await clock.sleep(until: clock.now() + .milliseconds(100))

@@ -1,6 +1,6 @@
-public import ClusterModel
+import ClusterModel
 public import HTTPServer
-public import HighAvailability
+import HighAvailability
 import JSON
 public import Logging
 public import Ports
