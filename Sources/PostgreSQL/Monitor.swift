@@ -40,6 +40,10 @@ actor Monitor {
             await readControl(&status, isDown: postmaster == nil, deadline)
         }
         status.hasStandbySignal = directory.hasStandbySignal
+        // What pg_rewind needs of the cluster is fixed while it runs, so the last control file tells.
+        status.canRewind = instance.remember { memory in
+            memory.configuration.usesRewind && (memory.control?.output.controlData?.supportsRewind ?? false)
+        }
         status.state = settle(isAlive: postmaster != nil, status.readiness)
         status.pendingRestart = instance.remember { $0.pendingRestart }
         return status
