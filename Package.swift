@@ -63,6 +63,9 @@ let package = Package(
         module("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON", logging]),
         module("ControlAPI", ["ClusterModel", "HighAvailability", "Ports", "JSON", "HTTPServer", logging]),
 
+        // A deterministic world in which the production rules and the production cycle run.
+        module("Simulation", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Node"]),
+
         .executableTarget(
             name: "matriarch",
             dependencies: [

@@ -188,7 +188,7 @@ public struct CycleMachine: Sendable {
     }
 
     /// The state as others see it.
-    func snapshot() -> NodeSnapshot {
+    public func snapshot() -> NodeSnapshot {
         NodeSnapshot(
             scope: scope, version: addresses.version, me: me, settings: settings, view: view, viewAt: viewAt,
             storeFailure: storeFailure, storeLastSeen: storeLastSeen, local: local, role: role, lease: lease,

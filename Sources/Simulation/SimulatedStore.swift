@@ -1,0 +1,146 @@
+import ClusterModel
+import JSON
+import Ports
+
+/// A store like etcd: revisions, compare-and-swap, leases that a sweep ends some time after they are due.
+struct SimulatedStore {
+    struct Value {
+        var text: String
+        var revision: Revision
+        var session: String
+    }
+
+    struct Session {
+        var ttl: Duration
+        var expires: BootInstant
+    }
+
+    private(set) var revision: Revision = 1
+    private(set) var keys: [String: Value] = [:]
+    private(set) var sessions: [String: Session] = [:]
+    /// The session of each node's present daemon.
+    private var sessionOfNode: [String: String] = [:]
+    private var sessionsMade = 0
+    /// Nobody is answered: the store is down, or has no quorum.
+    var isDown = false
+    /// What changed since the world last looked: key, new value, revision.
+    private(set) var changes: [(leaf: String, value: String?, revision: Revision)] = []
+
+    mutating func takeChanges() -> [(leaf: String, value: String?, revision: Revision)] {
+        defer { changes = [] }
+        return changes
+    }
+
+    var leader: Value? { keys["leader"] }
+
+    // MARK: Sessions
+
+    /// Ends what is due; etcd looks twice a second.
+    mutating func sweep(_ now: BootInstant) {
+        if isDown { return }
+        let dead = sessions.filter { $0.value.expires <= now }.keys.sorted()
+        for session in dead {
+            sessions[session] = nil
+            for leaf in keys.filter({ $0.value.session == session }).keys.sorted() { remove(leaf) }
+        }
+    }
+
+    /// A new leader of the store gives every lease its whole length again.
+    mutating func restart(_ now: BootInstant) {
+        isDown = false
+        for session in sessions.keys.sorted() {
+            if let ttl = sessions[session]?.ttl { sessions[session]?.expires = now + ttl }
+        }
+    }
+
+    /// The daemon of `node` is gone: its next incarnation opens another session.
+    mutating func forgetSession(of node: String) { sessionOfNode[node] = nil }
+
+    private mutating func prolong(_ node: String, _ ttl: Duration, _ now: BootInstant) -> String {
+        if let session = sessionOfNode[node], let known = sessions[session], known.ttl == ttl {
+            sessions[session]?.expires = now + ttl
+            return session
+        }
+        sessionsMade += 1
+        let session = "s\(sessionsMade)"
+        sessions[session] = Session(ttl: ttl, expires: now + ttl)
+        sessionOfNode[node] = session
+        return session
+    }
+
+    // MARK: What the port offers
+
+    func view() -> ClusterView {
+        ClusterView(
+            entries: keys.keys.sorted().compactMap { leaf in
+                keys[leaf].map { StoredEntry(leaf: leaf, value: $0.text, revision: $0.revision, session: $0.session) }
+            }, revision: revision, parse: { try? JSON.parse($0) })
+    }
+
+    /// `sent` is when the node sent the request: its lease counts from there.
+    mutating func acquire(_ node: String, ttl: Duration, sent: BootInstant, _ now: BootInstant) -> LeaderClaim {
+        let session = prolong(node, ttl, now)
+        if keys["leader"] != nil { return .refused }
+        put("leader", node, session)
+        return .held(since: sent, ttl: ttl, session: session)
+    }
+
+    mutating func renew(_ node: String, ttl: Duration, sent: BootInstant, _ now: BootInstant) -> LeaderClaim {
+        let session = prolong(node, ttl, now)
+        guard let leader = keys["leader"] else {
+            put("leader", node, session)
+            return .held(since: sent, ttl: ttl, session: session)
+        }
+        if leader.text != node { return .refused }
+        if leader.session != session { put("leader", node, session) }
+        return .held(since: sent, ttl: ttl, session: session)
+    }
+
+    mutating func release(_ node: String) -> Bool {
+        guard keys["leader"]?.text == node else { return false }
+        remove("leader")
+        return true
+    }
+
+    mutating func touch(_ node: String, _ value: JSONObject, ttl: Duration, _ now: BootInstant) {
+        let session = prolong(node, ttl, now)
+        let leaf = "members/\(node)"
+        let text = JSON.text(value, .compact)
+        if keys[leaf]?.text == text && keys[leaf]?.session == session { return }
+        put(leaf, text, session)
+    }
+
+    mutating func write(_ key: DCSKey, _ text: String, _ condition: WriteCondition, by node: String) -> WriteOutcome {
+        guard holds(condition, key, node) else { return .refused }
+        put(key.rawValue, text, "")
+        return .written(revision)
+    }
+
+    mutating func delete(_ key: DCSKey, _ condition: WriteCondition, by node: String) -> WriteOutcome {
+        guard holds(condition, key, node) else { return .refused }
+        remove(key.rawValue)
+        return .written(revision)
+    }
+
+    /// What an operator's tool writes.
+    mutating func put(_ leaf: String, _ text: String, _ session: String = "") {
+        revision += 1
+        keys[leaf] = Value(text: text, revision: revision, session: session)
+        changes.append((leaf, text, revision))
+    }
+
+    private mutating func remove(_ leaf: String) {
+        guard keys[leaf] != nil else { return }
+        revision += 1
+        keys[leaf] = nil
+        changes.append((leaf, nil, revision))
+    }
+
+    private func holds(_ condition: WriteCondition, _ key: DCSKey, _ node: String) -> Bool {
+        switch condition {
+        case .absent: keys[key.rawValue] == nil
+        case .unchanged(let revision): keys[key.rawValue]?.revision == revision
+        case .leading: keys["leader"]?.text == node
+        }
+    }
+}
