@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -190,4 +192,24 @@ CURLcode ms_curl_getinfo_pointer(CURL *handle, CURLINFO info, void **value) {
 
 CURLMcode ms_curl_multi_setopt_long(CURLM *handle, CURLMoption option, long value) {
     return curl_multi_setopt(handle, option, value);
+}
+
+// The two limits travel in the context pointer itself: there is nothing to allocate and nothing to free.
+static int set_tcp_limits(void *context, curl_socket_t socket, curlsocktype purpose) {
+    (void)purpose;
+    uint64_t limits = (uint64_t)(uintptr_t)context;
+    unsigned timeout = (unsigned)limits;
+    int count = (int)(limits >> 32);
+    if (timeout) setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+    if (count) setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    return CURL_SOCKOPT_OK;
+}
+
+_Static_assert(sizeof(void *) == 8, "the limits are carried in a pointer");
+
+CURLcode ms_curl_setopt_tcp_limits(CURL *handle, uint32_t user_timeout_ms, uint32_t keepalive_count) {
+    uint64_t limits = (uint64_t)keepalive_count << 32 | user_timeout_ms;
+    CURLcode code = curl_easy_setopt(handle, CURLOPT_SOCKOPTDATA, (void *)(uintptr_t)limits);
+    if (code != CURLE_OK) return code;
+    return curl_easy_setopt(handle, CURLOPT_SOCKOPTFUNCTION, set_tcp_limits);
 }

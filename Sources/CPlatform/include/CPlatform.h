@@ -56,4 +56,8 @@ CURLcode ms_curl_getinfo_string(CURL *handle, CURLINFO info, const char **value)
 CURLcode ms_curl_getinfo_pointer(CURL *handle, CURLINFO info, void **value);
 CURLMcode ms_curl_multi_setopt_long(CURLM *handle, CURLMoption option, long value);
 
+// TCP_USER_TIMEOUT and TCP_KEEPCNT for the handle's new connections: curl has no option for them, only a callback, and
+// a callback that sets socket options is simplest in C. Zero leaves the kernel's value.
+CURLcode ms_curl_setopt_tcp_limits(CURL *handle, uint32_t user_timeout_ms, uint32_t keepalive_count);
+
 #endif

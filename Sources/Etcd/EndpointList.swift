@@ -1,0 +1,86 @@
+import ClusterModel
+
+/// The endpoints that are known and the one that is used: it stays until it fails (dcs.md §5.7).
+struct EndpointList: Sendable, Hashable {
+    /// From the configuration; the way back when everything discovered is gone.
+    private let configured: [EtcdEndpoint]
+    private(set) var known: [EtcdEndpoint]
+    /// The one that answered last.
+    private(set) var current: EtcdEndpoint?
+    /// Turns discovered lists, so that the nodes of a cluster do not all use its first member.
+    private let turn: UInt64
+    private(set) var discoveredAt: BootInstant?
+
+    init(_ configured: [EtcdEndpoint], node: String) {
+        self.configured = configured
+        known = configured
+        // FNV-1a: the same in every process, unlike Swift's own hash.
+        turn = node.utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+    }
+
+    /// In which order a call tries them: the current one, then those that follow it in the list, around to its start.
+    var order: [EtcdEndpoint] {
+        guard let current, let index = known.firstIndex(of: current) else { return known }
+        return Array(known[index...] + known[..<index])
+    }
+
+    /// An endpoint answered. True if it is another one than before.
+    mutating func succeeded(_ endpoint: EtcdEndpoint) -> Bool {
+        if current == endpoint { return false }
+        defer { current = endpoint }
+        return current != nil
+    }
+
+    /// Takes over the members' own addresses. An empty list changes nothing but the time.
+    mutating func discovered(_ urls: [String], at now: BootInstant) {
+        discoveredAt = now
+        var found: [EtcdEndpoint] = []
+        for endpoint in urls.compactMap({ EtcdEndpoint(url: $0) }) where !found.contains(endpoint) {
+            found.append(endpoint)
+        }
+        if found.isEmpty { return }
+        found.sort { $0.url < $1.url }
+        let start = Int(turn % UInt64(found.count))
+        known = Array(found[start...] + found[..<start])
+        if let current, !known.contains(current) { self.current = nil }
+    }
+
+    /// None of the first `tried` of `order` answered: the next round begins after them, what the configuration names is
+    /// tried again as well, and the members are to be asked for anew.
+    mutating func allFailed(tried: Int) {
+        let first = current.flatMap { known.firstIndex(of: $0) } ?? 0
+        known += configured.filter { !known.contains($0) }
+        if !known.isEmpty { current = known[(first + tried) % known.count] }
+        discoveredAt = nil
+    }
+
+    /// Whether it is time to ask for the members again.
+    func isStale(at now: BootInstant, lifetime: Duration) -> Bool {
+        discoveredAt.map { now - $0 > lifetime } ?? true
+    }
+}
+
+/// Tells an endpoint that lags behind its cluster: its raft term is lower than one that was seen (dcs.md §5.7).
+struct StaleNodeGuard: Sendable, Hashable {
+    enum Verdict: Sendable, Hashable {
+        case fresh, stale
+        /// Another cluster answers at this address: what was known of the old one's revisions is void.
+        case otherCluster
+    }
+
+    private var clusterID = ""
+    private var highestTerm: UInt64 = 0
+
+    mutating func judge(_ header: EtcdHeader) -> Verdict {
+        if header.clusterID.isEmpty || header.raftTerm == 0 { return .fresh }
+        if header.clusterID != clusterID {
+            let isFirst = clusterID.isEmpty
+            clusterID = header.clusterID
+            highestTerm = header.raftTerm
+            return isFirst ? .fresh : .otherCluster
+        }
+        if header.raftTerm < highestTerm { return .stale }
+        highestTerm = header.raftTerm
+        return .fresh
+    }
+}

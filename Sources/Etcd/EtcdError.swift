@@ -1,0 +1,133 @@
+import ClusterModel
+import HTTPClient
+import JSON
+
+/// Why a call to etcd has no good answer (dcs.md §5.5).
+enum EtcdError: Error, Sendable, Hashable, CustomStringConvertible {
+    /// etcd answered with an error of its own.
+    case gateway(GatewayError)
+    /// No answer from this endpoint.
+    case transport(HTTPClientError, endpoint: String)
+    /// An endpoint that lags behind what we have seen of its cluster.
+    case staleNode(String)
+    /// An answer that is not what the gateway gives.
+    case malformed(String)
+    case unsupportedVersion(String)
+    /// The deadline has come.
+    case exhausted(String)
+    case cancelled
+
+    /// What to do about it.
+    enum Recovery: Sendable, Hashable {
+        /// The next endpoint may do better.
+        case nextEndpoint
+        /// The same call may do better later.
+        case later
+        /// With a new token.
+        case reauthenticate
+        case none
+    }
+
+    var recovery: Recovery {
+        switch self {
+        case .gateway(let error): error.kind.recovery
+        case .transport(.cancelled, _), .transport(.closed, _), .transport(.tooLarge, _): .none
+        case .transport, .staleNode: .nextEndpoint
+        case .malformed, .unsupportedVersion, .exhausted, .cancelled: .none
+        }
+    }
+
+    /// Whether the store may have done what it was asked.
+    var mayHaveBeenApplied: Bool {
+        switch self {
+        case .transport(let error, _): error.mayHaveBeenSent
+        case .gateway(let error): error.kind == .deadlineExceeded || error.kind == .unavailable
+        case .staleNode: true
+        case .malformed, .unsupportedVersion, .exhausted, .cancelled: false
+        }
+    }
+
+    var isLeaseNotFound: Bool {
+        if case .gateway(let error) = self { error.kind == .leaseNotFound } else { false }
+    }
+
+    var description: String {
+        switch self {
+        case .gateway(let error): error.message
+        case .transport(let error, let endpoint): "\(endpoint): \(error)"
+        case .staleNode(let reason), .malformed(let reason), .unsupportedVersion(let reason), .exhausted(let reason):
+            reason
+        case .cancelled: "cancelled"
+        }
+    }
+}
+
+/// An error that etcd answered with.
+struct GatewayError: Error, Sendable, Hashable {
+    enum Kind: Sendable, Hashable, CaseIterable {
+        case leaseNotFound, userEmpty, invalidAuthToken, authOldRevision, permissionDenied, authFailed, authNotEnabled
+        case deadlineExceeded, failedPrecondition, unavailable, other
+
+        var recovery: EtcdError.Recovery {
+            switch self {
+            case .userEmpty, .invalidAuthToken, .authOldRevision, .permissionDenied: .reauthenticate
+            case .deadlineExceeded, .failedPrecondition: .later
+            case .unavailable: .nextEndpoint
+            case .leaseNotFound, .authFailed, .authNotEnabled, .other: .none
+            }
+        }
+    }
+
+    let kind: Kind
+    let message: String
+
+    init(_ kind: Kind, _ message: String) {
+        self.kind = kind
+        self.message = message
+    }
+
+    /// Reads an error in any of its three forms; nil for what is no error. `status` is the HTTP status.
+    init?(_ reply: JSONObject) {
+        let nested = reply["error"]?.object
+        let body = nested ?? reply
+        let message = (body["error"] ?? body["Error"] ?? body["message"] ?? body["Message"])?.string
+        let code = [body["grpc_code"], body["code"], body["Code"]].lazy.compactMap { $0?.int }.first
+        guard nested != nil || message != nil || code != nil else { return nil }
+        self.init(message: message ?? "error \(code ?? 0)", code: code ?? 0)
+    }
+
+    /// The text decides first, then the gRPC code.
+    init(message: String, code: Int64) {
+        self.message = message
+        kind = GatewayError.byText[message] ?? GatewayError.byCode(code, message)
+    }
+
+    /// What etcd says of a watch that it has cancelled; the text may be wrapped into one of gRPC's.
+    init(cancelReason reason: String) {
+        let known = GatewayError.byText.first { reason.contains($0.key) }
+        self.init(known?.value ?? .other, reason)
+    }
+
+    private static let byText: [String: Kind] = [
+        "etcdserver: requested lease not found": .leaseNotFound,
+        "etcdserver: user name is empty": .userEmpty,
+        "etcdserver: invalid auth token": .invalidAuthToken,
+        "etcdserver: revision of auth store is old": .authOldRevision,
+        "etcdserver: permission denied": .permissionDenied,
+        "etcdserver: authentication failed, invalid user ID or password": .authFailed,
+        "etcdserver: authentication is not enabled": .authNotEnabled,
+        "context deadline exceeded": .deadlineExceeded,
+        "not a primary lessor": .unavailable,
+    ]
+
+    private static func byCode(_ code: Int64, _ message: String) -> Kind {
+        switch code {
+        case 4: .deadlineExceeded
+        case 7: .permissionDenied
+        case 9: .failedPrecondition
+        case 14: .unavailable
+        case 16: .invalidAuthToken
+        default: .other
+        }
+    }
+}

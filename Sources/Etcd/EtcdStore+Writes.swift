@@ -1,0 +1,64 @@
+public import ClusterModel
+public import Ports
+
+/// The permanent keys: every write is one transaction that compares first (S9).
+extension EtcdStore {
+    public func write(_ key: DCSKey, _ value: String, if condition: WriteCondition, deadline: BootInstant)
+        async throws(DCSError) -> WriteOutcome
+    {
+        let path = keys.prefix + key.rawValue
+        let answer = try await conditionally(path, condition, EtcdOperation.put(path, value), deadline)
+        if answer.value.succeeded { return .written(answer.value.revision) }
+        // An attempt without an answer may have been the one that wrote. An empty value is everybody's, so whose it is
+        // cannot be told: then it counts as the other's (two nodes must not both bootstrap).
+        if answer.isRepeated, !value.isEmpty, let found = answer.value.found, found.value == value {
+            return .written(found.revision)
+        }
+        return .refused
+    }
+
+    public func delete(_ key: DCSKey, if condition: WriteCondition, deadline: BootInstant) async throws(DCSError)
+        -> WriteOutcome
+    {
+        let path = keys.prefix + key.rawValue
+        let answer = try await conditionally(path, condition, EtcdOperation.delete(path), deadline)
+        let isGone = answer.isRepeated && answer.value.found == nil
+        return answer.value.succeeded || isGone ? .written(answer.value.revision) : .refused
+    }
+
+    private func conditionally(
+        _ path: String, _ condition: WriteCondition, _ operation: JSONValue, _ deadline: BootInstant
+    ) async throws(DCSError) -> Answer<EtcdTransactionReply> {
+        do throws(EtcdError) {
+            let compares = await compares(path, condition)
+            let body = EtcdMessages.transaction(compares, then: [operation], else: [EtcdOperation.get(path)])
+            return try await transaction(body, deadline)
+        } catch {
+            throw DCSError(error)
+        }
+    }
+
+    private func compares(_ path: String, _ condition: WriteCondition) async -> [JSONValue] {
+        switch condition {
+        case .absent: return [EtcdCompare.absent(path)]
+        case .unchanged(let revision): return [EtcdCompare.unchanged(path, since: revision)]
+        case .leading:
+            var compares = [EtcdCompare.value(keys.leader, is: name)]
+            // The name alone would also be that of a second daemon with our name.
+            if let leaderLease, await transport.version?.canCompareLeases == true {
+                compares.append(EtcdCompare.lease(keys.leader, is: leaderLease))
+            }
+            return compares
+        }
+    }
+
+    func transaction(_ body: JSONObject, _ deadline: BootInstant) async throws(EtcdError)
+        -> Answer<EtcdTransactionReply>
+    {
+        let answer = try await transport.call("/kv/txn", body, deadline: deadline)
+        guard let reply = EtcdTransactionReply(answer.value) else {
+            throw .malformed("the answer to a transaction has no header")
+        }
+        return Answer(value: reply, sentAt: answer.sentAt, isRepeated: answer.isRepeated)
+    }
+}

@@ -1,0 +1,53 @@
+import ClusterModel
+
+/// How a call's time is shared out (dcs.md §5.8).
+struct AttemptPlan: Sendable, Hashable {
+    /// How many endpoints are tried in this round.
+    let nodes: Int
+    /// What one attempt may take.
+    let timeout: Duration
+
+    /// Shares `budget` among `nodes` so that every attempt has at least a second, leaving out endpoints where it does
+    /// not reach; with one or two endpoints it is shared further, so that a lost packet does not cost all of it.
+    ///
+    /// A budget below one second goes to one attempt whole.
+    static func sharing(_ budget: Duration, among nodes: Int) -> AttemptPlan {
+        let floor = Duration.seconds(1)
+        var tries = 4 - min(nodes, 3)
+        for count in stride(from: nodes, to: 0, by: -1) {
+            let share = budget / count
+            if share >= floor {
+                while tries > 1, share / tries < floor { tries -= 1 }
+                return AttemptPlan(nodes: count, timeout: share / tries)
+            }
+            tries = 1
+        }
+        return AttemptPlan(nodes: 1, timeout: budget)
+    }
+}
+
+/// The pauses between rounds: 0.1 s doubling to 1 s, and up to 0.8 s more so that nodes do not knock in step.
+enum RetryPause {
+    /// `round` counts from 0; `jitter` is from 0 up to 1.
+    static func length(round: Int, jitter: Double) -> Duration {
+        let steps = min(max(round, 0), 4)
+        let base = min(Duration.milliseconds(100) * (1 << steps), .seconds(1))
+        return base + .milliseconds(800) * min(max(jitter, 0), 1)
+    }
+}
+
+/// Numbers that differ from node to node: good enough for spreading load, for nothing else (SplitMix64).
+struct JitterSource: Sendable {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    /// From 0 up to 1.
+    mutating func next() -> Double {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return Double((mixed ^ (mixed >> 31)) >> 11) / Double(UInt64(1) << 53)
+    }
+}
