@@ -1,0 +1,299 @@
+import Glibc
+import HTTPServer
+import Logging
+import Posix
+import Testing
+
+/// The server among clients that are slow, silent, gone or too many.
+@Suite(.serialized, .timeLimit(.minutes(1))) struct ServerLoadTests {
+    @Test func aRequestThatDoesNotArriveIsEnded() async throws {
+        try await withServer {
+            $0.requestTimeout = .milliseconds(200)
+        } _: { port, _, _ in
+            let (slow, trickling) = try await offPool {
+                let slow = try TestClient(port: port)
+                try slow.send("GET /echo HTTP/1.1\r\nHo")
+                let trickling = try TestClient(port: port)
+                // Bytes that keep coming do not extend the time of the whole.
+                do {
+                    while true {
+                        try trickling.send("G")
+                        pause(milliseconds: 5)
+                        if trickling.hasInput() { break }
+                    }
+                } catch is SystemError {}
+                return (try slow.untilEnd(), try trickling.untilEnd())
+            }
+            #expect(slow.hasPrefix("HTTP/1.1 408 "))
+            #expect(trickling.hasPrefix("HTTP/1.1 408 "))
+        }
+    }
+
+    @Test func anIdleConnectionIsEndedSilently() async throws {
+        try await withServer {
+            $0.idleTimeout = .seconds(1)
+        } _: { port, _, _ in
+            let rest = try await offPool {
+                let fresh = try TestClient(port: port)
+                let used = try TestClient(port: port)
+                try used.send("GET /health HTTP/1.1\r\n\r\n")
+                _ = try used.response()
+                return [try fresh.untilEnd(), try used.untilEnd()]
+            }
+            #expect(rest == ["", ""])
+        }
+    }
+
+    @Test func aClientThatDoesNotReadIsEnded() async throws {
+        try await withServer {
+            $0.writeTimeout = .milliseconds(200)
+        } _: { port, _, server in
+            let client = try await offPool {
+                let client = try TestClient(port: port, seconds: 50, receiveBuffer: 4096)
+                try client.send("GET /large HTTP/1.1\r\n\r\n")
+                _ = try client.receive()
+                return ClientBox(client)
+            }
+            // The drain outlasts the test's own limit: only the write timeout can end the answer before.
+            await server.stop(drain: .seconds(120))
+            let received = try await offPool { try client.untilEnd().utf8.count }
+            #expect(received < 8 << 20)
+        }
+    }
+
+    @Test(arguments: [1, 2])
+    func probesAreAnsweredAmongFiveHundredSilentClients(loops: Int) async throws {
+        try await withServer {
+            $0.loops = loops
+            $0.connectionsMax = 2000
+        } _: { port, _, _ in
+            let answers = try await offPool {
+                let silent = try (0..<500).map { index in
+                    let client = try TestClient(port: port)
+                    if index % 2 == 0 { try client.send("GET /hea") }
+                    return client
+                }
+                let probe = try TestClient(port: port)
+                let bodies = try (0..<50).map { _ in
+                    try probe.send("GET /health HTTP/1.1\r\n\r\n")
+                    return try probe.response().body
+                }
+                // They were held, not dropped: each can still finish its request.
+                try silent[0].send("lth HTTP/1.1\r\n\r\n")
+                try silent[499].send("GET /health HTTP/1.1\r\n\r\n")
+                return try bodies + [silent[0].response().body, silent[499].response().body]
+            }
+            #expect(answers == Array(repeating: "healthy", count: 52))
+        }
+    }
+
+    @Test func atTheBoundTheOldestIdleConnectionGivesWay() async throws {
+        try await withServer {
+            $0.connectionsMax = 3
+        } _: { port, _, _ in
+            let (first, others) = try await offPool {
+                let clients = try (0..<3).map { _ in
+                    let client = try TestClient(port: port)
+                    try client.send("GET /health HTTP/1.1\r\n\r\n")
+                    _ = try client.response()
+                    return client
+                }
+                let fourth = try TestClient(port: port)
+                try fourth.send("GET /health HTTP/1.1\r\n\r\n")
+                let answer = try fourth.response().body
+                let first = try clients[0].untilEnd()
+                let rest = try clients.dropFirst().map { client in
+                    try client.send("GET /health HTTP/1.1\r\n\r\n")
+                    return try client.response().body
+                }
+                return (first, [answer] + rest)
+            }
+            #expect(first == "")
+            #expect(others == ["healthy", "healthy", "healthy"])
+        }
+    }
+
+    @Test func aLongAnswerHoldsNobodyElse() async throws {
+        try await withServer { port, handler, _ in
+            async let long = offPool {
+                let client = try TestClient(port: port)
+                try client.send("GET /gate HTTP/1.1\r\n\r\n")
+                return try client.response().body
+            }
+            await handler.untilStarted(1)
+            let probe = try await offPool {
+                let client = try TestClient(port: port)
+                try client.send("GET /health HTTP/1.1\r\n\r\nGET /later HTTP/1.1\r\n\r\n")
+                return [try client.response().body, try client.response().body]
+            }
+            #expect(probe == ["healthy", "later /later"])
+            #expect(handler.finished == 0)
+            handler.open()
+            let answer = try await long
+            #expect(answer == "gate")
+        }
+    }
+
+    @Test func tooManyLongAnswersAreRefused() async throws {
+        try await withServer {
+            $0.answersMax = 1
+        } _: { port, handler, _ in
+            async let long = offPool {
+                let client = try TestClient(port: port)
+                try client.send("GET /gate HTTP/1.1\r\n\r\n")
+                return try client.response().body
+            }
+            await handler.untilStarted(1)
+            let refused = try await offPool {
+                let client = try TestClient(port: port)
+                try client.send("GET /later HTTP/1.1\r\n\r\n")
+                return try client.untilEnd()
+            }
+            #expect(refused.hasPrefix("HTTP/1.1 503 "))
+            handler.open()
+            let answer = try await long
+            #expect(answer == "gate")
+        }
+    }
+
+    @Test func aClientThatLeavesCancelsItsTask() async throws {
+        try await withServer { port, handler, _ in
+            let client = try await offPool {
+                let client = try TestClient(port: port)
+                try client.send("GET /gate HTTP/1.1\r\n\r\n")
+                return ClientBox(client)
+            }
+            await handler.untilStarted(1)
+            client.drop()
+            await handler.untilCancelled(1)
+            #expect(handler.cancelled == 1)
+        }
+    }
+
+    @Test func stopLetsAnAnswerFinishAndTakesNoMore() async throws {
+        try await withServer { port, handler, server in
+            async let long = offPool {
+                let client = try TestClient(port: port)
+                try client.send("GET /gate HTTP/1.1\r\n\r\n")
+                return try client.untilEnd()
+            }
+            let idle = try await offPool { ClientBox(try TestClient(port: port)) }
+            await handler.untilStarted(1)
+            async let stopped: Void = server.stop(drain: .seconds(20))
+            // The idle connection ends at once, which shows that the stop has begun.
+            #expect(try await offPool { try idle.untilEnd() } == "")
+            await #expect(throws: SystemError.self) { try await offPool { _ = try TestClient(port: port) } }
+            handler.open()
+            let answer = try await long
+            #expect(answer.hasSuffix("\r\n\r\ngate"))
+            #expect(answer.contains("Connection: close\r\n"))
+            await stopped
+            #expect(handler.cancelled == 0)
+        }
+    }
+
+    @Test func stopCancelsWhatOutlastsTheDrain() async throws {
+        try await withServer { port, handler, server in
+            async let long = offPool {
+                let client = try TestClient(port: port)
+                try client.send("GET /gate HTTP/1.1\r\n\r\n")
+                return try client.untilEnd()
+            }
+            await handler.untilStarted(1)
+            await server.stop(drain: .milliseconds(50))
+            await handler.untilCancelled(1)
+            let answer = try await long
+            #expect(answer == "")
+        }
+    }
+
+    @Test func aServerStartsOnceAndNamesWhatFailed() async throws {
+        try await withServer { port, handler, server in
+            await #expect(throws: HTTPServerError.self) { try await server.start() }
+            let taken = HTTPServerConfiguration(listen: [ListenAddress(host: "127.0.0.1", port: port)])
+            let second = HTTPServer(configuration: taken, handler: handler, logger: Logger(label: "http-test"))
+            let error = await #expect(throws: HTTPServerError.self) { try await second.start() }
+            #expect(error.map { "\($0)" }?.contains("127.0.0.1:\(port)") == true)
+            await second.stop()
+        }
+    }
+
+    /// In a process of its own: other tests open descriptors and threads too.
+    @Test func startAndStopLeakNeitherDescriptorNorThread() async {
+        await #expect(processExitsWith: .success) {
+            try await withServer { _, _, _ in }
+            let before = try ProcessCounts.now()
+            for loops in 1...4 {
+                try await withServer {
+                    $0.loops = loops
+                } _: { port, _, _ in
+                    try await offPool {
+                        let clients = try (0..<20).map { _ in try TestClient(port: port) }
+                        for client in clients { try client.send("GET /health HTTP/1.1\r\n\r\n") }
+                        for client in clients { _ = try client.response() }
+                    }
+                }
+            }
+            try await offPool {
+                // The threads have said that they end; the kernel takes a moment to count them out.
+                for _ in 0..<1000 where try ProcessCounts.now() != before { pause(milliseconds: 5) }
+            }
+            let after = try ProcessCounts.now()
+            guard after == before else { throw ClientError("before \(before), after \(after)") }
+        }
+    }
+
+    /// In a process of its own, because it takes every descriptor there is.
+    @Test func withoutDescriptorsTheServerGoesOn() async {
+        await #expect(processExitsWith: .success) {
+            try await withServer { port, _, _ in
+                try await offPool {
+                    let kept = try TestClient(port: port)
+                    try kept.send("GET /health HTTP/1.1\r\n\r\n")
+                    _ = try kept.response()
+                    try kept.send("GET /gate HTTP/1.1\r\n\r\nGET /health HTTP/1.1\r\n\r\n")
+                    var limit = rlimit(rlim_cur: 64, rlim_max: 64)
+                    setrlimit(__rlimit_resource_t(UInt32(RLIMIT_NOFILE.rawValue)), &limit)
+                    var clients: [TestClient] = []
+                    // Connects until this process has no descriptor left: the server's side of some has none either.
+                    while let client = try? TestClient(port: port) { clients.append(client) }
+                    if clients.isEmpty { throw ClientError("no client was there to be starved") }
+                    clients = []
+                    let late = try TestClient(port: port)
+                    try late.send("GET /health HTTP/1.1\r\n\r\n")
+                    guard try late.response().body == "healthy" else { throw ClientError("not healthy") }
+                }
+            }
+        }
+    }
+}
+
+/// What a process holds.
+struct ProcessCounts: Equatable {
+    let descriptors: Int
+    let threads: Int
+
+    static func now() throws -> ProcessCounts {
+        // Only the server's and the clients' threads: the runtime's pool grows when it likes.
+        let threads = try Files.list("/proc/self/task").filter { id in
+            let name = (try? Files.readText("/proc/self/task/\(id)/comm")) ?? ""
+            return name.hasPrefix("http-")
+        }
+        return ProcessCounts(descriptors: try Files.list("/proc/self/fd").count, threads: threads.count)
+    }
+}
+
+/// Waits on a thread of a test client; never a substitute for waiting for the server.
+func pause(milliseconds: Int32) { _ = poll(nil, 0, milliseconds) }
+
+/// A client passed between threads, one of which uses it at a time.
+final class ClientBox: @unchecked Sendable {
+    // Sendable by hand: the tests hand it over and do not share it.
+    private var client: TestClient?
+
+    init(_ client: TestClient) { self.client = client }
+
+    func drop() { client = nil }
+
+    func untilEnd() throws -> String { try client?.untilEnd() ?? "" }
+}
