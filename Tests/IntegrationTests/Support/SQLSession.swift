@@ -17,6 +17,8 @@ final class SQLSession {
             throw SQLError(description: "no memory for a connection")
         }
         self.connection = connection
+        // What PostgreSQL remarks while it is shut down is no news to the reader of a test's output.
+        PQsetNoticeProcessor(connection, { _, _ in }, nil)
         if PQstatus(connection) != CONNECTION_OK { throw failure() }
     }
 
