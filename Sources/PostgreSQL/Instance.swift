@@ -147,9 +147,9 @@ extension Instance {
 
     func localTarget(statementTimeout: Duration) -> ConnectionTarget {
         let configuration = configuration
-        let host = configuration.localHost(socket: configuration.usesUnixSocket)
+        let local = configuration.localAddress(socket: configuration.usesUnixSocket, running: postmaster())
         return target(
-            configuration.superuser, host: host, port: configuration.port,
+            configuration.superuser, host: local.host, port: local.port,
             options: Self.options(statementTimeout) + " -c search_path=pg_catalog")
     }
 
@@ -173,9 +173,10 @@ extension Instance {
     /// A physical replication connection; nil is the local server.
     func replicationTarget(_ address: HostPort?) -> ConnectionTarget {
         let configuration = configuration
-        let local = configuration.localHost(socket: configuration.usesUnixSocketForReplication)
+        let local = configuration.localAddress(
+            socket: configuration.usesUnixSocketForReplication, running: postmaster())
         var target = target(
-            configuration.replication, host: address?.host ?? local, port: address?.port ?? configuration.port,
+            configuration.replication, host: address?.host ?? local.host, port: address?.port ?? local.port,
             options: Self.options(.seconds(2)))
         target.parameters["replication"] = "1"
         return target

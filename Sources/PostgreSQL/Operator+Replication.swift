@@ -66,6 +66,7 @@ extension Operator {
     func rewind(from source: Upstream) async throws(PostgreSQLError) {
         try refuseWhileRunning()
         try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
+        await archiveReadySegments()
         try writer.writePasswords(configuration.rewindCredentials, to: source.address)
         let text = try await instance.tools.succeed(
             .init(

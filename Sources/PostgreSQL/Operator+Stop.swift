@@ -7,11 +7,14 @@ import Posix
 extension Operator {
     /// How long a server gets after SIGQUIT before it is killed.
     private static let immediateStopAllowance = Duration.seconds(3)
+    /// "No timeout" of a caller must not run over the end of time.
+    private static let longest = Duration.seconds(30 * 24 * 3600)
 
     /// Stops the server; where its WAL ends, if the control file says so. `announce`: the state tells of the stop.
     func stop(_ mode: StopMode, timeout: Duration, announce: Bool = true) async throws(PostgreSQLError)
         -> ShutdownPositions?
     {
+        let timeout = min(timeout, Self.longest)
         let deadline = BootClock.now() + timeout
         if let postmaster = instance.postmaster() {
             guard !postmaster.isSingleUser else {

@@ -191,11 +191,19 @@ struct ConfigurationTextTests {
         var configuration = Self.configuration()
         configuration.listenAddresses = listen
         #expect(configuration.localHost == host)
-        #expect(configuration.localHost(socket: true) == nil)
+        #expect(configuration.localAddress(socket: true).host == nil)
         configuration.parameters["unix_socket_directories"] = "@abstract, /run/pg"
-        #expect(configuration.localHost(socket: true) == "/run/pg")
+        #expect(configuration.localAddress(socket: true).host == "/run/pg")
         configuration.parameters["unix_socket_directories"] = ""
-        #expect(configuration.localHost(socket: true) == host)
+        #expect(configuration.localAddress(socket: true).host == host)
+    }
+
+    @Test("A running server is reached where it listens, whatever the configuration says by now")
+    func runningAddress() throws {
+        let configuration = Self.configuration()
+        let running = try #require(PostmasterPidFile("1\n/d\n2\n6000\n/sockets\n10.1.1.1\n"))
+        #expect(configuration.localAddress(socket: false, running: running) == ("10.1.1.1", 6000))
+        #expect(configuration.localAddress(socket: true, running: running) == ("/sockets", 6000))
     }
 
     @Test(
@@ -208,7 +216,7 @@ struct ConfigurationTextTests {
             ("integer", nil, "100", "100MB", false), ("integer", "ms", "1", "1kB", false),
             ("bool", nil, "on", "true", true),
             ("bool", nil, "off", "NO", true), ("bool", nil, "off", "o", false),
-            ("enum", nil, "replica", "REPLICA", true),
+            ("enum", nil, "replica", "REPLICA", true), ("enum", nil, "on", "true", true),
             ("string", nil, "a", "A", false), ("real", nil, "0.5", "0.50", true), ("real", nil, "0.5", "0.6", false),
             ("integer", nil, "100", "x", false),
         ] as [(String, String?, String, String, Bool)])

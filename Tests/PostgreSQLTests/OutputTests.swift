@@ -108,6 +108,19 @@ struct OutputTests {
         ] as [(Int64, String)])
     func times(nanoseconds: Int64, text: String) { #expect(ISO8601.text(nanosecondsSinceEpoch: nanoseconds) == text) }
 
+    @Test("What is archived before a rewind, and how")
+    func archive() {
+        let name = "0000000100000000000000A3"
+        #expect(ArchiveCommand.segment(name + ".ready") == name)
+        #expect(ArchiveCommand.segment(name + ".partial.ready") == name + ".partial")
+        for other in [name + ".done", "00000002.history.ready", name, "x.ready"] {
+            #expect(ArchiveCommand.segment(other) == nil)
+        }
+        #expect(
+            ArchiveCommand.expand("cp %p /a/%f %r 100%% %x %", path: "/w/n", name: "n")
+                == "cp /w/n /a/n 000000010000000000000001 100% %x %")
+    }
+
     @Test("Progress of a base backup")
     func progress() throws {
         let progress = try #require(BaseBackupProgress("  3123/25130 kB (12%), 0/1 tablespace (/d/base/1)"))
