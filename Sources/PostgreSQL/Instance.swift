@@ -204,8 +204,10 @@ extension Instance {
         guard let text = try? await tools.succeed(invocation) else { return nil }
         let output = ControlDataOutput(text)
         guard let data = output.controlData else { return nil }
+        // A file that was just written may be written again within the same tick of the file system's clock.
+        let isSettled = WallClock.nanosecondsSinceEpoch() - stamp > 100_000_000
         memory.withLock { memory in
-            memory.control = CachedControl(stamp: stamp, output: output)
+            memory.control = CachedControl(stamp: isSettled ? stamp : -1, output: output)
             memory.systemIdentifier = data.systemIdentifier
         }
         return output

@@ -19,7 +19,7 @@ extension Operator {
             try await promoteBySignal(postmaster.pid)
         }
         while try isInRecovery(connection, deadline) {
-            if await instance.watch.waitForExit(of: postmaster.pid, deadline: BootClock.now() + .milliseconds(10)) {
+            if await instance.watch.waitForExit(of: postmaster.pid, deadline: BootClock.now() + .milliseconds(5)) {
                 throw .failed("postmaster \(postmaster.pid) ended while it was promoted")
             }
             if Task.isCancelled { throw .cancelled }
