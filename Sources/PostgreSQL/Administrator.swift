@@ -30,6 +30,8 @@ actor Administrator {
                 // 42710: somebody was faster; 42704: it is gone already.
                 if case .query(let state, _) = error, ["42710", "42704"].contains(state) { continue }
                 instance.log.warning("replication slot: \(action): \(error)")
+                // The others would fail for the same reason, each after a wait of its own.
+                if connection?.isUsable != true { return }
             }
         }
     }
@@ -108,15 +110,23 @@ extension Administrator {
         return facts
     }
 
+    private func runningFacts(_ deadline: BootInstant) throws(PostgreSQLError) -> DivergenceFacts {
+        let rows = try query("SELECT pg_is_in_recovery()", [], deadline)
+        let session = try ReplicationSession(instance.replicationTarget(nil), deadline: deadline)
+        let identity = try session.identify(deadline: deadline)
+        return DivergenceFacts(
+            localTimeline: identity.timeline, localPosition: identity.position,
+            localInRecovery: rows.first?.first == "t", sourceTimeline: 0, sourceInRecovery: false, sourceHistory: [])
+    }
+
     private func localFacts(_ deadline: BootInstant) async throws(PostgreSQLError) -> DivergenceFacts {
         if instance.postmaster() != nil {
-            let rows = try query("SELECT pg_is_in_recovery()", [], deadline)
-            let session = try ReplicationSession(instance.replicationTarget(nil), deadline: deadline)
-            let identity = try session.identify(deadline: deadline)
-            return DivergenceFacts(
-                localTimeline: identity.timeline, localPosition: identity.position,
-                localInRecovery: rows.first?.first == "t", sourceTimeline: 0, sourceInRecovery: false,
-                sourceHistory: [])
+            do throws(PostgreSQLError) {
+                return try runningFacts(deadline)
+            } catch {
+                // A standby that does not let anybody in yet: its control file says how far it has come.
+                instance.log.debug("comparing timelines by the control file: \(error)")
+            }
         }
         guard let control = await instance.control(deadline: deadline)?.controlData else {
             throw .failed("the control file cannot be read")

@@ -28,6 +28,8 @@ struct ConfigurationWriter: Sendable {
             var changed = try writeMain(parameters, recovery)
             if parameters["hba_file"] == nil, let lines = configuration.hostBasedAuthentication {
                 changed = try put(ConfigurationText.lines(lines), configuration.hostBasedAuthenticationFile) || changed
+            } else {
+                try copyHostBasedAuthentication()
             }
             if parameters["ident_file"] == nil, let lines = configuration.identityMap {
                 changed = try put(ConfigurationText.lines(lines), configuration.identityFile) || changed
@@ -115,6 +117,13 @@ struct ConfigurationWriter: Sendable {
             let path = entry.trimmed
             if path.hasPrefix("/") { try makeDirectory(path) }
         }
+    }
+
+    /// initdb writes into the data directory, also where the configuration stands elsewhere.
+    private func copyHostBasedAuthentication() throws(SystemError) {
+        let (path, original) = (configuration.hostBasedAuthenticationFile, directory.path + "/pg_hba.conf")
+        guard !Files.exists(path), Files.exists(original) else { return }
+        _ = try put(try Files.readText(original), path)
     }
 
     /// The first time, what initdb or an administrator wrote becomes the base that ours includes.

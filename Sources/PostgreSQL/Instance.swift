@@ -147,9 +147,9 @@ extension Instance {
 
     func localTarget(statementTimeout: Duration) -> ConnectionTarget {
         let configuration = configuration
-        let host = configuration.localHost(socket: configuration.usesUnixSocket)
+        let local = configuration.localAddress(socket: configuration.usesUnixSocket, running: postmaster())
         return target(
-            configuration.superuser, host: host, port: configuration.port,
+            configuration.superuser, host: local.host, port: local.port,
             options: Self.options(statementTimeout) + " -c search_path=pg_catalog")
     }
 
@@ -173,9 +173,10 @@ extension Instance {
     /// A physical replication connection; nil is the local server.
     func replicationTarget(_ address: HostPort?) -> ConnectionTarget {
         let configuration = configuration
-        let local = configuration.localHost(socket: configuration.usesUnixSocketForReplication)
+        let local = configuration.localAddress(
+            socket: configuration.usesUnixSocketForReplication, running: postmaster())
         var target = target(
-            configuration.replication, host: address?.host ?? local, port: address?.port ?? configuration.port,
+            configuration.replication, host: address?.host ?? local.host, port: address?.port ?? local.port,
             options: Self.options(.seconds(2)))
         target.parameters["replication"] = "1"
         return target
@@ -203,8 +204,10 @@ extension Instance {
         guard let text = try? await tools.succeed(invocation) else { return nil }
         let output = ControlDataOutput(text)
         guard let data = output.controlData else { return nil }
+        // A file that was just written may be written again within the same tick of the file system's clock.
+        let isSettled = WallClock.nanosecondsSinceEpoch() - stamp > 100_000_000
         memory.withLock { memory in
-            memory.control = CachedControl(stamp: stamp, output: output)
+            memory.control = CachedControl(stamp: isSettled ? stamp : -1, output: output)
             memory.systemIdentifier = data.systemIdentifier
         }
         return output

@@ -104,7 +104,9 @@ extension LocalPostgreSQLConfiguration {
     var rewindCredentials: Credentials { rewind ?? superuser }
 
     /// The host that our own TCP connections go to (postgresql.md §16.3).
-    var localHost: String {
+    var localHost: String { LocalPostgreSQLConfiguration.localHost(listenAddresses) }
+
+    static func localHost(_ listenAddresses: String) -> String {
         let hosts = listenAddresses.split(separator: ",").map { $0.trimmed }
         let wildcards: Set = ["*", "localhost", "0.0.0.0", "127.0.0.1"]
         if hosts.isEmpty || hosts.contains(where: wildcards.contains) { return "localhost" }
@@ -117,11 +119,14 @@ extension LocalPostgreSQLConfiguration {
     }
 
     /// Where our own connections go: the socket directory where it is wanted and known, else TCP. With the socket wanted
-    /// and the parameter unset libpq knows the compiled-in directory itself.
-    func localHost(socket: Bool) -> String? {
-        guard socket else { return localHost }
-        if let socketDirectory { return socketDirectory }
-        return parameters["unix_socket_directories"] == nil ? nil : localHost
+    /// and the parameter unset libpq knows the compiled-in directory itself. What `running` says goes first: a new address
+    /// in the configuration holds only after a restart.
+    func localAddress(socket: Bool, running: PostmasterPidFile? = nil) -> (host: String?, port: Int) {
+        let tcp = running?.listenAddress.map(LocalPostgreSQLConfiguration.localHost) ?? localHost
+        let port = running?.port ?? port
+        guard socket else { return (tcp, port) }
+        if let directory = running?.socketDirectory ?? socketDirectory { return (directory, port) }
+        return (parameters["unix_socket_directories"] == nil ? nil : tcp, port)
     }
 }
 

@@ -85,15 +85,16 @@ extension Operator {
 
     private func runPostBootstrap(_ command: String) async throws(PostgreSQLError) {
         let configuration = configuration
-        let host = configuration.localHost(socket: configuration.usesUnixSocket)
+        let local = configuration.localAddress(
+            socket: configuration.usesUnixSocket, running: instance.postmaster())
         var parameters = ParameterMap()
         parameters["dbname"] = configuration.database
         parameters["user"] = configuration.superuser.userName
-        parameters["host"] = host
-        parameters["port"] = String(configuration.port)
+        parameters["host"] = local.host
+        parameters["port"] = String(local.port)
         for option in configuration.superuser.connectionOptions { parameters[option.name] = option.value }
         try writer.writePasswords(
-            configuration.superuser, to: HostPort(host: host ?? "localhost", port: configuration.port))
+            configuration.superuser, to: HostPort(host: local.host ?? "localhost", port: local.port))
         // The shell splits the command into words; the connection string comes as one more.
         try await instance.tools.succeed(
             .init(

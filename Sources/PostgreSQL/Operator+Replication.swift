@@ -19,7 +19,7 @@ extension Operator {
             try await promoteBySignal(postmaster.pid)
         }
         while try isInRecovery(connection, deadline) {
-            if await instance.watch.waitForExit(of: postmaster.pid, deadline: BootClock.now() + .milliseconds(10)) {
+            if await instance.watch.waitForExit(of: postmaster.pid, deadline: BootClock.now() + .milliseconds(5)) {
                 throw .failed("postmaster \(postmaster.pid) ended while it was promoted")
             }
             if Task.isCancelled { throw .cancelled }
@@ -66,6 +66,7 @@ extension Operator {
     func rewind(from source: Upstream) async throws(PostgreSQLError) {
         try refuseWhileRunning()
         try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
+        await archiveReadySegments()
         try writer.writePasswords(configuration.rewindCredentials, to: source.address)
         let text = try await instance.tools.succeed(
             .init(

@@ -9,7 +9,7 @@ extension Operator {
     func start(_ role: ConfigurationWriter.Role, timeout: Duration, halts: Int) async throws(PostgreSQLError)
         -> OperationResult
     {
-        let deadline = BootClock.now() + timeout
+        let deadline = BootClock.now() + min(timeout, .seconds(30 * 24 * 3600))
         try refuseWhileRunning()
         guard directory.version > 0 else { throw .failed("\(directory.path) holds no cluster to start") }
         instance.set(instance.state == .restarting ? .restarting : .starting)
@@ -132,7 +132,7 @@ extension Operator {
     }
 
     func restart(timeout: Duration, halts: Int) async throws(PostgreSQLError) -> OperationResult {
-        let deadline = BootClock.now() + timeout
+        let deadline = BootClock.now() + min(timeout, .seconds(30 * 24 * 3600))
         instance.set(.restarting)
         do throws(PostgreSQLError) {
             _ = try await stop(.fastAfterCheckpoint, timeout: timeout, announce: false)

@@ -7,11 +7,15 @@ import Posix
 extension Operator {
     /// How long a server gets after SIGQUIT before it is killed.
     private static let immediateStopAllowance = Duration.seconds(3)
+    /// "No timeout" of a caller must not run over the end of time.
+    private static let longest = Duration.seconds(30 * 24 * 3600)
 
-    /// Stops the server; where its WAL ends, if the control file says so. `announce`: the state tells of the stop.
+    /// Stops the server; where its WAL ends, if the control file says so. Without `announce` it is a part of a restart: the
+    /// state does not tell of it, and nobody asks where the WAL ends.
     func stop(_ mode: StopMode, timeout: Duration, announce: Bool = true) async throws(PostgreSQLError)
         -> ShutdownPositions?
     {
+        let timeout = min(timeout, Self.longest)
         let deadline = BootClock.now() + timeout
         if let postmaster = instance.postmaster() {
             guard !postmaster.isSingleUser else {
@@ -28,7 +32,7 @@ extension Operator {
         }
         if announce { instance.set(.stopped) }
         instance.remember { $0.launched = nil }
-        return await instance.shutdownPositions(deadline: BootClock.now() + .seconds(10))
+        return announce ? await instance.shutdownPositions(deadline: BootClock.now() + .seconds(10)) : nil
     }
 
     /// Makes the checkpoint of the shutdown short, while sessions still work. Half of the time may go into it.

@@ -29,14 +29,12 @@ public struct DetachedLauncher: PostmasterLauncher {
     public init() {}
 
     public func launch(_ command: PostmasterCommand) async throws(PostgreSQLError) -> Int32 {
-        // A copy, so that the descriptor that the postmaster gets is not touched by what the daemon does to its own.
-        let log = dup(2)
-        defer { if log >= 0 { close(log) } }
         var arguments = ([command.executable] + command.arguments).map { strdup($0) } + [nil]
         var environment = command.environment.map { strdup($0) } + [nil]
         defer { for text in arguments + environment { free(text) } }
         var pid: pid_t = 0
-        let stdio: [Int32] = [-1, log, log]
+        // Nothing to read, and what it says goes where our own words go.
+        let stdio: [Int32] = [-1, 2, 2]
         let code = ms_spawn_detached(
             command.executable, &arguments, &environment, command.workingDirectory, stdio, &pid)
         guard code == 0 else {

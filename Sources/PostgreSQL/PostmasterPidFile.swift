@@ -8,6 +8,11 @@ struct PostmasterPidFile: Sendable, Hashable {
     var dataDirectory: String?
     /// Seconds since the epoch.
     var startTime: Int64?
+    /// Where the server listens, which the configuration may no longer say: nil until it has got so far.
+    var port: Int?
+    var socketDirectory: String?
+    /// `*`, or the first address.
+    var listenAddress: String?
 
     /// Nil for a file that does not begin with a pid: empty, or cut short while it was written.
     init?(_ text: String) {
@@ -15,7 +20,11 @@ struct PostmasterPidFile: Sendable, Hashable {
         guard let first = lines.first, let number = Int32(first), number != 0, number != .min else { return nil }
         pid = abs(number)
         isSingleUser = number < 0
-        dataDirectory = lines.count > 1 && !lines[1].isEmpty ? lines[1] : nil
-        startTime = lines.count > 2 ? Int64(lines[2]) : nil
+        func line(_ index: Int) -> String? { lines.count > index && !lines[index].isEmpty ? lines[index] : nil }
+        dataDirectory = line(1)
+        startTime = line(2).flatMap { Int64($0) }
+        port = line(3).flatMap { Int($0) }
+        socketDirectory = line(4)
+        listenAddress = line(5)
     }
 }

@@ -12,7 +12,10 @@ struct SettingValue: Sendable, Hashable {
         case "bool": SettingValue.bool(setting) == SettingValue.bool(text)
         case "integer", "real":
             if let left = Double(setting), let right = number(text) { round(left) == round(right) } else { false }
-        case "enum": setting.lowercased() == text.trimmed.lowercased()
+        case "enum":
+            // Several of them take the words of a boolean for `on` and `off`: archive_mode, huge_pages.
+            setting.lowercased() == text.trimmed.lowercased()
+                || SettingValue.bool(setting) != nil && SettingValue.bool(setting) == SettingValue.bool(text)
         default: setting == text
         }
     }

@@ -33,9 +33,7 @@ struct ReplicationServerTests {
             #expect(senders.allSatisfy { $0.state == "streaming" && $0.userName == "replicator" })
 
             _ = try await first.controller.perform(.stop(.fastAfterCheckpoint, timeout: .seconds(20)))
-            let started = BootClock.now()
             #expect(try await second.controller.perform(.promote) == .done)
-            print("promotion:", BootClock.now() - started)
             let promoted = await second.observe()
             #expect(promoted.isPrimary)
             #expect(promoted.facts?.timeline == 2)

@@ -1,0 +1,79 @@
+import ClusterModel
+import Glibc
+import Logging
+import Ports
+import Posix
+
+extension Operator {
+    /// Archives what a server that is down had still to archive (postgresql.md §21.7): pg_rewind is about to remove it,
+    /// and a backup may need it. What cannot be archived is logged and stays.
+    func archiveReadySegments() async {
+        let status = directory.path + "/pg_wal/archive_status"
+        let names = ((try? Files.list(status)) ?? []).compactMap(ArchiveCommand.segment)
+        guard !names.isEmpty, let command = await archiveCommand() else { return }
+        for name in names {
+            let path = "\(directory.path)/pg_wal/\(name)"
+            guard Files.exists(path) else { continue }
+            let line = ArchiveCommand.expand(command, path: path, name: name)
+            let invocation = ToolRunner.Invocation(
+                program: "sh", arguments: ["-c", line], deadline: BootClock.now() + .seconds(300))
+            do throws(PostgreSQLError) {
+                try await instance.tools.succeed(invocation)
+            } catch {
+                log.warning("cannot archive \(name): \(error)")
+                return
+            }
+            rename("\(status)/\(name).ready", "\(status)/\(name).done")
+        }
+    }
+
+    /// Nil where the server does not archive.
+    private func archiveCommand() async -> String? {
+        guard let mode = await configured("archive_mode"), mode == "on" || mode == "always",
+            let command = await configured("archive_command"), !command.isEmpty
+        else { return nil }
+        return command
+    }
+
+    /// The value with which the server would start.
+    private func configured(_ parameter: String) async -> String? {
+        let invocation = ToolRunner.Invocation(
+            program: instance.program("postgres"),
+            arguments: ["-D", directory.path, "--config-file=\(configuration.configurationFile)", "-C", parameter],
+            environment: Instance.plainLocale, deadline: BootClock.now() + .seconds(10))
+        return try? await instance.tools.succeed(invocation).trimmed
+    }
+}
+
+/// `archive_command`, as the archiver understands it. Pure.
+enum ArchiveCommand {
+    /// The segment that `000000010000000000000003.ready` speaks of; nil for other files, and for history files, which the
+    /// rewound server gets again.
+    static func segment(_ file: String) -> String? {
+        guard file.hasSuffix(".ready") else { return nil }
+        let name = String(file.dropLast(6))
+        let digits = name.hasSuffix(".partial") ? name.dropLast(8) : name[...]
+        return digits.count == 24 && digits.allSatisfy(\.isHexDigit) ? name : nil
+    }
+
+    /// `%p` is the path, `%f` the name, `%r` the first segment, `%%` a percent sign.
+    static func expand(_ command: String, path: String, name: String) -> String {
+        var result = ""
+        var rest = command[...]
+        while let character = rest.popFirst() {
+            guard character == "%", let next = rest.first else {
+                result.append(character)
+                continue
+            }
+            rest = rest.dropFirst()
+            switch next {
+            case "p": result += path
+            case "f": result += name
+            case "r": result += "000000010000000000000001"
+            case "%": result.append("%")
+            default: result += "%\(next)"
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,210 @@
+import ClusterModel
+import Glibc
+import Ports
+import Posix
+import Testing
+
+@testable import PostgreSQL
+
+@Suite("Processes and their files")
+struct ProcessTests {
+    @Test(
+        "postmaster.pid",
+        arguments: [
+            ("4711\n/data\n1700000000\n5432\n/tmp\n*\n  5432001\n", 4711, false, "/data", 1_700_000_000),
+            ("4711\n", 4711, false, nil, nil), ("-12\n/data\n5\n", 12, true, "/data", 5),
+            ("4711\n\nx\n", 4711, false, nil, nil),
+        ] as [(String, Int32, Bool, String?, Int64?)])
+    func pidFile(text: String, pid: Int32, isSingle: Bool, directory: String?, start: Int64?) throws {
+        let file = try #require(PostmasterPidFile(text))
+        #expect(file.pid == pid)
+        #expect(file.isSingleUser == isSingle)
+        #expect(file.dataDirectory == directory)
+        #expect(file.startTime == start)
+    }
+
+    @Test("What is no pid file", arguments: ["", "\n", "x\n", "0\n", "-2147483648\n", "99999999999\n"])
+    func noPidFile(text: String) { #expect(PostmasterPidFile(text) == nil) }
+
+    private static let identity = PostmasterIdentity(
+        ownPid: 100, ownParent: 1, program: "postgres15", dataDirectory: "/d")
+
+    private static func candidate(
+        pid: Int32 = 7, parent: Int32 = 1, start: Double? = 5000, program: String? = "/b/postgres15",
+        cwd: String? = "/d"
+    ) -> PostmasterIdentity.Candidate {
+        .init(pid: pid, parent: parent, startTime: start, program: program, workingDirectory: cwd)
+    }
+
+    @Test(
+        "Whose pid it is",
+        arguments: [
+            (candidate(), 5000, true), (candidate(pid: 100), 5000, false), (candidate(pid: 1), 5000, false),
+            (candidate(parent: 100), 5000, false), (candidate(program: "/bin/sleep"), 5002, true),
+            (candidate(program: "/bin/sleep"), 5004, false), (candidate(), 9000, true),
+            (candidate(cwd: "/other"), 9000, false), (candidate(cwd: nil), 9000, true),
+            (candidate(program: nil, cwd: nil), 9000, false), (candidate(program: "/b/postmaster"), nil, true),
+            (candidate(start: nil), 5000, true),
+        ] as [(PostmasterIdentity.Candidate, Int64?, Bool)])
+    func identity(candidate: PostmasterIdentity.Candidate, start: Int64?, isOurs: Bool) {
+        #expect(Self.identity.isOurs(candidate, startTime: start) == isOurs)
+    }
+
+    @Test("A line of /proc/PID/stat, whatever the program is called")
+    func stat() throws {
+        let rest = "S 42 1 1 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 2"
+        let stat = try #require(ProcessTable.Stat("7 (a) b (c) \(rest)"))
+        #expect(stat.parent == 42)
+        #expect(stat.state == "S")
+        #expect(stat.startTicks == 12345)
+        #expect(ProcessTable.Stat("7 (a") == nil)
+        #expect(ProcessTable.Stat("7 (a) S 1") == nil)
+    }
+
+    @Test("We find ourselves")
+    func own() throws {
+        #expect(ProcessTable.isAlive(getpid()))
+        let candidate = try #require(PostmasterIdentity.candidate(getpid()))
+        #expect(candidate.parent == getppid())
+        let age = Double(WallClock.nanosecondsSinceEpoch()) / 1e9 - (candidate.startTime ?? 0)
+        #expect(age > -3 && age < 3600)
+    }
+
+    @Test("The environment of a postmaster")
+    func environment() {
+        let given = [
+            "PATH=/bin", "NOTIFY_SOCKET=/x", "PATRONI_NAME=a", "KUBERNETES_PORT=1", "MALLOC_ARENA_MAX=9",
+            "PG_MALLOC_ARENA_MAX=1", "PGTZ=UTC",
+        ]
+        #expect(PostmasterEnvironment.filtered(given) == ["PATH=/bin", "MALLOC_ARENA_MAX=1", "PGTZ=UTC"])
+        #expect(
+            PostmasterEnvironment.filtered(["MALLOC_ARENA_MAX=2"], staleOwner: 9) == [
+                "MALLOC_ARENA_MAX=2", "PG_GRANDPARENT_PID=9",
+            ])
+    }
+
+    @Test("postmaster.opts")
+    func options() {
+        let text =
+            "/usr/bin/postgres \"-D\" \"/d\" \"--config-file=/d/postgresql.conf\" \"--port=5432\" \"--cluster-name=a=b\"\n"
+        #expect(
+            PostmasterOptions.parse(text) == [
+                "config_file": "/d/postgresql.conf", "port": "5432", "cluster_name": "a=b",
+            ])
+    }
+
+    @Test("The end of a process is told, and nobody waits beyond a deadline", .timeLimit(.minutes(1)))
+    func watch() async throws {
+        let watch = try PostmasterWatch()
+        let pid = try await DetachedLauncher().launch(
+            .init(executable: "/bin/sleep", arguments: ["60"], environment: [], workingDirectory: "/"))
+        #expect(watch.watch(pid))
+        #expect(await watch.waitForExit(of: pid, deadline: BootClock.now() + .milliseconds(5)) == false)
+        let waiting = Task { await watch.waitForExit(of: pid, deadline: BootClock.now() + .seconds(30)) }
+        let cancelled = Task { await watch.waitForExit(of: pid, deadline: BootClock.now() + .seconds(30)) }
+        cancelled.cancel()
+        #expect(await cancelled.value == false)
+        #expect(await DetachedLauncher().signal(SIGKILL, to: pid))
+        #expect(await waiting.value)
+        for await ended in watch.exits {
+            #expect(ended == pid)
+            break
+        }
+        #expect(!watch.isWatching(pid))
+    }
+
+    @Test("A program that cannot be started says why")
+    func launchFailure() async {
+        await #expect(throws: PostgreSQLError.self) {
+            try await DetachedLauncher().launch(
+                .init(executable: "/no/such", arguments: [], environment: [], workingDirectory: "/"))
+        }
+    }
+
+    @Test(
+        "What the state becomes by looking",
+        arguments: [
+            (.running, false, .down, false, .crashed), (.running, false, .down, true, .crashed),
+            (.starting, false, .down, false, .startFailed), (.starting, false, .down, true, .starting),
+            (.starting, true, .rejecting, false, .starting), (.starting, true, .accepting, false, .running),
+            (.stopped, true, .accepting, false, .running), (.stopped, false, .down, false, .stopped),
+            (.stopping, false, .down, false, .stopped), (.stopping, true, .accepting, true, .stopping),
+            (.restarting, false, .down, true, .restarting), (.restarting, false, .down, false, .restartFailed),
+            (.crashed, false, .down, false, .crashed), (.crashed, true, .accepting, false, .running),
+            (.creatingReplica, false, .down, true, .creatingReplica),
+        ] as [(PostgreSQLState, Bool, PostgreSQLStatus.Readiness, Bool, PostgreSQLState)])
+    func state(
+        before: PostgreSQLState, isAlive: Bool, readiness: PostgreSQLStatus.Readiness, isOperating: Bool,
+        after: PostgreSQLState
+    ) {
+        #expect(
+            StateRule.next(before, isAlive: isAlive, readiness: readiness, isOperating: isOperating) == after)
+    }
+}
+
+@Suite("Programs", .timeLimit(.minutes(1)))
+struct ToolRunnerTests {
+    private func invocation(
+        _ command: String, within duration: Duration = .seconds(20), limit: Int = 1 << 16
+    ) -> ToolRunner.Invocation {
+        .init(
+            program: "/bin/sh", arguments: ["-c", command], environment: ["A_NAME": "value"],
+            deadline: BootClock.now() + duration, outputLimit: limit)
+    }
+
+    @Test("Status, output and environment")
+    func output() async throws {
+        let output = try await ToolRunner().run(invocation("echo $A_NAME; echo error >&2; exit 3"))
+        #expect(output.status == 3)
+        #expect(output.text == "value\nerror\n")
+        await #expect(throws: PostgreSQLError.tool(name: "sh", status: 3, output: "x")) {
+            try await ToolRunner().succeed(invocation("echo x; exit 3"))
+        }
+    }
+
+    @Test("Only the end of long output is kept")
+    func bound() async throws {
+        let output = try await ToolRunner().run(invocation("seq 1 100000; echo end", limit: 1000))
+        #expect(output.text.utf8.count == 1000)
+        #expect(output.text.hasSuffix("100000\nend\n"))
+    }
+
+    @Test("A program that is late is ended with what it has started")
+    func late() async throws {
+        // It does not listen to SIGTERM, so it takes SIGKILL to end it.
+        let (lines, told) = AsyncStream.makeStream(of: String.self)
+        var late = invocation("trap '' TERM; sleep 60 & echo $!; wait", within: .milliseconds(500))
+        late.onLine = { told.yield($0) }
+        await #expect(throws: PostgreSQLError.timedOut("sh")) { try await ToolRunner().run(late) }
+        told.finish()
+        var child: Int32?
+        for await line in lines { child = Int32(line) }
+        let pid = try #require(child)
+        let deadline = BootClock.now() + .seconds(10)
+        while ProcessTable.isAlive(pid), BootClock.now() < deadline { try await Task.sleep(for: .milliseconds(10)) }
+        #expect(!ProcessTable.isAlive(pid))
+    }
+
+    @Test("A cancelled task ends its program")
+    func cancelled() async throws {
+        let task = Task { try await ToolRunner().run(invocation("sleep 60")) }
+        task.cancel()
+        await #expect(throws: PostgreSQLError.cancelled) { try await task.value }
+    }
+
+    @Test("A program that does not exist")
+    func missing() async {
+        await #expect(throws: PostgreSQLError.self) {
+            try await ToolRunner().run(
+                .init(program: "/no/such/tool", arguments: [], deadline: BootClock.now() + .seconds(5)))
+        }
+    }
+
+    @Test("Lines end at line feeds and carriage returns")
+    func lines() {
+        let tail = OutputTail(limit: 100)
+        #expect(tail.append(Array("a\rb".utf8)) == ["a"])
+        #expect(tail.append(Array("c\r\nd".utf8)) == ["bc"])
+        #expect(tail.text == "a\rbc\r\nd")
+    }
+}
