@@ -86,6 +86,7 @@ let package = Package(
         tests("PostgreSQLTests", ["PostgreSQL", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
         tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", logging]),
         tests("NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", logging]),
+        tests("SimulationTests", ["Simulation", "Node", "HighAvailability", "ClusterModel"]),
         tests(
             "ControlAPITests",
             ["ControlAPI", "HTTPServer", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging]),

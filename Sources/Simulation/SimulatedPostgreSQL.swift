@@ -99,10 +99,12 @@ struct SimulatedPostgreSQL {
         copy(source)
     }
 
+    /// A shut down primary tells where its last record, the checkpoint, begins and ends.
     func divergence(from source: SimulatedPostgreSQL) -> DivergenceFacts {
-        DivergenceFacts(
-            localTimeline: timeline, localPosition: position, localInRecovery: isStandby || process != .down,
-            checkpointEnd: process == .down && !isStandby ? position : nil, sourceTimeline: source.timeline,
+        let inRecovery = isStandby || process != .down
+        return DivergenceFacts(
+            localTimeline: timeline, localPosition: inRecovery ? position : WALPosition(UInt64(max(0, log.count - 1))),
+            localInRecovery: inRecovery, checkpointEnd: inRecovery ? nil : position, sourceTimeline: source.timeline,
             sourceInRecovery: source.isStandby, sourceHistory: source.history)
     }
 
