@@ -10,7 +10,16 @@ public enum Files {
     /// The kind of `path`, the link itself where it is a symbolic link.
     public static func kind(_ path: String) -> Kind {
         var status = stat()
-        guard lstat(path, &status) == 0 else { return .missing }
+        return lstat(path, &status) == 0 ? kind(status) : .missing
+    }
+
+    /// The kind of what `path` leads to.
+    public static func kind(followingLinks path: String) -> Kind {
+        var status = stat()
+        return stat(path, &status) == 0 ? kind(status) : .missing
+    }
+
+    private static func kind(_ status: stat) -> Kind {
         switch status.st_mode & S_IFMT {
         case S_IFREG: return .file
         case S_IFDIR: return .directory

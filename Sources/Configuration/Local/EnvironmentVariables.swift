@@ -1,0 +1,152 @@
+import ClusterModel
+
+/// The configuration in `PATRONI_*` variables (configuration.md §6). Pure: the environment is passed in.
+struct EnvironmentVariables {
+    static let prefix = "PATRONI_"
+    /// The text of a whole configuration; used in place of a file.
+    static let wholeConfiguration = "PATRONI_CONFIGURATION"
+
+    private(set) var tree = JSONObject()
+    /// The variable behind every key that was set.
+    private(set) var names: [SettingPath: String] = [:]
+    /// What could not be read and was left out.
+    private(set) var warnings: [String] = []
+
+    init(_ environment: [String: String]) {
+        var values: [String: String] = [:]
+        for (name, value) in environment where name.hasPrefix(EnvironmentVariables.prefix) {
+            values[String(name.dropFirst(EnvironmentVariables.prefix.count))] = value
+        }
+        for (old, new) in EnvironmentTable.legacyNames where values[new] == nil {
+            values[new] = values.removeValue(forKey: old)
+        }
+        for (name, path) in EnvironmentTable.texts { read(values, name, path) { .string($0) } }
+        readTyped(values)
+        readSections(values)
+        readCredentials(values)
+    }
+
+    /// The tree with the variables as origins.
+    var originated: OriginatedTree {
+        OriginatedTree(tree) { path in
+            var elements = path.elements[...]
+            while !elements.isEmpty {
+                if let name = names[SettingPath(Array(elements))] { return .environment(name) }
+                elements = elements.dropLast()
+            }
+            return names.first { $0.key.elements.starts(with: path.elements) }.map { .environment($0.value) }
+        }
+    }
+
+    /// An empty text is as good as none (groups A to C).
+    private mutating func read(
+        _ values: [String: String], _ name: String, _ path: String, _ parse: (String) -> JSONValue?
+    ) {
+        guard let text = values[name], !text.isEmpty else { return }
+        guard let value = parse(text) else {
+            warnings.append("\(EnvironmentVariables.prefix)\(name)=\(text) cannot be read and is left out")
+            return
+        }
+        set(SettingPath(dotted: path), value, name)
+    }
+
+    private mutating func set(_ path: SettingPath, _ value: JSONValue, _ name: String) {
+        var patch = value
+        for element in path.elements.reversed() { patch = .object(JSONObject([(element, patch)])) }
+        if case .object(let patch) = patch { tree.apply(patch: patch) }
+        names[path] = EnvironmentVariables.prefix + name
+    }
+
+    /// Group B.
+    private mutating func readTyped(_ values: [String: String]) {
+        for (name, path) in EnvironmentTable.booleans {
+            read(values, name, path) { ValueParsing.bool($0).map(JSONValue.bool) }
+        }
+        for (name, path) in EnvironmentTable.integers {
+            read(values, name, path) { ValueParsing.integer($0).map(JSONValue.int) }
+        }
+        for (name, path) in EnvironmentTable.reals {
+            read(values, name, path) { ValueParsing.real($0).map(JSONValue.double) }
+        }
+        for (name, path) in EnvironmentTable.lists { read(values, name, path, EnvironmentVariables.list) }
+        for (name, path) in EnvironmentTable.maps { read(values, name, path, EnvironmentVariables.map) }
+        read(values, "LOG_FORMAT", "log.format") { text in
+            EnvironmentVariables.hasPlaceholder(text) ? .string(text) : EnvironmentVariables.list(text)
+        }
+    }
+
+    /// Group C; those of etcd only where group D made the section.
+    private mutating func readCredentials(_ values: [String: String]) {
+        for section in ["RESTAPI", "CTL"] {
+            for key in ["USERNAME", "PASSWORD"] {
+                read(values, "\(section)_\(key)", "\(section.lowercased()).authentication.\(key.lowercased())") {
+                    .string($0)
+                }
+            }
+        }
+        for user in ["SUPERUSER", "REPLICATION", "REWIND"] {
+            for key in KnownSettings.credentialKeys {
+                let name = "\(user)_\(key.uppercased())"
+                read(values, name, "postgresql.authentication.\(user.lowercased()).\(key)") { .string($0) }
+            }
+        }
+        for section in ["ETCD", "ETCD3"] where tree[section.lowercased()] != nil {
+            for key in ["USERNAME", "PASSWORD"] {
+                read(values, "\(section)_\(key)", "\(section.lowercased()).\(key.lowercased())") { .string($0) }
+            }
+        }
+    }
+
+    /// Group D: `<SECTION>_<SUFFIX>`; here an empty text counts.
+    private mutating func readSections(_ values: [String: String]) {
+        for (name, text) in values.sorted(by: { $0.key < $1.key }) {
+            guard let cut = name.firstIndex(of: "_") else { continue }
+            let section = name[..<cut].lowercased()
+            let suffix = String(name[name.index(after: cut)...])
+            guard !section.isEmpty, EnvironmentTable.suffixes.contains(suffix),
+                section != "citus" || ["GROUP", "DATABASE"].contains(suffix)
+            else { continue }
+            guard let value = EnvironmentVariables.sectionValue(section, suffix, text) else {
+                warnings.append("\(EnvironmentVariables.prefix)\(name)=\(text) cannot be read and is left out")
+                continue
+            }
+            set(SettingPath([section, suffix.lowercased()]), value, name)
+        }
+    }
+
+    private static func sectionValue(_ section: String, _ suffix: String, _ text: String) -> JSONValue? {
+        if suffix == "PORT" || section == "citus" && suffix == "GROUP" {
+            return ValueParsing.integer(text).map(JSONValue.int)
+        }
+        if EnvironmentTable.listSuffixes.contains(suffix) { return list(text) }
+        if EnvironmentTable.mapSuffixes.contains(suffix) { return map(text) }
+        if EnvironmentTable.booleanSuffixes.contains(suffix) { return ValueParsing.bool(text).map(JSONValue.bool) }
+        return .string(text)
+    }
+
+    /// A YAML list, or what stands between its brackets.
+    static func list(_ text: String) -> JSONValue? {
+        let isList = text.hasPrefix("-") || text.contains("[")
+        guard let value = try? YAML.parse(isList ? text : "[\(text)]").value, value.array != nil else { return nil }
+        return value
+    }
+
+    /// A YAML mapping, or what stands between its braces.
+    static func map(_ text: String) -> JSONValue? {
+        guard let value = try? YAML.parse(text.hasPrefix("{") ? text : "{\(text)}").value, value.object != nil else {
+            return nil
+        }
+        return value
+    }
+
+    /// `%(word)`
+    private static func hasPlaceholder(_ text: String) -> Bool {
+        var rest = text[...]
+        while let start = rest.firstRange(of: "%(") {
+            let word = rest[start.upperBound...].prefix { $0.isLetter || $0.isNumber || $0 == "_" }
+            rest = rest[start.upperBound...]
+            if !word.isEmpty, rest.dropFirst(word.count).first == ")" { return true }
+        }
+        return false
+    }
+}

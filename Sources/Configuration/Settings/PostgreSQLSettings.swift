@@ -1,0 +1,206 @@
+public import ClusterModel
+
+/// The `postgresql` section, merged (configuration.md §3.6).
+public struct PostgreSQLSettings: Sendable, Hashable {
+    /// What PostgreSQL listens on; the hosts are `listen_addresses`.
+    public let listen: ListenAddress
+    /// Where the other members reach this server.
+    public let connectAddress: HostPort
+    public let proxyAddress: HostPort?
+    public let dataDirectory: String
+    /// Where `postgresql.conf` stands.
+    public let configurationDirectory: String
+    public let configurationBaseName: String
+    /// Included in place of the base configuration.
+    public let customConfiguration: String?
+    /// For our own connections.
+    public let database: String
+    /// Empty: the programs are found through PATH.
+    public let binDirectory: String
+    /// Programs that are called otherwise here.
+    public let binaryNames: [ParameterSetting]
+    /// The password file that we write.
+    public let passwordFile: String
+    public let krbsrvname: String?
+    /// Permitted connection parameters in the order of configuration.md §3.6.2, `username` and `password` among them.
+    public let superuser: [ParameterSetting]
+    public let replication: [ParameterSetting]
+    /// The user of pg_rewind; nil for the superuser.
+    public let rewindUser: [ParameterSetting]?
+    public let usesUnixSocket: Bool
+    public let usesUnixSocketForReplication: Bool
+    /// Merged; the controlled ones first, with their values for any version (`ControlledParameters.adapted`).
+    public let parameters: [ParameterSetting]
+    /// The lines of pg_hba.conf; nil leaves the file alone.
+    public let hostBasedAuthentication: [String]?
+    /// The lines of pg_ident.conf; nil leaves the file alone.
+    public let identityMap: [String]?
+    public let recovery: [ParameterSetting]
+    public let usesSlots: Bool
+    public let usesRewind: Bool
+    public let removesDataDirectoryOnRewindFailure: Bool
+    public let removesDataDirectoryOnDivergedTimelines: Bool
+    /// Tried in order until one succeeds.
+    public let replicaMethods: [ReplicaMethod]
+    /// Rendered: `--max-rate=100M`.
+    public let baseBackupOptions: [String]
+    public let rewindOptions: [String]
+    /// Commands by their events: `on_role_change`.
+    public let callbacks: [ParameterSetting]
+    public let prePromote: String?
+    public let beforeStop: String?
+    /// How long a start may take where the caller does not say.
+    public let startTimeout: Duration
+
+    /// `basebackup`, or a command of the user's with its section.
+    public struct ReplicaMethod: Sendable, Hashable {
+        public let name: String
+        public let options: JSONObject
+    }
+
+    private static let forbiddenForBaseBackup: Set<String> = [
+        "pgdata", "format", "wal-method", "xlog-method", "gzip", "version", "dbname", "host", "port", "username",
+        "password",
+    ]
+    private static let forbiddenForRewind: Set<String> = [
+        "target-pgdata", "source-pgdata", "source-server", "write-recovery-conf", "dry-run", "restore-target-wal",
+        "config-file", "no-ensure-shutdown", "version", "help",
+    ]
+
+    init(_ reader: inout SettingReader, scope: String, homeDirectory: String) {
+        _ = reader.object("postgresql")
+        let listen = PostgreSQLSettings.listen(&reader)
+        self.listen = listen
+        connectAddress = PostgreSQLSettings.connectAddress(&reader, listen)
+        proxyAddress = PostgreSQLSettings.address(&reader, "postgresql.proxy_address")
+        dataDirectory = reader.filledText("postgresql.data_dir", allowed: "a path") ?? ""
+        if dataDirectory.isEmpty, reader.raw("postgresql.data_dir")?.isTruthy != true {
+            reader.missing("postgresql.data_dir", "a path")
+        }
+        configurationDirectory = reader.filledText("postgresql.config_dir", allowed: "a path") ?? dataDirectory
+        configurationBaseName = reader.filledText("postgresql.config_base_name") ?? "postgresql"
+        customConfiguration = reader.filledText("postgresql.custom_conf", allowed: "a path")
+        database = reader.filledText("postgresql.database") ?? "postgres"
+        binDirectory = reader.text("postgresql.bin_dir", allowed: "a path") ?? ""
+        binaryNames = reader.parameters("postgresql.bin_name") ?? []
+        passwordFile = reader.filledText("postgresql.pgpass", allowed: "a path") ?? "\(homeDirectory)/pgpass"
+        krbsrvname = reader.filledText("postgresql.krbsrvname")
+        superuser = PostgreSQLSettings.credentials(&reader, "superuser") ?? []
+        replication = PostgreSQLSettings.credentials(&reader, "replication") ?? []
+        rewindUser = PostgreSQLSettings.credentials(&reader, "rewind")
+        usesUnixSocket = reader.bool("postgresql.use_unix_socket")
+        usesUnixSocketForReplication = reader.bool("postgresql.use_unix_socket_repl")
+        parameters = PostgreSQLSettings.parameters(&reader, listen, scope)
+        hostBasedAuthentication = reader.texts("postgresql.pg_hba")
+        identityMap = reader.texts("postgresql.pg_ident")
+        recovery = reader.parameters("postgresql.recovery_conf") ?? []
+        usesSlots = reader.bool("postgresql.use_slots", default: true)
+        usesRewind = reader.bool("postgresql.use_pg_rewind")
+        removesDataDirectoryOnRewindFailure = reader.bool("postgresql.remove_data_directory_on_rewind_failure")
+        removesDataDirectoryOnDivergedTimelines = reader.bool(
+            "postgresql.remove_data_directory_on_diverged_timelines")
+        replicaMethods = PostgreSQLSettings.replicaMethods(&reader)
+        baseBackupOptions = PostgreSQLSettings.baseBackupOptions(&reader)
+        rewindOptions = PostgreSQLSettings.options(
+            &reader, "pg_rewind", "postgresql.rewind", PostgreSQLSettings.forbiddenForRewind)
+        callbacks = reader.parameters("postgresql.callbacks") ?? []
+        prePromote = reader.filledText("postgresql.pre_promote")
+        beforeStop = reader.filledText("postgresql.before_stop")
+        startTimeout = .seconds(
+            reader.integer("postgresql.pg_ctl_timeout", 0...(366 * 86_400), default: 60, unit: .seconds))
+    }
+
+    // MARK: Addresses
+
+    private static func listen(_ reader: inout SettingReader) -> ListenAddress {
+        let nothing = ListenAddress(hosts: ["localhost"], port: 5432)
+        let allowed = "<HOST>[,<HOST>...]:<PORT>"
+        guard let text = reader.filledText("postgresql.listen", allowed: allowed) else {
+            if reader.raw("postgresql.listen")?.isTruthy != true { reader.missing("postgresql.listen", allowed) }
+            return nothing
+        }
+        if let address = ListenAddress(text, defaultPort: 5432), (1...65_535).contains(address.port) { return address }
+        reader.wrong("postgresql.listen", allowed)
+        return nothing
+    }
+
+    /// Without one: what our own connections use.
+    private static func connectAddress(_ reader: inout SettingReader, _ listen: ListenAddress) -> HostPort {
+        if let address = address(&reader, "postgresql.connect_address") {
+            Wildcard.warn(&reader, "postgresql.connect_address", address.host)
+            return address
+        }
+        let local = listen.hosts.contains { Wildcard.matches($0) || ["localhost", "127.0.0.1"].contains($0) }
+        return HostPort(host: local ? "localhost" : listen.hosts.first ?? "localhost", port: listen.port)
+    }
+
+    private static func address(_ reader: inout SettingReader, _ path: String) -> HostPort? {
+        guard let text = reader.filledText(path, allowed: "<HOST>:<PORT>") else { return nil }
+        if let address = HostPort(text, defaultPort: 5432) { return address }
+        reader.wrong(path, "<HOST>:<PORT>")
+        return nil
+    }
+
+    // MARK: Users
+
+    private static func credentials(_ reader: inout SettingReader, _ user: String) -> [ParameterSetting]? {
+        let path = "postgresql.authentication.\(user)"
+        let isNeeded = user != "rewind"
+        guard reader.object(path) != nil else {
+            if isNeeded, reader.raw(path) == nil { reader.missing("\(path).username", "the name of a role") }
+            return nil
+        }
+        let settings = KnownSettings.credentialKeys.compactMap { key in
+            reader.filledText("\(path).\(key)").map { ParameterSetting(name: key, value: $0) }
+        }
+        if isNeeded, settings.first?.name != "username", reader.raw("\(path).username")?.isTruthy != true {
+            reader.missing("\(path).username", "the name of a role")
+        }
+        return settings.isEmpty ? nil : settings
+    }
+
+    // MARK: Parameters
+
+    /// The controlled ones in their order, then the others in theirs.
+    private static func parameters(
+        _ reader: inout SettingReader, _ listen: ListenAddress, _ scope: String
+    ) -> [ParameterSetting] {
+        let merged = reader.parameters("postgresql.parameters") ?? []
+        let derived = [
+            "listen_addresses": listen.hosts.joined(separator: ","), "port": String(listen.port), "cluster_name": scope,
+        ]
+        let controlled = ControlledParameters.names.compactMap { name in
+            (derived[name] ?? merged.first { $0.name == name }?.value).map { ParameterSetting(name: name, value: $0) }
+        }
+        return controlled + merged.filter { ControlledParameters.parameter($0.name) == nil }
+    }
+
+    // MARK: Replicas and tools
+
+    private static func replicaMethods(_ reader: inout SettingReader) -> [ReplicaMethod] {
+        let names = reader.texts("postgresql.create_replica_methods", separator: ",") ?? ["basebackup"]
+        return names.map { name in
+            let options = name == "basebackup" ? nil : reader.object("postgresql.\(name)")
+            return ReplicaMethod(name: name, options: options ?? JSONObject())
+        }
+    }
+
+    /// Compression on our side would leave a directory that is no data directory.
+    private static func baseBackupOptions(_ reader: inout SettingReader) -> [String] {
+        let options = options(&reader, "pg_basebackup", "postgresql.basebackup", forbiddenForBaseBackup)
+        return options.filter { option in
+            guard option == "--compress" || option.hasPrefix("--compress="), !option.hasPrefix("--compress=server")
+            else { return true }
+            reader.warn("postgresql.basebackup", "option \(option) is left out: only the server may compress")
+            return false
+        }
+    }
+
+    private static func options(
+        _ reader: inout SettingReader, _ tool: String, _ path: String, _ forbidden: Set<String>
+    ) -> [String] {
+        let options = ToolOptions(tool, reader.raw(path), forbidden: forbidden)
+        for problem in options.problems { reader.warn(path, "\(problem); it is left out") }
+        return options.arguments
+    }
+}

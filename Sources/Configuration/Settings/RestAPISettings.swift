@@ -1,0 +1,143 @@
+public import ClusterModel
+
+/// The `restapi` section (configuration.md §3.4).
+public struct RestAPISettings: Sendable, Hashable {
+    /// One host to listen on; empty or `*` for all interfaces.
+    public let listenHost: String
+    public let listenPort: Int
+    /// Where the other members reach the API.
+    public let connectAddress: HostPort
+    /// Needed for calls that change something; nil lets everybody in.
+    public let authentication: BasicAuthentication?
+    /// HTTPS where set.
+    public let tls: TLS?
+    /// Addresses, networks and host names that may make calls that change something; empty allows all.
+    public let allowlist: [String]
+    public let allowlistIncludesMembers: Bool
+    /// For every full answer; those for HTTPS are merged in where TLS is on.
+    public let extraHeaders: [ParameterSetting]
+    /// The listen backlog.
+    public let requestQueueSize: Int
+    public let serverTokens: ServerTokens
+    /// Threads that answer.
+    public let threadPoolSize: Int
+
+    /// The certificate and what goes with it.
+    public struct TLS: Sendable, Hashable {
+        public let certificateFile: String
+        /// Nil where the key stands in the certificate file.
+        public let keyFile: String?
+        public let keyFilePassword: String?
+        public let authorityFile: String?
+        public let ciphers: String?
+        public let verifyClient: ClientVerification
+    }
+
+    public enum ClientVerification: String, Sendable, Hashable {
+        case none, optional, required
+    }
+
+    /// What the `Server` header tells.
+    public enum ServerTokens: String, Sendable, Hashable {
+        case original, minimal, productOnly = "productonly"
+    }
+
+    /// `http://<connect_address>/patroni`, as the member key publishes it.
+    public var apiURL: String { "\(tls == nil ? "http" : "https")://\(connectAddress)/patroni" }
+
+    init(_ reader: inout SettingReader) {
+        let listen = RestAPISettings.listen(&reader)
+        listenHost = listen.host
+        listenPort = listen.port
+        connectAddress = RestAPISettings.connectAddress(&reader, listen)
+        authentication = reader.authentication("restapi")
+        tls = RestAPISettings.tls(&reader)
+        allowlist = reader.texts("restapi.allowlist", separator: ",") ?? []
+        allowlistIncludesMembers = reader.bool("restapi.allowlist_include_members")
+        var headers = reader.parameters("restapi.http_extra_headers") ?? []
+        let secure = reader.parameters("restapi.https_extra_headers") ?? []
+        if tls != nil {
+            headers.removeAll { header in secure.contains { $0.name.lowercased() == header.name.lowercased() } }
+            headers += secure
+        }
+        extraHeaders = headers
+        requestQueueSize = Int(reader.integer("restapi.request_queue_size", 0...4096, default: 5))
+        let tokens = reader.word(
+            "restapi.server_tokens", ["original", "minimal", "productonly"], default: "original")
+        serverTokens = ServerTokens(rawValue: tokens) ?? .original
+        threadPoolSize = Int(reader.integer("restapi.thread_pool_size", 5...1024, default: 5))
+    }
+
+    private static func listen(_ reader: inout SettingReader) -> HostPort {
+        let nothing = HostPort(host: "", port: 0)
+        guard reader.object("restapi") != nil || reader.raw("restapi") == nil, let text = reader.text("restapi.listen")
+        else {
+            if reader.raw("restapi.listen") == nil { reader.missing("restapi.listen", "<HOST>:<PORT>") }
+            return nothing
+        }
+        guard let address = ListenAddress(text), address.hosts.count == 1, let host = address.hosts.first else {
+            reader.report(
+                "restapi.listen",
+                "Invalid \"restapi\" config: expected <HOST>:<PORT> for \"listen\", but got \"\(text)\"")
+            return nothing
+        }
+        return HostPort(host: host, port: address.port)
+    }
+
+    private static func connectAddress(_ reader: inout SettingReader, _ listen: HostPort) -> HostPort {
+        if let text = reader.filledText("restapi.connect_address", allowed: "<HOST>:<PORT>") {
+            if let address = HostPort(text) {
+                Wildcard.warn(&reader, "restapi.connect_address", address.host)
+                return address
+            }
+            reader.wrong("restapi.connect_address", "<HOST>:<PORT>")
+        } else if Wildcard.matches(listen.host), listen.port != 0 {
+            reader.missing("restapi.connect_address", "<HOST>:<PORT>, because restapi.listen names no single host")
+        }
+        return listen
+    }
+
+    private static func tls(_ reader: inout SettingReader) -> TLS? {
+        let verify = reader.word("restapi.verify_client", ["none", "optional", "required"], default: "none")
+        guard let certificate = reader.filledText("restapi.certfile", allowed: "a path") else { return nil }
+        return TLS(
+            certificateFile: certificate, keyFile: reader.filledText("restapi.keyfile", allowed: "a path"),
+            keyFilePassword: reader.filledText("restapi.keyfile_password"),
+            authorityFile: reader.filledText("restapi.cafile", allowed: "a path"),
+            ciphers: reader.filledText("restapi.ciphers"),
+            verifyClient: ClientVerification(rawValue: verify) ?? .none)
+    }
+}
+
+/// Addresses that mean every interface: good for listening, useless for reaching a node.
+enum Wildcard {
+    static func matches(_ host: String) -> Bool { ["", "*", "0.0.0.0", "::"].contains(host) }
+
+    static func warn(_ reader: inout SettingReader, _ path: String, _ host: String) {
+        if matches(host) { reader.warn(path, "other nodes cannot reach \"\(host)\"; name this node's own address") }
+    }
+}
+
+/// The `ctl` section: what this node's calls to other nodes use (configuration.md §3.5).
+public struct CtlSettings: Sendable, Hashable {
+    /// Falls back to that of `restapi`.
+    public let authentication: BasicAuthentication?
+    public let isInsecure: Bool
+    /// Falls back to `restapi.cafile`.
+    public let authorityFile: String?
+    /// The client certificate; without one servers are not verified.
+    public let certificateFile: String?
+    public let keyFile: String?
+    public let keyFilePassword: String?
+
+    init(_ reader: inout SettingReader, restAPI: RestAPISettings) {
+        authentication = reader.authentication("ctl") ?? restAPI.authentication
+        isInsecure = reader.bool("ctl.insecure")
+        authorityFile = reader.filledText("ctl.cacert", allowed: "a path") ?? restAPI.tls?.authorityFile
+        certificateFile = reader.filledText("ctl.certfile", allowed: "a path")
+        let keyFile = reader.filledText("ctl.keyfile", allowed: "a path")
+        let keyFilePassword = reader.filledText("ctl.keyfile_password")
+        self.keyFile = certificateFile == nil ? nil : keyFile
+        self.keyFilePassword = certificateFile == nil ? nil : keyFilePassword
+    }
+}

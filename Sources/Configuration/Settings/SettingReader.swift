@@ -1,0 +1,178 @@
+import ClusterModel
+
+/// Typed reading of the merged tree. Every value that does not fit is noted with its path, and reading goes on with the
+/// default: so all problems come out at once.
+///
+/// A wrong value of the dynamic configuration is a warning, not an error: it came from another node, and a cluster must
+/// not lose a node over it.
+struct SettingReader {
+    let tree: OriginatedTree
+    private(set) var problems: [ConfigurationProblem] = []
+    private(set) var warnings: [String] = []
+
+    init(_ tree: OriginatedTree) { self.tree = tree }
+
+    /// What stands at `path`; null counts as nothing.
+    func raw(_ path: String) -> JSONValue? {
+        let value = tree.value(at: SettingPath(dotted: path))
+        return value?.isNull == true ? nil : value
+    }
+
+    mutating func missing(_ path: String, _ allowed: String) {
+        problems.append(ConfigurationProblem(SettingPath(dotted: path), "is not defined; needed is \(allowed)"))
+    }
+
+    mutating func wrong(_ path: String, _ allowed: String) {
+        let place = SettingPath(dotted: path)
+        let found = tree.value(at: place)
+        var shown = found.map(SettingReader.shown) ?? "nothing"
+        if path.hasSuffix("password") { shown = "something else" }
+        var message = "found \(shown), allowed is \(allowed)"
+        if found?.bool != nil { message += " (YAML takes on, off, yes and no for booleans: quote a text)" }
+        report(path, message)
+    }
+
+    /// Notes a problem that is not about the type.
+    mutating func report(_ path: String, _ message: String) {
+        let place = SettingPath(dotted: path)
+        let origin = tree.origin(of: place)
+        let problem = ConfigurationProblem(place, message, origin)
+        if origin == .dynamic { warn("\(problem); the default is used") } else { problems.append(problem) }
+    }
+
+    mutating func warn(_ message: String) { warnings.append(message) }
+
+    /// Warns of the value at `path`.
+    mutating func warn(_ path: String, _ message: String) {
+        let place = SettingPath(dotted: path)
+        warn(ConfigurationProblem(place, message, tree.origin(of: place)).description)
+    }
+
+    private static func shown(_ value: JSONValue) -> String {
+        switch value {
+        case .null: "nothing"
+        case .bool(let value): value ? "true" : "false"
+        case .int, .double: value.comparableText
+        case .string(let text): "\"\(text.prefix(200))\""
+        case .array: "a list"
+        case .object: "a mapping"
+        }
+    }
+
+    // MARK: Scalars
+
+    /// A text; a number counts as the text it was written as.
+    mutating func text(_ path: String, allowed: String = "a text") -> String? {
+        switch raw(path) {
+        case nil, .null?: return nil
+        case .string(let text)?: return text
+        case .int?, .double?: return raw(path)?.comparableText
+        case .bool?, .array?, .object?:
+            wrong(path, allowed)
+            return nil
+        }
+    }
+
+    /// A text with something in it.
+    mutating func filledText(_ path: String, allowed: String = "a text") -> String? {
+        guard let text = text(path, allowed: allowed), !text.isEmpty else { return nil }
+        return text
+    }
+
+    mutating func bool(_ path: String, default standard: Bool = false) -> Bool {
+        guard let value = raw(path) else { return standard }
+        if let bool = ValueParsing.bool(value) { return bool }
+        wrong(path, "a boolean (on, off, true, false, yes, no, 1, 0)")
+        return standard
+    }
+
+    mutating func integer(
+        _ path: String, _ range: ClosedRange<Int64>, default standard: Int64, unit: SettingUnit? = nil
+    ) -> Int64 {
+        guard let value = raw(path) else { return standard }
+        if let number = ValueParsing.integer(value, unit: unit), range.contains(number) { return number }
+        let upper = range.upperBound == .max ? "" : " and at most \(range.upperBound)"
+        wrong(path, "a whole number, at least \(range.lowerBound)\(upper)")
+        return standard
+    }
+
+    /// One of `words`, in any case; in lower case.
+    mutating func word(_ path: String, _ words: [String], default standard: String) -> String {
+        guard let value = raw(path) else { return standard }
+        if let text = value.string?.lowercased(), words.contains(text) { return text }
+        wrong(path, words.joined(separator: ", "))
+        return standard
+    }
+
+    // MARK: Collections
+
+    mutating func object(_ path: String) -> JSONObject? {
+        guard let value = raw(path) else { return nil }
+        if case .object(let object) = value { return object }
+        wrong(path, "a mapping")
+        return nil
+    }
+
+    /// A list of texts; with `separator` also one text that is cut at it.
+    mutating func texts(_ path: String, separator: Character? = nil) -> [String]? {
+        switch raw(path) {
+        case nil: return nil
+        case .array(let items)?:
+            return items.indices.compactMap { text("\(path).\($0)") }
+        case .string(let text)? where separator != nil:
+            return text.split(separator: separator ?? ",").map { $0.trimmingBlanks }
+        case .null?, .bool?, .int?, .double?, .string?, .object?:
+            wrong(path, "a list of texts")
+            return nil
+        }
+    }
+
+    /// A mapping of names to scalars, as PostgreSQL takes them: booleans as `on` and `off`.
+    mutating func parameters(_ path: String) -> [ParameterSetting]? {
+        guard let object = object(path) else { return nil }
+        var settings: [ParameterSetting] = []
+        for member in object.members {
+            switch member.value {
+            case .null: continue
+            case .bool(let value): settings.append(ParameterSetting(name: member.key, value: value ? "on" : "off"))
+            case .int, .double, .string:
+                settings.append(ParameterSetting(name: member.key, value: member.value.comparableText))
+            case .array, .object:
+                let place = SettingPath(dotted: path).appending(member.key)
+                let problem = ConfigurationProblem(
+                    place, "found \(SettingReader.shown(member.value)), allowed is a text, a number or a boolean",
+                    tree.origin(of: place))
+                if problem.origin == .dynamic { warn("\(problem); it is left out") } else { problems.append(problem) }
+            }
+        }
+        return settings
+    }
+
+    /// Both or neither: a name without a password is half an authentication (configuration.md §1.4).
+    mutating func authentication(_ section: String) -> BasicAuthentication? {
+        let path = "\(section).authentication"
+        guard let object = object(path), !object.isEmpty else { return nil }
+        let username = filledText("\(path).username")
+        let password = filledText("\(path).password")
+        if let username, let password { return BasicAuthentication(username: username, password: password) }
+        if username == nil { missing("\(path).username", "a text: username and password go together") }
+        if password == nil { missing("\(path).password", "a text: username and password go together") }
+        return nil
+    }
+}
+
+/// A name and a password of HTTP Basic authentication.
+public struct BasicAuthentication: Sendable, Hashable {
+    public let username: String
+    public let password: String
+}
+
+extension StringProtocol {
+    /// Without the blanks around it.
+    var trimmingBlanks: String {
+        var text = self[...]
+        while let first = text.first, first.isWhitespace { text = text.dropFirst() }
+        while let last = text.last, last.isWhitespace { text = text.dropLast() }
+        return String(text)
+    }
+}
