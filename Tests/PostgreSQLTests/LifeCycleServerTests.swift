@@ -72,6 +72,11 @@ struct LifeCycleServerTests {
             let status = await again.observe(deadline: BootClock.now() + .seconds(5))
             #expect(status.state == .running)
             #expect(status.systemIdentifier != nil)
+            try await again.adopt(configuration: ["parameters": ["work_mem": "9MB"]])
+            #expect(try await server.sql("SHOW work_mem") == [["9MB"]])
+            let third = try TestServer.controller(server.configuration)
+            try await third.adopt(configuration: [:])
+            #expect(try await server.sql("SHOW work_mem") == [["4MB"]], "what an earlier daemon wrote is replaced")
             let pid = try #require(status.postmaster)
             kill(pid, SIGQUIT)
             for await ended in again.exits {
