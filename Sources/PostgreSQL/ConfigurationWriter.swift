@@ -113,6 +113,7 @@ struct ConfigurationWriter: Sendable {
     }
 
     private func prepareDirectories(_ parameters: ParameterMap) throws(SystemError) {
+        try makeDirectory(configuration.configurationDirectory)
         for entry in parameters["unix_socket_directories"]?.split(separator: ",") ?? [] {
             let path = entry.trimmed
             if path.hasPrefix("/") { try makeDirectory(path) }
