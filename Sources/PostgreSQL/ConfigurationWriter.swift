@@ -3,8 +3,8 @@ import Glibc
 import Ports
 import Posix
 
-/// Writes the files that PostgreSQL reads (postgresql.md §11). Blocking. A file whose content stands already is not touched:
-/// a restart after a crash then costs no fsync.
+/// Writes the files that PostgreSQL reads (postgresql.md §11). Blocking. A file whose content stands already is not
+/// touched: a restart after a crash then costs no fsync.
 struct ConfigurationWriter: Sendable {
     let configuration: LocalPostgreSQLConfiguration
 
@@ -87,8 +87,8 @@ struct ConfigurationWriter: Sendable {
         }
     }
 
-    /// Replaces a file unless it stands there already; whether it was replaced. The directory's owner becomes the file's
-    /// where we are root: the server is not.
+    /// Replaces a file unless it stands there already; whether it was replaced. The directory's owner becomes the
+    /// file's where we are root: the server is not.
     func put(_ text: String, _ path: String, mode: UInt32? = nil) throws(SystemError) -> Bool {
         let inside = path.hasPrefix(directory.path + "/")
         let mode = mode ?? (inside ? directory.fileMode : 0o644)
@@ -113,6 +113,7 @@ struct ConfigurationWriter: Sendable {
     }
 
     private func prepareDirectories(_ parameters: ParameterMap) throws(SystemError) {
+        try makeDirectory(configuration.configurationDirectory)
         for entry in parameters["unix_socket_directories"]?.split(separator: ",") ?? [] {
             let path = entry.trimmed
             if path.hasPrefix("/") { try makeDirectory(path) }

@@ -45,8 +45,8 @@ struct DataDirectory: Sendable {
         return links.filter { Files.kind($0) == .symbolicLink }.map { ($0, realPath($0)) }
     }
 
-    /// Empties and removes the directory with what it links to. The directory itself stays where it cannot go, as a mount
-    /// point: its being empty is what counts.
+    /// Empties and removes the directory with what it links to. The directory itself stays where it cannot go, as a
+    /// mount point: its being empty is what counts.
     func remove() throws(PostgreSQLError) {
         for linked in linkedDirectories { try? empty(linked.target) }
         do throws(SystemError) {

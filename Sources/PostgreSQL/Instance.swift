@@ -5,8 +5,8 @@ import Ports
 import Posix
 import Synchronization
 
-/// What the parts of the controller share about one instance: its configuration, what is remembered of it, and the ways to
-/// reach it. Every value that changes is in `memory`; locks are held for a copy, never over I/O.
+/// What the parts of the controller share about one instance: its configuration, what is remembered of it, and the ways
+/// to reach it. Every value that changes is in `memory`; locks are held for a copy, never over I/O.
 final class Instance: Sendable {
     let launcher: any PostmasterLauncher
     let tools: ToolRunner
@@ -17,6 +17,8 @@ final class Instance: Sendable {
     struct Memory: Sendable {
         var configuration: LocalPostgreSQLConfiguration
         var state = PostgreSQLState.stopped
+        /// False while the files may still be those of an earlier configuration: of a server that we found running.
+        var isConfigurationWritten = false
         /// The name of the operation under way.
         var operation: String?
         /// The pid that we have started; the pid file comes only a moment later.
@@ -97,8 +99,8 @@ extension Instance {
         return PostmasterPidFile("\(launched)\n")
     }
 
-    /// A process that is not our PostgreSQL and has the pid of a stale pid file. A zombie counts: PostgreSQL takes it for
-    /// a live one, and where init is slow to collect its children, the postmaster that was just killed is one.
+    /// A process that is not our PostgreSQL and has the pid of a stale pid file. A zombie counts: PostgreSQL takes it
+    /// for a live one, and where init is slow to collect its children, the postmaster that was just killed is one.
     func ownerOfStalePidFile() -> Int32? {
         guard let text = try? Files.readText("\(configuration.dataDirectory)/postmaster.pid"),
             let file = PostmasterPidFile(text), ProcessTable.stat(file.pid) != nil

@@ -18,8 +18,8 @@ public final class LocalPostgreSQL: PostgreSQLController {
     private let checkpointer: Administrator
     private let convert: Conversion
 
-    /// `commandPrefix` stands before every command line; empty in production, where the daemon runs as the user that owns
-    /// the data directory.
+    /// `commandPrefix` stands before every command line; empty in production, where the daemon runs as the user that
+    /// owns the data directory.
     public init(
         configuration: LocalPostgreSQLConfiguration, launcher: any PostmasterLauncher = DetachedLauncher(),
         commandPrefix: [String] = [], logger: Logger, convert: @escaping Conversion

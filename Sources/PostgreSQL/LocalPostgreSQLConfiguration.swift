@@ -118,9 +118,9 @@ extension LocalPostgreSQLConfiguration {
         parameters["unix_socket_directories"]?.split(separator: ",").map { $0.trimmed }.first { $0.hasPrefix("/") }
     }
 
-    /// Where our own connections go: the socket directory where it is wanted and known, else TCP. With the socket wanted
-    /// and the parameter unset libpq knows the compiled-in directory itself. What `running` says goes first: a new address
-    /// in the configuration holds only after a restart.
+    /// Where our own connections go: the socket directory where it is wanted and known, else TCP. With the socket
+    /// wanted and the parameter unset libpq knows the compiled-in directory itself. What `running` says goes first: a
+    /// new address in the configuration holds only after a restart.
     func localAddress(socket: Bool, running: PostmasterPidFile? = nil) -> (host: String?, port: Int) {
         let tcp = running?.listenAddress.map(LocalPostgreSQLConfiguration.localHost) ?? localHost
         let port = running?.port ?? port

@@ -148,7 +148,8 @@ enum StateRule {
     static func next(
         _ state: PostgreSQLState, isAlive: Bool, readiness: PostgreSQLStatus.Readiness, isOperating: Bool
     ) -> PostgreSQLState {
-        // An operation says itself where it is; but it never leaves `running` standing over a server it is about to stop.
+        // An operation says itself where it is; but it never leaves `running` standing over a server it is about to
+        // stop.
         if isOperating { return state == .running && !isAlive ? .crashed : state }
         if isAlive { return readiness == .accepting ? .running : .starting }
         switch state {

@@ -47,8 +47,8 @@ extension Operator {
 
 /// `archive_command`, as the archiver understands it. Pure.
 enum ArchiveCommand {
-    /// The segment that `000000010000000000000003.ready` speaks of; nil for other files, and for history files, which the
-    /// rewound server gets again.
+    /// The segment that `000000010000000000000003.ready` speaks of; nil for other files, and for history files, which
+    /// the rewound server gets again.
     static func segment(_ file: String) -> String? {
         guard file.hasSuffix(".ready") else { return nil }
         let name = String(file.dropLast(6))

@@ -5,8 +5,8 @@ import Ports
 import Posix
 
 extension Operator {
-    /// Ends recovery and waits until the server accepts writes (postgresql.md §20). By SQL: pg_ctl would cost a process and
-    /// polls only every tenth of a second.
+    /// Ends recovery and waits until the server accepts writes (postgresql.md §20). By SQL: pg_ctl would cost a process
+    /// and polls only every tenth of a second.
     func promote() async throws(PostgreSQLError) {
         let deadline = BootClock.now() + configuration.startTimeout
         guard let postmaster = instance.postmaster() else { throw .failed("PostgreSQL is not running") }

@@ -70,6 +70,7 @@ extension Operator {
         instance.watch.watch(pid)
         instance.remember { memory in
             memory.launched = pid
+            memory.isConfigurationWritten = true
             memory.knowsPendingRestart = false
             memory.pendingRestart = []
         }

@@ -10,8 +10,8 @@ extension Operator {
     /// "No timeout" of a caller must not run over the end of time.
     private static let longest = Duration.seconds(30 * 24 * 3600)
 
-    /// Stops the server; where its WAL ends, if the control file says so. Without `announce` it is a part of a restart: the
-    /// state does not tell of it, and nobody asks where the WAL ends.
+    /// Stops the server; where its WAL ends, if the control file says so. Without `announce` it is a part of a restart:
+    /// the state does not tell of it, and nobody asks where the WAL ends.
     func stop(_ mode: StopMode, timeout: Duration, announce: Bool = true) async throws(PostgreSQLError)
         -> ShutdownPositions?
     {
@@ -71,8 +71,8 @@ extension Operator {
 }
 
 extension Instance {
-    /// Ends the server whatever else goes on (architecture.md, S4): SIGQUIT, then SIGKILL of the whole tree early enough
-    /// for it to be over by `deadline`.
+    /// Ends the server whatever else goes on (architecture.md, S4): SIGQUIT, then SIGKILL of the whole tree early
+    /// enough for it to be over by `deadline`.
     func halt(deadline: BootInstant) async {
         let pid = remember { memory in
             memory.halts += 1

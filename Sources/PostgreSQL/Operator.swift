@@ -4,7 +4,8 @@ import Logging
 import Ports
 import Posix
 
-/// Carries out operations, one at a time, on a thread of its own: what blocks there (files, SQL) keeps nobody else waiting.
+/// Carries out operations, one at a time, on a thread of its own: what blocks there (files, SQL) keeps nobody else
+/// waiting.
 actor Operator {
     let instance: Instance
     private let executor: ThreadExecutor
@@ -144,13 +145,13 @@ extension Operator {
     /// Takes over a configuration: at once where nothing is under way, else when the operation has ended. Operations
     /// that begin meanwhile work with the new values.
     func adopt(_ new: LocalPostgreSQLConfiguration) async throws(PostgreSQLError) {
-        let differs = instance.remember { memory in
+        let isNews = instance.remember { memory in
             let differs = memory.configuration != new
             memory.configuration = new
             if differs { memory.refusedParameters = [] }
-            return differs
+            return differs || !memory.isConfigurationWritten
         }
-        guard differs else { return }
+        guard isNews else { return }
         if turns.isTaken {
             hasPostponedConfiguration = true
             return
@@ -172,6 +173,7 @@ extension Operator {
     private func applyConfiguration() async throws(PostgreSQLError) {
         hasPostponedConfiguration = false
         guard instance.postmaster() != nil else { return }
+        instance.remember { $0.isConfigurationWritten = false }
         let following = instance.remember { $0.upstream }
         let role: ConfigurationWriter.Role = directory.hasStandbySignal ? .standby(of: following) : .unchanged
         if try writer.write(role, parameters: usableParameters()) {
@@ -179,6 +181,7 @@ extension Operator {
             try await reload()
         }
         try refreshPendingRestart()
+        instance.remember { $0.isConfigurationWritten = true }
     }
 
     /// SIGHUP, and the wait until a session sees that the files were read.
@@ -227,8 +230,8 @@ extension Operator {
         return configuration.parameters.filter { !refused.contains($0) }
     }
 
-    /// Asks `postgres` itself to read the file, and leaves out each parameter that it names as wrong: one bad value must
-    /// not keep the server from starting. Whether anything was left out.
+    /// Asks `postgres` itself to read the file, and leaves out each parameter that it names as wrong: one bad value
+    /// must not keep the server from starting. Whether anything was left out.
     @discardableResult
     func dropRefusedParameters(_ role: ConfigurationWriter.Role) async -> Bool {
         var dropped = false

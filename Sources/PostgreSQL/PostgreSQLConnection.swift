@@ -10,8 +10,8 @@ struct ConnectionTarget: Sendable, Hashable {
     var parameters: ParameterMap
 }
 
-/// One connection of libpq, never blocked in it: every wait is a poll(2) with a deadline, so a server that hangs (or was
-/// stopped with SIGSTOP) costs no more than the deadline. Lives on one thread: that of the actor that opened it.
+/// One connection of libpq, never blocked in it: every wait is a poll(2) with a deadline, so a server that hangs (or
+/// was stopped with SIGSTOP) costs no more than the deadline. Lives on one thread: that of the actor that opened it.
 final class PostgreSQLConnection {
     private let handle: OpaquePointer
     /// False after a failure of the connection itself; nothing more can be asked then.
@@ -21,8 +21,8 @@ final class PostgreSQLConnection {
 
     deinit { PQfinish(handle) }
 
-    /// Connects, or throws `.query` with the SQLSTATE of a refusal (57P03 while the server starts or stops), with an empty
-    /// one where nobody listens, or `.timedOut`.
+    /// Connects, or throws `.query` with the SQLSTATE of a refusal (57P03 while the server starts or stops), with an
+    /// empty one where nobody listens, or `.timedOut`.
     static func connect(to target: ConnectionTarget, deadline: BootInstant) throws(PostgreSQLError)
         -> PostgreSQLConnection
     {

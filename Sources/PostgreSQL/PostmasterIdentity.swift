@@ -1,8 +1,8 @@
 import Glibc
 import Posix
 
-/// Whether the pid of `postmaster.pid` is really our postmaster: after a reboot, or in a container whose pids begin anew,
-/// the number may belong to anybody (postgresql.md §4).
+/// Whether the pid of `postmaster.pid` is really our postmaster: after a reboot, or in a container whose pids begin
+/// anew, the number may belong to anybody (postgresql.md §4).
 struct PostmasterIdentity: Sendable {
     /// What is known of the process that has the pid.
     struct Candidate: Sendable, Hashable {

@@ -58,7 +58,8 @@ enum PostmasterEnvironment {
             }
             result.append(name == "PG_MALLOC_ARENA_MAX" ? String(entry.dropFirst(3)) : entry)
         }
-        // PostgreSQL refuses to start over a pid file whose pid lives, unless it is told that the process is a relative.
+        // PostgreSQL refuses to start over a pid file whose pid lives, unless it is told that the process is a
+        // relative.
         if let staleOwner { result.append("PG_GRANDPARENT_PID=\(staleOwner)") }
         return result
     }

@@ -4,8 +4,8 @@ import Glibc
 import Posix
 import Synchronization
 
-/// Watches postmasters through pidfds on a thread of its own, so that the end of one is known at once, whoever its parent
-/// is and whatever the rest of the daemon does.
+/// Watches postmasters through pidfds on a thread of its own, so that the end of one is known at once, whoever its
+/// parent is and whatever the rest of the daemon does.
 final class PostmasterWatch: Sendable {
     /// Each pid that ended.
     let exits: AsyncStream<Int32>

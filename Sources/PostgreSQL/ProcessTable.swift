@@ -11,8 +11,8 @@ enum ProcessTable {
         /// Clock ticks since boot.
         var startTicks: UInt64
 
-        /// The second field is a name in parentheses that may itself hold parentheses and spaces: what counts is after the
-        /// last one.
+        /// The second field is a name in parentheses that may itself hold parentheses and spaces: what counts is after
+        /// the last one.
         init?(_ text: String) {
             guard let close = text.lastIndex(of: ")") else { return nil }
             let fields = text[text.index(after: close)...].split(separator: " ")

@@ -60,8 +60,8 @@ enum RecoveryParameters {
         return result
     }
 
-    /// Whether the settings that a server runs with are those that are wanted. Defaults that nobody has written count as
-    /// written; the password is in the file, so the file's name is compared.
+    /// Whether the settings that a server runs with are those that are wanted. Defaults that nobody has written count
+    /// as written; the password is in the file, so the file's name is compared.
     static func connectsTo(wanted: ParameterMap, actual: ParameterMap) -> Bool {
         let defaults: ParameterMap = [
             "sslmode": "prefer", "gssencmode": "prefer", "channel_binding": "prefer", "sslnegotiation": "postgres",

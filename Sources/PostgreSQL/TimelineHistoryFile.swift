@@ -1,6 +1,7 @@
 import ClusterModel
 
-/// A history file of a timeline (postgresql.md §23): parent timeline, position, reason between tabs; `#` begins a comment.
+/// A history file of a timeline (postgresql.md §23): parent timeline, position, reason between tabs; `#` begins a
+/// comment.
 enum TimelineHistoryFile {
     /// The rows with three fields, oldest first.
     static func parse(_ text: String) -> [TimelineHistory.Line] {

@@ -36,7 +36,8 @@ struct WALDumpOutput: Sendable, Hashable {
 }
 
 extension WALDumpOutput.Record {
-    /// `rmgr: XLOG  len (rec/tot): 114/ 114, tx: 0, lsn: 0/01500028, prev 0/014FFFF0, desc: CHECKPOINT_SHUTDOWN …; shutdown`
+    /// `rmgr: XLOG  len (rec/tot): 114/ 114, tx: 0, lsn: 0/01500028, prev 0/014FFFF0, desc: CHECKPOINT_SHUTDOWN …;
+    /// shutdown`
     init?(_ line: Substring) {
         guard line.hasPrefix("rmgr: "), let desc = line.firstRange(of: ", desc: "),
             let position = WALDumpOutput.position(in: line, after: ", lsn: "),

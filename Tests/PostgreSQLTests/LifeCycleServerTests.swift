@@ -72,6 +72,11 @@ struct LifeCycleServerTests {
             let status = await again.observe(deadline: BootClock.now() + .seconds(5))
             #expect(status.state == .running)
             #expect(status.systemIdentifier != nil)
+            try await again.adopt(configuration: ["parameters": ["work_mem": "9MB"]])
+            #expect(try await server.sql("SHOW work_mem") == [["9MB"]])
+            let third = try TestServer.controller(server.configuration)
+            try await third.adopt(configuration: [:])
+            #expect(try await server.sql("SHOW work_mem") == [["4MB"]], "what an earlier daemon wrote is replaced")
             let pid = try #require(status.postmaster)
             kill(pid, SIGQUIT)
             for await ended in again.exits {
@@ -130,6 +135,32 @@ struct LifeCycleServerTests {
             }
             #expect(try await server.controller.perform(.bootstrap) == .done)
             #expect(try await server.sql("SHOW work_mem") == [["4MB"]])
+        }
+    }
+
+    @Test("Configuration, WAL and socket may stand elsewhere; a command runs after the bootstrap")
+    func otherPlaces() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root) { configuration in
+                configuration.configurationDirectory = root + "/etc"
+                configuration.usesUnixSocket = true
+                configuration.usesUnixSocketForReplication = true
+                configuration.hostBasedAuthentication = nil
+                configuration.bootstrapHostBasedAuthentication = ["host all all 127.0.0.2/32 reject # ours"]
+                configuration.initdbOptions.append("--waldir=\(root)/wal")
+                configuration.postBootstrap = "printf %s > '\(root)/told'"
+            }
+            #expect(try await server.controller.perform(.bootstrap) == .done)
+            #expect(try Files.readText(root + "/etc/pg_hba.conf").contains("# ours"))
+            #expect(try await server.sql("SHOW config_file") == [[root + "/etc/postgresql.conf"]])
+            let told = try Files.readText(root + "/told")
+            #expect(told.contains("user=postgres") && told.contains("host=\(root)") && !told.contains("secret"))
+            #expect(await server.observe().isPrimary)
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            _ = try await server.controller.perform(.setAsideDataDirectory)
+            #expect(Files.exists(root + "/wal.failed/archive_status"))
+            #expect(Files.kind(root + "/n1.failed/pg_wal") == .symbolicLink)
+            #expect(!Files.exists(root + "/wal"))
         }
     }
 

@@ -86,7 +86,7 @@ struct ProcessTests {
     @Test("postmaster.opts")
     func options() {
         let text =
-            "/usr/bin/postgres \"-D\" \"/d\" \"--config-file=/d/postgresql.conf\" \"--port=5432\" \"--cluster-name=a=b\"\n"
+            "/b/postgres \"-D\" \"/d\" \"--config-file=/d/postgresql.conf\" \"--port=5432\" \"--cluster-name=a=b\"\n"
         #expect(
             PostmasterOptions.parse(text) == [
                 "config_file": "/d/postgresql.conf", "port": "5432", "cluster_name": "a=b",

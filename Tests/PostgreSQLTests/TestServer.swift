@@ -7,8 +7,8 @@ import Posix
 
 @testable import PostgreSQL
 
-/// A directory, a port and a controller for one server of a test. Runs PostgreSQL as the user `postgres` where the tests run
-/// as root, which PostgreSQL refuses, and as ourselves otherwise.
+/// A directory, a port and a controller for one server of a test. Runs PostgreSQL as the user `postgres` where the
+/// tests run as root, which PostgreSQL refuses, and as ourselves otherwise.
 struct TestServer: Sendable {
     let root: String
     let configuration: LocalPostgreSQLConfiguration
