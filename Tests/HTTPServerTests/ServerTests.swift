@@ -41,6 +41,18 @@ import Testing
         }
     }
 
+    @Test func aClientThatEndsItsSideAfterTheRequestIsAnswered() async throws {
+        try await withServer { port, _, _ in
+            let answer = try await offPool {
+                let client = try TestClient(port: port)
+                try client.send("GET /health HTTP/1.1\r\n\r\n")
+                client.endSending()
+                return try client.untilEnd()
+            }
+            #expect(answer.hasSuffix("\r\n\r\nhealthy"))
+        }
+    }
+
     @Test func pipelinedRequestsAreAnsweredInOrderAlsoAroundATask() async throws {
         try await withServer { port, _, _ in
             let bodies = try await offPool {
@@ -126,6 +138,17 @@ import Testing
             #expect(answer.hasPrefix("HTTP/1.1 \(status) "))
             #expect(answer.contains("Connection: close\r\n"))
             #expect(answer.contains("Error code: \(status)"))
+        }
+    }
+
+    @Test func aRefusalSpeaksTheClientsVersion() async throws {
+        try await withServer { port, _, _ in
+            let answer = try await offPool {
+                let client = try TestClient(port: port)
+                try client.send("POST / HTTP/1.0\r\nContent-Length: x\r\n\r\n")
+                return try client.untilEnd()
+            }
+            #expect(answer.hasPrefix("HTTP/1.0 400 Bad Request\r\n"))
         }
     }
 

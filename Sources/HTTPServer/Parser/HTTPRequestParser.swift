@@ -42,7 +42,7 @@ public struct HTTPRequestParser: Sendable {
     }
 
     private let limits: HTTPLimits
-    private let peer: String
+    let peer: String
     private var buffer = LineBuffer()
     private var state = State.requestLine
     private var blankLines = 0
@@ -70,6 +70,9 @@ public struct HTTPRequestParser: Sendable {
 
     /// Bytes held that are not yet part of a request.
     public var bufferedCount: Int { buffer.count }
+
+    /// What the client of the request under way speaks; HTTP/1.1 before that is known.
+    var version: HTTPVersion { line?.version ?? .http11 }
 
     /// Takes in what arrived.
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {

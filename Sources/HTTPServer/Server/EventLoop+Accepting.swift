@@ -13,6 +13,8 @@ struct AcceptorState: ~Copyable {
     var spare: FileDescriptor?
     /// The listeners rest until then, because nothing could be accepted.
     var resumesAt: Int64?
+    /// Before this instant no further warning is logged.
+    var warnsAt: Int64 = 0
 
     init(listeners: [Listener]) {
         self.listeners = listeners
@@ -30,6 +32,8 @@ extension EventLoop {
     private static let acceptedPerRoundMax = 64
     /// How long the listeners rest when not even the reserve helped.
     private static let rest: Int64 = 100_000_000
+    /// Between two warnings of one kind.
+    private static let warningInterval: Int64 = 10_000_000_000
 
     func listen() {
         for (index, listener) in acceptor.listeners.enumerated() {
@@ -115,8 +119,7 @@ extension EventLoop {
     /// listeners rest: the queue stays readable meanwhile, and the loop must not spin on it.
     /// True when accepting may go on at once.
     private func makeRoom(_ listener: Int32) -> Bool {
-        setup.logger.warning(
-            "no descriptor for a new HTTP connection", metadata: ["reason": "\(SystemError.message(errno))"])
+        warnOfShortage(SystemError.message(errno))
         if closeOldest() { return true }
         if acceptor.spare != nil {
             acceptor.spare = nil
@@ -127,6 +130,13 @@ extension EventLoop {
         }
         restListeners()
         return false
+    }
+
+    /// Says it, and then not again for a while: a flood of clients must not become a flood of lines.
+    private func warnOfShortage(_ reason: String) {
+        guard now >= acceptor.warnsAt else { return }
+        acceptor.warnsAt = now + EventLoop.warningInterval
+        setup.logger.warning("no descriptor for a new HTTP connection", metadata: ["reason": "\(reason)"])
     }
 
     private func restListeners() {

@@ -1,3 +1,5 @@
+import Logging
+
 extension EventLoop {
     /// The most that is read and thrown away from a client that was refused.
     private static let discardedBytesMax = 4 << 20
@@ -106,10 +108,11 @@ extension EventLoop {
                 status: response.status, latency: .nanoseconds(LoopClock.now() - exchange.since)))
     }
 
-    /// Answers bytes that are no request. Where the next one begins is unknown, so that the connection ends; without
-    /// HTTP/1.1 the client is still told in a form that every client understands.
+    /// Answers bytes that are no request. Where the next one begins is unknown, so that the connection ends.
     func refuse(_ connection: Connection, _ error: HTTPParseError) {
-        let form = ResponseWriter.Form(version: .http11, omitsBody: false, keepsAlive: false)
+        setup.logger.debug(
+            "HTTP request refused", metadata: ["peer": "\(connection.parser.peer)", "reason": "\(error)"])
+        let form = ResponseWriter.Form(version: connection.parser.version, omitsBody: false, keepsAlive: false)
         ResponseWriter.append(error.response, form: form, stamp: stamp.bytes, to: &outgoing)
         connection.isEnding = true
         connection.lingersAtEnd = true

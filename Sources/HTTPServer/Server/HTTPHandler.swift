@@ -5,7 +5,8 @@ public protocol HTTPHandler: Sendable {
     func answerNow(_ request: HTTPRequest) -> HTTPResponse?
 
     /// The answer to a request for which `answerNow` had none; it may take minutes. Runs in a task that is cancelled
-    /// when the client goes away or the server stops.
+    /// when the client goes away or the server stops. A client that ends its side of the connection while it waits has
+    /// gone away: whether it would still read cannot be told.
     func answer(_ request: HTTPRequest) async -> HTTPResponse
 }
 
