@@ -55,7 +55,7 @@ let package = Package(
         module("Configuration", ["ClusterModel", "JSON", "Posix", "CYAML"]),
         module("HTTPClient", ["ClusterModel", "Posix", "CCurl", "CPlatform"]),
         module("Etcd", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient", logging]),
-        module("Peers", ["ClusterModel", "Ports", "JSON", "HTTPClient"]),
+        module("Peers", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient"]),
         module("PostgreSQL", ["ClusterModel", "Ports", "JSON", "Posix", "CLibPQ", "CPlatform", logging, subprocess]),
         module("HTTPServer", ["CPlatform", "Posix", "COpenSSL", logging]),
 
@@ -82,7 +82,7 @@ let package = Package(
         tests("PosixTests", ["Posix", "ClusterModel"]),
         tests("LogsTests", ["Logs", "Posix", logging]),
         tests("ConfigurationTests", ["Configuration", "ClusterModel", "JSON", "Posix"]),
-        tests("EtcdTests", ["Etcd", "HTTPClient", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
+        tests("EtcdTests", ["Etcd", "HTTPClient", "Peers", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
         tests("PostgreSQLTests", ["PostgreSQL", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
         tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", logging]),
         tests("NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", logging]),

@@ -82,7 +82,8 @@ struct EtcdTransactionReply: Sendable {
         succeeded = reply["succeeded"]?.bool == true
         revision = header.revision
         let responses = reply["responses"]?.array ?? []
-        found = responses.lazy.compactMap { $0["response_range"]?["kvs"]?.array?.first }.compactMap(EtcdKeyValue.init)
+        found =
+            responses.lazy.compactMap { $0["response_range"]?["kvs"]?.array?.first }.compactMap(EtcdKeyValue.init)
             .first
         nestedSucceeded = responses.contains { $0["response_txn"]?["succeeded"]?.bool == true }
     }

@@ -108,7 +108,8 @@ extension EtcdStore {
             if self.lease?.id == lease.id { self.lease = nil }
         }
         let requested = ttl
-        let answer = try await transport.call("/lease/grant", EtcdMessages.leaseGrant(ttl: requested), deadline: deadline)
+        let answer = try await transport.call(
+            "/lease/grant", EtcdMessages.leaseGrant(ttl: requested), deadline: deadline)
         guard let reply = EtcdLeaseReply(answer.value), reply.ttl > 0 else {
             throw .malformed("the answer to a lease's grant has no lease")
         }
@@ -122,7 +123,8 @@ extension EtcdStore {
 
     /// Nil where the lease is gone: etcd then answers without a TTL.
     private func keptAlive(_ held: Lease, _ deadline: BootInstant) async throws(EtcdError) -> Lease? {
-        let answer = try await transport.call("/lease/keepalive", EtcdMessages.leaseKeepalive(held.id), deadline: deadline)
+        let answer = try await transport.call(
+            "/lease/keepalive", EtcdMessages.leaseKeepalive(held.id), deadline: deadline)
         guard let reply = EtcdLeaseReply(answer.value) else {
             throw .malformed("the answer to a lease's keep-alive names no lease")
         }

@@ -23,8 +23,8 @@ public actor EtcdStore: DistributedConfigurationStore {
 
     public nonisolated let events: AsyncStream<DCSEvent>
 
-    let transport: EtcdTransport
-    let keys: EtcdKeys
+    nonisolated let transport: EtcdTransport
+    nonisolated let keys: EtcdKeys
     let name: String
     let logger: Logger
     var lease: Lease?

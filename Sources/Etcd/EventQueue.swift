@@ -40,7 +40,11 @@ final class EventQueue: Sendable {
 
     /// The queue as a sequence; cancelling its reader ends it.
     var stream: AsyncStream<DCSEvent> {
-        AsyncStream { await self.next() } onCancel: { self.finish() }
+        AsyncStream {
+            await self.next()
+        } onCancel: {
+            self.finish()
+        }
     }
 
     private func next() async -> DCSEvent? {

@@ -182,7 +182,8 @@ final class Transfer {
     func finish(_ code: CURLcode) {
         switch order.sink {
         case .reply(let cell):
-            cell.finish(code == CURLE_OK ? .success(HTTPClientResponse(status: status, body: body)) : .failure(error(code)))
+            cell.finish(
+                code == CURLE_OK ? .success(HTTPClientResponse(status: status, body: body)) : .failure(error(code)))
         case .stream(let cell, _): cell.finish(code == CURLE_OK ? nil : error(code), status: status)
         }
     }

@@ -1,0 +1,219 @@
+import ClusterModel
+import HTTPClient
+import JSON
+import Ports
+import Posix
+import Testing
+
+@testable import Etcd
+
+/// The store's operations upon a real etcd.
+@Suite(.timeLimit(.minutes(1)), .serialized)
+struct EtcdStoreServerTests {
+    @Test func anEmptyClusterAndItsFirstKeys() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore { store in
+                let empty = try await store.load(deadline: soon())
+                #expect(empty.initialize == .absent && empty.leader == nil && empty.members.isEmpty)
+                guard case .written = try await store.write(.initialize, "", if: .absent, deadline: soon()) else {
+                    throw Unexpected()
+                }
+                #expect(try await store.write(.initialize, "", if: .absent, deadline: soon()) == .refused)
+                let view = try await store.load(deadline: soon())
+                #expect(view.initialize == .inProgress)
+                #expect(view.revision > empty.revision)
+            }
+        }
+    }
+
+    @Test func writesHappenOnlyUnderTheirCondition() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore { store in
+                func write(_ value: String, _ condition: WriteCondition) async throws -> Revision? {
+                    let outcome = try await store.write(.config, value, if: condition, deadline: soon())
+                    if case .written(let revision) = outcome { return revision } else { return nil }
+                }
+                #expect(try await write("x", .unchanged(since: 1)) == nil)
+                #expect(try await write("x", .leading) == nil)
+                let first = try #require(try await write("{}", .absent))
+                #expect(try await write("x", .absent) == nil)
+                let second = try #require(try await write(#"{"ttl":20}"#, .unchanged(since: first)))
+                #expect(try await write("x", .unchanged(since: first)) == nil)
+                let config = try #require(try await store.load(deadline: soon()).config)
+                #expect(config.revision == second && config.data == ["ttl": 20])
+                #expect(try await store.delete(.config, if: .unchanged(since: first), deadline: soon()) == .refused)
+                #expect(try await store.delete(.config, if: .unchanged(since: second), deadline: soon()) != .refused)
+                #expect(try await store.load(deadline: soon()).config == nil)
+            }
+        }
+    }
+
+    @Test func oneHoldsTheLeaderKey() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore("n1") { first in
+                try await cluster.withStore("n2") { second in
+                    let before = BootClock.now()
+                    guard
+                        case .held(let since, let ttl, let session) = try await first.acquireLeader(deadline: soon())
+                    else { throw Unexpected() }
+                    #expect(since >= before && since <= BootClock.now())
+                    #expect(ttl == .seconds(30))
+                    #expect(try await second.acquireLeader(deadline: soon()) == .refused)
+                    #expect(try await second.renewLeader(nil, deadline: soon()) == .refused)
+                    let seen = try await second.load(deadline: soon()).leader
+                    #expect(seen?.name == "n1" && seen?.session == session)
+                    // Asked again it is still ours, and proven anew.
+                    guard case .held(let again, _, session) = try await first.acquireLeader(deadline: soon()) else {
+                        throw Unexpected()
+                    }
+                    #expect(again > since)
+                    guard case .held(let renewed, _, session) = try await first.renewLeader(seen, deadline: soon())
+                    else { throw Unexpected() }
+                    #expect(renewed > again)
+                    #expect(try await first.load(deadline: soon()).leader?.revision == seen?.revision)
+
+                    #expect(try await first.write(.status, "{}", if: .leading, deadline: soon()) != .refused)
+                    #expect(try await second.write(.status, "{}", if: .leading, deadline: soon()) == .refused)
+                    #expect(try await second.releaseLeader(deadline: soon()) == false)
+                    #expect(try await first.releaseLeader(deadline: soon()))
+                    #expect(try await first.write(.status, "{}", if: .leading, deadline: soon()) == .refused)
+                    #expect(try await second.acquireLeader(deadline: soon()) != .refused)
+                }
+            }
+        }
+    }
+
+    @Test func aSecondDaemonWithOurNameMayNotWriteAsLeader() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore("n1") { old in
+                #expect(try await old.acquireLeader(deadline: soon()) != .refused)
+                try await cluster.withStore("n1") { new in
+                    let seen = try await new.load(deadline: soon()).leader
+                    // A restarted daemon has a new lease: the key is put again under it.
+                    guard case .held(_, _, let session) = try await new.renewLeader(seen, deadline: soon()) else {
+                        throw Unexpected()
+                    }
+                    let now = try await new.load(deadline: soon()).leader
+                    #expect(now?.session == session && now?.session != seen?.session)
+                    #expect(try await old.write(.status, "{}", if: .leading, deadline: soon()) == .refused)
+                    #expect(try await new.write(.status, "{}", if: .leading, deadline: soon()) != .refused)
+                }
+            }
+        }
+    }
+
+    @Test func theKeysGoWithTheLease() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore("n1", { $0.ttl = .seconds(2) }) { first in
+                try await cluster.withStore("n2") { second in
+                    guard case .held(_, let ttl, let session) = try await first.acquireLeader(deadline: soon()) else {
+                        throw Unexpected()
+                    }
+                    #expect(ttl == .seconds(2))
+                    try await first.touchMember(["state": "running"], seen: nil, deadline: soon())
+                    let seen = try await first.load(deadline: soon())
+                    #expect(seen.members.map(\.session) == [session])
+                    try await eventually("the lease expires") {
+                        try await second.acquireLeader(deadline: soon()) != .refused
+                    }
+                    #expect(try await first.renewLeader(seen.leader, deadline: soon()) == .refused)
+                    #expect(try await second.load(deadline: soon()).members.isEmpty)
+                    // The refused one has a new session all the same.
+                    try await first.touchMember(["state": "running"], seen: nil, deadline: soon())
+                    #expect(try await second.load(deadline: soon()).members.map(\.name) == ["n1"])
+                }
+            }
+        }
+    }
+
+    @Test func aLeaseThatIsGoneIsReplaced() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore { store in
+                func revoke() async throws {
+                    let id = try #require(await store.lease?.id)
+                    _ = try await store.transport.call("/lease/revoke", ["ID": .string(id)], deadline: soon())
+                }
+                #expect(try await store.acquireLeader(deadline: soon()) != .refused)
+                let leader = try await store.load(deadline: soon()).leader
+                try await revoke()
+                #expect(try await store.load(deadline: soon()).leader == nil)
+                // The keep-alive tells; the key is gone and is put again.
+                guard case .held(_, _, let session) = try await store.renewLeader(leader, deadline: soon()) else {
+                    throw Unexpected()
+                }
+                #expect(session != leader?.session)
+                #expect(try await store.load(deadline: soon()).leader?.session == session)
+                // Proven a moment ago, so no keep-alive is sent: the write itself finds out (LeaseNotFound).
+                try await revoke()
+                try await store.touchMember(["a": 1], seen: nil, deadline: soon())
+                let member = try await store.load(deadline: soon()).member("n1")
+                #expect(member?.session == (await store.lease?.id) && member?.session != session)
+            }
+        }
+    }
+
+    @Test func theMemberKeyIsWrittenOnlyWhenItChanges() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore { store in
+                func member() async throws -> Member? { try await store.load(deadline: soon()).member("n1") }
+                try await store.touchMember(["a": 1, "b": "x"], seen: nil, deadline: soon())
+                let first = try #require(try await member())
+                try await store.touchMember(["b": "x", "a": 1], seen: first, deadline: soon())
+                #expect(try await member() == first)
+                try await store.touchMember(["a": 2], seen: first, deadline: soon())
+                // The caller's view is old now, ours is not.
+                try await store.touchMember(["a": 3], seen: first, deadline: soon())
+                try await store.touchMember(["a": 3], seen: first, deadline: soon())
+                let third = try #require(try await member())
+                #expect(third.data == ["a": 3])
+                // Seen as absent, or deleted behind our back: it is ours all the same.
+                try await store.touchMember(["a": 4], seen: nil, deadline: soon())
+                let fourth = try #require(try await member())
+                #expect(fourth.data == ["a": 4])
+                let key = EtcdOperation.delete("/service/test/members/n1")
+                _ = try await store.transaction(EtcdMessages.transaction([], then: [key]), soon())
+                try await store.touchMember(["a": 5], seen: fourth, deadline: soon())
+                #expect(try await member()?.data == ["a": 5])
+            }
+        }
+    }
+
+    @Test func anotherTTLIsAnotherSession() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore { store in
+                #expect(try await store.acquireLeader(deadline: soon()) != .refused)
+                let seen = try await store.load(deadline: soon()).leader
+                await store.adopt(ttl: .seconds(20), loopWait: .seconds(5), retryTimeout: .seconds(5))
+                // Until the renewal the key hangs on the old session, and is ours to write under.
+                #expect(try await store.write(.status, "{}", if: .leading, deadline: soon()) != .refused)
+                guard case .held(_, let ttl, let session) = try await store.renewLeader(seen, deadline: soon()) else {
+                    throw Unexpected()
+                }
+                #expect(ttl == .seconds(20) && session != seen?.session)
+                #expect(try await store.write(.status, "{}", if: .leading, deadline: soon()) != .refused)
+            }
+        }
+    }
+
+    @Test func aScopeInTheVersion2StoreIsRefused() async throws {
+        try await EtcdCluster.run(arguments: ["--enable-v2"]) { cluster in
+            try await cluster.withStore { store in
+                try await store.checkNoV2Data(deadline: soon())
+                let put = try await cluster.client.send(
+                    .init(
+                        method: "PUT", url: cluster.endpoints[0].url + "/v2/keys/service/test/leader",
+                        headers: [("Content-Type", "application/x-www-form-urlencoded")], body: Array("value=n1".utf8)),
+                    deadline: soon())
+                #expect(put.status == 201)
+                let error = await #expect(throws: DCSError.self) { try await store.checkNoV2Data(deadline: soon()) }
+                #expect(error?.description.contains("/service/test in its v2 store") == true)
+            }
+        }
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore { store in try await store.checkNoV2Data(deadline: soon()) }
+        }
+    }
+}
+
+/// A value of an enum was not the case that the test is about.
+struct Unexpected: Error {}

@@ -1,0 +1,66 @@
+import ClusterModel
+import HTTPClient
+import Peers
+import Posix
+import Synchronization
+import Testing
+
+@Suite(.timeLimit(.minutes(1)))
+struct PeerClientTests {
+    private let answer = """
+        {"state": "running", "role": "replica", "timeline": 3, "xlog": {"received_location": 5, "replayed_location": 9}}
+        """
+
+    private func member(_ name: String, _ url: String?) -> Member {
+        Member(name: name, data: url.map { ["api_url": .string($0)] } ?? [:])
+    }
+
+    @Test func everyMemberHasAnAnswerByTheDeadline() async throws {
+        let answer = answer
+        let seen = Mutex<[String]>([])
+        let good = try StubServer { connection in
+            while let request = connection.readRequest() {
+                seen.withLock { $0.append(request) }
+                connection.respond(503, answer)
+            }
+        }
+        let hung = try StubServer { $0.hang() }
+        let peers = try HTTPPeerClient(
+            PeerClientOptions(credentials: BasicCredentials(username: "u", password: "p")))
+        defer {
+            peers.shutdown()
+            good.stop()
+            hung.stop()
+        }
+        let members = [
+            member("good", good.url + "/patroni"), member("hung", hung.url + "/patroni"), member("mute", nil),
+            member("gone", "http://127.0.0.1:\(try freePorts(1)[0])/patroni"),
+        ]
+        let answers = await peers.statuses(of: members, deadline: soon(.seconds(20)))
+        #expect(answers["good"] == .status(PeerStatus(isPrimary: false, position: WALPosition(9), timeline: 3)))
+        for name in ["hung", "mute", "gone"] {
+            guard case .unreachable? = answers[name] else { return #expect(Bool(false), "\(name)") }
+        }
+        let request = try #require(seen.withLock { $0.first })
+        #expect(request.hasPrefix("GET /patroni HTTP/1.1\r\n") && request.contains("Authorization: Basic dTpw"))
+    }
+
+    @Test func anyAnswerToLivenessCounts() async throws {
+        let server = try StubServer { connection in
+            while let request = connection.readRequest() {
+                connection.respond(request.hasPrefix("GET /liveness HTTP") ? 503 : 200, "")
+                if !request.hasPrefix("GET /liveness HTTP") { return }
+            }
+        }
+        let hung = try StubServer { $0.hang() }
+        let peers = try HTTPPeerClient()
+        defer {
+            peers.shutdown()
+            server.stop()
+            hung.stop()
+        }
+        #expect(await peers.isAlive(apiURL: server.url + "/patroni", deadline: soon()))
+        #expect(await !peers.isAlive(apiURL: hung.url + "/patroni", deadline: soon(.milliseconds(200))))
+        #expect(await !peers.isAlive(apiURL: "nonsense", deadline: soon()))
+    }
+}

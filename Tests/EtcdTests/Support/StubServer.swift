@@ -1,0 +1,154 @@
+import CPlatform
+import Glibc
+import Posix
+import Synchronization
+
+/// An HTTP server that says what a test wants, on threads of its own.
+final class StubServer: Sendable {
+    /// One connection, as the script sees it. Blocking; on the connection's own thread.
+    struct Connection: Sendable {
+        let number: Int32
+
+        /// The head and body of the next request; nil at the end.
+        func readRequest() -> String? {
+            var received: [UInt8] = []
+            var buffer = [UInt8](repeating: 0, count: 65536)
+            while true {
+                if let text = String(validating: received, as: UTF8.self), let end = text.firstRange(of: "\r\n\r\n") {
+                    let lines = text[..<end.lowerBound].split(separator: "\r\n")
+                    let header = lines.first { $0.lowercased().hasPrefix("content-length:") }
+                    let length = header.flatMap { Int($0.drop { $0 != ":" }.dropFirst().drop { $0 == " " }) } ?? 0
+                    if text[end.upperBound...].utf8.count >= length { return text }
+                }
+                let count = recv(number, &buffer, buffer.count, 0)
+                if count <= 0 { return nil }
+                received += buffer[..<count]
+            }
+        }
+
+        @discardableResult
+        func write(_ text: String) -> Bool {
+            var bytes = Array(text.utf8)[...]
+            while !bytes.isEmpty {
+                let sent = bytes.withUnsafeBytes { send(number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+                if sent <= 0 { return false }
+                bytes = bytes.dropFirst(sent)
+            }
+            return true
+        }
+
+        func respond(_ status: Int, _ body: String) {
+            write("HTTP/1.1 \(status) X\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)")
+        }
+
+        /// Returns when the other side has gone.
+        func hang() { while readRequest() != nil {} }
+    }
+
+    let port: Int
+    private let connections = Mutex<[Int32]>([])
+    private let accepted = Mutex(0)
+
+    var url: String { "http://127.0.0.1:\(port)" }
+    var acceptedCount: Int { accepted.withLock { $0 } }
+
+    init(_ script: @escaping @Sendable (Connection) -> Void) throws {
+        let listener = try Listener()
+        port = listener.port
+        let number = listener.descriptor.release()
+        connections.withLock { $0.append(number) }
+        try NamedThread.start("stub-accept") { [self] in
+            while true {
+                let connection = accept(number, nil, nil)
+                if connection < 0 { break }
+                accepted.withLock { $0 += 1 }
+                connections.withLock { $0.append(connection) }
+                try? NamedThread.start("stub-conn") {
+                    script(Connection(number: connection))
+                    shutdown(connection, Int32(SHUT_RDWR))
+                }
+            }
+        }
+    }
+
+    /// Ends the listener and every connection; their threads end by that.
+    func stop() { for number in connections.withLock({ $0 }) { shutdown(number, Int32(SHUT_RDWR)) } }
+}
+
+/// A TCP proxy whose connections can be cut.
+final class CuttingProxy: Sendable {
+    let port: Int
+    private let pairs = Mutex<[Int32]>([])
+    private let listener: Int32
+    private let isRefusing = Mutex(false)
+
+    init(to target: Int) throws {
+        let listener = try Listener()
+        port = listener.port
+        let number = listener.descriptor.release()
+        self.listener = number
+        try NamedThread.start("proxy-accept") { [self] in
+            while true {
+                let inner = accept(number, nil, nil)
+                if inner < 0 { break }
+                if isRefusing.withLock({ $0 }) {
+                    close(inner)
+                    continue
+                }
+                let outer = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+                var address = loopback(target)
+                let code = withUnsafePointer(to: &address) { pointer in
+                    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                        connect(outer, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                    }
+                }
+                if code != 0 {
+                    close(inner)
+                    close(outer)
+                    continue
+                }
+                pairs.withLock { $0 += [inner, outer] }
+                try? NamedThread.start("proxy-in") { Self.copy(inner, outer) }
+                try? NamedThread.start("proxy-out") { Self.copy(outer, inner) }
+            }
+        }
+    }
+
+    /// Ends every connection that is open now.
+    func cut() {
+        let open = pairs.withLock { pairs in
+            defer { pairs = [] }
+            return pairs
+        }
+        for number in open { shutdown(number, Int32(SHUT_RDWR)) }
+    }
+
+    /// Whether new connections are ended at once; those that are open are.
+    func refuse(_ flag: Bool) {
+        isRefusing.withLock { $0 = flag }
+        if flag { cut() }
+    }
+
+    func stop() {
+        shutdown(listener, Int32(SHUT_RDWR))
+        cut()
+    }
+
+    private static func copy(_ from: Int32, _ to: Int32) {
+        var buffer = [UInt8](repeating: 0, count: 65536)
+        while true {
+            let count = recv(from, &buffer, buffer.count, 0)
+            if count <= 0 { break }
+            var sent = 0
+            while sent < count {
+                let part = buffer[sent..<count].withUnsafeBytes {
+                    send(to, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                }
+                if part <= 0 { break }
+                sent += part
+            }
+        }
+        shutdown(from, Int32(SHUT_RDWR))
+        shutdown(to, Int32(SHUT_RDWR))
+    }
+}
