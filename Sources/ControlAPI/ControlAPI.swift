@@ -117,7 +117,7 @@ enum Probe: Sendable {
                 self = .liveness
                 return
             case "readiness":
-                let lag = request.queryValue("lag").flatMap { ValueParsing.bytes($0) }
+                let lag = request.queryValue("lag").flatMap { ValueParsing.integer($0, unit: .bytes) }
                 self = .readiness(lag: lag, written: request.queryValue("mode") == "write")
                 return
             case "cluster", "history", "config", "failsafe", "metrics": return nil
@@ -130,7 +130,7 @@ enum Probe: Sendable {
     private static func parameters(_ request: HTTPRequest) -> HealthCheck.Parameters {
         var parameters = HealthCheck.Parameters()
         if request.query.isEmpty { return parameters }
-        parameters.lag = request.queryValue("lag").flatMap { ValueParsing.bytes($0) }
+        parameters.lag = request.queryValue("lag").flatMap { ValueParsing.integer($0, unit: .bytes) }
         parameters.replicationState = request.queryValue("replication_state")
         var seen: Set<String> = []
         for item in request.queryItems where item.name.hasPrefix("tag_") && !item.value.isEmpty {

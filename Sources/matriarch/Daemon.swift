@@ -1,0 +1,196 @@
+import ClusterModel
+import Configuration
+import ControlAPI
+import Etcd
+import Glibc
+import HTTPServer
+import HighAvailability
+import Logging
+import Node
+import Peers
+import Ports
+import Posix
+import PostgreSQL
+
+/// One daemon: makes the parts out of the configuration, lets the node run, ends in order.
+struct Daemon {
+    private let source: ConfigurationSource
+    private let effective: EffectiveConfiguration
+    private let logger: Logger
+
+    /// `--validate-config`: says what is wrong, or nothing.
+    static func validate(_ path: String?) async -> Int32 {
+        do {
+            _ = try await read(path)
+            return 0
+        } catch {
+            Terminal.error("\(error)")
+            return 1
+        }
+    }
+
+    /// Runs until a signal or the node itself ends it; gives the exit code.
+    static func run(_ path: String?) async -> Int32 {
+        let source: ConfigurationSource
+        let effective: EffectiveConfiguration
+        do {
+            (source, effective) = try await read(path)
+        } catch {
+            Terminal.error("\(error)")
+            return 1
+        }
+        let log = DaemonLog(effective.log)
+        let logger = Logger(label: "matriarch")
+        umask(0o077)
+        for warning in effective.warnings + Unsupported.warnings(effective) { logger.warning("\(warning)") }
+        let code: Int32
+        do {
+            code = try await Daemon(source: source, effective: effective, logger: logger).run()
+        } catch {
+            logger.critical("\(error)")
+            code = 1
+        }
+        await log.flush()
+        return code
+    }
+
+    private static func read(_ path: String?) async throws -> (ConfigurationSource, EffectiveConfiguration) {
+        let source = try await ConfigurationSource(path)
+        let local = try source.effective(nil)
+        let effective = try local.bootstrap?.dynamicConfiguration.map(source.effective) ?? local
+        let problems = Unsupported.problems(effective)
+        if !problems.isEmpty { throw StartFailure(description: problems.joined(separator: "\n")) }
+        return (source, effective)
+    }
+
+    private func run() async throws -> Int32 {
+        logger.info("matriarch \(Version.own), \(effective.name) of \(effective.scope)")
+        let clock = SystemClock()
+        let cache = DynamicConfigurationCache(dataDirectory: effective.postgreSQL.dataDirectory, logger: logger)
+        let document = await cache.load() ?? effective.bootstrap?.dynamicConfiguration ?? JSONObject()
+        let peers = try HTTPPeerClient(StoreWiring.peers(effective))
+        let store = try EtcdStore(StoreWiring.etcd(effective), logger: Logger(label: "etcd"))
+        try await checkStore(store, peers)
+        let postgreSQL = try makePostgreSQL(document)
+        let node = ClusterState(
+            CycleMachine.Setup(
+                scope: effective.scope, me: identity(effective), addresses: addresses(effective), document: document),
+            ClusterState.World(store: store, postgreSQL: postgreSQL, peers: peers, clock: clock, cache: cache),
+            logger: logger)
+        await node.onReload(reload)
+        let server = APIWiring.server(
+            host: effective.restAPI.listenHost, port: effective.restAPI.listenPort,
+            handler: ControlAPI(
+                node: node, store: store, peers: peers, clock: clock,
+                access: AccessRules(
+                    username: effective.restAPI.authentication?.username,
+                    password: effective.restAPI.authentication?.password), logger: Logger(label: "restapi")),
+            logger: Logger(label: "restapi"))
+        _ = try await server.start()
+        let signals = try Signals.stream()
+        let listener = Task { await listen(signals, node) }
+        let code = await node.run()
+        listener.cancel()
+        await server.stop(drain: .seconds(1))
+        await store.close()
+        peers.shutdown()
+        logger.info("ended with code \(code)")
+        return code
+    }
+
+    private func makePostgreSQL(_ document: JSONObject) throws -> LocalPostgreSQL {
+        let source = source
+        let initial = (try? source.effective(document)) ?? effective
+        return try LocalPostgreSQL(
+            configuration: PostgreSQLWiring.configuration(initial), logger: Logger(label: "postgresql")
+        ) { document in PostgreSQLWiring.configuration(try source.effective(document)) }
+    }
+
+    // MARK: Before the first cycle
+
+    /// Connects, and makes sure that no other daemon runs under our name. A store that does not answer is not waited for:
+    /// a PostgreSQL that runs already needs the cycle, with or without it.
+    private func checkStore(_ store: EtcdStore, _ peers: HTTPPeerClient) async throws {
+        let deadline = BootClock.now() + effective.timings.retryTimeout
+        do throws(DCSError) {
+            try await store.start(deadline: deadline)
+            if effective.etcd.section == "etcd" { try await store.checkNoV2Data(deadline: deadline) }
+            let view = try await store.load(deadline: deadline)
+            try await checkName(view, peers)
+        } catch {
+            switch error {
+            case .unreachable(let reason):
+                logger.warning("waiting on etcd: \(reason)")
+                Task { await connectLater(store) }
+            case .unauthorized, .failed: throw error
+            }
+        }
+    }
+
+    private func checkName(_ view: ClusterView, _ peers: HTTPPeerClient) async throws(DCSError) {
+        guard let url = view.member(effective.name)?.apiURL else { return }
+        if await peers.isAlive(apiURL: url, deadline: BootClock.now() + .seconds(3)) {
+            throw .failed("Can't start; there is already a node named '\(effective.name)' running")
+        }
+    }
+
+    private func connectLater(_ store: EtcdStore) async {
+        while !Task.isCancelled {
+            do throws(DCSError) {
+                return try await store.start(deadline: BootClock.now() + effective.timings.retryTimeout)
+            } catch {
+                logger.warning("waiting on etcd: \(error)")
+            }
+            try? await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    // MARK: While it runs
+
+    private func listen(_ signals: AsyncStream<Int32>, _ node: ClusterState) async {
+        for await signal in signals {
+            if signal == SIGHUP {
+                logger.info("SIGHUP: reading the configuration again")
+                await node.reload()
+            } else {
+                logger.info("signal \(signal): shutting down")
+                await node.shutDown()
+            }
+        }
+    }
+
+    /// The event for the node where the local configuration changed; a configuration that is wrong changes nothing.
+    private func reload() async -> CycleEvent? {
+        do {
+            guard try await source.reload() else {
+                logger.info("No local configuration items changed.")
+                return nil
+            }
+            let fresh = try source.effective(effective.bootstrap?.dynamicConfiguration)
+            for warning in fresh.warnings { logger.warning("\(warning)") }
+            return .reloaded(identity(fresh), addresses(fresh))
+        } catch {
+            logger.error("the configuration was not read again: \(error)")
+            return nil
+        }
+    }
+
+    private func identity(_ effective: EffectiveConfiguration) -> NodeIdentity {
+        NodeIdentity(
+            name: effective.name, tags: effective.tags,
+            canBootstrap: effective.bootstrap?.dynamicConfiguration != nil)
+    }
+
+    private func addresses(_ effective: EffectiveConfiguration) -> MemberKey.Addresses {
+        let settings = effective.postgreSQL
+        return MemberKey.Addresses(
+            connectionURL: "postgres://\(settings.connectAddress)/\(settings.database)",
+            apiURL: effective.restAPI.apiURL,
+            proxyURL: settings.proxyAddress.map { "postgres://\($0)/\(settings.database)" }, version: Version.peer)
+    }
+}
+
+/// A problem that ends the start, in words.
+struct StartFailure: Error, CustomStringConvertible {
+    var description: String
+}

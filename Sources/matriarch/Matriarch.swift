@@ -1,0 +1,53 @@
+import Glibc
+import Posix
+
+/// The daemon. It blocks the signals that it waits for before any thread exists, so that all threads inherit the mask, and
+/// leaves the main thread to the kernel: nothing runs there.
+@main
+enum Matriarch {
+    static func main() {
+        Signals.prepare()
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        Task.detached { exit(await Matriarch.run(arguments)) }
+        while true { pause() }
+    }
+
+    private static func run(_ arguments: [String]) async -> Int32 {
+        let command: Arguments
+        do throws(Arguments.Invalid) {
+            command = try Arguments(arguments)
+        } catch {
+            Terminal.error("matriarch: \(error.message)\n\(Arguments.usage)")
+            return 2
+        }
+        switch command.mode {
+        case .help:
+            Terminal.output(Arguments.usage)
+            return 0
+        case .version:
+            Terminal.output("matriarch \(Version.own) (peer of Patroni \(Version.peer))")
+            return 0
+        case .validate: return await Daemon.validate(command.configuration)
+        case .run: return await Daemon.run(command.configuration)
+        }
+    }
+}
+
+/// What we are, and of what we are a peer.
+enum Version {
+    static let own = "0.1.0"
+    /// Published in the member key: other nodes decide by it what we understand (dcs.md §2.11).
+    static let peer = "4.1.4"
+}
+
+/// The terminal, for what is said before there is a log.
+enum Terminal {
+    static func output(_ text: String) { write(text, to: 1) }
+    static func error(_ text: String) { write(text, to: 2) }
+
+    private static func write(_ text: String, to number: Int32) {
+        let bytes = Array((text + "\n").utf8)
+        // Nobody is left to tell when this fails.
+        _ = retryingInterrupts { Glibc.write(number, bytes, bytes.count) }
+    }
+}

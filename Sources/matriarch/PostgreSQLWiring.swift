@@ -1,0 +1,61 @@
+import ClusterModel
+import Configuration
+import Posix
+import PostgreSQL
+
+/// The configuration's settings as the PostgreSQL controller takes them: the one place that knows both.
+enum PostgreSQLWiring {
+    static func configuration(_ effective: EffectiveConfiguration) -> LocalPostgreSQLConfiguration {
+        let settings = effective.postgreSQL
+        var configuration = LocalPostgreSQLConfiguration(
+            name: effective.name, scope: effective.scope,
+            listenAddresses: settings.listen.hosts.joined(separator: ","), port: settings.listen.port,
+            connectAddress: settings.connectAddress, dataDirectory: settings.dataDirectory,
+            configurationDirectory: settings.configurationDirectory, passwordFile: settings.passwordFile,
+            superuser: credentials(settings.superuser), replication: credentials(settings.replication),
+            parameters: map(
+                ControlledParameters.adapted(settings.parameters, toVersion: version(settings.dataDirectory))))
+        configuration.configurationBaseName = settings.configurationBaseName
+        configuration.customConfiguration = settings.customConfiguration
+        configuration.binDirectory = settings.binDirectory
+        configuration.binaryNames = Dictionary(
+            settings.binaryNames.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
+        configuration.database = settings.database
+        configuration.rewind = settings.rewindUser.map(credentials)
+        configuration.usesUnixSocket = settings.usesUnixSocket
+        configuration.usesUnixSocketForReplication = settings.usesUnixSocketForReplication
+        configuration.hostBasedAuthentication = settings.hostBasedAuthentication
+        configuration.identityMap = settings.identityMap
+        configuration.recovery = map(settings.recovery)
+        configuration.baseBackupOptions = settings.baseBackupOptions
+        configuration.rewindOptions = settings.rewindOptions
+        configuration.usesRewind = settings.usesRewind
+        configuration.usesSlots = settings.usesSlots
+        configuration.removesDataDirectoryOnRewindFailure = settings.removesDataDirectoryOnRewindFailure
+        configuration.removesDataDirectoryOnDivergedTimelines = settings.removesDataDirectoryOnDivergedTimelines
+        configuration.startTimeout = settings.startTimeout
+        configuration.retryTimeout = effective.timings.retryTimeout
+        if let bootstrap = effective.bootstrap {
+            configuration.initdbOptions = bootstrap.initdbOptions
+            configuration.bootstrapHostBasedAuthentication = bootstrap.hostBasedAuthentication
+            configuration.postBootstrap = bootstrap.postBootstrap
+        }
+        return configuration
+    }
+
+    private static func credentials(_ settings: [ParameterSetting]) -> LocalPostgreSQLConfiguration.Credentials {
+        LocalPostgreSQLConfiguration.Credentials(map(settings))
+    }
+
+    private static func map(_ settings: [ParameterSetting]) -> ParameterMap {
+        ParameterMap(settings.map { ($0.name, $0.value) })
+    }
+
+    /// `server_version_num` of the data directory; of a cluster that is not there yet, the oldest that we make.
+    private static func version(_ dataDirectory: String) -> Int {
+        guard let text = try? Files.readText("\(dataDirectory)/PG_VERSION"),
+            let major = Int(text.prefix { $0.isNumber })
+        else { return 150_000 }
+        return major * 10_000
+    }
+}
