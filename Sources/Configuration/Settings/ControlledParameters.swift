@@ -53,20 +53,25 @@ public enum ControlledParameters {
 
     /// The value to use for `value`; nil where it does not pass its check. Whole numbers are written as such: `0x10` is 16.
     static func accepted(_ value: JSONValue, for parameter: Parameter) -> JSONValue? {
-        let text = value.comparableText
-        switch parameter.check {
-        case .derived: return nil
-        case .integer(let minimum):
-            guard let number = ValueParsing.integer(value), number >= minimum else { return nil }
+        if case .integer = parameter.check, let number = ValueParsing.integer(value), passes(value, parameter.check) {
             return .int(number)
+        }
+        // `nil` in a conditional expression would be read as JSON's null here.
+        if passes(value, parameter.check) { return value }
+        return nil
+    }
+
+    private static func passes(_ value: JSONValue, _ check: Check) -> Bool {
+        switch check {
+        case .derived: return false
+        case .integer(let minimum): return ValueParsing.integer(value).map { $0 >= minimum } ?? false
         case .size(let minimum):
             // The server counts this one in MB where no unit stands.
-            let bytes = ValueParsing.integer(value).map { $0.multipliedReportingOverflow(by: 1 << 20).partialValue }
-            guard let bytes = bytes ?? ValueParsing.integer(value, unit: .bytes), bytes >= minimum else { return nil }
-            return value
-        case .bool: return ValueParsing.bool(value) == nil ? nil : value
-        case .mustBeOn: return ValueParsing.bool(value) == true ? value : nil
-        case .word(let words): return words.contains(text.lowercased()) ? value : nil
+            if let plain = ValueParsing.integer(value) { return plain >= minimum >> 20 }
+            return ValueParsing.integer(value, unit: .bytes).map { $0 >= minimum } ?? false
+        case .bool: return ValueParsing.bool(value) != nil
+        case .mustBeOn: return ValueParsing.bool(value) == true
+        case .word(let words): return words.contains(value.comparableText.lowercased())
         }
     }
 

@@ -14,7 +14,8 @@ enum YAMLScalar {
     /// The value of a scalar with one of the standard tags; nil where the text does not fit or the tag is not ours.
     static func value(_ text: String, tag: String) -> JSONValue? {
         let prefix = "tag:yaml.org,2002:"
-        guard tag.hasPrefix(prefix) else { return tag == "!" ? .string(text) : nil }
+        if tag == "!" { return .string(text) }
+        guard tag.hasPrefix(prefix) else { return nil }
         switch tag.dropFirst(prefix.count) {
         case "str", "timestamp": return .string(text)
         case "int": return integer(text)
@@ -61,7 +62,10 @@ enum YAMLScalar {
             (digits, radix) = (body, 10)
         }
         let plain = digits.filter { $0 != "_" }
-        if plain.isEmpty { return radix == 8 && !digits.isEmpty ? .int(0) : nil }
+        if plain.isEmpty {
+            guard radix == 8, !digits.isEmpty else { return nil }
+            return .int(0)
+        }
         guard plain.allSatisfy({ $0.isASCII && $0.hexDigitValue.map { $0 < radix } ?? false }) else { return nil }
         return Int64((negative ? "-" : "") + plain, radix: radix).map(JSONValue.int) ?? .string(text)
     }
