@@ -1,6 +1,7 @@
 import ClusterModel
 import Glibc
 import Posix
+import Testing
 
 /// Runs what blocks on a thread of its own: the cooperative pool has two threads, which other tests need.
 enum Blocking {
@@ -32,13 +33,16 @@ struct Unmet: Error, CustomStringConvertible {
     let description: String
 }
 
-/// Suspends until `condition` holds, looking every 100 ms; throws `Unmet` after `seconds`.
-func waitUntil(_ what: String, within seconds: Double, _ condition: () async throws -> Bool) async throws {
+/// Suspends until `condition` holds, looking every 100 ms; throws `Unmet` after `seconds`, naming the caller's line.
+func waitUntil(
+    _ what: String, within seconds: Double, at line: SourceLocation = #_sourceLocation,
+    _ condition: () async throws -> Bool
+) async throws {
     let deadline = BootClock.now().nanoseconds + Int64(seconds * 1e9)
     while true {
         if try await condition() { return }
         guard BootClock.now().nanoseconds < deadline else {
-            throw Unmet(description: "not within \(seconds) s: \(what)")
+            throw Unmet(description: "not within \(seconds) s: \(what) (\(line.fileName):\(line.line))")
         }
         try await Task.sleep(for: .milliseconds(100))
     }

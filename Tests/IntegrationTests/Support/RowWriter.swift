@@ -2,6 +2,7 @@ import ClusterModel
 import Glibc
 import Posix
 import Synchronization
+import Testing
 
 /// A client that commits one row after another wherever writes are taken, and keeps what it was told.
 final class RowWriter: Sendable {

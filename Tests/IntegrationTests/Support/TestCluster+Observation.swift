@@ -59,28 +59,30 @@ extension TestCluster {
 
     /// Waits for one leader with all other nodes streaming on its timeline; the leader's number.
     @discardableResult
-    func healthy(_ expected: Set<Int>? = nil, within seconds: Double) async throws -> Int {
-        let expected = expected ?? Set(nodes)
+    func healthy(within seconds: Double, at line: SourceLocation = #_sourceLocation) async throws -> Int {
         var found: Int?
-        try await waitUntil("one leader, all others of \(expected.sorted()) stream", within: seconds) {
+        try await waitUntil("one leader, all others stream", within: seconds, at: line) {
+            for node in nodes where try !daemon(node).isAlive {
+                throw Unmet(description: "the daemon of \(name(node)) has ended (\(line.fileName):\(line.line))")
+            }
             guard let leader = await leader() else { return false }
             // The timeline of replicas is told in the members' keys, as every client sees it.
-            let members = await members(leader).filter {
-                $0["name"]?.string.flatMap(number).map(expected.contains) ?? false
-            }
-            guard members.count == expected.count, Set(members.map { $0["timeline"] }).count == 1 else { return false }
+            let members = await members(leader).filter { $0["name"]?.string.flatMap(number) != nil }
+            guard members.count == nodes.count, Set(members.map { $0["timeline"] }).count == 1 else { return false }
             let streaming = members.filter { $0["state"]?.string == "streaming" && $0["role"]?.string == "replica" }
             found = leader
-            return streaming.count == expected.count - 1
+            return streaming.count == nodes.count - 1
                 && members.contains { $0["role"]?.string == "leader" && $0["name"]?.string == name(leader) }
         }
         return try #require(found)
     }
 
     /// Waits until a node other than `old` is the primary; its number.
-    func newLeader(after old: Int, within seconds: Double) async throws -> Int {
+    func newLeader(
+        after old: Int, within seconds: Double, at line: SourceLocation = #_sourceLocation
+    ) async throws -> Int {
         var found: Int?
-        try await waitUntil("a node other than \(name(old)) leads", within: seconds) {
+        try await waitUntil("a node other than \(name(old)) leads", within: seconds, at: line) {
             for node in nodes where node != old {
                 if await get(node, "/primary")?.status == 200 { found = node }
             }
@@ -90,8 +92,8 @@ extension TestCluster {
     }
 
     /// Waits until a statement succeeds on `port`: writes resumed there.
-    func writable(port: Int, within seconds: Double) async throws {
-        try await waitUntil("writes are accepted on port \(port)", within: seconds) {
+    func writable(port: Int, within seconds: Double, at line: SourceLocation = #_sourceLocation) async throws {
+        try await waitUntil("writes are accepted on port \(port)", within: seconds, at: line) {
             (try? await sql(port: port, "CREATE TABLE IF NOT EXISTS alive(); DROP TABLE alive")) != nil
         }
     }
