@@ -223,9 +223,9 @@ import Testing
         await #expect(processExitsWith: .success) {
             try await withServer { _, _, _ in }
             let before = try Files.list("/proc/self/fd").count
-            for loops in 1...4 {
+            for round in 0..<8 {
                 try await withServer {
-                    $0.loops = loops
+                    $0.loops = 1 + round % 4
                 } _: { port, _, _ in
                     try await offPool {
                         let clients = try (0..<20).map { _ in try TestClient(port: port) }
@@ -239,7 +239,8 @@ import Testing
                 for _ in 0..<1000 where try serverThreads() > 0 { pause(milliseconds: 5) }
             }
             let (after, threads) = (try Files.list("/proc/self/fd").count, try serverThreads())
-            guard after == before, threads == 0 else {
+            // What leaks does so in every round; the runtime itself opens a timer or two when it likes.
+            guard after - before < 8, threads == 0 else {
                 throw ClientError("descriptors before \(before), after \(after); threads left \(threads)")
             }
         }
@@ -248,6 +249,9 @@ import Testing
     /// In a process of its own, because it takes every descriptor there is.
     @Test func withoutDescriptorsTheServerGoesOn() async {
         await #expect(processExitsWith: .success) {
+            // The runtime opens its timers on first use and traps where it cannot: they must be there before.
+            try await Task.sleep(for: .milliseconds(1), clock: .continuous)
+            try await Task.sleep(for: .milliseconds(1), clock: .suspending)
             try await withServer { port, _, _ in
                 try await offPool {
                     let kept = try TestClient(port: port)
