@@ -17,7 +17,7 @@ enum StatusQuery {
             (SELECT timeline_id FROM pg_control_checkpoint()),
             (SELECT json_agg(json_build_array(slot_name, slot_type, active, restart_lsn::text, xmin IS NOT NULL)
                 ORDER BY slot_name) FROM pg_replication_slots WHERE NOT temporary),
-            (SELECT json_agg(json_build_array(usename, application_name, client_addr::text, state, sync_state,
+            (SELECT json_agg(json_build_array(usename, application_name, host(client_addr), state, sync_state,
                 sync_priority) ORDER BY application_name, pid) FROM pg_stat_replication)
             FROM (SELECT 1) AS one LEFT JOIN pg_stat_wal_receiver AS r ON true
             """

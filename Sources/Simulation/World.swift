@@ -87,6 +87,8 @@ public struct World {
     var lastHistory: [TimelineHistory.Line] = []
     var lastPromoted: TimelineID = 0
     var pids: Int32 = 100
+    /// Events so far.
+    public private(set) var events = 0
 
     struct Acknowledged {
         var commit: Int
@@ -117,8 +119,14 @@ public struct World {
     /// Runs to the end, or to the first violation.
     public mutating func run() {
         let healed = began + .seconds(40) + setup.span
+        var instant = (time: now, events: 0)
         while let (time, event) = queue.next() {
             now = time
+            // A world whose time stands still has a node that wakes itself without end.
+            instant = instant.time == now ? (now, instant.events + 1) : (now, 1)
+            if instant.events > 10_000 { return violate("liveness", "time stands still") }
+            events += 1
+            if events > 5_000_000 { return violate("liveness", "more events than any story needs") }
             if !faultsHealed && now > healed { faultsHealed = true }
             if case .end = event { break }
             handle(event)
