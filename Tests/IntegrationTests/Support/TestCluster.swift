@@ -161,9 +161,9 @@ final class TestCluster: Sendable {
 
     /// Starts all daemons and waits for a leader with all others streaming; the leader's number.
     @discardableResult
-    func bootstrap() async throws -> Int {
+    func bootstrap(at line: SourceLocation = #_sourceLocation) async throws -> Int {
         for node in nodes { try await start(node) }
-        return try await healthy(within: 120)
+        return try await healthy(within: 120, at: line)
     }
 
     /// The process of etcd, HAProxy or a daemon.
