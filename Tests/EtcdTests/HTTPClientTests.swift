@@ -134,6 +134,33 @@ struct HTTPClientTests {
         }
     }
 
+    @Test func aRequestThatWentOutTwiceSaysSo() async throws {
+        let counts = Mutex<[String: Int]>([:])
+        let script: @Sendable (StubServer.Connection) -> Void = { connection in
+            while let request = connection.readRequest() {
+                let path = String(request.split(separator: " ")[1])
+                let count = counts.withLock { counts in
+                    counts[path, default: 0] += 1
+                    return counts[path] ?? 0
+                }
+                // The kept connection ends under the second request, after it was read.
+                if path == "/second", count == 1 { return }
+                connection.respond(200, String(count))
+            }
+        }
+        try await withClient(script) { client, server in
+            func post(_ path: String) async throws -> HTTPClientResponse {
+                let body = Array("body".utf8)
+                return try await client.send(
+                    HTTPClientRequest(method: "POST", url: server.url + path, body: body), deadline: soon())
+            }
+            let first = try await post("/first")
+            #expect(!first.wasResent)
+            let second = try await post("/second")
+            #expect(second.wasResent && second.body == Array("2".utf8))
+        }
+    }
+
     @Test func aThousandRequestsAtOnce() async throws {
         let answer: @Sendable (StubServer.Connection) -> Void = { connection in
             while let request = connection.readRequest() {
