@@ -60,7 +60,7 @@ struct HTTPClientTests {
     }
 
     @Test func theDeadlineEndsARequest() async throws {
-        try await withClient({ $0.hang() }) { client, server in
+        try await withClient(hanging) { client, server in
             let start = BootClock.now()
             let error = await #expect(throws: HTTPClientError.self) {
                 try await client.send(HTTPClientRequest(url: server.url), deadline: start + .milliseconds(200))
@@ -71,7 +71,7 @@ struct HTTPClientTests {
     }
 
     @Test func cancellationEndsARequest() async throws {
-        try await withClient({ $0.hang() }) { client, server in
+        try await withClient(hanging) { client, server in
             let task = Task {
                 await #expect(throws: HTTPClientError.cancelled) {
                     try await client.send(HTTPClientRequest(url: server.url), deadline: soon(.seconds(50)))
@@ -91,7 +91,7 @@ struct HTTPClientTests {
     }
 
     @Test func shutdownEndsWhatIsUnderWay() async throws {
-        try await withClient({ $0.hang() }) { client, server in
+        try await withClient(hanging) { client, server in
             let task = Task {
                 await #expect(throws: HTTPClientError.closed) {
                     try await client.send(HTTPClientRequest(url: server.url), deadline: soon(.seconds(50)))

@@ -75,6 +75,9 @@ final class StubServer: Sendable {
     func stop() { for number in connections.withLock({ $0 }) { shutdown(number, Int32(SHUT_RDWR)) } }
 }
 
+/// A script that reads and never answers.
+let hanging: @Sendable (StubServer.Connection) -> Void = { $0.hang() }
+
 /// A TCP proxy whose connections can be cut.
 final class CuttingProxy: Sendable {
     let port: Int
