@@ -178,6 +178,10 @@ CURLcode ms_curl_setopt_write(CURL *handle, CURLoption option, ms_curl_write_cal
     return curl_easy_setopt(handle, option, callback);
 }
 
+CURLcode ms_curl_setopt_seek(CURL *handle, CURLoption option, ms_curl_seek_callback callback) {
+    return curl_easy_setopt(handle, option, callback);
+}
+
 CURLcode ms_curl_getinfo_long(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);
 }

@@ -52,11 +52,13 @@ actor EtcdTransport {
 
     /// Calls the gateway: a POST of `body` to the API's prefix and `path`. The first JSON document of the answer.
     func call(_ path: String, _ body: JSONObject, deadline: BootInstant) async throws(EtcdError) -> Answer<JSONObject> {
-        try await walk(deadline) { (endpoint, limit) async throws(EtcdError) in
+        let answer = try await walk(deadline) { (endpoint, limit) async throws(EtcdError) in
             try await self.authorized(endpoint, limit) { (headers, limit) async throws(EtcdError) in
                 try await self.post(endpoint, path, body, headers, limit)
             }
         }
+        let (reply, wasResent) = answer.value
+        return Answer(value: reply, sentAt: answer.sentAt, isRepeated: answer.isRepeated || wasResent)
     }
 
     /// Opens a watch. Its stream is known to `watched`, which ends it when the endpoint is given up.
@@ -116,6 +118,11 @@ actor EtcdTransport {
     func close() {
         refresh?.cancel()
         client.shutdown()
+    }
+
+    /// The endpoint is alive but not to be relied upon: the next call goes to another.
+    func avoid(_ url: String) {
+        if endpoints.current?.url == url { endpoints.allFailed(tried: 1) }
     }
 
     /// Judges what a reply, or a document of a watch, tells of its server. True if it is of another cluster than before.
@@ -223,7 +230,8 @@ actor EtcdTransport {
         }
         do throws(EtcdError) {
             let body = EtcdMessages.authenticate(username, password)
-            guard let token = try await post(endpoint, "/auth/authenticate", body, [], limit)["token"]?.string else {
+            let reply = try await post(endpoint, "/auth/authenticate", body, [], limit).reply
+            guard let token = reply["token"]?.string else {
                 throw .malformed("\(endpoint): the answer to authenticate has no token")
             }
             authorization = .token(token)
@@ -254,10 +262,11 @@ actor EtcdTransport {
     private func post(
         _ endpoint: EtcdEndpoint, _ path: String, _ body: JSONObject, _ headers: [(name: String, value: String)],
         _ limit: BootInstant
-    ) async throws(EtcdError) -> JSONObject {
-        let reply = try decode(try await send(request(endpoint, path, body, headers), endpoint, limit), endpoint)
+    ) async throws(EtcdError) -> (reply: JSONObject, wasResent: Bool) {
+        let response = try await send(request(endpoint, path, body, headers), endpoint, limit)
+        let reply = try decode(response, endpoint)
         if let header = EtcdHeader(reply), try judge(header, of: endpoint.url) { watched.leave(allBut: nil) }
-        return reply
+        return (reply, response.wasResent)
     }
 
     private func open(

@@ -17,7 +17,9 @@ actor EtcdWatch {
     private var lag = WatchLag()
     private var retryTimeout: Duration
     private var loopWait: Duration
+    /// Streams in a row that could not be opened or did not last.
     private var failures = 0
+    private var openedAt: BootInstant?
     private var jitter = JitterSource(seed: UInt64(bitPattern: BootClock.now().nanoseconds))
 
     init(
@@ -60,11 +62,14 @@ actor EtcdWatch {
         queue.finish()
     }
 
+    /// How long opening may take. Short at first, so that an outage is told soon; a server that is slow gets more.
+    private var patience: Duration { failures < 3 ? max(retryTimeout / 3, .seconds(1)) : retryTimeout }
+
     /// Makes sure that there is a place to follow from.
     private func settle() async throws(EtcdError) {
         if position.told != nil { return }
         let body = EtcdMessages.range(prefix: keys.prefix, countOnly: true)
-        let reply = try await transport.call("/kv/range", body, deadline: BootClock.now() + retryTimeout)
+        let reply = try await transport.call("/kv/range", body, deadline: BootClock.now() + patience)
         guard let header = EtcdHeader(reply.value) else { throw .malformed("the answer to a range has no header") }
         position.start(at: header.revision)
         queue.push(.resynchronized)
@@ -74,7 +79,7 @@ actor EtcdWatch {
     private func follow() async throws(EtcdError) {
         guard let next = position.next else { return }
         let body = EtcdMessages.watch(prefix: keys.prefix, from: next)
-        let stream = try await transport.openWatch(body, deadline: BootClock.now() + retryTimeout)
+        let stream = try await transport.openWatch(body, deadline: BootClock.now() + patience)
         defer { stream.cancel() }
         let source = watched.source
         var splitter = JSONDocumentSplitter(limit: EtcdTransport.bodyLimit)
@@ -109,9 +114,11 @@ actor EtcdWatch {
             throw .malformed("\(source): another cluster answers")
         }
         switch reply.content {
-        case .created: failures = 0
+        case .created: openedAt = BootClock.now()
         case .progress(let revision): position.progress(to: revision)
-        case .events(let events): tell(position.take(events))
+        case .events(let events):
+            failures = 0
+            tell(position.take(events))
         case .compacted(let revision):
             position.lose()
             throw .malformed("the changes up to revision \(revision) have been compacted away")
@@ -129,7 +136,10 @@ actor EtcdWatch {
     /// The first failure after a good stream is answered by opening another at once; only one that follows upon it is
     /// an outage worth telling.
     private func recover(from error: EtcdError) async {
+        if let openedAt, BootClock.now() - openedAt > .seconds(1) { failures = 0 }
+        openedAt = nil
         failures += 1
+        if case .staleNode = error { await transport.avoid(watched.source) }
         if error.recovery == .reauthenticate { await transport.forgetToken() }
         logger.debug("the watch on etcd ended: \(error)")
         if failures == 1 { return }

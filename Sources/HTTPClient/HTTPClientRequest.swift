@@ -44,9 +44,13 @@ public struct BasicCredentials: Sendable, Hashable {
 public struct HTTPClientResponse: Sendable, Hashable {
     public let status: Int
     public let body: [UInt8]
+    /// Whether the request went out twice, because a kept connection turned out to be dead: the server may have acted
+    /// upon the first one as well.
+    public let wasResent: Bool
 
-    public init(status: Int, body: [UInt8]) {
+    public init(status: Int, body: [UInt8], wasResent: Bool = false) {
         self.status = status
         self.body = body
+        self.wasResent = wasResent
     }
 }

@@ -41,6 +41,9 @@ final class Transfer {
     private var headers: UnsafeMutablePointer<curl_slist>?
     private var body: [UInt8] = []
     private var isTooLarge = false
+    /// How much of the request's body curl has taken.
+    private var sent = 0
+    private var wasResent = false
     private(set) var isPaused = false
     /// When a stream is given up: at first its deadline, later its silence; nil for never.
     private(set) var giveUp: BootInstant?
@@ -82,13 +85,12 @@ final class Transfer {
         if let body = request.body {
             ms_curl_setopt_long(handle, CURLOPT_POST, 1)
             ms_curl_setopt_long(handle, CURLOPT_POSTFIELDSIZE, body.count)
-            body.withUnsafeBytes { bytes in
-                let empty: [CChar] = [0]
-                empty.withUnsafeBufferPointer { empty in
-                    let start = bytes.baseAddress?.assumingMemoryBound(to: CChar.self) ?? empty.baseAddress
-                    _ = ms_curl_setopt_string(handle, CURLOPT_COPYPOSTFIELDS, start)
-                }
-            }
+            // Not handed over whole: only so does curl tell when it sends a body for a second time.
+            let context = Unmanaged.passUnretained(self).toOpaque()
+            ms_curl_setopt_write(handle, CURLOPT_READFUNCTION, transferWillSend)
+            ms_curl_setopt_pointer(handle, CURLOPT_READDATA, context)
+            ms_curl_setopt_seek(handle, CURLOPT_SEEKFUNCTION, transferRewinds)
+            ms_curl_setopt_pointer(handle, CURLOPT_SEEKDATA, context)
         }
         if request.method == "HEAD" {
             ms_curl_setopt_long(handle, CURLOPT_NOBODY, 1)
@@ -148,6 +150,22 @@ final class Transfer {
 
     // MARK: Progress
 
+    /// Fills curl's buffer with what is left of the request's body.
+    func fill(_ buffer: UnsafeMutableRawBufferPointer) -> Int {
+        guard let rest = order.request.body?[sent...].prefix(buffer.count) else { return 0 }
+        buffer.copyBytes(from: rest)
+        sent += rest.count
+        return rest.count
+    }
+
+    /// A connection that was kept turned out to be dead, or a redirect came: curl sends the body anew.
+    func rewind(to offset: Int) -> Bool {
+        guard let body = order.request.body, body.indices.contains(offset) || offset == 0 else { return false }
+        sent = offset
+        wasResent = true
+        return true
+    }
+
     /// Takes bytes from curl: how many were taken, or curl's word for "later".
     func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
         switch order.sink {
@@ -183,7 +201,9 @@ final class Transfer {
         switch order.sink {
         case .reply(let cell):
             cell.finish(
-                code == CURLE_OK ? .success(HTTPClientResponse(status: status, body: body)) : .failure(error(code)))
+                code == CURLE_OK
+                    ? .success(HTTPClientResponse(status: status, body: body, wasResent: wasResent))
+                    : .failure(error(code)))
         case .stream(let cell, _): cell.finish(code == CURLE_OK ? nil : error(code), status: status)
         }
     }
@@ -195,11 +215,25 @@ final class Transfer {
     }
 }
 
-// A file-level function, so that it belongs to no actor: curl calls it on the client's thread (style.md §3.3).
+// File-level functions, so that they belong to no actor: curl calls them on the client's thread (style.md §3.3).
 private func transferDidReceive(
     _ data: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
 ) -> Int {
     guard let context else { return 0 }
     let transfer = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
     return transfer.receive(UnsafeRawBufferPointer(start: data, count: size * count))
+}
+
+private func transferWillSend(
+    _ data: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
+) -> Int {
+    guard let context else { return 0 }
+    let transfer = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
+    return transfer.fill(UnsafeMutableRawBufferPointer(start: data, count: size * count))
+}
+
+private func transferRewinds(_ context: UnsafeMutableRawPointer?, _ offset: curl_off_t, _ origin: Int32) -> Int32 {
+    guard let context, origin == SEEK_SET, let offset = Int(exactly: offset) else { return CURL_SEEKFUNC_CANTSEEK }
+    let transfer = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
+    return transfer.rewind(to: offset) ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL
 }

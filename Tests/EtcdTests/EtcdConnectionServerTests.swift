@@ -94,6 +94,41 @@ struct EtcdConnectionServerTests {
         }
     }
 
+    @Test func aWriteWhoseAnswerWasLostCountsOnce() async throws {
+        try await EtcdCluster.run { cluster in
+            let proxy = try CuttingProxy(to: cluster.endpoints[0].port)
+            defer { proxy.stop() }
+            try await cluster.withStore(
+                "n1",
+                {
+                    $0.endpoints = [EtcdEndpoint(host: "127.0.0.1", port: proxy.port)]
+                    $0.useProxies = true
+                }
+            ) { store in
+                proxy.loseAnswer(with: "response_put")
+                guard case .held(_, _, let session) = try await store.acquireLeader(deadline: soon()) else {
+                    throw Unexpected()
+                }
+                #expect(proxy.hasLost)
+                proxy.loseAnswer(with: "response_put")
+                let outcome = try await store.write(.config, #"{"ttl":20}"#, if: .absent, deadline: soon())
+                #expect(proxy.hasLost)
+                let view = try await store.load(deadline: soon())
+                #expect(view.leader?.session == session)
+                #expect(outcome == .written(try #require(view.config?.revision)))
+                // Whose the empty value is cannot be told: nobody may take it for a won race.
+                proxy.loseAnswer(with: "response_put")
+                #expect(try await store.write(.initialize, "", if: .absent, deadline: soon()) == .refused)
+                proxy.loseAnswer(with: "response_delete_range")
+                let revision = try #require(view.config?.revision)
+                #expect(try await store.delete(.config, if: .unchanged(since: revision), deadline: soon()) != .refused)
+                proxy.loseAnswer(with: "response_delete_range")
+                #expect(try await store.releaseLeader(deadline: soon()))
+                #expect(proxy.hasLost)
+            }
+        }
+    }
+
     // MARK: Users
 
     private func enableAuthentication(_ cluster: EtcdCluster) async throws {

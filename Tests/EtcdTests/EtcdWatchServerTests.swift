@@ -31,6 +31,10 @@ struct EtcdWatchServerTests {
         return try await store.transaction(EtcdMessages.transaction([], then: [put]), soon()).value.revision
     }
 
+    private func putAll(_ count: Int, _ store: EtcdStore) async throws {
+        for number in 0..<count { try await put(store, "config", String(number)) }
+    }
+
     @Test func changesComeInOrder() async throws {
         try await EtcdCluster.run { cluster in
             try await cluster.withStore { store in
@@ -75,15 +79,18 @@ struct EtcdWatchServerTests {
                     let reader = transcript.read(store)
                     defer { reader.cancel() }
                     try await transcript.waitForStart()
-                    for number in 0..<count {
-                        try await put(writer, "config", String(number))
-                        if number % 100 == 50 {
-                            // The stream must be up before it is cut, or nothing would be proven.
-                            let before = transcript.changes.count
-                            try await eventually("events flow") { transcript.changes.count > before || number < 51 }
-                            proxy.cut()
-                        }
+                    async let writing: Void = putAll(count, writer)
+                    // Cut while events flow: each time some have come since the last cut.
+                    var cuts = 0
+                    var before = 0
+                    while before < count - 200 {
+                        try await eventually("events flow") { transcript.changes.count > before + 50 }
+                        before = transcript.changes.count
+                        proxy.cut()
+                        cuts += 1
                     }
+                    try await writing
+                    #expect(cuts > 3)
                     try await eventually("all have come") { transcript.changes.count >= count }
                     let values = transcript.changes.map { change -> String? in
                         if case .changed(_, let value, _) = change { value } else { nil }

@@ -70,7 +70,7 @@ struct HTTPClientStreamTests {
 
     @Test func aSilentServerFailsTheOpening() async throws {
         let error = await #expect(throws: HTTPClientError.self) {
-            try await withStream(opening: .milliseconds(200), { $0.hang() }) { _ in }
+            try await withStream(opening: .milliseconds(200), hanging) { _ in }
         }
         guard case .timedOut? = error else { return #expect(Bool(false), "\(String(describing: error))") }
     }

@@ -60,7 +60,7 @@ struct HTTPClientTests {
     }
 
     @Test func theDeadlineEndsARequest() async throws {
-        try await withClient({ $0.hang() }) { client, server in
+        try await withClient(hanging) { client, server in
             let start = BootClock.now()
             let error = await #expect(throws: HTTPClientError.self) {
                 try await client.send(HTTPClientRequest(url: server.url), deadline: start + .milliseconds(200))
@@ -71,7 +71,7 @@ struct HTTPClientTests {
     }
 
     @Test func cancellationEndsARequest() async throws {
-        try await withClient({ $0.hang() }) { client, server in
+        try await withClient(hanging) { client, server in
             let task = Task {
                 await #expect(throws: HTTPClientError.cancelled) {
                     try await client.send(HTTPClientRequest(url: server.url), deadline: soon(.seconds(50)))
@@ -91,7 +91,7 @@ struct HTTPClientTests {
     }
 
     @Test func shutdownEndsWhatIsUnderWay() async throws {
-        try await withClient({ $0.hang() }) { client, server in
+        try await withClient(hanging) { client, server in
             let task = Task {
                 await #expect(throws: HTTPClientError.closed) {
                     try await client.send(HTTPClientRequest(url: server.url), deadline: soon(.seconds(50)))
@@ -131,6 +131,33 @@ struct HTTPClientTests {
                 try await client.send(HTTPClientRequest(url: server.url), deadline: soon())
             }
             guard case .interrupted? = error else { return #expect(Bool(false), "\(String(describing: error))") }
+        }
+    }
+
+    @Test func aRequestThatWentOutTwiceSaysSo() async throws {
+        let counts = Mutex<[String: Int]>([:])
+        let script: @Sendable (StubServer.Connection) -> Void = { connection in
+            while let request = connection.readRequest() {
+                let path = String(request.split(separator: " ")[1])
+                let count = counts.withLock { counts in
+                    counts[path, default: 0] += 1
+                    return counts[path] ?? 0
+                }
+                // The kept connection ends under the second request, after it was read.
+                if path == "/second", count == 1 { return }
+                connection.respond(200, String(count))
+            }
+        }
+        try await withClient(script) { client, server in
+            func post(_ path: String) async throws -> HTTPClientResponse {
+                let body = Array("body".utf8)
+                return try await client.send(
+                    HTTPClientRequest(method: "POST", url: server.url + path, body: body), deadline: soon())
+            }
+            let first = try await post("/first")
+            #expect(!first.wasResent)
+            let second = try await post("/second")
+            #expect(second.wasResent && second.body == Array("2".utf8))
         }
     }
 

@@ -1,4 +1,5 @@
 import ClusterModel
+import Glibc
 import HTTPClient
 import Peers
 import Posix
@@ -62,5 +63,36 @@ struct PeerClientTests {
         #expect(await peers.isAlive(apiURL: server.url + "/patroni", deadline: soon()))
         #expect(await !peers.isAlive(apiURL: hung.url + "/patroni", deadline: soon(.milliseconds(200))))
         #expect(await !peers.isAlive(apiURL: "nonsense", deadline: soon()))
+    }
+}
+
+/// TLS towards peers, against the openssl command's server.
+@Suite(.timeLimit(.minutes(1)))
+struct PeerTLSServerTests {
+    private func isAlive(_ port: Int, _ options: PeerClientOptions) async throws -> Bool {
+        let peers = try HTTPPeerClient(options)
+        defer { peers.shutdown() }
+        return await peers.isAlive(apiURL: "https://localhost:\(port)/patroni", deadline: soon(.seconds(3)))
+    }
+
+    @Test func certificatesAreVerifiedOnlyWhereWeHaveOne() async throws {
+        try await TestCertificates.with { files in
+            let port = try freePorts(1)[0]
+            // Its certificate names another host than the one that is asked for.
+            let pid = try spawnGuarded([
+                "/usr/bin/openssl", "s_server", "-accept", String(port), "-cert", files.cert("stranger"), "-key",
+                files.key("stranger"), "-www", "-quiet",
+            ])
+            defer { kill(pid, SIGKILL) }
+            try await eventually("the server answers") { try await isAlive(port, PeerClientOptions()) }
+            let own = PeerClientOptions(
+                cacert: files.ca, certfile: files.cert("client"), keyfile: files.key("client"))
+            let isAliveToUs = try await isAlive(port, own)
+            #expect(isAliveToUs)
+            var wrong = own
+            wrong.cacert = "\(files.directory)/other.crt"
+            let isAliveToOthers = try await isAlive(port, wrong)
+            #expect(!isAliveToOthers)
+        }
     }
 }

@@ -51,6 +51,8 @@ CURLcode ms_curl_setopt_string(CURL *handle, CURLoption option, const char *valu
 CURLcode ms_curl_setopt_pointer(CURL *handle, CURLoption option, void *value);
 CURLcode ms_curl_setopt_list(CURL *handle, CURLoption option, struct curl_slist *value);
 CURLcode ms_curl_setopt_write(CURL *handle, CURLoption option, ms_curl_write_callback callback);
+typedef int (*ms_curl_seek_callback)(void *context, curl_off_t offset, int origin);
+CURLcode ms_curl_setopt_seek(CURL *handle, CURLoption option, ms_curl_seek_callback callback);
 CURLcode ms_curl_getinfo_long(CURL *handle, CURLINFO info, long *value);
 CURLcode ms_curl_getinfo_string(CURL *handle, CURLINFO info, const char **value);
 CURLcode ms_curl_getinfo_pointer(CURL *handle, CURLINFO info, void **value);

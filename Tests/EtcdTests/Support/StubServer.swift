@@ -75,12 +75,16 @@ final class StubServer: Sendable {
     func stop() { for number in connections.withLock({ $0 }) { shutdown(number, Int32(SHUT_RDWR)) } }
 }
 
+/// A script that reads and never answers.
+let hanging: @Sendable (StubServer.Connection) -> Void = { $0.hang() }
+
 /// A TCP proxy whose connections can be cut.
 final class CuttingProxy: Sendable {
     let port: Int
     private let pairs = Mutex<[Int32]>([])
     private let listener: Int32
     private let isRefusing = Mutex(false)
+    private let losing = Mutex<String?>(nil)
 
     init(to target: Int) throws {
         let listener = try Listener()
@@ -108,8 +112,10 @@ final class CuttingProxy: Sendable {
                     continue
                 }
                 pairs.withLock { $0 += [inner, outer] }
-                try? NamedThread.start("proxy-in") { Self.copy(inner, outer) }
-                try? NamedThread.start("proxy-out") { Self.copy(outer, inner) }
+                try? NamedThread.start("proxy-in") { Self.copy(inner, outer) { _ in true } }
+                try? NamedThread.start("proxy-out") { [self] in
+                    Self.copy(outer, inner) { answer in self.passes(answer) }
+                }
             }
         }
     }
@@ -129,16 +135,29 @@ final class CuttingProxy: Sendable {
         if flag { cut() }
     }
 
+    /// Cuts the next connection on which the server answers with `part` in its answer; the answer is lost.
+    func loseAnswer(with part: String) { losing.withLock { $0 = part } }
+
+    var hasLost: Bool { losing.withLock { $0 == nil } }
+
     func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
         cut()
     }
 
-    private static func copy(_ from: Int32, _ to: Int32) {
+    private func passes(_ answer: [UInt8]) -> Bool {
+        losing.withLock { part in
+            guard let lost = part, String(decoding: answer, as: UTF8.self).contains(lost) else { return true }
+            part = nil
+            return false
+        }
+    }
+
+    private static func copy(_ from: Int32, _ to: Int32, _ passes: ([UInt8]) -> Bool) {
         var buffer = [UInt8](repeating: 0, count: 65536)
         while true {
             let count = recv(from, &buffer, buffer.count, 0)
-            if count <= 0 { break }
+            if count <= 0 || !passes(Array(buffer[..<count])) { break }
             var sent = 0
             while sent < count {
                 let part = buffer[sent..<count].withUnsafeBytes {

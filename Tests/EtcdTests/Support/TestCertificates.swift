@@ -26,10 +26,11 @@ struct TestCertificates: Sendable {
             set -e; cd \(directory)
             for ca in ca other; do openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
                 -subj /CN=$ca -keyout $ca.key -out $ca.crt; done
-            for name in server client; do
+            for name in server client stranger; do
               openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=$name \
                 -keyout $name.key -out $name.csr
-              printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\\nextendedKeyUsage=serverAuth,clientAuth\\n' > $name.ext
+              host=localhost; [ $name = stranger ] && host=elsewhere
+              printf 'subjectAltName=IP:127.0.0.1,DNS:'$host'\\nextendedKeyUsage=serverAuth,clientAuth\\n' > $name.ext
               openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 \
                 -extfile $name.ext -out $name.crt
             done
