@@ -51,7 +51,7 @@ let package = Package(
         // The edge: one target for each thing outside.
         module("Posix", ["CPlatform", "ClusterModel"]),
         module("JSON", ["ClusterModel", "CJansson"]),
-        module("Logs", ["Posix", logging]),
+        module("Logs", ["ClusterModel", "Posix", logging]),
         module("Configuration", ["ClusterModel", "JSON", "Posix", "CYAML"]),
         module("HTTPClient", ["ClusterModel", "Posix", "CCurl", "CPlatform"]),
         module("Etcd", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient", logging]),
@@ -82,7 +82,7 @@ let package = Package(
         tests("HighAvailabilityTests", ["HighAvailability", "ClusterModel"]),
         tests("JSONTests", ["JSON", "ClusterModel"]),
         tests("PosixTests", ["Posix", "ClusterModel"]),
-        tests("LogsTests", ["Logs", "Posix", logging]),
+        tests("LogsTests", ["Logs", "ClusterModel", "Posix", logging]),
         tests("ConfigurationTests", ["Configuration", "ClusterModel", "JSON", "Posix"]),
         tests("EtcdTests", ["Etcd", "HTTPClient", "Peers", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
         tests("PostgreSQLTests", ["PostgreSQL", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),

@@ -1,4 +1,5 @@
 import CPlatform
+public import ClusterModel
 import Glibc
 import Synchronization
 
@@ -93,11 +94,11 @@ public final class ThreadExecutor: SerialExecutor {
 }
 
 /// A counting semaphore for threads of ours; never waited for on the cooperative pool.
-final class Condition: @unchecked Sendable {
+public final class Condition: @unchecked Sendable {
     // Sendable by hand: sem_t is made to be shared between threads; the pointer itself never changes.
     private let semaphore: UnsafeMutablePointer<sem_t>
 
-    init() {
+    public init() {
         semaphore = .allocate(capacity: 1)
         sem_init(semaphore, 0, 0)
     }
@@ -107,7 +108,22 @@ final class Condition: @unchecked Sendable {
         semaphore.deallocate()
     }
 
-    func signal() { sem_post(semaphore) }
+    /// Lets one waiter go, now or when it comes.
+    public func signal() { sem_post(semaphore) }
 
-    func wait() { _ = retryingInterrupts { sem_wait(semaphore) } }
+    /// Waits for a signal.
+    public func wait() { _ = retryingInterrupts { sem_wait(semaphore) } }
+
+    /// Waits for a signal until `deadline`; false when it passed. The semaphore counts on the wall clock, which may step:
+    /// so it is asked for a second at most, and the deadline is judged by our own clock.
+    public func wait(until deadline: BootInstant) -> Bool {
+        while true {
+            let rest = deadline - BootClock.now()
+            let slice = min(max(rest, .zero), .seconds(1))
+            let wake = WallClock.nanosecondsSinceEpoch() + slice.nanoseconds
+            var time = timespec(tv_sec: Int(wake / 1_000_000_000), tv_nsec: Int(wake % 1_000_000_000))
+            if retryingInterrupts({ sem_timedwait(semaphore, &time) }) == 0 { return true }
+            if rest <= .zero { return false }
+        }
+    }
 }
