@@ -84,7 +84,9 @@ let package = Package(
         tests("PosixTests", ["Posix", "ClusterModel"]),
         tests("LogsTests", ["Logs", "ClusterModel", "Posix", logging]),
         tests("ConfigurationTests", ["Configuration", "ClusterModel", "JSON", "Posix"]),
-        tests("EtcdTests", ["Etcd", "HTTPClient", "Peers", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
+        tests(
+            "EtcdTests",
+            ["Etcd", "HTTPClient", "Peers", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
         tests("PostgreSQLTests", ["PostgreSQL", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
         tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", logging]),
         tests("NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", logging]),

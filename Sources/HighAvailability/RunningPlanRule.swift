@@ -24,7 +24,15 @@ private func lostMeanwhile(_ seen: Observation, _ running: RunningPlan, _ reason
     return Decision(.wait, reasons)
 }
 
-/// A restart on request happens on standbys too: only a node that may accept writes needs the lease for it.
-private func needsLease(_ seen: Observation, _ running: RunningPlan) -> Bool {
-    running.plan.kind != .restart || !seen.local.hasStandbySignal
+/// Whether PostgreSQL may accept writes by this plan, or does still: a restart happens on standbys too, and a hand-over or
+/// shutdown that has stopped the server has nothing left to lose.
+func needsLease(_ seen: Observation, _ running: RunningPlan) -> Bool {
+    switch running.plan.kind {
+    case .restart: !seen.local.hasStandbySignal
+    case .handOver, .shutdown: seen.local.mayAcceptWrites
+    case .startPrimary, .promote, .bootstrap, .clone, .startStandby, .follow, .demote, .demoteOffline, .rewind,
+        .reclone,
+        .recoverSingleUser:
+        true
+    }
 }

@@ -18,7 +18,9 @@ private func whileRunning(_ seen: Observation, _ running: RunningPlan, _ failure
     let remaining = seen.lease.map { $0.deadline - seen.now }
     let unreachable = Reason.storeUnreachable(failure, leaseRemaining: remaining)
     let busy = Reason.operationRunning(running.plan.kind, for: seen.now - running.since)
-    guard running.plan.kind.mayLeaveWritable, seen.lease.map({ seen.now >= LeaseArithmetic.stopBy($0) }) ?? true else {
+    guard running.plan.kind.mayLeaveWritable, needsLease(seen, running),
+        seen.lease.map({ seen.now >= LeaseArithmetic.stopBy($0) }) ?? true
+    else {
         return Decision(.wait, busy, unreachable)
     }
     return Decision(

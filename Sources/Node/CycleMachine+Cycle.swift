@@ -29,14 +29,12 @@ extension CycleMachine {
             local = status
             if let facts = status.facts { wasPrimary = !facts.inRecovery }
         }
+        if case .publishBootstrap? = currentStep { publishBootstrap(&run) }
+        run.emit(.publish(snapshot()))
         if case .observing(_, let store) = phase {
             phase = .observing(local: true, store: store)
-            if store { return decideNow(&run) }
+            if store { decideNow(&run) }
         }
-        if case .publishBootstrap? = currentStep, phase != .observing(local: false, store: false) {
-            publishBootstrap(&run)
-        }
-        run.emit(.publish(snapshot()))
     }
 
     mutating func loaded(_ result: Result<ClusterView, DCSError>, _ run: inout Run) {

@@ -15,7 +15,7 @@ extension CycleMachine {
 
     mutating func begin(_ plan: Plan, _ run: inout Run) {
         plans += 1
-        progress = Progress(number: plans, running: RunningPlan(plan: plan, since: run.now))
+        progress = Progress(number: plans, running: RunningPlan(plan: plan, since: run.now), stepBegan: run.now)
         if plan.kind == .demote || plan.kind == .demoteOffline { memory.rewind = .suspected }
         runStep(&run)
     }
@@ -65,6 +65,7 @@ extension CycleMachine {
 
     mutating func finishStep(_ run: inout Run) {
         progress?.step += 1
+        progress?.stepBegan = run.now
         runStep(&run)
     }
 
@@ -183,6 +184,7 @@ extension CycleMachine {
 
     /// With the cluster up, its identifier and configuration are published; the leader key follows by the race.
     mutating func publishBootstrap(_ run: inout Run) {
+        guard let began = progress?.stepBegan, local.observedAt >= began else { return }
         guard let identifier = local.systemIdentifier, let initializeRevision else {
             return failPlan("the new cluster has no system identifier", nil, &run)
         }

@@ -43,6 +43,8 @@ public struct CycleMachine: Sendable {
         var number: Int
         var running: RunningPlan
         var step = 0
+        /// When the present step began: what was observed before tells nothing of its outcome.
+        var stepBegan: BootInstant
         var positions: ShutdownPositions?
         var receiptUntil: BootInstant?
         /// What takes over when the step that was broken off returns.
