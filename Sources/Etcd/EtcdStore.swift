@@ -34,7 +34,6 @@ public actor EtcdStore: DistributedConfigurationStore {
     var ownMember: Member?
     private(set) var ttl: Duration
     private(set) var loopWait: Duration
-    private var retryTimeout: Duration
 
     private let client: HTTPClient
     private let watch: EtcdWatch
@@ -68,7 +67,6 @@ public actor EtcdStore: DistributedConfigurationStore {
         name = configuration.name
         ttl = configuration.ttl
         loopWait = configuration.loopWait
-        retryTimeout = configuration.retryTimeout
     }
 
     deinit {
@@ -117,7 +115,6 @@ public actor EtcdStore: DistributedConfigurationStore {
         if ttl != self.ttl { lease = nil }
         self.ttl = ttl
         self.loopWait = loopWait
-        self.retryTimeout = retryTimeout
         client.adopt(Self.keepalive(ttl, loopWait, retryTimeout))
         await transport.adopt(ttl: ttl)
         await watch.adopt(loopWait: loopWait, retryTimeout: retryTimeout)

@@ -125,7 +125,8 @@ actor EtcdTransport {
         if endpoints.current?.url == url { endpoints.allFailed(tried: 1) }
     }
 
-    /// Judges what a reply, or a document of a watch, tells of its server. True if it is of another cluster than before.
+    /// Judges what a reply, or a document of a watch, tells of its server. True if that is of another cluster than
+    /// before.
     func judge(_ header: EtcdHeader, of endpoint: String) throws(EtcdError) -> Bool {
         switch staleness.judge(header) {
         case .fresh: return false

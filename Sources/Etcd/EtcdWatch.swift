@@ -5,8 +5,8 @@ import Logging
 import Ports
 import Posix
 
-/// Follows every change below the cluster's prefix (dcs.md §5.6), over any number of connections: an event is told once,
-/// in its order, and none is left out; where that cannot be kept the reader is told to read everything.
+/// Follows every change below the cluster's prefix (dcs.md §5.6), over any number of connections: an event is told
+/// once, in its order, and none is left out; where that cannot be kept the reader is told to read everything.
 actor EtcdWatch {
     private let transport: EtcdTransport
     private let watched: WatchedStream

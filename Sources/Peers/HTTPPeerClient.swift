@@ -11,8 +11,8 @@ public struct PeerClientOptions: Sendable, Hashable {
     public var credentials: BasicCredentials?
     /// From `ctl.cacert`, else `restapi.cafile`.
     public var cacert: String?
-    /// From `ctl`. Without a certificate of ours those of the servers are not verified; with one their chain is, but not
-    /// their name.
+    /// From `ctl`. Without a certificate of ours those of the servers are not verified; with one their chain is, but
+    /// not their name.
     public var certfile: String?
     public var keyfile: String?
     public var keyfilePassword: String?
