@@ -81,7 +81,7 @@ let package = Package(
         tests("ClusterModelTests", ["ClusterModel"]),
         tests("HighAvailabilityTests", ["HighAvailability", "ClusterModel"]),
         tests("JSONTests", ["JSON", "ClusterModel"]),
-        tests("PosixTests", ["Posix", "ClusterModel"]),
+        tests("PosixTests", ["Posix", "ClusterModel", "CPlatform"]),
         tests("LogsTests", ["Logs", "ClusterModel", "Posix", logging]),
         tests("ConfigurationTests", ["Configuration", "ClusterModel", "JSON", "Posix"]),
         tests(

@@ -32,7 +32,11 @@ public enum JSON {
     public static func parse(bytes: [UInt8]) throws(SyntaxError) -> JSONValue {
         let (value, consumed) = try parsePrefix(bytes: bytes)
         if let rest = bytes[consumed...].firstIndex(where: { !isSpace($0) }) {
-            throw SyntaxError(message: "end of text expected", line: 1, column: rest, position: rest)
+            let before = bytes[..<rest]
+            let lineStart = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+            let line = 1 + before.count { $0 == UInt8(ascii: "\n") }
+            throw SyntaxError(
+                message: "end of text expected", line: line, column: rest - lineStart + 1, position: rest)
         }
         return value
     }
