@@ -184,15 +184,15 @@ extension CycleMachine {
 
     /// With the cluster up, its identifier and configuration are published; the leader key follows by the race.
     mutating func publishBootstrap(_ run: inout Run) {
-        guard let began = progress?.stepBegan, local.observedAt >= began else { return }
+        guard let progress, !progress.isPublishing, local.observedAt >= progress.stepBegan else { return }
         guard let identifier = local.systemIdentifier, let initializeRevision else {
             return failPlan("the new cluster has no system identifier", nil, &run)
         }
+        self.progress?.isPublishing = true
         run.emit(
             .write(
                 .initialize, identifier, .unchanged(since: initializeRevision), .bootstrapInitialize,
                 deadline: run.now + settings.timings.retryTimeout))
-        self.initializeRevision = nil
     }
 
     mutating func bootstrapWrote(

@@ -46,6 +46,8 @@ public struct CycleMachine: Sendable {
         /// When the present step began: what was observed before tells nothing of its outcome.
         var stepBegan: BootInstant
         var positions: ShutdownPositions?
+        /// The new cluster's keys are being written.
+        var isPublishing = false
         var receiptUntil: BootInstant?
         /// What takes over when the step that was broken off returns.
         var successor: Plan?

@@ -111,35 +111,51 @@ struct Daemon {
     /// Connects, and makes sure that no other daemon runs under our name. A store that does not answer is not waited for:
     /// a PostgreSQL that runs already needs the cycle, with or without it.
     private func checkStore(_ store: EtcdStore, _ peers: HTTPPeerClient) async throws {
-        let deadline = BootClock.now() + effective.timings.retryTimeout
         do throws(DCSError) {
-            try await store.start(deadline: deadline)
-            if effective.etcd.section == "etcd" { try await store.checkNoV2Data(deadline: deadline) }
-            let view = try await store.load(deadline: deadline)
-            try await checkName(view, peers)
+            try await connect(store, peers, isLate: false)
         } catch {
             switch error {
             case .unreachable(let reason):
                 logger.warning("waiting on etcd: \(reason)")
-                Task { await connectLater(store) }
+                Task { await connectLater(store, peers) }
             case .unauthorized, .failed: throw error
             }
         }
     }
 
-    private func checkName(_ view: ClusterView, _ peers: HTTPPeerClient) async throws(DCSError) {
+    private func connect(
+        _ store: EtcdStore, _ peers: HTTPPeerClient, isLate: Bool
+    ) async throws(DCSError) {
+        let deadline = BootClock.now() + effective.timings.retryTimeout
+        try await store.start(deadline: deadline)
+        if effective.etcd.section == "etcd" { try await store.checkNoV2Data(deadline: deadline) }
+        try await checkName(try await store.load(deadline: deadline), peers, isLate: isLate)
+    }
+
+    /// `isLate`: our own server runs already, and answers where another daemon of our name and address would.
+    private func checkName(
+        _ view: ClusterView, _ peers: HTTPPeerClient, isLate: Bool
+    ) async throws(DCSError) {
         guard let url = view.member(effective.name)?.apiURL else { return }
+        if isLate && url == effective.restAPI.apiURL { return }
         if await peers.isAlive(apiURL: url, deadline: BootClock.now() + .seconds(3)) {
             throw .failed("Can't start; there is already a node named '\(effective.name)' running")
         }
     }
 
-    private func connectLater(_ store: EtcdStore) async {
+    /// The checks of the start, as soon as the store answers. What they find ends the daemon: two of a name, or of a scope
+    /// in two stores, must not go on. PostgreSQL is left to the daemon that has the name.
+    private func connectLater(_ store: EtcdStore, _ peers: HTTPPeerClient) async {
         while !Task.isCancelled {
             do throws(DCSError) {
-                return try await store.start(deadline: BootClock.now() + effective.timings.retryTimeout)
+                return try await connect(store, peers, isLate: true)
             } catch {
-                logger.warning("waiting on etcd: \(error)")
+                switch error {
+                case .unreachable(let reason): logger.warning("waiting on etcd: \(reason)")
+                case .unauthorized, .failed:
+                    logger.critical("\(error)")
+                    exit(1)
+                }
             }
             try? await Task.sleep(for: .seconds(1))
         }

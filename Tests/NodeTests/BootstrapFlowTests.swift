@@ -51,5 +51,14 @@ import Testing
             }
         }
         #expect(writes == ["7400000000000000001"])
+        // A probe's refresh may bring another observation before the store has answered.
+        let again = step(.observed(Self.status(.running, identifier: "7400000000000000001", at: now)))
+        let repeated = again.contains { effect in
+            switch effect {
+            case .write, .delete, .exit: true
+            default: false
+            }
+        }
+        #expect(!repeated)
     }
 }
