@@ -39,7 +39,13 @@ struct Daemon {
             Terminal.error("\(error)")
             return 1
         }
-        let log = DaemonLog(effective.log)
+        let log: DaemonLog
+        do throws(SystemError) {
+            log = try DaemonLog(effective.log)
+        } catch {
+            Terminal.error("log: \(error)")
+            return 1
+        }
         let logger = Logger(label: "matriarch")
         umask(0o077)
         for warning in effective.warnings + Unsupported.warnings(effective) { logger.warning("\(warning)") }

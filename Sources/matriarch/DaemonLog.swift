@@ -1,15 +1,46 @@
+import ClusterModel
 import Configuration
 import Logging
+import Logs
+import Posix
 
-/// The log as configured.
+/// The log as configured: the one place that knows both the settings and the log system.
 struct DaemonLog {
-    init(_ settings: LogSettings) {
-        LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = settings.level == "DEBUG" ? .debug : .info
-            return handler
-        }
+    private let system: LogSystem
+
+    /// Makes it the process's log; throws where its file cannot be opened.
+    init(_ settings: LogSettings) throws(SystemError) {
+        let system = try LogSystem(DaemonLog.options(settings))
+        self.system = system
+        LoggingSystem.bootstrap { system.handler(label: $0) }
     }
 
-    func flush() async {}
+    /// What SIGHUP does.
+    func configure(_ settings: LogSettings) throws(SystemError) { try system.configure(DaemonLog.options(settings)) }
+
+    /// Waits for what is queued, a little; the queue is written by a thread of its own.
+    func flush() async {
+        let system = system
+        _ = try? await offPool { system.flush(until: BootClock.now() + .seconds(2)) }
+    }
+
+    private static func options(_ settings: LogSettings) -> LogOptions {
+        var options = LogOptions()
+        switch settings.layout {
+        case .plain(let format): options.layout = .plain(format)
+        case .json(let fields):
+            options.layout = .json(fields.map { LogOptions.Field(name: $0.name, key: $0.value) })
+        }
+        options.dateFormat = settings.dateFormat
+        options.staticFields = settings.staticFields.map { LogOptions.Field(name: $0.name, key: $0.value) }
+        options.level = LogOptions.level(settings.level) ?? .info
+        for logger in settings.loggers { options.loggers[logger.name] = LogOptions.level(logger.value) }
+        options.maxQueueSize = settings.maxQueueSize
+        options.directory = settings.directory
+        options.fileSize = settings.fileSize
+        options.fileCount = settings.fileCount
+        options.fileMode = settings.fileMode
+        options.deduplicatesHeartbeats = settings.deduplicatesHeartbeats
+        return options
+    }
 }
