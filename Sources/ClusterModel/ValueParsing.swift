@@ -19,8 +19,8 @@ public enum ValueParsing {
         }
     }
 
-    /// A whole number: hexadecimal (`0x10`), octal (`010`), decimal, or a real that is rounded half to even; with a unit it
-    /// is converted to `unit`. A unit where the caller has none makes it unparsable.
+    /// A whole number: hexadecimal (`0x10`), octal (`010`), decimal, or a real that is rounded half to even; with a
+    /// unit it is converted to `unit`. A unit where the caller has none makes it unparsable.
     public static func integer(_ text: String, unit base: SettingUnit? = nil) -> Int64? {
         guard let scanned = ScannedNumber(text) else { return nil }
         if scanned.unit.isEmpty, case .integer(let value) = scanned.value { return value }

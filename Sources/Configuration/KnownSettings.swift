@@ -66,40 +66,42 @@ enum KnownSettings {
         (
             "",
             """
-            name scope namespace thread_pool_size thread_stack_size log bootstrap restapi ctl postgresql watchdog tags citus
-            etcd etcd3 consul zookeeper exhibitor kubernetes raft ttl loop_wait retry_timeout standby_cluster
+            name scope namespace thread_pool_size thread_stack_size log bootstrap restapi ctl
+            postgresql watchdog tags citus etcd etcd3 consul zookeeper exhibitor kubernetes raft ttl
+            loop_wait retry_timeout standby_cluster
             """
         ),
         (
             "log",
             """
-            type level traceback_level format dateformat static_fields max_queue_size dir file_size file_num mode loggers
-            deduplicate_heartbeat_logs
+            type level traceback_level format dateformat static_fields max_queue_size dir file_size
+            file_num mode loggers deduplicate_heartbeat_logs
             """
         ),
         ("bootstrap", "dcs method initdb post_bootstrap post_init pg_hba users"),
         (
             "bootstrap.dcs",
             """
-            ttl loop_wait retry_timeout pause primary_race_backoff maximum_lag_on_failover maximum_lag_on_syncnode
-            max_timelines_history primary_start_timeout master_start_timeout primary_stop_timeout master_stop_timeout
-            synchronous_mode synchronous_mode_strict synchronous_node_count failsafe_mode check_timeline member_slots_ttl
-            standby_cluster slots permanent_slots permanent_replication_slots ignore_slots postgresql
+            ttl loop_wait retry_timeout pause primary_race_backoff maximum_lag_on_failover
+            maximum_lag_on_syncnode max_timelines_history primary_start_timeout master_start_timeout
+            primary_stop_timeout master_stop_timeout synchronous_mode synchronous_mode_strict
+            synchronous_node_count failsafe_mode check_timeline member_slots_ttl standby_cluster
+            slots permanent_slots permanent_replication_slots ignore_slots postgresql
             """
         ),
         (
             "bootstrap.dcs.standby_cluster",
             """
-            host port restore_command primary_slot_name create_replica_methods archive_cleanup_command
-            recovery_min_apply_delay
+            host port restore_command primary_slot_name create_replica_methods
+            archive_cleanup_command recovery_min_apply_delay
             """
         ),
         (
             "restapi",
             """
-            listen connect_address authentication auth certfile keyfile keyfile_password cafile ciphers verify_client
-            allowlist allowlist_include_members http_extra_headers https_extra_headers request_queue_size server_tokens
-            thread_pool_size
+            listen connect_address authentication auth certfile keyfile keyfile_password cafile
+            ciphers verify_client allowlist allowlist_include_members http_extra_headers
+            https_extra_headers request_queue_size server_tokens thread_pool_size
             """
         ),
         ("restapi.authentication", "username password"),
@@ -108,13 +110,15 @@ enum KnownSettings {
         (
             "postgresql",
             """
-            listen connect_address proxy_address data_dir config_dir config_base_name database bin_dir bin_name pgpass
-            authentication krbsrvname use_unix_socket use_unix_socket_repl parameters parameters_primary
-            parameters_replica parameters_standby_leader pg_hba pg_hba_primary pg_hba_replica pg_hba_standby_leader
-            pg_ident pg_ident_primary pg_ident_replica pg_ident_standby_leader recovery_conf custom_conf use_slots
-            use_pg_rewind rewind remove_data_directory_on_rewind_failure remove_data_directory_on_diverged_timelines
-            create_replica_methods create_replica_method basebackup callbacks pre_promote before_stop pg_ctl_timeout
-            replication superuser pg_rewind name
+            listen connect_address proxy_address data_dir config_dir config_base_name database
+            bin_dir bin_name pgpass authentication krbsrvname use_unix_socket use_unix_socket_repl
+            parameters parameters_primary parameters_replica parameters_standby_leader pg_hba
+            pg_hba_primary pg_hba_replica pg_hba_standby_leader pg_ident pg_ident_primary
+            pg_ident_replica pg_ident_standby_leader recovery_conf custom_conf use_slots
+            use_pg_rewind rewind remove_data_directory_on_rewind_failure
+            remove_data_directory_on_diverged_timelines create_replica_methods create_replica_method
+            basebackup callbacks pre_promote before_stop pg_ctl_timeout replication superuser
+            pg_rewind name
             """
         ),
         ("postgresql.authentication", "superuser replication rewind"),
@@ -122,15 +126,15 @@ enum KnownSettings {
         (
             "etcd",
             """
-            url proxy hosts host port srv discovery_srv srv_domain srv_suffix use_proxies protocol cacert cert key username
-            password
+            url proxy hosts host port srv discovery_srv srv_domain srv_suffix use_proxies protocol
+            cacert cert key username password
             """
         ),
         (
             "consul",
             """
-            host url port scheme token dc consistency verify cacert cert key checks register_service service_tags
-            service_check_interval service_check_tls_server_name
+            host url port scheme token dc consistency verify cacert cert key checks register_service
+            service_tags service_check_interval service_check_tls_server_name
             """
         ),
         ("zookeeper", "hosts use_ssl verify cacert cert key key_password set_acls auth_data exhibitor"),
@@ -138,16 +142,16 @@ enum KnownSettings {
         (
             "kubernetes",
             """
-            namespace labels scope_label role_label leader_label_value follower_label_value standby_leader_label_value
-            tmp_role_label use_endpoints pod_ip ports bypass_api_service cacert retriable_http_codes bootstrap_labels
-            context
+            namespace labels scope_label role_label leader_label_value follower_label_value
+            standby_leader_label_value tmp_role_label use_endpoints pod_ip ports bypass_api_service
+            cacert retriable_http_codes bootstrap_labels context
             """
         ),
         (
             "raft",
             """
-            self_addr bind_addr partner_addrs data_dir password min_timeout max_timeout connection_timeout
-            append_entries_period connection_retry_time leader_fallback_timeout
+            self_addr bind_addr partner_addrs data_dir password min_timeout max_timeout
+            connection_timeout append_entries_period connection_retry_time leader_fallback_timeout
             """
         ),
         ("watchdog", "mode device safety_margin driver"),

@@ -114,8 +114,8 @@ public final class Condition: @unchecked Sendable {
     /// Waits for a signal.
     public func wait() { _ = retryingInterrupts { sem_wait(semaphore) } }
 
-    /// Waits for a signal until `deadline`; false when it passed. The semaphore counts on the wall clock, which may step:
-    /// so it is asked for a second at most, and the deadline is judged by our own clock.
+    /// Waits for a signal until `deadline`; false when it passed. The semaphore counts on the wall clock, which may
+    /// step: so it is asked for a second at most, and the deadline is judged by our own clock.
     public func wait(until deadline: BootInstant) -> Bool {
         while true {
             let rest = deadline - BootClock.now()

@@ -51,7 +51,8 @@ public enum ControlledParameters {
         return table.first { $0.name == name }
     }
 
-    /// The value to use for `value`; nil where it does not pass its check. Whole numbers are written as such: `0x10` is 16.
+    /// The value to use for `value`; nil where it does not pass its check. Whole numbers are written as such: `0x10` is
+    /// 16.
     static func accepted(_ value: JSONValue, for parameter: Parameter) -> JSONValue? {
         if case .integer = parameter.check, let number = ValueParsing.integer(value), passes(value, parameter.check) {
             return .int(number)

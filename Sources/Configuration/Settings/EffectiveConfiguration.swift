@@ -1,7 +1,7 @@
 public import ClusterModel
 
-/// What holds on this node: defaults, the dynamic configuration and the local one in one typed value, with the origin of
-/// every key (configuration.md §1.4).
+/// What holds on this node: defaults, the dynamic configuration and the local one in one typed value, with the origin
+/// of every key (configuration.md §1.4).
 public struct EffectiveConfiguration: Sendable, Hashable {
     public let name: String
     public let scope: String

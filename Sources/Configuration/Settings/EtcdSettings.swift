@@ -110,7 +110,8 @@ public struct EtcdSettings: Sendable, Hashable {
         {
             reader.missing(
                 section,
-                "one of hosts, host or url: Neither srv, hosts, host nor url are defined in \(section) section of config"
+                "one of hosts, host or url: "
+                    + "Neither srv, hosts, host nor url are defined in \(section) section of config"
             )
         }
     }

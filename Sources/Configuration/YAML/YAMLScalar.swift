@@ -1,7 +1,7 @@
 import ClusterModel
 
-/// What a plain YAML 1.1 scalar is, by the rules of the reader that the peer uses (configuration.md §1.2): `on` is true,
-/// `0644` is octal, `22:22` counts sixties, `1e3` is a text. Dates stay texts: nothing of ours is a date.
+/// What a plain YAML 1.1 scalar is, by the rules of the reader that the peer uses (configuration.md §1.2): `on` is
+/// true, `0644` is octal, `22:22` counts sixties, `1e3` is a text. Dates stay texts: nothing of ours is a date.
 enum YAMLScalar {
     /// The value of a plain scalar without a tag.
     static func value(plain text: String) -> JSONValue {
