@@ -1,5 +1,5 @@
-/// The toggles that the whole cluster shares: the "global view" of `/config` (configuration.md §4). A value that does not
-/// parse reads as its default. Settings of PostgreSQL itself are the Configuration target's.
+/// The toggles that the whole cluster shares: the "global view" of `/config` (configuration.md §4). A value that does
+/// not parse reads as its default. Settings of PostgreSQL itself are the Configuration target's.
 public struct DynamicConfiguration: Sendable, Hashable {
     /// The document as stored, unknown keys included.
     public let document: JSONObject

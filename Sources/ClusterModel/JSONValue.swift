@@ -114,7 +114,8 @@ extension JSONValue {
         if case .string(let value) = self { "'\(value)'" } else { comparableText }
     }
 
-    /// Equality as the peer sees it (configuration.md §2.5): objects by their key sets and recursively, all else by text.
+    /// Equality as the peer sees it (configuration.md §2.5): objects by their key sets and recursively, all else by
+    /// text.
     public func deepEquals(_ other: JSONValue) -> Bool {
         if case .object(let mine) = self, case .object(let theirs) = other {
             guard mine.count == theirs.count else { return false }

@@ -8,10 +8,11 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     case startPrimary(timeout: Duration)
     /// Starts as a standby of `upstream`, or of nobody: read-only and waiting.
     case startStandby(of: Upstream?, timeout: Duration)
-    /// Points a running standby to another upstream, by reload where PostgreSQL allows, else by restart (postgresql.md §15).
+    /// Points a running standby to another upstream, by reload where PostgreSQL allows, else by restart (postgresql.md
+    /// §15).
     case follow(Upstream?)
-    /// Ends recovery; done when PostgreSQL accepts writes (postgresql.md §20). The physical slots are made first, so that
-    /// the other members' receivers find them.
+    /// Ends recovery; done when PostgreSQL accepts writes (postgresql.md §20). The physical slots are made first, so
+    /// that the other members' receivers find them.
     case promote
     /// Stops the server; the result tells where its WAL ends (postgresql.md §6).
     case stop(StopMode, timeout: Duration)
@@ -19,7 +20,8 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     case restart(timeout: Duration)
     /// pg_rewind against a primary; the server is down before and after (postgresql.md §21).
     case rewind(from: Upstream)
-    /// `postgres --single`: ends crash recovery cleanly, so that pg_rewind can read the control file (postgresql.md §8).
+    /// `postgres --single`: ends crash recovery cleanly, so that pg_rewind can read the control file (postgresql.md
+    /// §8).
     case recoverSingleUser
     /// Moves a data directory whose bootstrap failed out of the way (postgresql.md §3).
     case setAsideDataDirectory

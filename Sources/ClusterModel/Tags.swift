@@ -41,8 +41,8 @@ public struct Tags: Sendable, Hashable {
         return ["on", "true", "yes", "1"].contains(value.comparableText.lowercased())
     }
 
-    /// What the member key and `/patroni` show: built-in tags only where they are true, except `nofailover` and `nosync`
-    /// beside their priorities; all others always.
+    /// What the member key and `/patroni` show: built-in tags only where they are true, except `nofailover` and
+    /// `nosync` beside their priorities; all others always.
     public var published: JSONObject {
         let builtIn = ["clonefrom", "nofailover", "noloadbalance", "nosync", "nostream"]
         return JSONObject(

@@ -13,7 +13,8 @@ public struct Timestamp: Sendable, Hashable {
         hasOffset = true
     }
 
-    /// Reads `2031-01-01T10:00:00.5+02:00`, `20310101T100000Z`, `2031-01-01 10:00 +02`, `2031-01-01`; nil for what is none.
+    /// Reads `2031-01-01T10:00:00.5+02:00`, `20310101T100000Z`, `2031-01-01 10:00 +02`, `2031-01-01`; nil for what is
+    /// none.
     public init?(_ text: String) {
         var reader = Reader(text)
         guard let year = reader.number(digits: 4), year >= 1970 else { return nil }

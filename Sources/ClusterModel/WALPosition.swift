@@ -19,7 +19,8 @@ public struct WALPosition: Sendable, Hashable, Comparable {
         bytes = high << 32 | low
     }
 
-    /// Reads the integers of member keys and `/status` (dcs.md §2.3, §2.5), also as text; nil for junk and for less than 0.
+    /// Reads the integers of member keys and `/status` (dcs.md §2.3, §2.5), also as text; nil for junk and for less
+    /// than 0.
     public init?(json: JSONValue?) {
         switch json {
         case .int(let value)? where value >= 0: bytes = UInt64(value)

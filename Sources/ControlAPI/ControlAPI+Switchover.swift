@@ -49,8 +49,8 @@ extension ControlAPI {
         return false
     }
 
-    /// Watches the cluster until the request is done with. The peer looks once a second for as many seconds; we look more
-    /// often and give up after the same time.
+    /// Watches the cluster until the request is done with. The peer looks once a second for as many seconds; we look
+    /// more often and give up after the same time.
     private func poll(
         _ request: SwitchoverRequest, _ settings: DynamicConfiguration, formerLeader: String?
     ) async -> HTTPResponse {

@@ -108,7 +108,8 @@ struct HealthCheck {
         return snapshot.nextCycle + allowed > now ? 200 : 503
     }
 
-    /// Whether a rolling update may go on to the next node. `written` compares what was received, not what was replayed.
+    /// Whether a rolling update may go on to the next node. `written` compares what was received, not what was
+    /// replayed.
     func readiness(lag: Int64?, written: Bool) -> Int {
         if isLeader { return 200 }
         guard snapshot.local.state == .running, let facts = snapshot.local.facts,

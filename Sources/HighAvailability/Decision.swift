@@ -94,8 +94,8 @@ public struct Plan: Sendable, Hashable {
 /// One step of a plan.
 public enum Step: Sendable, Hashable {
     case postgreSQL(PostgreSQLOperation)
-    /// Wait until one of these members has received all that the stopped primary wrote; fails when none has in time, and
-    /// the plan's remainder gives way to `startPrimary`: nothing acknowledged is left behind.
+    /// Wait until one of these members has received all that the stopped primary wrote; fails when none has in time,
+    /// and the plan's remainder gives way to `startPrimary`: nothing acknowledged is left behind.
     case confirmReceipt(by: [Member])
     /// Delete the leader key after writing where the WAL ends to `/status`.
     case releaseLeader

@@ -3,7 +3,8 @@ public import ClusterModel
 /// Has the local timeline parted from the source's (postgresql.md §21.4)? Pure arithmetic over `DivergenceFacts`.
 public enum DivergenceVerdict: Sendable, Hashable {
     case same
-    /// WAL exists here that the source never had; it left our timeline at `leftAt` (nil: our timeline is unknown to it).
+    /// WAL exists here that the source never had; it left our timeline at `leftAt` (nil: our timeline is unknown to
+    /// it).
     case diverged(leftAt: WALPosition?)
     /// The facts do not decide it.
     case undecided(String)
@@ -18,13 +19,14 @@ public func judgeDivergence(_ facts: DivergenceFacts) -> DivergenceVerdict {
         let left = facts.sourceHistory.first(where: { $0.timeline == facts.localTimeline })?.position
     else { return .diverged(leftAt: nil) }
     if facts.localInRecovery { return facts.localPosition > left ? .diverged(leftAt: left) : .same }
-    // A shut down primary: its checkpoint record begins at the position. The source may have taken over exactly behind it.
+    // A shut down primary: its checkpoint record begins at the position. The source may have taken over exactly behind
+    // it.
     if facts.localPosition >= left { return .diverged(leftAt: left) }
     return facts.checkpointEnd == left ? .same : .diverged(leftAt: left)
 }
 
-/// Compares with the leader, and decides what becomes of a data directory that has parted (ha-loop.md §8.2). Nil where it
-/// has not, or where nothing can be known yet.
+/// Compares with the leader, and decides what becomes of a data directory that has parted (ha-loop.md §8.2). Nil where
+/// it has not, or where nothing can be known yet.
 ///
 /// S7: the directory is rewound or replaced only after the comparison proved the divergence against a running primary.
 func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, _ memory: inout Memory) -> Decision? {
@@ -57,7 +59,8 @@ private func rejoin(
     guard seen.local.canRewind else {
         return Decision(.carryOut(clonePlan(.reclone, seen, view, from: source)), reason, .rewindImpossible)
     }
-    // pg_rewind reads the source's control file: before the first checkpoint after its promotion that shows the old timeline.
+    // pg_rewind reads the source's control file: before the first checkpoint after its promotion that shows the old
+    // timeline.
     if leader.checkpointAfterPromote == false { return Decision(.wait, reason, .sourceNotReadyForRewind(leader.name)) }
     let upstream = nodeToFollow(seen.me, view).flatMap { Upstream($0) } ?? source
     var steps: [Step] = []

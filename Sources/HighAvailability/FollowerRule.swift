@@ -12,7 +12,8 @@ func followerRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
     return followRule(seen, view, memory)
 }
 
-/// A standby that does not stream while the leader is on a newer timeline may be ahead of the point where that one began.
+/// A standby that does not stream while the leader is on a newer timeline may be ahead of the point where that one
+/// began.
 private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
     guard !seen.settings.isPaused, let facts = seen.local.facts, let leader = view.leaderMember else { return nil }
     if facts.receiver?.isStreaming == true {

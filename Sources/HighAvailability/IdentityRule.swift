@@ -1,6 +1,7 @@
 import ClusterModel
 
-/// Does this data directory belong to this cluster (ha-loop.md §7, §5.4, §5.5)? Nil where it does and nothing is to mend.
+/// Does this data directory belong to this cluster (ha-loop.md §7, §5.4, §5.5)? Nil where it does and nothing is to
+/// mend.
 func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision? {
     guard let local = seen.local.systemIdentifier, isValidSystemIdentifier(local) else {
         return Decision(.wait, .systemIdentifierInvalid(seen.local.systemIdentifier))

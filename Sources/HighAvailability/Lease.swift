@@ -15,8 +15,8 @@ public struct Lease: Sendable, Hashable {
         self.session = session
     }
 
-    /// From here on the key may be gone and another node may lead. The store counts from when it received the request, so
-    /// its own end is never before this one.
+    /// From here on the key may be gone and another node may lead. The store counts from when it received the request,
+    /// so its own end is never before this one.
     public var deadline: BootInstant { since + ttl }
 
     /// Whether the node may still call itself leader.

@@ -24,8 +24,8 @@ private func lostMeanwhile(_ seen: Observation, _ running: RunningPlan, _ reason
     return Decision(.wait, reasons)
 }
 
-/// Whether PostgreSQL may accept writes by this plan, or does still: a restart happens on standbys too, and a hand-over or
-/// shutdown that has stopped the server has nothing left to lose.
+/// Whether PostgreSQL may accept writes by this plan, or does still: a restart happens on standbys too, and a hand-over
+/// or shutdown that has stopped the server has nothing left to lose.
 func needsLease(_ seen: Observation, _ running: RunningPlan) -> Bool {
     switch running.plan.kind {
     case .restart: !seen.local.hasStandbySignal

@@ -1,7 +1,8 @@
 public import ClusterModel
 
-/// The physical slots that this node keeps for the other members (dcs.md §3.1, postgresql.md §22): on the leader for those
-/// that stream from it, on a standby for all, moved forward with them, so that they can stream from it after a failover.
+/// The physical slots that this node keeps for the other members (dcs.md §3.1, postgresql.md §22): on the leader for
+/// those that stream from it, on a standby for all, moved forward with them, so that they can stream from it after a
+/// failover.
 ///
 /// Permanent, retained and logical slots are a later issue's: slots of other names are left alone.
 public func slotActions(

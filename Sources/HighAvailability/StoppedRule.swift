@@ -10,8 +10,8 @@ func stoppedRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memor
     return stoppedStandbyRule(seen, view, &memory)
 }
 
-/// The lease is ours: the quickest way back to writes is to start again where we stand. If that failed before, or may take
-/// no time at all, another node leads.
+/// The lease is ours: the quickest way back to writes is to start again where we stand. If that failed before, or may
+/// take no time at all, another node leads.
 private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
     let state = seen.local.control?.state
     switch seen.renewal {

@@ -44,7 +44,8 @@ public struct SwitchoverRequest: Sendable, Hashable {
         }
     }
 
-    /// The form of the request (rest-api.md §12.2.1–7). Gives the schedule's text as it is written to the DCS, nil for now.
+    /// The form of the request (rest-api.md §12.2.1–7). Gives the schedule's text as it is written to the DCS, nil for
+    /// now.
     public func check(_ settings: DynamicConfiguration, wallTime: Int64) throws(Refusal) -> String? {
         if kind == .failover, candidate == nil {
             throw Refusal(400, "Failover could be performed only to a specific candidate")

@@ -62,7 +62,8 @@ public actor ClusterState: NodeControl {
         return code
     }
 
-    /// What SIGHUP and `POST /reload` do: reads the local configuration and gives the event, or nil where it did not change.
+    /// What SIGHUP and `POST /reload` do: reads the local configuration and gives the event, or nil where it did not
+    /// change.
     public func onReload(_ action: @escaping @Sendable () async -> CycleEvent?) { reloading = action }
 
     public func reload() async {

@@ -97,8 +97,8 @@ extension CycleMachine {
 
     // MARK: Wake-ups
 
-    /// Whether a change in the store is one that this node has something to do about: not its own, and not the positions
-    /// that every member publishes all the time.
+    /// Whether a change in the store is one that this node has something to do about: not its own, and not the
+    /// positions that every member publishes all the time.
     mutating func matters(_ change: DCSEvent, _ run: inout Run) -> Bool {
         switch change {
         case .resynchronized: return true

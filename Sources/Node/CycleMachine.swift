@@ -2,8 +2,8 @@ public import ClusterModel
 public import HighAvailability
 import Ports
 
-/// The cycle of one node as a step function: events in, effects out. It holds all that the node knows, waits for nothing,
-/// reads no clock and draws no lots, so that a simulated world can run it as the daemon does.
+/// The cycle of one node as a step function: events in, effects out. It holds all that the node knows, waits for
+/// nothing, reads no clock and draws no lots, so that a simulated world can run it as the daemon does.
 ///
 /// A cycle is: observe PostgreSQL and load the store, decide, ask what the decision needs, act, keep the keys current,
 /// wait. One plan of PostgreSQL operations may run beside the cycles, which renew the lease meanwhile.

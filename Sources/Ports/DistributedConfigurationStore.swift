@@ -8,7 +8,8 @@ public protocol DistributedConfigurationStore: Sendable {
     /// Reads everything, linearizably: a member that lags behind the quorum never answers.
     func load(deadline: BootInstant) async throws(DCSError) -> ClusterView
 
-    /// Creates the leader key with our name if there is none, bound to our session. A session is opened where there is none.
+    /// Creates the leader key with our name if there is none, bound to our session. A session is opened where there is
+    /// none.
     func acquireLeader(deadline: BootInstant) async throws(DCSError) -> LeaderClaim
 
     /// Prolongs the session. `seen` is the leader key as the last load showed it: where it does not hang on the session

@@ -28,7 +28,8 @@ public protocol PostgreSQLController: Sendable {
     /// The history file of a timeline from `pg_wal`, oldest row first, and when it was written (ISO 8601 with offset).
     func timelineHistory(_ timeline: TimelineID) async -> (lines: [TimelineHistory.Line], writtenAt: String)?
 
-    /// Stops at once, as a last resort, whatever operation runs: SIGQUIT, then SIGKILL of the whole group by `deadline`.
+    /// Stops at once, as a last resort, whatever operation runs: SIGQUIT, then SIGKILL of the whole group by
+    /// `deadline`.
     func halt(deadline: BootInstant) async
 
     /// The pid of each postmaster that ended, told at once (pidfd). One reader.

@@ -114,8 +114,8 @@ struct Daemon {
 
     // MARK: Before the first cycle
 
-    /// Connects, and makes sure that no other daemon runs under our name. A store that does not answer is not waited for:
-    /// a PostgreSQL that runs already needs the cycle, with or without it.
+    /// Connects, and makes sure that no other daemon runs under our name. A store that does not answer is not waited
+    /// for: a PostgreSQL that runs already needs the cycle, with or without it.
     private func checkStore(_ store: EtcdStore, _ peers: HTTPPeerClient) async throws {
         do throws(DCSError) {
             try await connect(store, peers, isLate: false)
@@ -149,8 +149,8 @@ struct Daemon {
         }
     }
 
-    /// The checks of the start, as soon as the store answers. What they find ends the daemon: two of a name, or of a scope
-    /// in two stores, must not go on. PostgreSQL is left to the daemon that has the name.
+    /// The checks of the start, as soon as the store answers. What they find ends the daemon: two of a name, or of a
+    /// scope in two stores, must not go on. PostgreSQL is left to the daemon that has the name.
     private func connectLater(_ store: EtcdStore, _ peers: HTTPPeerClient) async {
         while !Task.isCancelled {
             do throws(DCSError) {

@@ -1,8 +1,8 @@
 import Glibc
 import Posix
 
-/// The daemon. It blocks the signals that it waits for before any thread exists, so that all threads inherit the mask, and
-/// leaves the main thread to the kernel: nothing runs there.
+/// The daemon. It blocks the signals that it waits for before any thread exists, so that all threads inherit the mask,
+/// and leaves the main thread to the kernel: nothing runs there.
 @main
 enum Matriarch {
     static func main() {

@@ -1,8 +1,8 @@
 import ClusterModel
 import Configuration
 
-/// Settings that a later version will honour. One that protects something must not be passed over in silence: it ends the
-/// start. One that only adds something is a warning.
+/// Settings that a later version will honour. One that protects something must not be passed over in silence: it ends
+/// the start. One that only adds something is a warning.
 enum Unsupported {
     static func problems(_ effective: EffectiveConfiguration) -> [String] {
         var problems: [String] = []

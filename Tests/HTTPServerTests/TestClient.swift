@@ -8,7 +8,8 @@ struct ClientError: Error, CustomStringConvertible {
     init(_ description: String) { self.description = description }
 }
 
-/// Runs `body`, which may block, on a thread of its own: the cooperative pool has two threads and other tests need them.
+/// Runs `body`, which may block, on a thread of its own: the cooperative pool has two threads and other tests need
+/// them.
 func offPool<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
     try await withCheckedThrowingContinuation { continuation in
         do {
@@ -41,8 +42,8 @@ struct ClientResponse: Sendable, Equatable {
     }
 }
 
-/// A client on a non-blocking socket. Every wait ends at the client's deadline, so that a server that is silent fails the
-/// test instead of hanging it. Used by one thread.
+/// A client on a non-blocking socket. Every wait ends at the client's deadline, so that a server that is silent fails
+/// the test instead of hanging it. Used by one thread.
 final class TestClient {
     private let socket: FileDescriptor
     private let deadline: Int64

@@ -117,8 +117,8 @@ enum Rules {
         let count = file.lines.count - (file.lines.last == "" ? 1 : 0)
         if count > linesMax { found.append("\(file.path): \(count) lines, at most \(linesMax): split it by idea") }
         for (index, line) in file.lines.enumerated() where line.utf8.count > columnsMax && line.count > columnsMax {
-            // A text that somebody may search for stays in one piece on a line of its own. And the formatter lets a comma
-            // stand in the column after the last one.
+            // A text that somebody may search for stays in one piece on a line of its own. And the formatter lets a
+            // comma stand in the column after the last one.
             if line.drop(while: { $0 == " " }).first == "\"" || line.count == columnsMax + 1 && line.last == "," {
                 continue
             }

@@ -1,7 +1,8 @@
 /// The incremental parser of HTTP/1.0 and HTTP/1.1 requests: bytes in, requests out; no socket, no clock.
 ///
-/// `append` what arrived, then call `next` until it answers `needsMore`. Strict where leniency lets two parties read one
-/// message differently; the one liberty is that HTTP/1.1 without Host is served, because load balancers probe that way.
+/// `append` what arrived, then call `next` until it answers `needsMore`. Strict where leniency lets two parties read
+/// one message differently; the one liberty is that HTTP/1.1 without Host is served, because load balancers probe that
+/// way.
 public struct HTTPRequestParser: Sendable {
     /// What the bytes so far amount to.
     public enum Outcome: Sendable, Hashable {

@@ -3,8 +3,8 @@ public import Logging
 import Posix
 import Synchronization
 
-/// An HTTP/1.1 server on POSIX sockets and epoll: event-loop threads that answer at once what can be, and tasks for what
-/// takes longer (rest-api.md §1). It knows nothing of what it serves.
+/// An HTTP/1.1 server on POSIX sockets and epoll: event-loop threads that answer at once what can be, and tasks for
+/// what takes longer (rest-api.md §1). It knows nothing of what it serves.
 public final class HTTPServer: Sendable {
     private let configuration: HTTPServerConfiguration
     private let handler: any HTTPHandler

@@ -1,8 +1,8 @@
 import Posix
 import Synchronization
 
-/// A descriptor that is made on one thread and used on another, with an end that can be named: closing does not wait for
-/// the last reference to go.
+/// A descriptor that is made on one thread and used on another, with an end that can be named: closing does not wait
+/// for the last reference to go.
 final class SharedDescriptor: Sendable {
     /// Valid until `close`.
     let number: Int32

@@ -1,5 +1,6 @@
 /// Which connections wait for what, and since when. Every wait of one kind lasts equally long, so that the order of
-/// arrival is the order of expiry: moving, expiring and finding the oldest cost the same for one connection or thousands.
+/// arrival is the order of expiry: moving, expiring and finding the oldest cost the same for one connection or
+/// thousands.
 struct TimeoutQueues {
     /// What a connection waits for.
     enum Wait: Int, CaseIterable {

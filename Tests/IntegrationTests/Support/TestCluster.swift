@@ -5,7 +5,8 @@ import Posix
 import Synchronization
 import Testing
 
-/// A cluster of real parts for one test: etcd, N nodes, HAProxy where asked for, on ports and in a directory of its own.
+/// A cluster of real parts for one test: etcd, N nodes, HAProxy where asked for, on ports and in a directory of its
+/// own.
 final class TestCluster: Sendable {
     let nodes: ClosedRange<Int>
     let directory: String
