@@ -35,6 +35,30 @@ ssize_t ms_getrandom(void *buffer, size_t length) { return getrandom(buffer, len
 
 void ms_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
+static int caught_signals = -1;
+
+static void catch_signal(int signal) {
+    int error = errno;
+    unsigned char byte = (unsigned char)signal;
+    // A full pipe holds thousands of signals that nobody has read: one more tells nothing.
+    ssize_t written = write(caught_signals, &byte, 1);
+    (void)written;
+    errno = error;
+}
+
+int ms_catch_signals(const int signals[], int count) {
+    int pipes[2];
+    if (pipe2(pipes, O_CLOEXEC) != 0) return -1;
+    fcntl(pipes[1], F_SETFL, O_NONBLOCK);
+    caught_signals = pipes[1];
+    struct sigaction action = {.sa_handler = catch_signal, .sa_flags = SA_RESTART};
+    sigfillset(&action.sa_mask);
+    for (int i = 0; i < count; i++) {
+        if (sigaction(signals[i], &action, NULL) != 0) return -1;
+    }
+    return pipes[0];
+}
+
 int ms_wait_exited(int status) { return WIFEXITED(status); }
 
 int ms_wait_exit_code(int status) { return WEXITSTATUS(status); }

@@ -1,12 +1,11 @@
 import Glibc
 import Posix
 
-/// The daemon. It blocks the signals that it waits for before any thread exists, so that all threads inherit the mask,
-/// and leaves the main thread to the kernel: nothing runs there.
+/// The daemon. The main thread is left to the kernel: nothing runs there.
 @main
 enum Matriarch {
     static func main() {
-        Signals.prepare()
+        signal(SIGPIPE, SIG_IGN)
         let arguments = Array(CommandLine.arguments.dropFirst())
         Task.detached { exit(await Matriarch.run(arguments)) }
         while true { pause() }

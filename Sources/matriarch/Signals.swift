@@ -2,36 +2,20 @@ import CPlatform
 import Glibc
 import Posix
 
-/// SIGHUP, SIGTERM and SIGINT as a stream, by signalfd on a thread of their own; SIGPIPE is ignored.
+/// SIGHUP, SIGTERM and SIGINT as a stream.
 enum Signals {
-    /// Call before the first thread starts: a signal that some thread does not block would end the process.
-    static func prepare() {
-        signal(SIGPIPE, SIG_IGN)
-        var mask = waitedFor()
-        pthread_sigmask(SIG_BLOCK, &mask, nil)
-    }
-
-    /// The signals as they come.
+    /// The signals as they come, from now on.
     static func stream() throws(SystemError) -> AsyncStream<Int32> {
-        var mask = waitedFor()
-        let number = signalfd(-1, &mask, Int32(SFD_CLOEXEC))
-        guard number >= 0 else { throw SystemError(call: "signalfd") }
+        let number = ms_catch_signals([SIGHUP, SIGTERM, SIGINT], 3)
+        guard number >= 0 else { throw SystemError(call: "sigaction") }
         let (stream, continuation) = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(8))
         try NamedThread.start("signals") {
-            var info = signalfd_siginfo()
-            let size = MemoryLayout<signalfd_siginfo>.size
-            while retryingInterrupts({ Glibc.read(number, &info, size) }) == size {
-                continuation.yield(Int32(info.ssi_signo))
+            let pipe = FileDescriptor(owning: number)
+            while let signals = try? pipe.read(count: 16), !signals.isEmpty {
+                for signal in signals { continuation.yield(Int32(signal)) }
             }
             continuation.finish()
         }
         return stream
-    }
-
-    private static func waitedFor() -> sigset_t {
-        var mask = sigset_t()
-        sigemptyset(&mask)
-        for signal in [SIGHUP, SIGTERM, SIGINT] { sigaddset(&mask, signal) }
-        return mask
     }
 }

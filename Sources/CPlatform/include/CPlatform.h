@@ -32,6 +32,11 @@ ssize_t ms_getrandom(void *buffer, size_t length);
 // pthread_setname_np(3) for the calling thread: needs _GNU_SOURCE.
 void ms_name_thread(const char *name);
 
+// Signals into a pipe: each that is caught writes its number as one byte; the read end is returned, or -1 with errno.
+// A signal handler may run on any thread whose mask lets it, and a library may unmask signals on threads of its own: a
+// handler works there, signalfd(2) does not. The handler itself makes one async-signal-safe call.
+int ms_catch_signals(const int signals[], int count);
+
 // wait status macros.
 int ms_wait_exited(int status);
 int ms_wait_exit_code(int status);
