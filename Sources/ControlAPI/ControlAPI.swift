@@ -52,6 +52,7 @@ public struct ControlAPI: HTTPHandler {
         case ("POST", "failover"): return await guarded(request) { await switchover(request, .failover) }
         case ("DELETE", "switchover"): return await guarded(request) { await cancelSwitchover() }
         case ("POST", "reload"): return await guarded(request) { await reload() }
+        case ("POST", "mpp"), ("POST", "citus"): return await guarded(request) { ignoredEvent(request) }
         default: return Self.unsupported(request.method)
         }
     }
@@ -59,6 +60,15 @@ public struct ControlAPI: HTTPHandler {
     private func guarded(_ request: HTTPRequest, _ answer: () async -> HTTPResponse) async -> HTTPResponse {
         if let refusal = access.refusal(request) { return refusal }
         return await answer()
+    }
+
+    /// `/mpp` and `/citus` (rest-api.md §16): a node that coordinates nothing takes note of nothing and says `OK`. The peer
+    /// lets everybody call `/mpp`; here both are guarded.
+    private func ignoredEvent(_ request: HTTPRequest) -> HTTPResponse {
+        switch RequestBody.required(request) {
+        case .refused(let response): response
+        case .object: .text(200, "OK")
+        }
     }
 
     /// The peer's answer to a method without a handler: neither 404 nor 405 (rest-api.md §2).

@@ -46,7 +46,7 @@ struct HealthCheck {
         if path.contains("read-only") && !path.contains("sync") && !path.contains("quorum") { return leads || replica }
         if path.contains("health") { return snapshot.local.state == .running && snapshot.local.facts != nil }
         guard let view = snapshot.cachedView(at: now) else { return false }
-        let isVoter = StatusDocument.isSynchronousStandby(snapshot, view)
+        let isVoter = StatusDocument.isSynchronousStandby(snapshot, view, now: now)
         let isQuorum = isVoter && snapshot.settings.synchronousMode == .quorum
         let isSync = isVoter && !isQuorum
         switch path {

@@ -10,13 +10,13 @@ enum StatusDocument {
         var object: JSONObject = ["state": .string(state(local))]
         if let facts = local.facts {
             object["postmaster_start_time"] = .string(facts.postmasterStartTime)
-            object["role"] = .string(role(snapshot).rawValue)
+            object["role"] = .string(role(snapshot, now: now).rawValue)
             object["server_version"] = .int(Int64(facts.serverVersion))
             object["xlog"] = .object(positions(facts))
         } else {
             object["role"] = .string(snapshot.role.rawValue)
         }
-        if isSynchronousStandby(snapshot, view) {
+        if isSynchronousStandby(snapshot, view, now: now) {
             let quorum = snapshot.settings.synchronousMode == .quorum
             object[quorum ? "quorum_standby" : "sync_standby"] = true
         }
@@ -43,14 +43,16 @@ enum StatusDocument {
         local.facts == nil && local.state == .running ? "unknown" : local.state.rawValue
     }
 
-    /// By its own word where PostgreSQL answers, by what the node last knew where it does not.
-    static func role(_ snapshot: NodeSnapshot) -> NodeRole {
+    /// By its own word where PostgreSQL answers, by what the node last knew where it does not. The leader of a standby
+    /// cluster is in recovery like all others: the lease tells it apart.
+    static func role(_ snapshot: NodeSnapshot, now: BootInstant) -> NodeRole {
         guard let facts = snapshot.local.facts else { return snapshot.role }
-        return facts.inRecovery ? .replica : .primary
+        guard facts.inRecovery else { return .primary }
+        return snapshot.settings.isStandbyCluster && snapshot.isLeader(at: now) ? .standbyLeader : .replica
     }
 
-    static func isSynchronousStandby(_ snapshot: NodeSnapshot, _ view: ClusterView?) -> Bool {
-        role(snapshot) == .replica && snapshot.settings.synchronousMode != .off
+    static func isSynchronousStandby(_ snapshot: NodeSnapshot, _ view: ClusterView?, now: BootInstant) -> Bool {
+        role(snapshot, now: now) == .replica && snapshot.settings.synchronousMode != .off
             && (view?.sync.matches(snapshot.me.name) ?? false)
     }
 

@@ -1,0 +1,153 @@
+import ClusterModel
+import HTTPServer
+import HighAvailability
+import Ports
+import Testing
+
+@testable import ControlAPI
+
+/// Bodies, `/config`, `/history`, `/cluster`, `/reload` (rest-api.md §9–§12.1, §14).
+@Suite struct ConfigurationRouteTests {
+    private static let config: JSONObject = ["ttl": 30, "pause": true, "postgresql": ["use_slots": true]]
+
+    private func store(
+        _ config: JSONObject? = config, outcomes: [Result<WriteOutcome, DCSError>] = [.success(.written(100))]
+    ) -> FakeStore { FakeStore([.success(Scene.view(leader: "pg-a", config: config))], outcomes: outcomes) }
+
+    // MARK: Bodies
+
+    static let mandatory = [
+        ("PATCH", "/config"), ("PUT", "/config"), ("POST", "/switchover"), ("POST", "/failover"), ("POST", "/mpp"),
+        ("POST", "/citus"),
+    ]
+
+    @Test(arguments: mandatory) func aMandatoryBodyMustBeAnObject(_ method: String, _ path: String) async throws {
+        let bench = Bench()
+        let none = try await bench.ask(method, path)
+        #expect(none.status == 411)
+        #expect(none.text.contains("Error code explanation: 411 - Client must specify Content-Length."))
+        for body in ["", "{}", "[]", "1", "{", "null", "\"x\"", "{} {}", "\u{0}"] {
+            #expect(try await bench.ask(method, path, body).status == 400, "\(method) \(path) \(body)")
+        }
+        #expect(bench.store.writes.isEmpty)
+    }
+
+    // MARK: /config
+
+    @Test func theConfigurationIsToldAsStored() async throws {
+        let cached = Bench(Scene.snapshot(view: Scene.view(leader: "pg-a", config: Self.config)))
+        let answer = try await cached.ask("GET", "/config")
+        #expect(answer.status == 200)
+        #expect(answer.text == #"{"ttl": 30, "pause": true, "postgresql": {"use_slots": true}}"#)
+        let fresh = Bench(Scene.snapshot(view: nil), store: store(["ttl": 20]))
+        #expect(try await fresh.ask("GET", "/config").text == #"{"ttl": 20}"#)
+    }
+
+    @Test func withoutAConfigurationThereIs502() async throws {
+        let none = Bench(Scene.snapshot(view: Scene.view(leader: "pg-a", config: nil)))
+        #expect(try await none.ask("GET", "/config").status == 502)
+        var broken = Scene.view(leader: "pg-a")
+        broken.config = ConfigRecord(data: JSONObject(), isValid: false, revision: 3)
+        #expect(try await Bench(Scene.snapshot(view: broken)).ask("GET", "/config").status == 502)
+    }
+
+    @Test func patchMerges() async throws {
+        let bench = Bench(store: store())
+        let answer = try await bench.ask(
+            "PATCH", "/config", #"{"ttl": 20, "pause": null, "postgresql": {"parameters": {"a": 1}}}"#)
+        #expect(answer.status == 200)
+        #expect(answer.text == #"{"ttl": 20, "postgresql": {"use_slots": true, "parameters": {"a": 1}}}"#)
+        #expect(
+            bench.store.writes == [
+                .init(
+                    key: .config, value: #"{"ttl":20,"postgresql":{"use_slots":true,"parameters":{"a":1}}}"#,
+                    condition: .unchanged(since: 3))
+            ])
+        #expect(bench.node.calls == ["wake: PATCH /config"])
+    }
+
+    @Test(arguments: [#"{"ttl": "30"}"#, #"{"absent": null}"#, #"{"postgresql": {"use_slots": true}}"#])
+    func aPatchThatChangesNothingWritesNothing(_ body: String) async throws {
+        let bench = Bench(store: store())
+        let answer = try await bench.ask("PATCH", "/config", body)
+        #expect(answer.status == 200)
+        #expect(answer.text == #"{"ttl": 30, "pause": true, "postgresql": {"use_slots": true}}"#)
+        #expect(bench.store.writes.isEmpty)
+    }
+
+    @Test func patchTellsWhatWentWrong() async throws {
+        #expect(try await Bench(store: store(nil)).ask("PATCH", "/config", #"{"a": 1}"#).status == 503)
+        let refused = Bench(store: store(outcomes: [.success(.refused)]))
+        #expect(try await refused.ask("PATCH", "/config", #"{"a": 1}"#).status == 409)
+        let lost = Bench(store: store(outcomes: [.failure(.unreachable("gone"))]))
+        #expect(try await lost.ask("PATCH", "/config", #"{"a": 1}"#).status == 503)
+        let gone = Bench(store: FakeStore([.failure(.unreachable("gone"))]))
+        #expect(try await gone.ask("PATCH", "/config", #"{"a": 1}"#).status == 503)
+    }
+
+    @Test func putReplaces() async throws {
+        let bench = Bench(store: store())
+        let answer = try await bench.ask("PUT", "/config", #"{"loop_wait":5,"x":"ü"}"#)
+        #expect(answer.status == 200 && answer.text == #"{"loop_wait": 5, "x": "\u00FC"}"#)
+        #expect(bench.store.writes.map(\.condition) == [.unchanged(since: 3)])
+        // The cycle is not woken: the watch is.
+        #expect(bench.node.calls.isEmpty)
+        let created = Bench(store: store(nil))
+        #expect(try await created.ask("PUT", "/config", #"{"ttl": 30}"#).status == 200)
+        #expect(created.store.writes.map(\.condition) == [.absent])
+    }
+
+    @Test func putOfTheSameWritesNothing() async throws {
+        let bench = Bench(store: store(["ttl": 30]))
+        #expect(try await bench.ask("PUT", "/config", #"{"ttl": "30"}"#).text == #"{"ttl": "30"}"#)
+        #expect(bench.store.writes.isEmpty)
+    }
+
+    @Test func putIsTriedAgainAgainstAFasterWriterAndThenFails() async throws {
+        let once = Bench(store: store(outcomes: [.success(.refused), .success(.written(5))]))
+        #expect(try await once.ask("PUT", "/config", #"{"a": 1}"#).status == 200)
+        #expect(once.store.writes.count == 2)
+        let never = Bench(store: store(outcomes: [.success(.refused)]))
+        #expect(try await never.ask("PUT", "/config", #"{"a": 1}"#).status == 502)
+        #expect(never.store.writes.count == 3)
+    }
+
+    // MARK: The rest
+
+    @Test func historyComesFromTheCacheOrTheStore() async throws {
+        let history = TimelineHistory(lines: [
+            .init(
+                timeline: 1, position: WALPosition(25_165_984), reason: "no recovery target specified",
+                timestamp: "2027-01-10T11:12:13.141516+00:00", newLeader: "pg-b")
+        ])
+        let text = """
+            [[1, 25165984, "no recovery target specified", "2027-01-10T11:12:13.141516+00:00", "pg-b"]]
+            """
+        let view = Scene.view(leader: "pg-a", history: history)
+        #expect(try await Bench(Scene.snapshot(view: view)).ask("GET", "/history").text == text)
+        #expect(
+            try await Bench(Scene.snapshot(view: nil), store: FakeStore([.success(view)])).ask("GET", "/history").text
+                == text)
+        #expect(try await Bench().ask("GET", "/history").text == "[]")
+    }
+
+    @Test(arguments: ["/cluster", "/config", "/history"])
+    func aStoreThatDoesNotAnswerIsToldApart(_ path: String) async throws {
+        let bench = Bench(Scene.snapshot(view: nil), store: FakeStore([.failure(.unreachable("no quorum"))]))
+        let answer = try await bench.ask("GET", path)
+        #expect(answer.status == 503)
+        #expect(answer.text.contains("no quorum"))
+    }
+
+    @Test func theClusterIsReadAnew() async throws {
+        let bench = Bench(store: FakeStore([.success(Scene.view(leader: "pg-c", members: []))]))
+        #expect(try await bench.ask("GET", "/cluster/x").text == #"{"members": [], "scope": "orders"}"#)
+    }
+
+    @Test func reloadIsScheduled() async throws {
+        let bench = Bench()
+        let answer = try await bench.ask("POST", "/reload", "nonsense")
+        #expect(answer.status == 202 && answer.text == "reload scheduled")
+        #expect(answer.headers["Content-Type"] == "text/html")
+    }
+}

@@ -1,0 +1,145 @@
+import ClusterModel
+import ControlAPI
+import HTTPServer
+import HighAvailability
+import Logging
+import Ports
+import Synchronization
+
+/// The node beside the API, made of one snapshot.
+final class FakeNode: NodeControl {
+    private let state: Mutex<State>
+
+    private struct State {
+        var snapshot: NodeSnapshot
+        var calls: [String] = []
+    }
+
+    init(_ snapshot: NodeSnapshot) { state = Mutex(State(snapshot: snapshot)) }
+
+    var calls: [String] { state.withLock { $0.calls } }
+
+    func publish(_ change: (inout NodeSnapshot) -> Void) {
+        state.withLock { state in
+            change(&state.snapshot)
+            state.snapshot.serial += 1
+        }
+    }
+
+    func snapshot() -> NodeSnapshot { state.withLock { $0.snapshot } }
+    func freshSnapshot(_ age: Duration) async -> NodeSnapshot { snapshot() }
+    func wake(_ reason: String) async { note("wake: \(reason)") }
+    func reload() async { note("reload") }
+
+    private func note(_ call: String) { state.withLock { $0.calls.append(call) } }
+}
+
+/// A store whose answers are laid up beforehand.
+final class FakeStore: DistributedConfigurationStore {
+    /// A write that was asked for.
+    struct Write: Sendable, Equatable {
+        var key: DCSKey
+        var value: String
+        var condition: WriteCondition
+    }
+
+    private let state: Mutex<State>
+    let events = AsyncStream<DCSEvent> { $0.finish() }
+
+    private struct State {
+        var views: [Result<ClusterView, DCSError>]
+        var outcomes: [Result<WriteOutcome, DCSError>]
+        var writes: [Write] = []
+    }
+
+    /// The last of `views` and of `outcomes` is given again and again.
+    init(
+        _ views: [Result<ClusterView, DCSError>],
+        outcomes: [Result<WriteOutcome, DCSError>] = [.success(.written(100))]
+    ) {
+        state = Mutex(State(views: views, outcomes: outcomes))
+    }
+
+    var writes: [Write] { state.withLock { $0.writes } }
+
+    func load(deadline: BootInstant) async throws(DCSError) -> ClusterView {
+        try state.withLock { $0.views.count > 1 ? $0.views.removeFirst() : $0.views[0] }.get()
+    }
+
+    func write(
+        _ key: DCSKey, _ value: String, if condition: WriteCondition, deadline: BootInstant
+    ) async throws(DCSError) -> WriteOutcome {
+        try state.withLock { state in
+            state.writes.append(Write(key: key, value: value, condition: condition))
+            return state.outcomes.count > 1 ? state.outcomes.removeFirst() : state.outcomes[0]
+        }.get()
+    }
+
+    func delete(_ key: DCSKey, if condition: WriteCondition, deadline: BootInstant) async throws(DCSError)
+        -> WriteOutcome
+    { .refused }
+    func acquireLeader(deadline: BootInstant) async throws(DCSError) -> LeaderClaim { .refused }
+    func renewLeader(_ seen: LeaderRecord?, deadline: BootInstant) async throws(DCSError) -> LeaderClaim { .refused }
+    func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool { false }
+    func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {}
+    func adopt(ttl: Duration, loopWait: Duration, retryTimeout: Duration) async {}
+    func close() async {}
+}
+
+/// Peers that answer what they are told to; the others are unreachable.
+struct FakePeers: PeerClient {
+    var answers: [String: PeerAnswer] = [:]
+
+    func statuses(of members: [Member], deadline: BootInstant) async -> [String: PeerAnswer] {
+        Dictionary(uniqueKeysWithValues: members.map { ($0.name, answers[$0.name] ?? .unreachable("silent")) })
+    }
+
+    func isAlive(apiURL: String, deadline: BootInstant) async -> Bool { false }
+}
+
+/// A clock on which time passes only by sleeping.
+final class FakeClock: Clock {
+    private let time: Mutex<BootInstant>
+
+    init(_ start: BootInstant = Scene.now) { time = Mutex(start) }
+
+    func now() -> BootInstant { time.withLock { $0 } }
+    /// 2027-02-03T12:00:00Z.
+    func wallTime() -> Int64 { 1_801_656_000_000_000_000 }
+    func sleep(until instant: BootInstant) async { time.withLock { $0 = max($0, instant) } }
+}
+
+/// An API upon fakes.
+struct Bench {
+    let node: FakeNode
+    let store: FakeStore
+    let clock = FakeClock()
+    let api: ControlAPI
+
+    init(
+        _ snapshot: NodeSnapshot = Scene.snapshot(), store: FakeStore? = nil, peers: [String: PeerAnswer] = [:],
+        access: AccessRules = AccessRules()
+    ) {
+        node = FakeNode(snapshot)
+        self.store = store ?? FakeStore([.success(Scene.view(leader: "pg-a"))])
+        api = ControlAPI(
+            node: node, store: self.store, peers: FakePeers(answers: peers), clock: clock, access: access,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    /// The answer as the server would get it: at once where it can be had, else by waiting.
+    func ask(_ method: String, _ target: String, _ body: String? = nil, headers: HTTPHeaders = [:]) async throws
+        -> HTTPResponse
+    {
+        var headers = headers
+        if let body { headers.append("Content-Length", "\(body.utf8.count)") }
+        let request = try HTTPRequest(
+            method: method, target: target, headers: headers, body: Array((body ?? "").utf8))
+        if let now = api.answerNow(request) { return now }
+        return await api.answer(request)
+    }
+}
+
+extension HTTPResponse {
+    var text: String { String(decoding: body, as: UTF8.self) }
+}

@@ -1,0 +1,188 @@
+import ClusterModel
+import HTTPServer
+import HighAvailability
+import Ports
+import Testing
+
+@testable import ControlAPI
+
+/// A request and what it is answered with.
+struct SwitchoverRow: Sendable, CustomStringConvertible {
+    var path = "/switchover"
+    let body: String
+    var settings: JSONObject = [:]
+    var view = Scene.view(leader: "pg-a")
+    var peers: [String: PeerAnswer] = ["pg-b": Scene.usable(), "pg-c": Scene.usable()]
+    var outcome: WriteOutcome = .written(100)
+    let status: Int
+    let text: String
+
+    var description: String { "\(path) \(body)" }
+}
+
+/// `/switchover` and `/failover`: every text and code of rest-api.md §12.
+@Suite struct SwitchoverRouteTests {
+    static let unparsable =
+        "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601"
+    static let sync = Scene.view(leader: "pg-a", sync: SyncState(leader: "pg-a", voters: ["pg-b"]))
+    static let unsync = Scene.view(leader: "pg-a", sync: SyncState(leader: "pg-a"))
+
+    static let refusals = [
+        SwitchoverRow(
+            path: "/failover", body: #"{"foo": "bar"}"#, status: 400,
+            text: "Failover could be performed only to a specific candidate"),
+        SwitchoverRow(
+            body: #"{"candidate": "pg-b"}"#, status: 400,
+            text: "Switchover could be performed only from a specific leader"),
+        SwitchoverRow(
+            path: "/failover",
+            body: #"{"leader": "pg-a", "candidate": "pg-b", "scheduled_at": "2031-01-01T00:00:00Z"}"#, status: 400,
+            text: "Failover can't be scheduled"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a", "scheduled_at": "2031-01-01T00:00:00Z"}"#, settings: ["pause": true],
+            status: 400, text: "Can't schedule switchover in the paused state"),
+        SwitchoverRow(body: #"{"leader": "pg-a", "scheduled_at": 5}"#, status: 422, text: unparsable),
+        SwitchoverRow(body: #"{"leader": "pg-a", "scheduled_at": "soon"}"#, status: 422, text: unparsable),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a", "scheduled_at": "2031-01-01T00:00:00"}"#, status: 400,
+            text: "Timezone information is mandatory for the scheduled switchover"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a", "scheduled_at": "2020-01-01T00:00:00Z"}"#, status: 422,
+            text: "Cannot schedule switchover in the past"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a"}"#, settings: ["pause": true], status: 400,
+            text: "Switchover is possible only to a specific candidate in a paused state"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a", "candidate": "pg-a"}"#, status: 400,
+            text: "Switchover target and source are the same"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a", "candidate": "pg-a", "scheduled_at": "2031-01-01T00:00:00Z"}"#, status: 400,
+            text: "Switchover target and source are the same"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-c", "candidate": "pg-b"}"#, status: 412, text: "leader name does not match"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a", "candidate": "pg-c"}"#, settings: ["synchronous_mode": true], view: sync,
+            status: 412, text: "candidate name does not match with sync_standby"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a", "candidate": "pg-x"}"#, status: 412, text: "candidate does not exists"),
+        SwitchoverRow(
+            path: "/failover", body: #"{"candidate": "pg-x"}"#, status: 412, text: "candidate does not exists"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a"}"#, settings: ["synchronous_mode": true], view: unsync, status: 412,
+            text: "switchover is not possible: can not find sync_standby"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a"}"#, view: Scene.view(leader: "pg-a", members: [Scene.member("pg-a")]),
+            status: 412, text: "switchover is not possible: cluster does not have members except leader"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a"}"#, peers: [:], status: 412,
+            text: "switchover is not possible: no good candidates have been found"),
+        SwitchoverRow(
+            path: "/failover", body: #"{"candidate": "pg-b"}"#,
+            peers: ["pg-b": Scene.usable(["nofailover": true])], status: 412,
+            text: "failover is not possible: no good candidates have been found"),
+        SwitchoverRow(
+            path: "/failover", body: #"{"member": "pg-b"}"#, peers: ["pg-b": Scene.usable(watchdogFailed: true)],
+            status: 412, text: "failover is not possible: no good candidates have been found"),
+        SwitchoverRow(
+            path: "/failover", body: #"{"leader": "pg-a", "candidate": "pg-b"}"#, peers: [:], status: 412,
+            text: "switchover is not possible: no good candidates have been found"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a", "candidate": "pg-b"}"#, outcome: .refused, status: 503,
+            text: "failed to write failover key into DCS"),
+        SwitchoverRow(
+            body: #"{"leader": "pg-a", "scheduled_at": "2031-01-01T00:00:00+02:00"}"#, outcome: .refused, status: 503,
+            text: "failed to write failover key into DCS"),
+    ]
+
+    @Test(arguments: refusals) func refusal(_ row: SwitchoverRow) async throws {
+        var view = row.view
+        view.config = ConfigRecord(data: row.settings, revision: 3)
+        let bench = Bench(store: FakeStore([.success(view)], outcomes: [.success(row.outcome)]), peers: row.peers)
+        let answer = try await bench.ask("POST", row.path, row.body)
+        #expect(answer.status == row.status)
+        #expect(answer.text == row.text)
+        #expect(answer.headers["Content-Type"] == "text/html")
+        #expect(bench.node.calls.isEmpty)
+        if row.outcome != .refused { #expect(bench.store.writes.isEmpty) }
+    }
+
+    @Test func aScheduleIsWrittenAndNothingIsAsked() async throws {
+        let bench = Bench()
+        let answer = try await bench.ask(
+            "POST", "/switchover",
+            #"{"leader": "pg-x", "candidate": "pg-y", "scheduled_at": "2031-01-01 00:00+02"}"#)
+        #expect(answer.status == 202 && answer.text == "Switchover scheduled")
+        #expect(
+            bench.store.writes == [
+                .init(
+                    key: .failover,
+                    value: #"{"leader":"pg-x","member":"pg-y","scheduled_at":"2031-01-01T00:00:00+02:00"}"#,
+                    condition: .absent)
+            ])
+        #expect(bench.node.calls == ["wake: a request in /failover"])
+    }
+
+    static let asked = Scene.view(leader: "pg-a", failover: FailoverRequest(leader: "pg-a", candidate: "pg-b"))
+
+    @Test(arguments: [
+        ("/switchover", #"{"leader": "pg-a"}"#, "pg-c", 200, #"Successfully switched over to "pg-c""#),
+        (
+            "/switchover", #"{"leader": "pg-a", "candidate": "pg-b"}"#, "pg-b", 200,
+            #"Successfully switched over to "pg-b""#
+        ),
+        (
+            "/switchover", #"{"leader": "pg-a", "candidate": "pg-b"}"#, "pg-c", 200,
+            #"Switched over to "pg-c" instead of "pg-b""#
+        ),
+        ("/failover", #"{"candidate": "pg-b"}"#, "pg-b", 200, #"Successfully failed over to "pg-b""#),
+        ("/failover", #"{"candidate": "pg-b"}"#, "pg-c", 200, #"Failed over to "pg-c" instead of "pg-b""#),
+        ("/switchover", #"{"leader": "pg-a"}"#, "pg-a", 503, "Switchover failed"),
+        ("/failover", #"{"candidate": "pg-b"}"#, "pg-a", 503, "Failover failed"),
+    ])
+    func theOutcomeIsWatched(_ path: String, _ body: String, _ leader: String, _ status: Int, _ text: String)
+        async throws
+    {
+        // Under way, then a read that fails, then a cluster without leader, then the end.
+        let store = FakeStore([
+            .success(Scene.view(leader: "pg-a")), .success(Self.asked), .failure(.unreachable("gone")),
+            .success(Scene.view(leader: nil, failover: Self.asked.failover)), .success(Scene.view(leader: leader)),
+        ])
+        let bench = Bench(store: store, peers: ["pg-b": Scene.usable(), "pg-c": Scene.usable()])
+        let answer = try await bench.ask("POST", path, body)
+        #expect(answer.status == status)
+        #expect(answer.text == text)
+        #expect(bench.node.calls == ["wake: a request in /failover"])
+    }
+
+    @Test func whatNeverEndsIsUnknown() async throws {
+        let bench = Bench(
+            Scene.snapshot(), store: FakeStore([.success(Self.asked)]), peers: ["pg-b": Scene.usable()])
+        let answer = try await bench.ask("POST", "/switchover", #"{"leader": "pg-a"}"#)
+        #expect(answer.status == 503)
+        #expect(
+            answer.text == "Switchover status unknown after 20 seconds; operation may still be in progress")
+    }
+
+    @Test func aSwitchoverWithoutTheStoreIs503() async throws {
+        let bench = Bench(store: FakeStore([.failure(.unreachable("gone"))]))
+        #expect(try await bench.ask("POST", "/switchover", #"{"leader": "pg-a"}"#).status == 503)
+        #expect(try await bench.ask("DELETE", "/switchover").status == 503)
+    }
+
+    @Test func deletingASchedule() async throws {
+        let scheduled = Scene.view(
+            leader: "pg-a",
+            failover: FailoverRequest(
+                leader: "pg-a", candidate: nil, scheduledAt: "2031-01-01T00:00:00+00:00", revision: 7))
+        let bench = Bench(store: FakeStore([.success(scheduled)]))
+        let deleted = try await bench.ask("DELETE", "/switchover")
+        #expect(deleted.status == 200 && deleted.text == "scheduled switchover deleted")
+        #expect(bench.store.writes == [.init(key: .failover, value: "{}", condition: .unchanged(since: 7))])
+        let refused = Bench(store: FakeStore([.success(scheduled)], outcomes: [.success(.refused)]))
+        #expect(try await refused.ask("DELETE", "/switchover").status == 409)
+        for view in [Scene.view(leader: "pg-a"), Self.asked] {
+            let none = try await Bench(store: FakeStore([.success(view)])).ask("DELETE", "/switchover")
+            #expect(none.status == 404 && none.text == "no switchover is scheduled")
+        }
+    }
+}
