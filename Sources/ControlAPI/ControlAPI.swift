@@ -62,8 +62,8 @@ public struct ControlAPI: HTTPHandler {
         return await answer()
     }
 
-    /// `/mpp` and `/citus` (rest-api.md §16): a node that coordinates nothing takes note of nothing and says `OK`. The peer
-    /// lets everybody call `/mpp`; here both are guarded.
+    /// `/mpp` and `/citus` (rest-api.md §16): a node that coordinates nothing takes note of nothing and says `OK`. The
+    /// peer lets everybody call `/mpp`; here both are guarded.
     private func ignoredEvent(_ request: HTTPRequest) -> HTTPResponse {
         switch RequestBody.required(request) {
         case .refused(let response): response

@@ -134,7 +134,7 @@ import Testing
         #expect(timings.timings.retryTimeout == .seconds(11))
     }
 
-    @Test(arguments: ["junk", "1.5", nil, [1], .double(1e300), .int(.min)] as [JSONValue])
+    @Test(arguments: ["junk", "1.5", .null, [1], .double(1e300), .int(.min)] as [JSONValue])
     func unfit(value: JSONValue) {
         #expect(throws: ClusterTimings.Invalid.self) { try ClusterTimings.adjusted(document: ["ttl": value]) }
     }
