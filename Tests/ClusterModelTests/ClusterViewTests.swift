@@ -1,7 +1,8 @@
 import ClusterModel
 import Testing
 
-/// Reading a cluster from its keys (dcs.md §2): what is malformed reads as what the spec gives, and never fails the whole.
+/// Reading a cluster from its keys (dcs.md §2): what is malformed reads as what the spec gives, and never fails the
+/// whole.
 @Suite struct ClusterViewTests {
     /// Just enough of a parser for these tests: the values that they use, by their text.
     static let known: [String: JSONValue] = [
