@@ -138,7 +138,8 @@ public struct CycleMachine: Sendable {
         case .woken: wake(&run)
         case .storeChanged(let change): if matters(change, &run) { wake(&run) }
         case .postmasterExited(let pid):
-            run.log(.warning, "the postmaster \(pid) has ended")
+            // initdb, single-user mode and every planned stop end a server too.
+            run.log(progress == nil ? .warning : .debug, "the postmaster \(pid) has ended")
             wake(&run)
         case .observed(let status): observed(status, &run)
         case .loaded(let result): loaded(result, &run)

@@ -177,7 +177,11 @@ enum FollowRule {
 enum SlotStatements {
     static func statement(_ action: SlotAction) -> (String, [String?]) {
         switch action {
-        case .create(let name): ("SELECT pg_create_physical_replication_slot($1, true)", [name])
+        case .create(let name):
+            (
+                "SELECT pg_create_physical_replication_slot($1, true) WHERE NOT EXISTS "
+                    + "(SELECT FROM pg_replication_slots WHERE slot_name = $1)", [name]
+            )
         case .drop(let name): ("SELECT pg_drop_replication_slot($1)", [name])
         case .advance(let name, let position):
             ("SELECT pg_replication_slot_advance($1, $2::pg_lsn)", [name, position.description])

@@ -13,8 +13,26 @@ struct DataDirectory: Sendable {
 
     var hasStandbySignal: Bool { Files.exists(standbySignal) || Files.exists(recoverySignal) }
 
+    /// Stands beside the directory from before a base backup until after it. pg_basebackup writes the control file
+    /// last: with this mark and without one, the directory holds nothing but a copy of ours that was never finished.
+    var copyMark: String { path + ".copying" }
+
+    func markCopy() throws(PostgreSQLError) {
+        do throws(SystemError) {
+            if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+                try Files.makeDirectory(String(path[..<slash]))
+            }
+            try Files.replace(copyMark, with: [], mode: 0o600)
+        } catch {
+            throw .failed("cannot mark the base backup as unfinished: \(error)")
+        }
+    }
+
+    func unmarkCopy() { unlink(copyMark) }
+
     func inspect() -> PostgreSQLStatus.DataDirectory {
         if Files.exists(controlFile) { return .initialized }
+        if Files.exists(copyMark) { return .empty }
         switch Files.kind(path) {
         case .missing: return .empty
         case .file, .other: return .inaccessible("\(path) is not a directory")

@@ -30,10 +30,12 @@ extension Operator {
                 throw error
             }
         }
+        directory.unmarkCopy()
         log.info("base backup from \(source.name) is complete")
     }
 
     private func copy(_ source: Upstream) async throws(PostgreSQLError) {
+        try directory.markCopy()
         try directory.remove()
         forgetCluster()
         let (gate, log) = (ProgressGate(), log)
