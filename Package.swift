@@ -61,7 +61,12 @@ let package = Package(
 
         // The house: the cycle, and the face.
         module("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON", logging]),
-        module("ControlAPI", ["ClusterModel", "HighAvailability", "Ports", "JSON", "HTTPServer", logging]),
+        .target(
+            name: "ControlAPI",
+            dependencies: ["ClusterModel", "HighAvailability", "Ports", "JSON", "HTTPServer", logging],
+            resources: [.embedInCode("matriarch.yaml")],
+            swiftSettings: strict
+        ),
 
         // A deterministic world in which the production rules and the production cycle run.
         module("Simulation", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Node"]),

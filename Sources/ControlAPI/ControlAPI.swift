@@ -42,34 +42,79 @@ public struct ControlAPI: HTTPHandler {
         if let probe = Probe(request) {
             return answer(probe, request, from: await node.freshSnapshot(Self.freshness))
         }
-        switch (request.method, firstSegment(request.path)) {
-        case ("GET", "cluster"): return await cluster()
-        case ("GET", "history"): return await history()
-        case ("GET", "config"): return await configuration()
-        case ("PATCH", "config"): return await guarded(request) { await patchConfiguration(request) }
-        case ("PUT", "config"): return await guarded(request) { await putConfiguration(request) }
-        case ("POST", "switchover"): return await guarded(request) { await switchover(request, .switchover) }
-        case ("POST", "failover"): return await guarded(request) { await switchover(request, .failover) }
-        case ("DELETE", "switchover"): return await guarded(request) { await cancelSwitchover() }
-        case ("POST", "reload"): return await guarded(request) { await reload() }
-        case ("POST", "mpp"), ("POST", "citus"): return await guarded(request) { ignoredEvent(request) }
-        default: return Self.unsupported(request.method)
-        }
-    }
-
-    private func guarded(_ request: HTTPRequest, _ answer: () async -> HTTPResponse) async -> HTTPResponse {
+        if request.method == "GET" { return await read(firstSegment(request.path)) }
+        guard let change = Change(request) else { return Self.unsupported(request.method) }
         if let refusal = access.refusal(request) { return refusal }
-        return await answer()
+        return await carryOut(change, request)
     }
 
-    /// `/mpp` and `/citus` (rest-api.md §16): a node that coordinates nothing takes note of nothing and says `OK`. The
-    /// peer lets everybody call `/mpp`; here both are guarded.
-    private func ignoredEvent(_ request: HTTPRequest) -> HTTPResponse {
-        switch RequestBody.required(request) {
-        case .refused(let response): response
-        case .object: .text(200, "OK")
+    /// What GET has handlers for beside the probes; none of them needs credentials.
+    static let documents: Set<Substring> = [
+        "cluster", "history", "config", "failsafe", "metrics", "events", "openapi.yaml",
+    ]
+
+    private func read(_ segment: Substring) async -> HTTPResponse {
+        switch segment {
+        case "cluster": await cluster()
+        case "history": await history()
+        case "config": await configuration()
+        case "failsafe": failsafeMembers()
+        case "metrics": await metrics()
+        case "events": events()
+        default: Self.contract
         }
     }
+
+    /// What changes something, and therefore passes the access rules first.
+    private enum Change {
+        case patchConfiguration, putConfiguration, switchover, failover, cancelSwitchover
+        case restart, cancelRestart, reload, reinitialize, shutDown, failsafe, workerEvent
+
+        init?(_ request: HTTPRequest) {
+            switch (request.method, firstSegment(request.path)) {
+            case ("PATCH", "config"): self = .patchConfiguration
+            case ("PUT", "config"): self = .putConfiguration
+            case ("POST", "switchover"): self = .switchover
+            case ("POST", "failover"): self = .failover
+            case ("DELETE", "switchover"): self = .cancelSwitchover
+            case ("POST", "restart"): self = .restart
+            case ("DELETE", "restart"): self = .cancelRestart
+            case ("POST", "reload"): self = .reload
+            case ("POST", "reinitialize"): self = .reinitialize
+            case ("POST", "sigterm"): self = .shutDown
+            case ("POST", "failsafe"): self = .failsafe
+            case ("POST", "mpp"), ("POST", "citus"): self = .workerEvent
+            default: return nil
+            }
+        }
+    }
+
+    private func carryOut(_ change: Change, _ request: HTTPRequest) async -> HTTPResponse {
+        switch change {
+        case .patchConfiguration: await patchConfiguration(request)
+        case .putConfiguration: await putConfiguration(request)
+        case .switchover: await switchover(request, .switchover)
+        case .failover: await switchover(request, .failover)
+        case .cancelSwitchover: await cancelSwitchover()
+        case .restart: await restart(request)
+        case .cancelRestart: await cancelRestart()
+        case .reload: await reload()
+        case .reinitialize: await reinitialize(request)
+        // The peer ends by it in its own tests on Windows only; it must answer, and must do nothing.
+        case .shutDown: .text(202, "shutdown scheduled")
+        case .failsafe: acceptPrimary()
+        case .workerEvent: ignoredEvent(request)
+        }
+    }
+
+    private func metrics() async -> HTTPResponse {
+        let snapshot = await node.freshSnapshot(Self.freshness)
+        return .text(200, MetricsDocument(snapshot, now: clock.now()).text, type: "text/plain")
+    }
+
+    /// `openapi/matriarch.yaml` as it was when this was built.
+    private static let contract = HTTPResponse(
+        status: 200, headers: ["Content-Type": "application/yaml"], body: PackageResources.matriarch_yaml)
 
     /// The peer's answer to a method without a handler: neither 404 nor 405 (rest-api.md §2).
     static func unsupported(_ method: String) -> HTTPResponse {
@@ -130,7 +175,7 @@ enum Probe: Sendable {
                 let lag = request.queryValue("lag").flatMap { ValueParsing.integer($0, unit: .bytes) }
                 self = .readiness(lag: lag, written: request.queryValue("mode") == "write")
                 return
-            case "cluster", "history", "config", "failsafe", "metrics": return nil
+            case let segment where ControlAPI.documents.contains(segment): return nil
             default: break
             }
         }

@@ -15,4 +15,11 @@ enum RequestBody {
         }
         return .object(object)
     }
+
+    /// For handlers that do without: missing and empty are `{}`, malformed is refused.
+    static func optional(_ request: HTTPRequest) -> RequestBody {
+        if request.body.isEmpty { return .object(JSONObject()) }
+        guard let object = try? JSON.parse(bytes: request.body).object else { return .refused(.stockError(400)) }
+        return .object(object)
+    }
 }

@@ -35,6 +35,9 @@ enum StatusDocument {
         object["patroni"] = [
             "version": .string(snapshot.version), "scope": .string(snapshot.scope), "name": .string(snapshot.me.name),
         ]
+        if let request = snapshot.scheduledRestart {
+            object["scheduled_restart"] = .object(request.json(withStartTime: false))
+        }
         return object
     }
 
@@ -56,11 +59,15 @@ enum StatusDocument {
             && (view?.sync.matches(snapshot.me.name) ?? false)
     }
 
+    /// A standby that never streamed has received what it has replayed.
+    static func received(_ facts: PostgreSQLStatus.Facts) -> WALPosition {
+        facts.receivedPosition == .zero ? facts.replayedPosition : facts.receivedPosition
+    }
+
     private static func positions(_ facts: PostgreSQLStatus.Facts) -> JSONObject {
         guard facts.inRecovery else { return ["location": facts.writePosition.json] }
         return [
-            "received_location": max(facts.receivedPosition, .zero) == .zero
-                ? facts.replayedPosition.json : facts.receivedPosition.json,
+            "received_location": received(facts).json,
             "replayed_location": facts.replayedPosition.json,
             "replayed_timestamp": facts.replayedTimestamp.map { .string($0) } ?? .null,
             "paused": .bool(facts.replayPaused),

@@ -5,12 +5,15 @@ func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView) -> Decision {
     if seen.isNamedLeader { return Decision(.releaseLeader, .dataDirectoryEmpty) }
     if seen.settings.isPaused { return Decision(.wait, .dataDirectoryEmpty, .paused) }
     if view.isUnlocked { return newClusterRule(seen, view) }
-    guard let source = cloneSource(seen, view) else { return Decision(.wait, .dataDirectoryEmpty, .waitingForLeader) }
+    guard let source = cloneSource(seen.me, view) else {
+        return Decision(.wait, .dataDirectoryEmpty, .waitingForLeader)
+    }
     guard let upstream = Upstream(source) else {
         return Decision(.wait, .dataDirectoryEmpty, .upstreamWithoutAddress(source.name))
     }
     return Decision(
-        .carryOut(clonePlan(.clone, seen, view, from: upstream)), .dataDirectoryEmpty, .cloneSource(source.name))
+        .carryOut(clonePlan(.clone, seen.me, seen.settings, view, from: upstream)), .dataDirectoryEmpty,
+        .cloneSource(source.name))
 }
 
 /// Of all nodes that may, the one that creates `/initialize` makes the cluster; absent and empty are different states.
@@ -30,22 +33,24 @@ private func newClusterRule(_ seen: Observation, _ view: ClusterView) -> Decisio
 }
 
 /// A running member that offers itself as a source, else the leader (ha-loop.md §1 "clone member").
-private func cloneSource(_ seen: Observation, _ view: ClusterView) -> Member? {
+func cloneSource(_ me: NodeIdentity, _ view: ClusterView) -> Member? {
     let offered = view.members.first { member in
-        member.tags.clonefrom && member.isRunning && member.connectionURL != nil && member.name != seen.me.name
+        member.tags.clonefrom && member.isRunning && member.connectionURL != nil && member.name != me.name
             && member.name != view.leaderName
     }
     return offered ?? view.leaderMember
 }
 
 /// A base backup, and a standby made of it.
-func clonePlan(_ kind: Plan.Kind, _ seen: Observation, _ view: ClusterView, from source: Upstream) -> Plan {
-    let upstream = nodeToFollow(seen.me, view).flatMap { Upstream($0) } ?? source
+func clonePlan(
+    _ kind: Plan.Kind, _ me: NodeIdentity, _ settings: DynamicConfiguration, _ view: ClusterView, from source: Upstream
+) -> Plan {
+    let upstream = nodeToFollow(me, view).flatMap { Upstream($0) } ?? source
     return Plan(
         kind,
         [
             .postgreSQL(.clone(from: source)),
-            .postgreSQL(.startStandby(of: upstream, timeout: seen.settings.primaryStartTimeout)),
+            .postgreSQL(.startStandby(of: upstream, timeout: settings.primaryStartTimeout)),
         ])
 }
 

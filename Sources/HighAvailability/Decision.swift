@@ -79,6 +79,8 @@ public struct Plan: Sendable, Hashable {
         case demoteOffline = "demote while the DCS is unreachable"
         case rewind = "running pg_rewind"
         case reclone = "reinitializing due to diverged timelines"
+        /// An operator asked for a new base backup.
+        case reinitialize
         case recoverSingleUser = "doing crash recovery in a single user mode"
         case restart
         /// The daemon ends: stop cleanly, hand over the key.

@@ -54,10 +54,12 @@ private func rejoin(
     because reason: Reason
 ) -> Decision {
     if case .failed(let failure) = memory.rewind {
-        return Decision(.carryOut(clonePlan(.reclone, seen, view, from: source)), reason, .rewindFailed(failure))
+        return Decision(
+            .carryOut(clonePlan(.reclone, seen.me, seen.settings, view, from: source)), reason, .rewindFailed(failure))
     }
     guard seen.local.canRewind else {
-        return Decision(.carryOut(clonePlan(.reclone, seen, view, from: source)), reason, .rewindImpossible)
+        return Decision(
+            .carryOut(clonePlan(.reclone, seen.me, seen.settings, view, from: source)), reason, .rewindImpossible)
     }
     // pg_rewind reads the source's control file: before the first checkpoint after its promotion that shows the old
     // timeline.

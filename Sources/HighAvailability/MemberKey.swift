@@ -24,7 +24,7 @@ public struct MemberKey: Sendable, Hashable {
     public static func value(
         _ addresses: Addresses, _ me: NodeIdentity, role: NodeRole, local: PostgreSQLStatus,
         settings: DynamicConfiguration,
-        checkpointPending: Bool, leaderTimeline: TimelineID?
+        checkpointPending: Bool, leaderTimeline: TimelineID?, scheduledRestart: RestartRequest? = nil
     ) -> JSONObject {
         var object: JSONObject = [
             "conn_url": .string(addresses.connectionURL), "api_url": .string(addresses.apiURL),
@@ -38,6 +38,7 @@ public struct MemberKey: Sendable, Hashable {
             object["pending_restart"] = true
             object["pending_restart_reason"] = .object(pendingRestartReason(local))
         }
+        if let scheduledRestart { object["scheduled_restart"] = .object(scheduledRestart.json(withStartTime: true)) }
         if let facts = local.facts { addPositions(of: facts, to: &object) }
         if settings.isPaused { object["pause"] = true }
         return object
@@ -72,7 +73,8 @@ public func shownRole(_ local: PostgreSQLStatus, running: Plan?, wasPrimary: Boo
     case .promote?: return .promoted
     case .handOver?, .demote?, .demoteOffline?: return .demoted
     case .bootstrap?: return .uninitialized
-    case .clone?, .startPrimary?, .startStandby?, .follow?, .rewind?, .reclone?, .recoverSingleUser?, .restart?,
+    case .clone?, .startPrimary?, .startStandby?, .follow?, .rewind?, .reclone?, .reinitialize?, .recoverSingleUser?,
+        .restart?,
         .shutdown?,
         nil:
         break

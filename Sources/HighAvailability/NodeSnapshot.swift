@@ -21,6 +21,8 @@ public struct NodeSnapshot: Sendable {
     public var lease: Lease?
     public var running: RunningPlan?
     public var decision: Decision?
+    /// A restart that an operator asked for and whose time has not come.
+    public var scheduledRestart: RestartRequest?
     /// When the next cycle is planned.
     public var nextCycle: BootInstant
 

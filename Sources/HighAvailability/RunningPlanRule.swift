@@ -31,7 +31,7 @@ func needsLease(_ seen: Observation, _ running: RunningPlan) -> Bool {
     case .restart: !seen.local.hasStandbySignal
     case .handOver, .shutdown: seen.local.mayAcceptWrites
     case .startPrimary, .promote, .bootstrap, .clone, .startStandby, .follow, .demote, .demoteOffline, .rewind,
-        .reclone,
+        .reclone, .reinitialize,
         .recoverSingleUser:
         true
     }

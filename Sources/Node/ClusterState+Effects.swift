@@ -12,6 +12,7 @@ extension ClusterState {
         case .publish(let snapshot): publish(snapshot)
         case .log(let level, let text): log(level, text)
         case .exit(let code): exit(code)
+        case .reply(let id, let outcome): reply(id, outcome)
         case .perform(let operation, let slots, let plan): perform(operation, slots, plan)
         case .breakOff(let deadline):
             performing?.cancel()

@@ -39,6 +39,10 @@ public actor ClusterState: NodeControl {
     private var requests: [Int: Task<Void, Never>] = [:]
     private var requestNumber = 0
     private var exitCode: Int32?
+    /// Commands that have not been answered.
+    private var commands: [Int: CheckedContinuation<CommandOutcome, Never>] = [:]
+    private var commandNumber = 0
+    private nonisolated let subscribers = Subscribers()
     private var reloading: (@Sendable () async -> CycleEvent?)?
 
     /// A node that has not begun; `run` begins.
@@ -57,6 +61,7 @@ public actor ClusterState: NodeControl {
             if let exitCode { continuation.resume(returning: exitCode) } else { ended = continuation }
         }
         for listener in listeners { listener.cancel() }
+        subscribers.finish()
         timer?.cancel()
         for request in requests.values { await request.value }
         return code
@@ -72,6 +77,20 @@ public actor ClusterState: NodeControl {
 
     /// SIGTERM: PostgreSQL is stopped, the key handed over, and `run` returns.
     public func shutDown() { feed(.shutdownRequested) }
+
+    /// Gives an operator's command to the machine, which answers when it is carried out.
+    public func carryOut(_ command: NodeCommand) async -> CommandOutcome {
+        commandNumber += 1
+        let number = commandNumber
+        return await withCheckedContinuation { continuation in
+            commands[number] = continuation
+            feed(.commanded(number, command))
+        }
+    }
+
+    func reply(_ id: Int, _ outcome: CommandOutcome) { commands.removeValue(forKey: id)?.resume(returning: outcome) }
+
+    public nonisolated func changes() -> AsyncStream<NodeSnapshot> { subscribers.add(first: snapshot()) }
 
     public nonisolated func snapshot() -> NodeSnapshot { board.withLock { $0 } }
 
@@ -125,11 +144,13 @@ public actor ClusterState: NodeControl {
     }
 
     func publish(_ snapshot: NodeSnapshot) {
-        board.withLock { published in
+        let news = board.withLock { published in
             let serial = published.serial + 1
             published = snapshot
             published.serial = serial
+            return published
         }
+        subscribers.tell(news)
     }
 
     func exit(_ code: Int32) {

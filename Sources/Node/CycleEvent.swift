@@ -30,6 +30,8 @@ public enum CycleEvent: Sendable {
 
     /// The local configuration was read again.
     case reloaded(NodeIdentity, MemberKey.Addresses)
+    /// An operator's command; `.reply` answers it.
+    case commanded(Int, NodeCommand)
     /// SIGTERM or SIGINT.
     case shutdownRequested
 }
@@ -61,6 +63,8 @@ public enum CycleEffect: Sendable {
     case cacheConfiguration(JSONObject)
     case adoptTimings(ClusterTimings)
     case retryReceipt(at: BootInstant, plan: Int)
+    /// Answers a command, once.
+    case reply(Int, CommandOutcome)
     case publish(NodeSnapshot)
     case log(LogLevel, String)
     case exit(code: Int32)

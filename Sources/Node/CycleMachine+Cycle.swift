@@ -258,7 +258,8 @@ extension CycleMachine {
         nextCycle = plannedCycle(run.now)
         keepKeys(&run)
         run.emit(.publish(snapshot()))
-        if again { beginCycle(&run) }
+        carryOutCommands(&run)
+        if again, phase == .idle { beginCycle(&run) }
     }
 
     /// The leader renews well before its lease ends; who could not reach the store tries again soon.

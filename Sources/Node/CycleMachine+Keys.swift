@@ -34,7 +34,7 @@ extension CycleMachine {
         let value = MemberKey.value(
             addresses, me, role: role, local: local, settings: settings,
             checkpointPending: checkpoint != .done && local.isPrimary && lease != nil,
-            leaderTimeline: view?.leaderMember?.timeline)
+            leaderTimeline: view?.leaderMember?.timeline, scheduledRestart: scheduledRestart)
         return .touch(value, seen: view?.member(me.name), deadline: run.now + settings.timings.retryTimeout)
     }
 

@@ -33,6 +33,7 @@ extension CycleMachine {
     }
 
     private mutating func succeed(with plan: Plan, _ run: inout Run) {
+        if let id = progress?.command { run.emit(.reply(id, .failed)) }
         progress = nil
         begin(plan, &run)
     }
@@ -80,6 +81,7 @@ extension CycleMachine {
         case .failure(let error): failPlan("\(operation.name) failed: \(error)", operation, &run)
         case .success(.stillStarting):
             run.log(.info, "\(operation.name): PostgreSQL is still starting")
+            self.progress?.isStillStarting = true
             finishStep(&run)
         case .success(let outcome):
             if case .shutDown(let positions?) = outcome {
@@ -108,8 +110,10 @@ extension CycleMachine {
     }
 
     private mutating func finishPlan(_ run: inout Run) {
-        guard let finished = progress?.running else { return }
-        progress = nil
+        guard let progress else { return }
+        let finished = progress.running
+        if let id = progress.command { run.emit(.reply(id, progress.isStillStarting ? .stillStarting : .done)) }
+        self.progress = nil
         let took = (run.now - finished.since).nanoseconds / 1_000_000
         run.log(.info, "\(finished.plan.kind.rawValue): done in \(took) ms")
         if finished.plan.kind == .shutdown || isShuttingDown { return end(&run) }
@@ -122,6 +126,7 @@ extension CycleMachine {
 
     private mutating func failPlan(_ text: String, _ operation: PostgreSQLOperation?, _ run: inout Run) {
         guard let failed = progress?.running else { return }
+        if let id = progress?.command { run.emit(.reply(id, .failed)) }
         progress = nil
         run.log(.error, "\(failed.plan.kind.rawValue): \(text)")
         if failed.plan.kind == .shutdown {

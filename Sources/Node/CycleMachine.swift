@@ -51,6 +51,10 @@ public struct CycleMachine: Sendable {
         var receiptUntil: BootInstant?
         /// What takes over when the step that was broken off returns.
         var successor: Plan?
+        /// The command that waits for the plan's end.
+        var command: Int?
+        /// A start ended before PostgreSQL had replayed everything.
+        var isStillStarting = false
     }
 
     let scope: String
@@ -90,6 +94,8 @@ public struct CycleMachine: Sendable {
     var wasPrimary = false
     var memberMarks: [String: String] = [:]
     var isShuttingDown = false
+    var waitingCommands: [(id: Int, command: NodeCommand)] = []
+    var scheduledRestart: RestartRequest?
     var exitCode: Int32 = 0
 
     /// Whether the control file shows the timeline of the last promotion (postgresql.md §21.8).
@@ -115,6 +121,8 @@ public struct CycleMachine: Sendable {
         var run = Run(now: now, wallTime: wallTime)
         take(event, &run)
         guardLease(&run)
+        keepSchedule(&run)
+        if phase == .ended { refuseCommands(&run) }
         arm(&run)
         return run.effects
     }
@@ -130,7 +138,10 @@ public struct CycleMachine: Sendable {
     }
 
     private mutating func take(_ event: CycleEvent, _ run: inout Run) {
-        if phase == .ended { return }
+        if phase == .ended {
+            if case .commanded(let id, _) = event { run.emit(.reply(id, .failed)) }
+            return
+        }
         switch event {
         case .timer:
             timer = nil
@@ -166,6 +177,7 @@ public struct CycleMachine: Sendable {
             self.addresses = addresses
             adopt(settings.document, &run)
             wake(&run)
+        case .commanded(let id, let command): commanded(id, command, &run)
         case .shutdownRequested: shutDown(&run)
         }
     }
@@ -187,6 +199,7 @@ public struct CycleMachine: Sendable {
             let stopBy = LeaseArithmetic.stopBy(lease)
             if run.now < stopBy { next = min(next, stopBy) }
         }
+        if let due = scheduleDue(run) { next = min(next, due) }
         if next.nanoseconds == .max || timer == next { return }
         timer = next
         run.emit(.setTimer(next))
@@ -194,10 +207,12 @@ public struct CycleMachine: Sendable {
 
     /// The state as others see it.
     public func snapshot() -> NodeSnapshot {
-        NodeSnapshot(
+        var snapshot = NodeSnapshot(
             scope: scope, version: addresses.version, me: me, settings: settings, view: view, viewAt: viewAt,
             storeFailure: storeFailure, storeLastSeen: storeLastSeen, local: local, role: role, lease: lease,
             running: progress?.running, decision: decision, nextCycle: nextCycle)
+        snapshot.scheduledRestart = scheduledRestart
+        return snapshot
     }
 
     var role: NodeRole { shownRole(local, running: progress?.running.plan, wasPrimary: wasPrimary) }

@@ -14,6 +14,40 @@ public protocol NodeControl: Sendable {
 
     /// Reads the local configuration again, as SIGHUP does.
     func reload() async
+
+    /// Carries out an operator's command; may take as long as a restart does. Never fails to answer.
+    func carryOut(_ command: NodeCommand) async -> CommandOutcome
+
+    /// Every snapshot as it is published, the present one first. Who reads too slowly misses the oldest; the stream ends
+    /// with the node.
+    func changes() -> AsyncStream<NodeSnapshot>
+}
+
+/// What an operator asks of a node (rest-api.md §13, §14).
+public enum NodeCommand: Sendable, Hashable {
+    /// Now, or at the time that the request names.
+    case restart(RestartRequest)
+    /// Forget the scheduled restart.
+    case cancelRestart
+    /// A new base backup in place of the data directory. `force` breaks off what runs; `fromLeader` takes it from the
+    /// leader even where another member offers itself.
+    case reinitialize(force: Bool, fromLeader: Bool)
+}
+
+/// What became of a command.
+public enum CommandOutcome: Sendable, Hashable {
+    case done
+    /// The conditions of a restart do not hold.
+    case conditionsNotMet
+    /// Something else is under way: its name.
+    case busy(String)
+    /// PostgreSQL runs and still replays.
+    case stillStarting
+    case failed
+    case alreadyScheduled
+    case nothingScheduled
+    case noLeader
+    case isLeader
 }
 
 /// Keeps the dynamic configuration in the data directory (`patroni.dynamic.json`, configuration.md §1.8).

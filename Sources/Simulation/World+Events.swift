@@ -79,7 +79,7 @@ extension World {
         case .setTimer(let instant):
             nodes[index].timers += 1
             queue.add(.timer(node: index, incarnation: incarnation, number: nodes[index].timers), at: max(instant, now))
-        case .publish, .cacheConfiguration, .adoptTimings: adoptTimings(effect, index)
+        case .publish, .cacheConfiguration, .adoptTimings, .reply: adoptTimings(effect, index)
         case .log(let level, let text):
             // The story is written only for those who read it.
             if setup.traces { note("\(nodes[index].name): \(level == .info ? "" : "[\(level)] ")\(text)") }

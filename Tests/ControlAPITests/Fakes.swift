@@ -1,10 +1,11 @@
 import ClusterModel
-import ControlAPI
 import HTTPServer
 import HighAvailability
 import Logging
 import Ports
 import Synchronization
+
+@testable import ControlAPI
 
 /// The node beside the API, made of one snapshot.
 final class FakeNode: NodeControl {
@@ -15,21 +16,40 @@ final class FakeNode: NodeControl {
         var calls: [String] = []
     }
 
-    init(_ snapshot: NodeSnapshot) { state = Mutex(State(snapshot: snapshot)) }
+    let outcome: CommandOutcome
+    private let stream: AsyncStream<NodeSnapshot>
+    private let continuation: AsyncStream<NodeSnapshot>.Continuation
+
+    init(_ snapshot: NodeSnapshot, outcome: CommandOutcome = .done) {
+        state = Mutex(State(snapshot: snapshot))
+        self.outcome = outcome
+        (stream, continuation) = AsyncStream.makeStream(of: NodeSnapshot.self)
+        continuation.yield(snapshot)
+    }
+
+    /// Nothing changes any more.
+    func end() { continuation.finish() }
 
     var calls: [String] { state.withLock { $0.calls } }
 
     func publish(_ change: (inout NodeSnapshot) -> Void) {
-        state.withLock { state in
+        let snapshot = state.withLock { state in
             change(&state.snapshot)
             state.snapshot.serial += 1
+            return state.snapshot
         }
+        continuation.yield(snapshot)
     }
 
     func snapshot() -> NodeSnapshot { state.withLock { $0.snapshot } }
     func freshSnapshot(_ age: Duration) async -> NodeSnapshot { snapshot() }
     func wake(_ reason: String) async { note("wake: \(reason)") }
     func reload() async { note("reload") }
+    func carryOut(_ command: NodeCommand) async -> CommandOutcome {
+        note("\(command)")
+        return outcome
+    }
+    func changes() -> AsyncStream<NodeSnapshot> { stream }
 
     private func note(_ call: String) { state.withLock { $0.calls.append(call) } }
 }
@@ -118,9 +138,9 @@ struct Bench {
 
     init(
         _ snapshot: NodeSnapshot = Scene.snapshot(), store: FakeStore? = nil, peers: [String: PeerAnswer] = [:],
-        access: AccessRules = AccessRules()
+        access: AccessRules = AccessRules(), outcome: CommandOutcome = .done
     ) {
-        node = FakeNode(snapshot)
+        node = FakeNode(snapshot, outcome: outcome)
         self.store = store ?? FakeStore([.success(Scene.view(leader: "pg-a"))])
         api = ControlAPI(
             node: node, store: self.store, peers: FakePeers(answers: peers), clock: clock, access: access,
@@ -142,4 +162,16 @@ struct Bench {
 
 extension HTTPResponse {
     var text: String { String(decoding: body, as: UTF8.self) }
+}
+
+extension RequestBody {
+    /// The object that a text stands for.
+    static func parsed(_ text: String) -> JSONObject? {
+        guard
+            let request = try? HTTPRequest(
+                method: "POST", target: "/", headers: ["Content-Length": "1"], body: Array(text.utf8)),
+            case .object(let object) = optional(request)
+        else { return nil }
+        return object
+    }
 }

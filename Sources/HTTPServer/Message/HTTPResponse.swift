@@ -13,6 +13,8 @@ public struct HTTPResponse: Sendable, Hashable {
     public var isBare: Bool { didSet { renderedHead = nil } }
     /// Ends the connection after this answer whatever the client asked for.
     public var closesConnection: Bool
+    /// What follows `body` as it comes; the connection ends with it. Nil for an answer that is whole.
+    public var stream: HTTPStream? { didSet { renderedHead = nil } }
 
     /// What `prerendered()` laid up: the head from after the version to before what the server adds.
     private(set) var renderedHead: [UInt8]?
@@ -63,5 +65,16 @@ public struct HTTPResponse: Sendable, Hashable {
     public func hash(into hasher: inout Hasher) {
         hasher.combine(status)
         hasher.combine(body)
+    }
+}
+
+/// A body without a known end, such as server-sent events.
+public struct HTTPStream: Sendable {
+    /// Runs in a task that is cancelled when the client goes away or the server stops. `write` gives false once nobody
+    /// reads any more; a client that does not keep up with what is written loses its connection.
+    public let run: @Sendable (_ write: @escaping @Sendable ([UInt8]) -> Bool) async -> Void
+
+    public init(_ run: @escaping @Sendable (_ write: @escaping @Sendable ([UInt8]) -> Bool) async -> Void) {
+        self.run = run
     }
 }

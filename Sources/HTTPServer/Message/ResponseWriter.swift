@@ -49,7 +49,7 @@ enum ResponseWriter {
         output += endOfLine
         if response.isBare { return }
         response.headers.write(to: &output)
-        if response.allowsBody { output += "Content-Length: \(response.body.count)\r\n".utf8 }
+        if response.allowsBody && response.stream == nil { output += "Content-Length: \(response.body.count)\r\n".utf8 }
     }
 
     private static func connection(_ form: Form) -> [UInt8] {

@@ -5,6 +5,8 @@ final class Connection {
     var parser: HTTPRequestParser
     /// The request whose answer a task is working on; nothing further is read meanwhile.
     var pending: PendingAnswer?
+    /// The answer under way is a stream: it ends with the server, not after it.
+    var isStreaming = false
     /// What the socket did not take yet.
     var unsent = UnsentBytes()
     /// What the socket is watched for.
@@ -63,6 +65,7 @@ struct UnsentBytes {
     private var start = 0
 
     var isEmpty: Bool { start == bytes.count }
+    var count: Int { bytes.count - start }
 
     mutating func append(_ new: ArraySlice<UInt8>) { bytes += new }
 

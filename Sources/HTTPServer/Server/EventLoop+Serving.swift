@@ -96,7 +96,12 @@ extension EventLoop {
     }
 
     private func write(_ response: HTTPResponse, _ exchange: Exchange, on connection: Connection) {
-        let keepsAlive = exchange.keepsAlive && !response.closesConnection && !isStopping
+        var response = response
+        if response.stream != nil && !startStream(response, exchange, on: connection) {
+            response = .stockError(503, explanation: "too many streams are open")
+        }
+        let keepsAlive =
+            exchange.keepsAlive && !response.closesConnection && !isStopping && response.stream == nil
         let form = ResponseWriter.Form(
             version: exchange.version, omitsBody: exchange.method == "HEAD", keepsAlive: keepsAlive)
         ResponseWriter.append(response, form: form, stamp: stamp.bytes, to: &outgoing)

@@ -15,6 +15,7 @@ final class EventLoop {
         let mailboxes: [LoopMailbox]
         let connectionsMax: Int
         let slots: AnswerSlots
+        let streamSlots: AnswerSlots
         let configuration: HTTPServerConfiguration
         let handler: any HTTPHandler
         let logger: Logger
@@ -96,6 +97,7 @@ final class EventLoop {
         switch message {
         case .connection(let socket, let peer): register(FileDescriptor(owning: socket), peer: peer)
         case .answered(let token, let response): finishPending(token, response)
+        case .streamed(let token, let bytes): continueStream(token, bytes)
         case .stop(let deadline): stop(deadline: deadline)
         }
     }
@@ -106,7 +108,7 @@ final class EventLoop {
         closeListeners()
         for connection in table.all {
             connection.isEnding = true
-            if connection.pending == nil && connection.unsent.isEmpty { close(connection) }
+            if connection.isStreaming || connection.pending == nil && connection.unsent.isEmpty { close(connection) }
         }
     }
 
@@ -119,7 +121,7 @@ final class EventLoop {
         for message in setup.mailbox.close() {
             switch message {
             case .connection(let socket, _): _ = FileDescriptor(owning: socket)
-            case .answered, .stop: break
+            case .answered, .streamed, .stop: break
             }
         }
         acceptor.spare = nil

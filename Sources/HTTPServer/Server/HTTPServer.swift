@@ -140,11 +140,13 @@ public final class HTTPServer: Sendable {
             for _ in 0..<count { epolls.append(SharedDescriptor(try Epoll.open())) }
             let loops = Loops(mailboxes: mailboxes, latch: EndLatch(running: count))
             let slots = AnswerSlots(configuration.answersMax)
+            let streamSlots = AnswerSlots(configuration.streamsMax)
             let connectionsMax = max(1, (configuration.connectionsMax ?? HTTPServer.connectionsMax()) / count)
             for index in 0..<count {
                 let setup = EventLoop.Setup(
                     epoll: epolls[index], mailbox: mailboxes[index], listeners: index == 0 ? listeners : [],
-                    mailboxes: mailboxes, connectionsMax: connectionsMax, slots: slots, configuration: configuration,
+                    mailboxes: mailboxes, connectionsMax: connectionsMax, slots: slots, streamSlots: streamSlots,
+                    configuration: configuration,
                     handler: handler, logger: logger)
                 try start(setup, loops, index)
             }

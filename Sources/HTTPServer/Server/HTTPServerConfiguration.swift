@@ -42,6 +42,8 @@ public struct HTTPServerConfiguration: Sendable {
     public var connectionsMax: Int?
     /// Requests that `answer` works on at once; beyond it 503.
     public var answersMax = 64
+    /// Streams at once; beyond it 503. They are counted apart: they last as long as their clients like.
+    public var streamsMax = 32
     /// Told of every answered request, on the event-loop thread: it must not block.
     public var accessLog: (@Sendable (HTTPAccess) -> Void)?
 

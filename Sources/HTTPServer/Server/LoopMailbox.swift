@@ -9,6 +9,8 @@ enum LoopMessage: Sendable {
     case connection(socket: Int32, peer: String)
     /// The answer of a task.
     case answered(EventToken, HTTPResponse)
+    /// More of a stream; nil ends it.
+    case streamed(EventToken, [UInt8]?)
     /// End; answers under way may finish until `deadline`, in nanoseconds of `LoopClock`.
     case stop(deadline: Int64)
 }

@@ -1,0 +1,116 @@
+import ClusterModel
+import HighAvailability
+import Ports
+
+/// What operators ask of the node (rest-api.md §13, §14). A command is carried out between two cycles, so that no
+/// decision is under way that knows nothing of it; what it starts is a plan like any other.
+extension CycleMachine {
+    /// Commands that may wait for a cycle to end.
+    static let maximumCommands = 16
+
+    mutating func commanded(_ id: Int, _ command: NodeCommand, _ run: inout Run) {
+        if phase == .idle { return carryOut(id, command, &run) }
+        guard waitingCommands.count < Self.maximumCommands else {
+            return run.emit(.reply(id, .busy("another command")))
+        }
+        waitingCommands.append((id, command))
+    }
+
+    mutating func carryOutCommands(_ run: inout Run) {
+        while phase == .idle, !waitingCommands.isEmpty {
+            let (id, command) = waitingCommands.removeFirst()
+            carryOut(id, command, &run)
+        }
+    }
+
+    /// Nobody waits for a node that has ended.
+    mutating func refuseCommands(_ run: inout Run) {
+        for (id, _) in waitingCommands { run.emit(.reply(id, .failed)) }
+        waitingCommands = []
+        if let id = progress?.command { run.emit(.reply(id, .failed)) }
+        progress?.command = nil
+    }
+
+    private mutating func carryOut(_ id: Int, _ command: NodeCommand, _ run: inout Run) {
+        if isShuttingDown { return run.emit(.reply(id, .busy(Plan.Kind.shutdown.rawValue))) }
+        switch command {
+        case .restart(let request):
+            if request.schedule == nil { restart(id, request, &run) } else { schedule(id, request, &run) }
+        case .cancelRestart:
+            run.emit(.reply(id, scheduledRestart == nil ? .nothingScheduled : .done))
+            if scheduledRestart != nil { forgetSchedule("an operator asked for it", &run) }
+        case .reinitialize(let force, let fromLeader): reinitialize(id, force: force, fromLeader: fromLeader, &run)
+        }
+    }
+
+    // MARK: Restarting
+
+    private mutating func restart(_ id: Int?, _ request: RestartRequest, _ run: inout Run) {
+        guard request.isSatisfied(role: role, local: local) else { return reply(id, .conditionsNotMet, &run) }
+        if let running = progress?.running.plan.kind { return reply(id, .busy(running.rawValue), &run) }
+        guard local.dataDirectory == .initialized, let view else { return reply(id, .failed, &run) }
+        let timeout = request.timeout ?? settings.primaryStartTimeout
+        begin(restartPlan(me, local, view, isLeading: isLeading, timeout: timeout), &run)
+        progress?.command = id
+    }
+
+    private func reply(_ id: Int?, _ outcome: CommandOutcome, _ run: inout Run) {
+        if let id { return run.emit(.reply(id, outcome)) }
+        run.log(.warning, "the scheduled restart does not happen: \(outcome)")
+    }
+
+    private mutating func schedule(_ id: Int, _ request: RestartRequest, _ run: inout Run) {
+        if scheduledRestart != nil { return run.emit(.reply(id, .alreadyScheduled)) }
+        var request = request
+        request.postmasterStartTime = local.facts?.postmasterStartTime
+        scheduledRestart = request
+        run.log(.info, "a restart is scheduled for \(request.schedule?.text ?? "")")
+        run.emit(.reply(id, .done))
+        wake(&run)
+    }
+
+    private mutating func forgetSchedule(_ why: String, _ run: inout Run) {
+        scheduledRestart = nil
+        run.log(.info, "the scheduled restart is cancelled: \(why)")
+        wake(&run)
+    }
+
+    /// Carries a scheduled restart out when its time has come; it is forgotten then, whatever becomes of it.
+    mutating func keepSchedule(_ run: inout Run) {
+        guard phase == .idle, let request = scheduledRestart else { return }
+        switch judge(schedule: request, settings, local, wallTime: run.wallTime) {
+        case .wait: return
+        case .cancelled(let why): forgetSchedule(why, &run)
+        case .due:
+            scheduledRestart = nil
+            run.log(.info, "the scheduled restart is due")
+            restart(nil, request, &run)
+            wake(&run)
+        }
+    }
+
+    /// When the scheduled restart wants to be looked at.
+    func scheduleDue(_ run: Run) -> BootInstant? {
+        guard phase == .idle, !settings.isPaused, let due = scheduledRestart?.schedule else { return nil }
+        return run.now + max(.zero, .nanoseconds(due.nanosecondsSinceEpoch - run.wallTime))
+    }
+
+    // MARK: A new base backup
+
+    private mutating func reinitialize(_ id: Int, force: Bool, fromLeader: Bool, _ run: inout Run) {
+        guard let view, let leader = view.leaderName else { return run.emit(.reply(id, .noLeader)) }
+        if leader == me.name || lease != nil { return run.emit(.reply(id, .isLeader)) }
+        if let running = progress?.running.plan.kind {
+            guard force, running.yieldsToReinitialize, progress?.successor == nil else {
+                return run.emit(.reply(id, .busy(running.rawValue)))
+            }
+        }
+        guard let plan = reinitializePlan(me, local, view, settings, fromLeader: fromLeader) else {
+            return run.emit(.reply(id, .failed))
+        }
+        run.log(.warning, "an operator asked for a new base backup")
+        run.emit(.reply(id, .done))
+        if progress == nil { begin(plan, &run) } else { breakOff(for: plan, &run) }
+        wake(&run)
+    }
+}
