@@ -78,8 +78,8 @@ extension ControlAPI {
         return Self.json(.object(JSONObject(sorted)))
     }
 
-    /// A primary that has lost the DCS asks whether it may go on. This node makes no such promise yet: an `Accepted` that
-    /// it does not keep would be worse than none, and without one the primary steps down.
+    /// A primary that has lost the DCS asks whether it may go on. This node makes no such promise yet: an `Accepted`
+    /// that it does not keep would be worse than none, and without one the primary steps down.
     func acceptPrimary() -> HTTPResponse {
         let snapshot = node.snapshot()
         guard snapshot.settings.failsafeMode else { return .stockError(502) }

@@ -4,8 +4,8 @@ import HighAvailability
 import JSON
 import Ports
 
-/// `GET /events`: what changes on this node, as server-sent events. Each is a JSON object; the first three tell how things
-/// stand.
+/// `GET /events`: what changes on this node, as server-sent events. Each is a JSON object; the first three tell how
+/// things stand.
 ///
 ///     event: state       {"state": "running", "at": "2027-02-03T12:00:00+00:00"}
 ///     event: role        {"role": "replica", "leader": "pg-a", "at": …}

@@ -18,8 +18,8 @@ public protocol NodeControl: Sendable {
     /// Carries out an operator's command; may take as long as a restart does. Never fails to answer.
     func carryOut(_ command: NodeCommand) async -> CommandOutcome
 
-    /// Every snapshot as it is published, the present one first. Who reads too slowly misses the oldest; the stream ends
-    /// with the node.
+    /// Every snapshot as it is published, the present one first. Who reads too slowly misses the oldest; the stream
+    /// ends with the node.
     func changes() -> AsyncStream<NodeSnapshot>
 }
 
