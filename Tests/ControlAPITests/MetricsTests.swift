@@ -10,7 +10,7 @@ import Testing
     /// The series without HELP and TYPE, the labels cut off.
     private func values(_ snapshot: NodeSnapshot) -> [String] {
         MetricsDocument(snapshot, now: Scene.now).text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map {
-            String($0.replacing("{scope=\"orders\",name=\"pg-b\"}", with: ""))
+            String($0).replacing("{scope=\"orders\",name=\"pg-b\"}", with: "")
         }
     }
 

@@ -29,6 +29,13 @@ final class TestHandler: HTTPHandler {
         case "/body": HTTPResponse(status: 200, body: request.body)
         case "/large": .text(200, String(repeating: "x", count: 8 << 20))
         case "/gate", "/later": nil
+        case "/stream": streaming { write in for part in ["a", "b", "c"] { _ = write(Array(part.utf8)) } }
+        case "/stream/open": openStream()
+        case "/stream/flood":
+            streaming { [self] write in
+                while write([UInt8](repeating: 120, count: 64 << 10)) {}
+                update { $0.finished += 1 }
+            }
         default: .stockError(501, message: "Unsupported method ('\(request.method)')")
         }
     }
@@ -51,6 +58,29 @@ final class TestHandler: HTTPHandler {
         update { $0.finished += 1 }
         return .text(200, "gate")
     }
+
+    private func streaming(
+        _ run: @escaping @Sendable (@escaping @Sendable ([UInt8]) -> Bool) async -> Void
+    ) -> HTTPResponse {
+        var response = HTTPResponse(status: 200, headers: ["Content-Type": "text/event-stream"])
+        response.stream = HTTPStream(run)
+        return response
+    }
+
+    /// A stream that says one thing and then waits for its end.
+    private func openStream() -> HTTPResponse {
+        streaming { [self] write in
+            _ = write(Array("first".utf8))
+            update { $0.started += 1 }
+            for await _ in AsyncStream<Int>(unfolding: {
+                try? await Task.sleep(for: .seconds(3600)); return nil
+            }) {}
+            update { $0.finished += 1 }
+        }
+    }
+
+    /// Returns once so many streams have ended.
+    func untilFinished(_ count: Int) async { await until { $0.finished >= count } }
 
     /// Lets everything that waits at `/gate` go on.
     func open() {

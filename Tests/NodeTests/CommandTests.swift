@@ -15,7 +15,7 @@ import Testing
     struct Bed {
         var machine = CycleMachine(
             CycleMachine.Setup(
-                scope: "test", me: NodeIdentity(name: "n1"),
+                scope: "test", me: NodeIdentity(name: "n1", tags: Tags(["nofailover": true])),
                 addresses: MemberKey.Addresses(
                     connectionURL: "postgres://a:1/p", apiURL: "http://a:2/patroni", version: "4.1.4"),
                 document: ["ttl": 30]), now: CommandTests.start)
@@ -68,6 +68,7 @@ import Testing
             var bed = Bed()
             _ = bed.step(.timer)
             _ = bed.settle()
+            _ = bed.step(.touched(.success(())))
             return bed
         }
     }
