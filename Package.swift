@@ -25,7 +25,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let package = Package(
     name: "matriarch",
     products: [
-        .executable(name: "matriarch", targets: ["matriarch"])
+        .executable(name: "matriarch", targets: ["matriarch"]),
+        .executable(name: "matriarch-guardian", targets: ["matriarch-guardian"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
@@ -56,8 +57,18 @@ let package = Package(
         module("HTTPClient", ["ClusterModel", "Posix", "CCurl", "CPlatform"]),
         module("Etcd", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient", logging]),
         module("Peers", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient"]),
-        module("PostgreSQL", ["ClusterModel", "Ports", "JSON", "Posix", "CLibPQ", "CPlatform", logging, subprocess]),
+        module(
+            "PostgreSQL",
+            [
+                "ClusterModel", "HighAvailability", "Ports", "JSON", "Posix", "Guardian", "CGuardian", "CLibPQ", "CPlatform", logging,
+                subprocess,
+            ]),
         module("HTTPServer", ["CPlatform", "Posix", "COpenSSL", logging]),
+
+        // The parent of the postmaster: the standard library, the C library, and nothing else.
+        .target(name: "CGuardian"),
+        module("Guardian"),
+        .executableTarget(name: "matriarch-guardian", dependencies: ["Guardian", "CGuardian"], swiftSettings: strict),
 
         // The house: the cycle, and the face.
         module("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON", logging]),
@@ -93,6 +104,9 @@ let package = Package(
             "EtcdTests",
             ["Etcd", "HTTPClient", "Peers", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
         tests("PostgreSQLTests", ["PostgreSQL", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
+        tests(
+            "GuardianTests",
+            ["Guardian", "PostgreSQL", "Ports", "ClusterModel", "Posix", "CPlatform", "matriarch-guardian", logging]),
         tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", logging]),
         tests("NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", logging]),
         tests("SimulationTests", ["Simulation", "Node", "HighAvailability", "ClusterModel"]),

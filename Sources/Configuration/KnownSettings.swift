@@ -67,7 +67,7 @@ enum KnownSettings {
             "",
             """
             name scope namespace thread_pool_size thread_stack_size log bootstrap restapi ctl
-            postgresql watchdog tags citus etcd etcd3 consul zookeeper exhibitor kubernetes raft ttl
+            postgresql watchdog guardian tags citus etcd etcd3 consul zookeeper exhibitor kubernetes raft ttl
             loop_wait retry_timeout standby_cluster
             """
         ),
@@ -154,6 +154,7 @@ enum KnownSettings {
             connection_timeout append_entries_period connection_retry_time leader_fallback_timeout
             """
         ),
+        ("guardian", "mode safety_margin restart_daemon"),
         ("watchdog", "mode device safety_margin driver"),
         ("citus", "group database"),
     ]

@@ -35,9 +35,30 @@ enum StatusDocument {
         object["patroni"] = [
             "version": .string(snapshot.version), "scope": .string(snapshot.scope), "name": .string(snapshot.me.name),
         ]
+        if let guarding = snapshot.guarding { object["guardian"] = .object(guardian(guarding, now: now)) }
         if let request = snapshot.scheduledRestart {
             object["scheduled_restart"] = .object(request.json(withStartTime: false))
         }
+        return object
+    }
+
+    /// Ours alone: whether PostgreSQL is guarded, and for how long it may accept writes.
+    private static func guardian(_ guarding: Guarding, now: BootInstant) -> JSONObject {
+        var object: JSONObject = ["armed": .bool(guarding.acknowledged != nil)]
+        if let lease = guarding.acknowledged {
+            object["lease_remaining_seconds"] = .double(Double(Int((lease.deadline - now).inSeconds * 1000)) / 1000)
+        }
+        if let status = guarding.status, status.pid > 0 {
+            object["pid"] = .int(Int64(status.pid))
+            object["postmaster"] = status.postmaster.map { .int(Int64($0)) } ?? .null
+            object["parent_of_postmaster"] = .bool(status.isParent)
+            if let stop = status.lastStop {
+                object["last_stop"] = [
+                    "seconds_ago": .int((now - stop.at).nanoseconds / 1_000_000_000), "killed": .bool(stop.wasKilled),
+                ]
+            }
+        }
+        object["failure"] = guarding.failure.map { .string($0) }
         return object
     }
 

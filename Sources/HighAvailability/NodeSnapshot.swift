@@ -23,6 +23,8 @@ public struct NodeSnapshot: Sendable {
     public var decision: Decision?
     /// A restart that an operator asked for and whose time has not come.
     public var scheduledRestart: RestartRequest?
+    /// What is known of the guardian; nil where none is used.
+    public var guarding: Guarding?
     /// When the next cycle is planned.
     public var nextCycle: BootInstant
 

@@ -14,6 +14,7 @@ extension ClusterState {
         case .exit(let code): exit(code)
         case .reply(let id, let outcome): reply(id, outcome)
         case .perform(let operation, let slots, let plan): perform(operation, slots, plan)
+        case .guardLease(let order, let deadline): tellGuardian(order, deadline)
         case .breakOff(let deadline):
             performing?.cancel()
             Task { await world.postgreSQL.halt(deadline: deadline) }
@@ -26,11 +27,40 @@ extension ClusterState {
 
     private func perform(_ operation: PostgreSQLOperation, _ slots: [SlotAction], _ plan: Int) {
         performing = Task {
+            if let refusal = await guardRefusal(operation) { return feed(.performed(plan: plan, .failure(refusal))) }
             if !slots.isEmpty { await world.postgreSQL.apply(slots, deadline: world.clock.now() + .seconds(2)) }
             let result = await outcome { () async throws(PostgreSQLError) in
                 try await world.postgreSQL.perform(operation)
             }
             feed(.performed(plan: plan, result))
+        }
+    }
+
+    /// Why PostgreSQL must not become writable; nil where it may. A start waits too, and leaves it to the launcher to
+    /// replace a guardian that does not answer.
+    private func guardRefusal(_ operation: PostgreSQLOperation) async -> PostgreSQLError? {
+        switch operation {
+        case .promote:
+            guard let error = await guarding?.value else { return nil }
+            return .failed("the guardian has not acknowledged the lease: \(error)")
+        case .startPrimary:
+            _ = await guarding?.value
+            return nil
+        case .bootstrap, .clone, .startStandby, .follow, .stop, .restart, .rewind, .recoverSingleUser,
+            .setAsideDataDirectory:
+            return nil
+        }
+    }
+
+    private func tellGuardian(_ order: GuardOrder, _ deadline: BootInstant) {
+        guard let guardian = world.guardian else { return }
+        guarding = Task {
+            let result = await outcome { () async throws(GuardianError) in
+                try await guardian.tell(order, deadline: deadline)
+            }
+            feed(.guarded(order, result))
+            guard case .failure(let error) = result else { return nil }
+            return error
         }
     }
 

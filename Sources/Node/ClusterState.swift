@@ -14,16 +14,19 @@ public actor ClusterState: NodeControl {
         public var peers: any PeerClient
         public var clock: any Clock
         public var cache: any ConfigurationCache
+        /// Nil where the machine was set up without one.
+        public var guardian: (any GuardianPort)?
 
         public init(
             store: any DistributedConfigurationStore, postgreSQL: any PostgreSQLController, peers: any PeerClient,
-            clock: any Clock, cache: any ConfigurationCache
+            clock: any Clock, cache: any ConfigurationCache, guardian: (any GuardianPort)? = nil
         ) {
             self.store = store
             self.postgreSQL = postgreSQL
             self.peers = peers
             self.clock = clock
             self.cache = cache
+            self.guardian = guardian
         }
     }
 
@@ -33,6 +36,8 @@ public actor ClusterState: NodeControl {
     private nonisolated let board: Mutex<NodeSnapshot>
     private var timer: Task<Void, Never>?
     var performing: Task<Void, Never>?
+    /// The last order to the guardian; nil where it was acknowledged, else why not.
+    var guarding: Task<GuardianError?, Never>?
     private var refresh: Task<Void, Never>?
     private var ended: CheckedContinuation<Int32, Never>?
     /// Requests to the store that have not been answered: the end waits for them, within their deadlines.

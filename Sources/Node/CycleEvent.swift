@@ -25,6 +25,8 @@ public enum CycleEvent: Sendable {
     case checkpointed(Result<Void, PostgreSQLError>)
     case historyRead(TimelineID, [TimelineHistory.Line], writtenAt: String)
     case configurationAdopted(Result<Void, PostgreSQLError>)
+    /// What became of an order to the guardian.
+    case guarded(GuardOrder, Result<GuardianStatus, GuardianError>)
     /// The pause that `.retryReceipt` asked for is over.
     case receiptRetry(plan: Int)
 
@@ -53,6 +55,8 @@ public enum CycleEffect: Sendable {
     case compare(Upstream, deadline: BootInstant)
     /// Carries out an operation, after these changes to the slots.
     case perform(PostgreSQLOperation, slots: [SlotAction], plan: Int)
+    /// Tells the guardian, and answers `.guarded`. A promotion that follows waits until it has acknowledged.
+    case guardLease(GuardOrder, deadline: BootInstant)
     /// Cancels the running operation and stops PostgreSQL at once; `.performed` follows.
     case breakOff(deadline: BootInstant)
     case applySlots([SlotAction], deadline: BootInstant)

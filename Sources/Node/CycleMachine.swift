@@ -15,6 +15,10 @@ public struct CycleMachine: Sendable {
         public var addresses: MemberKey.Addresses
         /// The dynamic configuration before the first load: the cached one, else `bootstrap.dcs`.
         public var document: JSONObject
+        /// A guardian stands over PostgreSQL: nothing becomes writable without its word.
+        public var hasGuardian = false
+        /// What the guardian of an earlier daemon enforces still: PostgreSQL goes on under it (architecture.md §4).
+        public var adoptedLease: Lease?
 
         public init(scope: String, me: NodeIdentity, addresses: MemberKey.Addresses, document: JSONObject) {
             self.scope = scope
@@ -68,6 +72,7 @@ public struct CycleMachine: Sendable {
     var storeFailure: String?
     var storeLastSeen: Int64 = 0
     var lease: Lease?
+    var guardian: GuardianLink?
     var phase = Phase.idle
     /// Something happened during the cycle: another follows at once.
     var again = false
@@ -114,6 +119,8 @@ public struct CycleMachine: Sendable {
         local = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now)
         nextCycle = now
         cycleBegan = now
+        lease = setup.adoptedLease
+        if setup.hasGuardian { guardian = GuardianLink(acknowledged: setup.adoptedLease, now: now) }
     }
 
     /// Takes one event and answers what is to be done. `wallTime` is nanoseconds since the epoch.
@@ -123,6 +130,7 @@ public struct CycleMachine: Sendable {
         guardLease(&run)
         keepSchedule(&run)
         if phase == .ended { refuseCommands(&run) }
+        tellGuardian(&run)
         arm(&run)
         return run.effects
     }
@@ -171,6 +179,7 @@ public struct CycleMachine: Sendable {
         case .configurationAdopted(let result):
             if case .failure(let error) = result { run.log(.error, "adopting the configuration failed: \(error)") }
             wake(&run)
+        case .guarded(let order, let result): guarded(order, result, &run)
         case .receiptRetry(let plan): askForReceipt(plan, &run)
         case .reloaded(let identity, let addresses):
             me = identity
@@ -200,6 +209,7 @@ public struct CycleMachine: Sendable {
             if run.now < stopBy { next = min(next, stopBy) }
         }
         if let due = scheduleDue(run) { next = min(next, due) }
+        if let retry = guardian?.retryAt { next = min(next, max(retry, run.now)) }
         if next.nanoseconds == .max || timer == next { return }
         timer = next
         run.emit(.setTimer(next))
@@ -212,6 +222,7 @@ public struct CycleMachine: Sendable {
             storeFailure: storeFailure, storeLastSeen: storeLastSeen, local: local, role: role, lease: lease,
             running: progress?.running, decision: decision, nextCycle: nextCycle)
         snapshot.scheduledRestart = scheduledRestart
+        snapshot.guarding = guardian?.facts
         return snapshot
     }
 

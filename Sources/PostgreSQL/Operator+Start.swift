@@ -91,7 +91,7 @@ extension Operator {
             executable: executable, arguments: Array(words.dropFirst()),
             environment: PostmasterEnvironment.filtered(
                 PostmasterEnvironment.inherited, staleOwner: instance.ownerOfStalePidFile()),
-            workingDirectory: directory.path)
+            workingDirectory: directory.path, isStandby: directory.hasStandbySignal)
     }
 
     /// Where a program is; names without a slash are looked for along PATH.

@@ -3,8 +3,8 @@ import Glibc
 public import Ports
 import Posix
 
-/// The one port through which a postmaster is started and signalled. Today the daemon does it itself; the guardian
-/// (architecture.md §4) will stand behind the same port as the postmaster's parent.
+/// The one port through which a postmaster is started and signalled: the guardian stands behind it as the postmaster's
+/// parent (architecture.md §4), or, with `guardian.mode: off`, the daemon does it itself.
 public protocol PostmasterLauncher: Sendable {
     /// Starts a postmaster that outlives the daemon and is nobody's child of ours; its pid.
     func launch(_ command: PostmasterCommand) async throws(PostgreSQLError) -> Int32
@@ -22,6 +22,8 @@ public struct PostmasterCommand: Sendable, Hashable {
     /// `NAME=value`.
     public var environment: [String]
     public var workingDirectory: String
+    /// It starts in recovery and stays there: no lease is needed for it.
+    public var isStandby = false
 }
 
 /// Starts the postmaster in a session of its own, as a child of init; what it says goes to our standard error.

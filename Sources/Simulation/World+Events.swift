@@ -92,6 +92,8 @@ extension World {
         case .perform(let operation, let slots, let plan):
             apply(slots, index)
             perform(operation, plan, index, incarnation)
+        // The simulated nodes are set up without a guardian.
+        case .guardLease: break
         case .breakOff: breakOff(index, incarnation)
         case .applySlots(let actions, _): apply(actions, index)
         case .checkpoint: reply(.checkpointed(.success(())), to: index, incarnation, after: 10...2000)

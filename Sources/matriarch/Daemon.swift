@@ -77,11 +77,16 @@ struct Daemon {
         let peers = try HTTPPeerClient(StoreWiring.peers(effective))
         let store = try EtcdStore(StoreWiring.etcd(effective), logger: Logger(label: "etcd"))
         try await checkStore(store, peers)
-        let postgreSQL = try makePostgreSQL(document)
+        let guardian = try GuardianWiring.client(effective, logger: Logger(label: "guardian"))
+        let postgreSQL = try makePostgreSQL(document, launcher: guardian ?? DetachedLauncher())
+        var setup = CycleMachine.Setup(
+            scope: effective.scope, me: identity(effective), addresses: addresses(effective), document: document)
+        setup.hasGuardian = guardian != nil
+        setup.adoptedLease = await adopt(postgreSQL, guardian)
         let node = ClusterState(
-            CycleMachine.Setup(
-                scope: effective.scope, me: identity(effective), addresses: addresses(effective), document: document),
-            ClusterState.World(store: store, postgreSQL: postgreSQL, peers: peers, clock: clock, cache: cache),
+            setup,
+            ClusterState.World(
+                store: store, postgreSQL: postgreSQL, peers: peers, clock: clock, cache: cache, guardian: guardian),
             logger: logger)
         await node.onReload(reload)
         let server = APIWiring.server(
@@ -100,15 +105,33 @@ struct Daemon {
         await server.stop(drain: .seconds(1))
         await store.close()
         peers.shutdown()
+        await guardian?.goodbye()
         logger.info("ended with code \(code)")
         return code
     }
 
-    private func makePostgreSQL(_ document: JSONObject) throws -> LocalPostgreSQL {
+    /// What an earlier daemon has left with its guardian: PostgreSQL goes on under the lease that is known there. A server
+    /// that runs without a guardian gets one.
+    private func adopt(_ postgreSQL: LocalPostgreSQL, _ guardian: GuardianClient?) async -> Lease? {
+        guard let guardian else { return nil }
+        let running = await postgreSQL.observe(deadline: BootClock.now() + .seconds(3)).postmaster
+        do throws(GuardianError) {
+            guard let found = try await guardian.adopt(postmaster: running) else { return nil }
+            let left = found.lease.map { ", the lease has \(($0.deadline - BootClock.now()).inSeconds) s left" } ?? ""
+            logger.info("guardian \(found.status.pid) holds postmaster \(found.status.postmaster ?? 0)\(left)")
+            return found.lease
+        } catch {
+            logger.error("guardian: \(error)")
+            return nil
+        }
+    }
+
+    private func makePostgreSQL(_ document: JSONObject, launcher: any PostmasterLauncher) throws -> LocalPostgreSQL {
         let source = source
         let initial = (try? source.effective(document)) ?? effective
         return try LocalPostgreSQL(
-            configuration: PostgreSQLWiring.configuration(initial), logger: Logger(label: "postgresql")
+            configuration: PostgreSQLWiring.configuration(initial), launcher: launcher,
+            logger: Logger(label: "postgresql")
         ) { document in PostgreSQLWiring.configuration(try source.effective(document)) }
     }
 

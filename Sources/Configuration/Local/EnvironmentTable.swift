@@ -22,6 +22,7 @@ enum EnvironmentTable {
             ["listen", "connect_address", "proxy_address", "config_dir", "data_dir", "pgpass", "bin_dir"])
         + KnownSettings.programs.map { ("POSTGRESQL_BIN_\($0.uppercased())", "postgresql.bin_name.\($0)") }
         + rows("log", ["type", "level", "traceback_level", "dateformat", "dir"])
+        + rows("guardian", ["mode", "safety_margin", "restart_daemon"])
         + rows("raft", ["data_dir", "self_addr", "password", "bind_addr"])
 
     static let booleans =

@@ -16,6 +16,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
     /// A node without one never makes a new cluster.
     public let bootstrap: BootstrapSettings?
     public let log: LogSettings
+    public let guardian: GuardianSettings
     public let tags: Tags
     /// The sections of later versions as they stand: `watchdog`, `citus`.
     public let watchdog: JSONObject?
@@ -73,6 +74,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         postgreSQL = PostgreSQLSettings(&reader, scope: scope, homeDirectory: homeDirectory)
         bootstrap = BootstrapSettings(&reader)
         log = LogSettings(&reader)
+        guardian = GuardianSettings(&reader)
         tags = Tags(reader.object("tags") ?? JSONObject())
         watchdog = reader.object("watchdog")
         citus = reader.object("citus")

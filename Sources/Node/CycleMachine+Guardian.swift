@@ -1,0 +1,103 @@
+import ClusterModel
+import HighAvailability
+import Ports
+
+/// What the machine knows of the guardian, and what it has told it.
+struct GuardianLink: Sendable {
+    var facts: Guarding
+    /// The last order, acknowledged or under way; nil where it must be given again.
+    var told: GuardOrder?
+    var isTelling = false
+    /// Orders in a row that were not acknowledged.
+    var failures = 0
+    /// After a failure: when to try again.
+    var retryAt: BootInstant?
+    /// PostgreSQL may have accepted writes until then: what was observed before does not disarm the guardian.
+    var maybeWritableUntil: BootInstant
+
+    init(acknowledged: Lease?, now: BootInstant) {
+        facts = Guarding(acknowledged: acknowledged)
+        maybeWritableUntil = now
+    }
+}
+
+extension CycleMachine {
+    /// How long the guardian may take to answer; it does nothing but answer.
+    static let guardianPatience = Duration.seconds(2)
+    static let guardianRetryInterval = Duration.milliseconds(500)
+
+    /// Tells the guardian what changed, before anything else of this step happens: arming comes before PostgreSQL may
+    /// become writable, disarming after it was seen to be none.
+    mutating func tellGuardian(_ run: inout Run) {
+        guard guardian != nil, phase != .ended else { return }
+        replaceFrozenGuardian(&run)
+        if mayBecomeWritable(local, progress?.running) { guardian?.maybeWritableUntil = run.now }
+        guard let order = guardOrder, let link = guardian else { return }
+        if order == link.told { return }
+        let isUrgent = run.effects.contains { effect in
+            if case .perform(.promote, _, _) = effect { return true }
+            return false
+        }
+        if !isUrgent {
+            if link.isTelling { return }
+            if let retryAt = link.retryAt, run.now < retryAt { return }
+        }
+        guardian?.told = order
+        guardian?.isTelling = true
+        guardian?.retryAt = nil
+        run.effects.insert(.guardLease(order, deadline: run.now + Self.guardianPatience), at: 0)
+    }
+
+    /// Nil where the last order stands.
+    private var guardOrder: GuardOrder? {
+        guard let guardian else { return nil }
+        if settings.isPaused { return .disarm }
+        if mayBecomeWritable(local, progress?.running) {
+            // Without a lease of ours the one before runs out, and the guardian stops PostgreSQL in time.
+            return lease.map { .enforce($0, postmaster: local.postmaster) }
+        }
+        return local.observedAt > guardian.maybeWritableUntil ? .disarm : nil
+    }
+
+    mutating func guarded(
+        _ order: GuardOrder, _ result: Result<GuardianStatus, GuardianError>, _ run: inout Run
+    ) {
+        guardian?.isTelling = false
+        switch result {
+        case .success(let status):
+            if let stop = status.lastStop, stop != guardian?.facts.status?.lastStop {
+                let ago = (run.now - stop.at).inSeconds
+                run.log(.warning, "the guardian stopped PostgreSQL \(ago) s ago, before the lease ended")
+            }
+            if guardian?.facts.failure != nil { run.log(.info, "the guardian \(status.pid) answers") }
+            guardian?.failures = 0
+            guardian?.facts.failure = nil
+            guardian?.facts.status = status
+            guardian?.facts.acknowledged = if case .enforce(let lease, _) = order { lease } else { nil }
+        case .failure(let error):
+            if guardian?.facts.failure != error.description { run.log(.error, "guardian: \(error)") }
+            guardian?.failures += 1
+            guardian?.facts.failure = error.description
+            guardian?.told = nil
+            guardian?.retryAt = run.now + Self.guardianRetryInterval
+        }
+        run.emit(.publish(snapshot()))
+    }
+
+    /// A guardian that hangs neither protects nor lets go: what it acknowledged last runs out, and when it wakes it stops
+    /// PostgreSQL. A restart in good time gives PostgreSQL another one; so does a standby that is to be promoted.
+    private mutating func replaceFrozenGuardian(_ run: inout Run) {
+        guard let link = guardian, link.failures >= 2, progress == nil, !settings.isPaused, !isShuttingDown,
+            local.postmaster != nil, let lease, lease.isValid(at: run.now)
+        else { return }
+        if local.mayAcceptWrites {
+            guard let acknowledged = link.facts.acknowledged, run.now >= LeaseArithmetic.stopBy(acknowledged) else {
+                return
+            }
+        }
+        run.log(.error, "the guardian does not answer: PostgreSQL is restarted under another one")
+        guardian?.failures = 0
+        begin(
+            Plan(.restart, [.postgreSQL(.restart(timeout: settings.primaryStartTimeout))]), &run)
+    }
+}

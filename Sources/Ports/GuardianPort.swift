@@ -1,0 +1,16 @@
+public import ClusterModel
+public import HighAvailability
+
+/// The guardian, as the cycle needs it (architecture.md §4).
+public protocol GuardianPort: Sendable {
+    /// Gives an order; returns when the guardian has acknowledged it. Throws where it has not by `deadline`: then the
+    /// order before may still stand.
+    func tell(_ order: GuardOrder, deadline: BootInstant) async throws(GuardianError) -> GuardianStatus
+}
+
+/// Why the guardian did not do what it was told.
+public struct GuardianError: Error, Sendable, Hashable, CustomStringConvertible {
+    public let description: String
+
+    public init(_ description: String) { self.description = description }
+}

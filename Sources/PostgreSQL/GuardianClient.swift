@@ -1,0 +1,296 @@
+import CGuardian
+import CPlatform
+public import ClusterModel
+import Glibc
+import Guardian
+public import HighAvailability
+public import Logging
+public import Ports
+public import Posix
+
+/// The daemon's end of the guardian (architecture.md §4): starts it where none runs, tells it the lease, and has it start
+/// the postmaster. It blocks, on a thread of its own; every exchange has a deadline.
+public actor GuardianClient: GuardianPort, PostmasterLauncher {
+    /// How the guardian of one data directory is reached and started.
+    public struct Options: Sendable {
+        /// Of `matriarch-guardian`.
+        public var executable: String
+        public var dataDirectory: String
+        /// Where its socket is, or will be; closed to other users.
+        public var directory: String
+        /// Kept free before the end of a lease; nil is the margin of `LeaseArithmetic`.
+        public var safetyMargin: Duration?
+        /// The daemon is started again when it dies.
+        public var restartsDaemon = false
+        /// Stands before its command line; for tests that run as root.
+        public var commandPrefix: [String] = []
+
+        public init(executable: String, dataDirectory: String, directory: String? = nil, safetyMargin: Duration? = nil) {
+            self.executable = executable
+            self.dataDirectory = dataDirectory
+            self.directory = directory ?? Self.directory(of: dataDirectory)
+            self.safetyMargin = safetyMargin
+        }
+
+        /// A directory that a daemon finds again however it is started: it depends on the user and on the configured path
+        /// of the data directory alone, and exists before the data directory does.
+        static func directory(of dataDirectory: String) -> String {
+            let parent = getenv("MATRIARCH_RUN_DIR").map { String(cString: $0) } ?? "/tmp"
+            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+            for byte in dataDirectory.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+            return "\(parent)/matriarch-\(geteuid())/\(String(hash, radix: 16))"
+        }
+    }
+
+    /// What a daemon that begins learns from the guardian of an earlier one.
+    public struct Adoption: Sendable {
+        public var status: GuardianStatus
+        /// What the daemon before had: PostgreSQL may go on under it.
+        public var lease: Lease?
+    }
+
+    private let options: Options
+    private let log: Logger
+    private let executor: ThreadExecutor
+    private var connection: Connection?
+    /// The order that stands: a new guardian hears it before it starts anything.
+    private var order: GuardOrder?
+
+    private struct Connection {
+        var socket: Int32
+        /// The guardian's.
+        var pid: Int32
+    }
+
+    /// How long a guardian may be silent before it counts as frozen.
+    private static let patience = Duration.seconds(2)
+
+    nonisolated public var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    public init(_ options: Options, logger: Logger) throws(SystemError) {
+        self.options = options
+        log = logger
+        executor = try ThreadExecutor(name: "guardian")
+    }
+
+    deinit { if let connection { close(connection.socket) } }
+
+    // MARK: The port
+
+    public func tell(_ order: GuardOrder, deadline: BootInstant) async throws(GuardianError) -> GuardianStatus {
+        self.order = order
+        switch order {
+        case .enforce:
+            return status(try ask(request(order), deadline))
+        case .disarm:
+            // Where no guardian runs there is nothing to disarm, and no need for one.
+            if connection == nil, try !connect(starting: false, deadline) { return GuardianStatus(pid: 0) }
+            return status(try ask(.disarm, deadline))
+        }
+    }
+
+    /// Finds the guardian of an earlier daemon; one is started where `postmaster` runs without.
+    public func adopt(postmaster: Int32?) async throws(GuardianError) -> Adoption? {
+        let deadline = BootClock.now() + .seconds(5)
+        guard try connect(starting: postmaster != nil, deadline) else { return nil }
+        let reply = try ask(.status, deadline)
+        var lease: Lease?
+        if let found = reply.lease, reply.postmaster == postmaster {
+            lease = Lease(
+                since: BootInstant(nanoseconds: found.since), ttl: .nanoseconds(found.ttl), session: found.session)
+        }
+        return Adoption(status: status(reply), lease: lease)
+    }
+
+    /// The daemon ends in order.
+    public func goodbye() async {
+        guard connection != nil else { return }
+        _ = try? ask(.goodbye, BootClock.now() + .seconds(1))
+        disconnect()
+    }
+
+    // MARK: The launcher
+
+    public func launch(_ command: PostmasterCommand) async throws(PostgreSQLError) -> Int32 {
+        let launch = GuardianRequest.launch(
+            .init(
+                executable: command.executable, arguments: [command.executable] + command.arguments,
+                environment: command.environment, workingDirectory: command.workingDirectory,
+                isStandby: command.isStandby))
+        do throws(GuardianError) {
+            return try ask(launch, BootClock.now() + Self.patience * 2).postmaster
+        } catch {
+            guard let frozen = try? peer() else { throw .failed("the guardian: \(error)") }
+            // No postmaster runs, so nothing is lost with it.
+            log.warning("guardian \(frozen) does not answer (\(error)): SIGKILL, and another one")
+            disconnect()
+            kill(frozen, SIGKILL)
+        }
+        do throws(GuardianError) {
+            return try ask(launch, BootClock.now() + Self.patience * 2).postmaster
+        } catch {
+            throw .failed("the guardian: \(error)")
+        }
+    }
+
+    public nonisolated func signal(_ signal: Int32, to pid: Int32) async -> Bool { kill(pid, signal) == 0 }
+
+    // MARK: Requests
+
+    private func request(_ order: GuardOrder, isRunning: Bool = true) -> GuardianRequest {
+        switch order {
+        case .disarm: return .disarm
+        case .enforce(let lease, let postmaster):
+            let margin = min(options.safetyMargin ?? LeaseArithmetic.margin(ttl: lease.ttl), lease.ttl / 2)
+            return .enforce(
+                GuardedLease(
+                    since: lease.since.nanoseconds, ttl: lease.ttl.nanoseconds, margin: margin.nanoseconds,
+                    session: lease.session), postmaster: isRunning ? postmaster ?? 0 : 0)
+        }
+    }
+
+    /// One request and its answer; a guardian is started where none runs.
+    private func ask(_ request: GuardianRequest, _ deadline: BootInstant) throws(GuardianError) -> GuardianReply {
+        if connection == nil {
+            guard try connect(starting: true, deadline) else { throw GuardianError("no guardian runs") }
+            if case .launch = request, let order {
+                // The postmaster of the order is gone, or nothing would be launched.
+                _ = try exchange(self.request(order, isRunning: false), deadline)
+            }
+        }
+        let reply = try exchange(request, deadline)
+        if let refusal = reply.refusal { throw GuardianError("refused: \(refusal)") }
+        return reply
+    }
+
+    private func exchange(_ request: GuardianRequest, _ deadline: BootInstant) throws(GuardianError) -> GuardianReply {
+        guard let connection else { throw GuardianError("no guardian runs") }
+        do throws(GuardianError) {
+            var message = request.message
+            message.add("sent", BootClock.now().nanoseconds)
+            let bytes = message.bytes
+            guard bytes.count <= GuardianMessage.maximumLength else {
+                throw GuardianError("arguments and environment are too long: \(bytes.count) bytes")
+            }
+            guard send(connection.socket, bytes, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)) == bytes.count
+            else { throw GuardianError("\(SystemError(call: "send"))") }
+            return try receive(connection.socket, deadline)
+        } catch {
+            // An answer that comes later must not be taken for that of the next request.
+            disconnect()
+            throw error
+        }
+    }
+
+    private func receive(_ socket: Int32, _ deadline: BootInstant) throws(GuardianError) -> GuardianReply {
+        let until = min(deadline, BootClock.now() + Self.patience)
+        while true {
+            var waiting = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+            let left = max(.zero, until - BootClock.now()).nanoseconds / 1_000_000
+            let ready = poll(&waiting, 1, Int32(clamping: left + 1))
+            if ready < 0 && errno == EINTR { continue }
+            guard ready > 0 else { throw GuardianError("it does not answer") }
+            var bytes = [UInt8](repeating: 0, count: 4096)
+            let count = recv(socket, &bytes, bytes.count, 0)
+            guard count > 0 else { throw GuardianError("it has ended") }
+            do throws(GuardianMessage.Malformed) {
+                return try GuardianReply(GuardianMessage(bytes[..<count]))
+            } catch {
+                throw GuardianError(error.description)
+            }
+        }
+    }
+
+    // MARK: The connection
+
+    /// False where no guardian runs and none is to be started.
+    private func connect(starting: Bool, _ deadline: BootInstant) throws(GuardianError) -> Bool {
+        if connection != nil { return true }
+        var started: BootInstant?
+        while true {
+            if let socket = try open() {
+                connection = Connection(socket: socket, pid: try authenticate(socket))
+                try keepAlive(deadline)
+                return true
+            }
+            guard starting else { return false }
+            let now = BootClock.now()
+            guard now < deadline else { throw GuardianError("it does not listen in \(options.directory)") }
+            // One that has just died may still hold the lock: another attempt.
+            if started.map({ now - $0 > .milliseconds(500) }) ?? true {
+                try spawn()
+                started = now
+            }
+            _ = poll(nil, 0, 2)
+        }
+    }
+
+    /// Nil where nobody listens.
+    private func open() throws(GuardianError) -> Int32? {
+        let socket = gd_socket()
+        guard socket >= 0 else { throw GuardianError("\(SystemError(call: "socket"))") }
+        if gd_connect(socket, "\(options.directory)/socket") == 0 { return socket }
+        let code = errno
+        close(socket)
+        if code == ENOENT || code == ECONNREFUSED { return nil }
+        throw GuardianError("\(SystemError(call: "connect", subject: "\(options.directory)/socket", code: code))")
+    }
+
+    /// Only a process of our own user is our guardian; its pid.
+    private func authenticate(_ socket: Int32) throws(GuardianError) -> Int32 {
+        var user: uid_t = 0
+        var pid: pid_t = 0
+        guard gd_peer(socket, &user, &pid) == 0, user == geteuid() || geteuid() == 0 else {
+            close(socket)
+            throw GuardianError("user \(user) listens in \(options.directory), allowed is \(geteuid())")
+        }
+        return pid
+    }
+
+    /// The guardian's pid, whether it answers or not.
+    private func peer() throws(GuardianError) -> Int32? {
+        if let connection { return connection.pid }
+        guard let socket = try open() else { return nil }
+        defer { close(socket) }
+        var user: uid_t = 0
+        var pid: pid_t = 0
+        return gd_peer(socket, &user, &pid) == 0 && (user == geteuid() || geteuid() == 0) ? pid : nil
+    }
+
+    private func disconnect() {
+        if let connection { close(connection.socket) }
+        connection = nil
+    }
+
+    private func keepAlive(_ deadline: BootInstant) throws(GuardianError) {
+        guard options.restartsDaemon else { return }
+        let executable = realPath("/proc/self/exe")
+        _ = try exchange(
+            .keepAlive(
+                .init(
+                    executable: executable, arguments: CommandLine.arguments,
+                    environment: PostmasterEnvironment.inherited, workingDirectory: realPath("."))), deadline)
+    }
+
+    private func spawn() throws(GuardianError) {
+        let words =
+            options.commandPrefix + [
+                options.executable, "--directory", options.directory, "--data-dir", options.dataDirectory,
+            ]
+        var arguments = words.map { strdup($0) } + [nil]
+        var environment = PostmasterEnvironment.filtered(PostmasterEnvironment.inherited).map { strdup($0) } + [nil]
+        defer { for text in arguments + environment { free(text) } }
+        var pid: pid_t = 0
+        let stdio: [Int32] = [-1, 2, 2]
+        let code = ms_spawn_detached(words[0], &arguments, &environment, "/", stdio, &pid)
+        guard code == 0 else { throw GuardianError("cannot start \(words[0]): \(SystemError.message(code))") }
+        log.info("started guardian \(pid)")
+    }
+
+    private func status(_ reply: GuardianReply) -> GuardianStatus {
+        GuardianStatus(
+            pid: reply.guardian, postmaster: reply.postmaster > 0 ? reply.postmaster : nil, isParent: reply.isParent,
+            leaseEnd: reply.lease.map { BootInstant(nanoseconds: $0.deadline) },
+            lastStop: reply.stop.map { .init(at: BootInstant(nanoseconds: $0.at), wasKilled: $0.wasKilled) })
+    }
+}

@@ -1,0 +1,37 @@
+import Configuration
+import Glibc
+import Logging
+import Posix
+import PostgreSQL
+
+/// The guardian as configured.
+enum GuardianWiring {
+    /// Nil where it is off. The program stands beside the daemon; without it the daemon does not start, rather than run
+    /// unguarded in silence.
+    static func client(_ effective: EffectiveConfiguration, logger: Logger) throws -> GuardianClient? {
+        let settings = effective.guardian
+        guard settings.isOn else { return nil }
+        let program = try ownDirectory() + "/matriarch-guardian"
+        guard access(program, X_OK) == 0 else {
+            throw StartFailure(
+                description: "guardian.mode: \(program) is missing or cannot be executed; install it, or allowed is off")
+        }
+        var options = GuardianClient.Options(
+            executable: program, dataDirectory: effective.postgreSQL.dataDirectory,
+            safetyMargin: settings.safetyMargin)
+        options.restartsDaemon = settings.restartsDaemon && !isUnderServiceManager
+        return try GuardianClient(options, logger: logger)
+    }
+
+    /// systemd starts the daemon again by itself.
+    private static var isUnderServiceManager: Bool { getenv("INVOCATION_ID") != nil || getenv("NOTIFY_SOCKET") != nil }
+
+    private static func ownDirectory() throws -> String {
+        guard let path = realpath("/proc/self/exe", nil) else {
+            throw SystemError(call: "realpath", subject: "/proc/self/exe")
+        }
+        defer { free(path) }
+        let text = String(cString: path)
+        return String(text[..<(text.lastIndex(of: "/") ?? text.startIndex)])
+    }
+}
