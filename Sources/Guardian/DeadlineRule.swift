@@ -3,12 +3,12 @@
 ///     since ........ deadline - margin ...... deadline - margin/2 ...... deadline
 ///       | writes are ours | SIGQUIT, PostgreSQL ends itself | SIGKILL of all | another node may lead
 ///
-/// Why no two primaries accept writes: the store lets nobody take the key before it has counted a whole ttl from when it
-/// *received* the renewal; our deadline counts the same ttl from before the renewal was *sent*, on a clock that neither
-/// steps nor stops. So the deadline lies before any takeover, whatever delayed request or answer. A guardian that runs
-/// sends SIGQUIT a margin before that, and SIGKILL half a margin before; SIGKILL is carried out by the kernel without any
-/// help of the process. What is left to chance is that the kernel schedules the guardian and ends the processes within
-/// half a margin; one that was suspended kills at once when it runs again.
+/// Why no two primaries accept writes: the store lets nobody take the key before it has counted a whole ttl from when
+/// it *received* the renewal; our deadline counts the same ttl from before the renewal was *sent*, on a clock that
+/// neither steps nor stops. So the deadline lies before any takeover, whatever delayed request or answer. A guardian
+/// that runs sends SIGQUIT a margin before that, and SIGKILL half a margin before; SIGKILL is carried out by the kernel
+/// without any help of the process. What is left to chance is that the kernel schedules the guardian and ends the
+/// processes within half a margin; one that was suspended kills at once when it runs again.
 public struct DeadlineRule: Sendable, Hashable {
     /// What is enforced; nil while disarmed.
     public private(set) var lease: GuardedLease?

@@ -32,7 +32,8 @@ public struct GuardianMessage: Sendable, Hashable {
             guard let equals = text.firstIndex(of: UInt8(ascii: "=")) else { throw Malformed("a field without a name") }
             let value = text[text.index(after: equals)...]
             fields.append(
-                Field(name: String(decoding: text[..<equals], as: UTF8.self),
+                Field(
+                    name: String(decoding: text[..<equals], as: UTF8.self),
                     value: String(decoding: value, as: UTF8.self)))
             rest = rest[rest.index(after: end)...]
         }
@@ -42,7 +43,9 @@ public struct GuardianMessage: Sendable, Hashable {
 
     public var verb: String { fields[0].value }
 
-    public var bytes: [UInt8] { fields.flatMap { Array($0.name.utf8) + [UInt8(ascii: "=")] + Array($0.value.utf8) + [0] } }
+    public var bytes: [UInt8] {
+        fields.flatMap { Array($0.name.utf8) + [UInt8(ascii: "=")] + Array($0.value.utf8) + [0] }
+    }
 
     public mutating func add(_ name: String, _ value: String) { fields.append(Field(name: name, value: value)) }
 

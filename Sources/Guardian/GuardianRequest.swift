@@ -4,8 +4,8 @@ public enum GuardianRequest: Sendable, Hashable {
     case status
     /// Starts a postmaster as the guardian's child. Refused while one runs.
     case launch(Launch)
-    /// PostgreSQL may accept writes until the end of this lease and no longer. `postmaster` is watched where it runs and
-    /// is no child of the guardian's; 0 for none.
+    /// PostgreSQL may accept writes until the end of this lease and no longer. `postmaster` is watched where it runs
+    /// and is no child of the guardian's; 0 for none.
     case enforce(GuardedLease, postmaster: Int32)
     /// Nothing is enforced any more: PostgreSQL is down or a standby, or the cluster is paused.
     case disarm

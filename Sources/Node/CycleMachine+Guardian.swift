@@ -84,8 +84,8 @@ extension CycleMachine {
         run.emit(.publish(snapshot()))
     }
 
-    /// A guardian that hangs neither protects nor lets go: what it acknowledged last runs out, and when it wakes it stops
-    /// PostgreSQL. A restart in good time gives PostgreSQL another one; so does a standby that is to be promoted.
+    /// A guardian that hangs neither protects nor lets go: what it acknowledged last runs out, and when it wakes it
+    /// stops PostgreSQL. A restart in good time gives PostgreSQL another one; so does a standby that is to be promoted.
     private mutating func replaceFrozenGuardian(_ run: inout Run) {
         guard let link = guardian, link.failures >= 2, progress == nil, !settings.isPaused, !isShuttingDown,
             local.postmaster != nil, let lease, lease.isValid(at: run.now)

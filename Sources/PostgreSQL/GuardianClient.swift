@@ -8,8 +8,8 @@ public import Logging
 public import Ports
 public import Posix
 
-/// The daemon's end of the guardian (architecture.md §4): starts it where none runs, tells it the lease, and has it start
-/// the postmaster. It blocks, on a thread of its own; every exchange has a deadline.
+/// The daemon's end of the guardian (architecture.md §4): starts it where none runs, tells it the lease, and has it
+/// start the postmaster. It blocks, on a thread of its own; every exchange has a deadline.
 public actor GuardianClient: GuardianPort, PostmasterLauncher {
     /// How the guardian of one data directory is reached and started.
     public struct Options: Sendable {
@@ -25,15 +25,16 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         /// Stands before its command line; for tests that run as root.
         public var commandPrefix: [String] = []
 
-        public init(executable: String, dataDirectory: String, directory: String? = nil, safetyMargin: Duration? = nil) {
+        public init(executable: String, dataDirectory: String, directory: String? = nil, safetyMargin: Duration? = nil)
+        {
             self.executable = executable
             self.dataDirectory = dataDirectory
             self.directory = directory ?? Self.directory(of: dataDirectory)
             self.safetyMargin = safetyMargin
         }
 
-        /// A directory that a daemon finds again however it is started: it depends on the user and on the configured path
-        /// of the data directory alone, and exists before the data directory does.
+        /// A directory that a daemon finds again however it is started: it depends on the user and on the configured
+        /// path of the data directory alone, and exists before the data directory does.
         static func directory(of dataDirectory: String) -> String {
             let parent = getenv("MATRIARCH_RUN_DIR").map { String(cString: $0) } ?? "/tmp"
             var hash: UInt64 = 0xcbf2_9ce4_8422_2325

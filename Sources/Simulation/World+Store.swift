@@ -44,7 +44,8 @@ extension World {
             store.touch(name, value, ttl: ttl, now)
             event = .touched(.success(()))
         case .setTimer, .observe, .askPeers, .compare, .perform, .breakOff, .applySlots, .checkpoint, .readHistory,
-            .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .reply, .publish, .log, .exit:
+            .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .guardLease, .reply, .publish, .log,
+            .exit:
             return
         }
         tellWatchers()
@@ -95,7 +96,7 @@ extension CycleEffect {
             .breakOff(let deadline), .applySlots(_, let deadline):
             deadline
         case .setTimer, .perform, .checkpoint, .readHistory, .adoptConfiguration, .cacheConfiguration, .adoptTimings,
-            .retryReceipt, .reply, .publish, .log, .exit:
+            .retryReceipt, .guardLease, .reply, .publish, .log, .exit:
             nil
         }
     }
@@ -110,7 +111,8 @@ extension CycleEffect {
         case .write(_, _, _, let purpose, _), .delete(_, _, let purpose, _): .wrote(purpose, .failure(error))
         case .touch: .touched(.failure(error))
         case .setTimer, .observe, .askPeers, .compare, .perform, .breakOff, .applySlots, .checkpoint, .readHistory,
-            .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .reply, .publish, .log, .exit:
+            .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .guardLease, .reply, .publish, .log,
+            .exit:
             .woken("")
         }
     }

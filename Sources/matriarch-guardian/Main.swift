@@ -2,8 +2,8 @@ import CGuardian
 import Glibc
 import Guardian
 
-/// The guardian of one data directory (architecture.md §4): the parent of its postmaster, which outlives the daemon, and
-/// ends PostgreSQL when the daemon's lease ends. One thread, no Foundation, nothing but the C library.
+/// The guardian of one data directory (architecture.md §4): the parent of its postmaster, which outlives the daemon,
+/// and ends PostgreSQL when the daemon's lease ends. One thread, no Foundation, nothing but the C library.
 @main
 enum Main {
     static let usage = """

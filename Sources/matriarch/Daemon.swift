@@ -110,8 +110,8 @@ struct Daemon {
         return code
     }
 
-    /// What an earlier daemon has left with its guardian: PostgreSQL goes on under the lease that is known there. A server
-    /// that runs without a guardian gets one.
+    /// What an earlier daemon has left with its guardian: PostgreSQL goes on under the lease that is known there. A
+    /// server that runs without a guardian gets one.
     private func adopt(_ postgreSQL: LocalPostgreSQL, _ guardian: GuardianClient?) async -> Lease? {
         guard let guardian else { return nil }
         let running = await postgreSQL.observe(deadline: BootClock.now() + .seconds(3)).postmaster

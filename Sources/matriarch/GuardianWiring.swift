@@ -14,7 +14,8 @@ enum GuardianWiring {
         let program = try ownDirectory() + "/matriarch-guardian"
         guard access(program, X_OK) == 0 else {
             throw StartFailure(
-                description: "guardian.mode: \(program) is missing or cannot be executed; install it, or allowed is off")
+                description: "guardian.mode: \(program) is missing or cannot be executed; install it, or allowed is off"
+            )
         }
         var options = GuardianClient.Options(
             executable: program, dataDirectory: effective.postgreSQL.dataDirectory,

@@ -10,7 +10,7 @@ enum Rules {
         var except: Set<String> = []
     }
 
-    static let programs: Set<String> = ["matriarch", "matriarchctl", "matriarch-sim", "simulate"]
+    static let programs: Set<String> = ["matriarch", "matriarch-guardian", "matriarchctl", "simulate"]
 
     static let bans: [Ban] = [
         Ban(word: "fork(", instead: "ms_spawn_detached, or Subprocess"),
@@ -32,7 +32,9 @@ enum Rules {
         Ban(word: "SuspendingClock", instead: "BootClock: this one stops in suspend"),
         Ban(word: "time(", instead: "WallClock or BootClock"),
         Ban(word: "gettimeofday(", instead: "WallClock"),
-        Ban(word: "clock_gettime(", instead: "WallClock or BootClock", except: ["Posix", "HTTPServer"]),
+        Ban(
+            word: "clock_gettime(", instead: "WallClock or BootClock",
+            except: ["Posix", "HTTPServer", "matriarch-guardian"]),
         Ban(word: "SystemRandomNumberGenerator", instead: "an injected generator"),
         Ban(word: "rand(", instead: "an injected generator"),
         Ban(word: "fatalError()", instead: "a typed error, or a message that names the state"),

@@ -65,7 +65,10 @@ import Testing
             ("Ports", ["ClusterModel", "HighAvailability"]),
             ("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON"]),
             ("HTTPServer", ["Posix", "ClusterModel", "CPlatform", "COpenSSL"]),
-            ("PostgreSQL", ["ClusterModel", "Ports", "JSON", "Posix", "CLibPQ", "CPlatform"]),
+            (
+                "PostgreSQL",
+                ["ClusterModel", "HighAvailability", "Ports", "Guardian", "JSON", "Posix", "CLibPQ", "CPlatform"]
+            ),
             ("Etcd", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient", "CPlatform"]),
             ("Configuration", ["ClusterModel", "JSON", "Posix", "CYAML"]),
         ] as [(String, Set<String>)])

@@ -1,10 +1,12 @@
+import ClusterModel
+
 /// The `guardian` section, which the peer does not know: the process that holds PostgreSQL and ends it with the lease
 /// (architecture.md §4).
 public struct GuardianSettings: Sendable, Hashable {
     /// `mode`, on unless it is set to off: then nothing stops PostgreSQL where the daemon dies or hangs.
     public let isOn: Bool
-    /// `safety_margin`: kept free before the end of the lease for killing PostgreSQL; nil is a tenth of the ttl, at least
-    /// a second.
+    /// `safety_margin`: kept free before the end of the lease for killing PostgreSQL; nil is a tenth of the ttl, at
+    /// least a second.
     public let safetyMargin: Duration?
     /// `restart_daemon`: the guardian starts a daemon again that died. For hosts where no service manager does.
     public let restartsDaemon: Bool
