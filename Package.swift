@@ -60,7 +60,8 @@ let package = Package(
         module(
             "PostgreSQL",
             [
-                "ClusterModel", "HighAvailability", "Ports", "JSON", "Posix", "Guardian", "CGuardian", "CLibPQ", "CPlatform", logging,
+                "ClusterModel", "HighAvailability", "Ports", "JSON", "Posix", "Guardian", "CGuardian", "CLibPQ",
+                "CPlatform", logging,
                 subprocess,
             ]),
         module("HTTPServer", ["CPlatform", "Posix", "COpenSSL", logging]),
