@@ -15,7 +15,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     }
     if let decision = identityRule(seen, view, memory) { return decision }
     if seen.local.postmaster == nil { return stoppedRule(seen, view, &memory) }
-    if seen.local.readiness != .accepting, let decision = startingRule(seen, view) { return decision }
+    if seen.local.readiness != .accepting, let decision = startingRule(seen, view, memory) { return decision }
     if view.isUnlocked { return noLeaderRule(seen, view, &memory) }
     return seen.isNamedLeader ? leaderRule(seen, view) : followerRule(seen, view, &memory)
 }
@@ -26,6 +26,11 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         memory.failedStarts = 0
         memory.triedSingleUserRecovery = false
         memory.hasRun = true
+    }
+    if seen.local.postmaster != nil, seen.local.readiness == .rejecting {
+        memory.startingSince = memory.startingSince ?? seen.now
+    } else {
+        memory.startingSince = nil
     }
     // Until a view with a leader comes, the members of the last one are still asked in a race.
     if let view = seen.view, let leader = view.leaderName {

@@ -116,6 +116,8 @@ public struct Memory: Sendable, Hashable {
     public var following: Following
     /// PostgreSQL ran, or was found running, since the daemon started.
     public var hasRun: Bool
+    /// Since when a postmaster has been there that accepts no connections.
+    public var startingSince: BootInstant?
 
     /// Whom a standby was told to follow.
     public enum Following: Sendable, Hashable {

@@ -82,7 +82,7 @@ private func uncleanRule(_ seen: Observation, _ memory: inout Memory) -> Decisio
 }
 
 /// A postmaster that does not accept connections yet (ha-loop.md §8.4). Nil where the ordinary rules go on.
-func startingRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
+func startingRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision? {
     if seen.settings.isPaused { return nil }
     guard seen.isNamedLeader else {
         // Without a standby signal it will accept writes as soon as it is up: that is the leader's alone.
@@ -93,7 +93,22 @@ func startingRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
     }
     switch seen.renewal {
     case nil: return Decision(.ask(.renewal), .notRunningYet)
-    case .held?: return Decision(.wait, .notRunningYet)
+    case .held?: return slowStartRule(seen, view, memory)
     case .refused?: return Decision(.carryOut(DemotionPlans.lost(seen)), .notRunningYet, .leaseRefused(holder: nil))
     }
+}
+
+/// A leader that starts for longer than `primary_start_timeout` gives way, if there is somebody to give way to.
+private func slowStartRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
+    let limit = seen.settings.primaryStartTimeout
+    guard let since = memory.startingSince, seen.now - since >= limit else { return Decision(.wait, .notRunningYet) }
+    let starting = Reason.starting(for: seen.now - since, limit: limit)
+    let candidates = failoverCandidates(seen, view)
+    guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), starting) }
+    let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
+    guard verdicts.contains(where: { $0.verdict == .good }) else {
+        return Decision(.wait, starting, .noHealthyCandidate(action: "failover", verdicts: verdicts))
+    }
+    let plan = Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5))), .releaseLeader])
+    return Decision(.carryOut(plan), starting)
 }

@@ -94,6 +94,27 @@ import Testing
             description: "without a leader it comes up read-only and waits",
             seen: Scene.seen(Scene.view(), Scene.stopped()), expected: .plan(.startStandby)),
         Row(
+            description: "a leader that starts is waited for",
+            seen: Scene.seen(leading, starting, lease: Scene.lease(), renewal: .held), memory: memory(startingFor: 299),
+            expected: .action(.wait)),
+        Row(
+            description: "not longer than it may",
+            seen: Scene.seen(leading, starting, lease: Scene.lease(), renewal: .held), memory: memory(startingFor: 300),
+            expected: .asks(["n2", "n3"])),
+        Row(
+            description: "then it gives way",
+            seen: Scene.seen(
+                leading, starting, lease: Scene.lease(), renewal: .held, peers: ["n2": Scene.peer(1000)]),
+            memory: memory(startingFor: 300), expected: .plan(.demote)),
+        Row(
+            description: "if there is somebody to give way to",
+            seen: Scene.seen(
+                leading, starting, lease: Scene.lease(), renewal: .held, peers: ["n2": Scene.unreachable]),
+            memory: memory(startingFor: 300), expected: .action(.wait)),
+        Row(
+            description: "a primary that starts under another leader is stopped",
+            seen: Scene.seen(following, starting), expected: .plan(.demote)),
+        Row(
             description: "a running standby that cannot stream compares timelines",
             seen: Scene.seen(following, Scene.standby(streaming: false)),
             expected: .action(.ask(.divergence(from: Scene.upstream("n2"))))),
@@ -157,8 +178,20 @@ import Testing
         ]
     }
 
-    static func memory(failedStarts: Int = 0, recovered: Bool = false, failed: Bool = false) -> Memory {
+    /// A server without a standby signal that does not accept connections yet.
+    static var starting: PostgreSQLStatus {
+        var status = Scene.primary()
+        status.readiness = .rejecting
+        status.state = .starting
+        status.facts = nil
+        return status
+    }
+
+    static func memory(
+        failedStarts: Int = 0, recovered: Bool = false, failed: Bool = false, startingFor seconds: Int? = nil
+    ) -> Memory {
         var memory = Memory()
+        memory.startingSince = seconds.map { Scene.now - .seconds($0) }
         memory.failedStarts = failedStarts
         memory.triedSingleUserRecovery = recovered
         if failed { memory.rewind = .failed("no common ancestor") }
