@@ -107,7 +107,7 @@ let package = Package(
         tests("PostgreSQLTests", ["PostgreSQL", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
         tests(
             "GuardianTests",
-            ["Guardian", "PostgreSQL", "Ports", "ClusterModel", "Posix", "CPlatform", "matriarch-guardian", logging]),
+            ["Guardian", "HighAvailability", "PostgreSQL", "Ports", "ClusterModel", "Posix", logging]),
         tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", logging]),
         tests("NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", logging]),
         tests("SimulationTests", ["Simulation", "Node", "HighAvailability", "ClusterModel"]),

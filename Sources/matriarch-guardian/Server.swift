@@ -30,7 +30,7 @@ struct Server {
         var descriptor: Int32
     }
 
-    private static let linger: Int64 = 60_000_000_000
+    private static let linger: Int64 = 10_000_000_000
     /// Between two rounds of SIGKILL, and of looking for what is left.
     private static let killInterval: Int64 = 20_000_000
     /// No daemon waits longer for an answer.

@@ -1,0 +1,89 @@
+import ClusterModel
+import Glibc
+import HighAvailability
+import Logging
+import Posix
+
+@testable import PostgreSQL
+
+/// A directory with a data directory, a guardian's directory and a program named `postgres` that is a shell: to the
+/// guardian a server is what has that name and works in the data directory.
+struct GuardianScene: Sendable {
+    let root: String
+    let client: GuardianClient
+
+    var data: String { root + "/data" }
+    var directory: String { root + "/run/guardian" }
+
+    init(root: String) throws {
+        self.root = root
+        client = try Self.client(root)
+        mkdir(root + "/data", 0o700)
+        try Files.replace(root + "/postgres", with: try Files.read("/bin/sh"), mode: 0o755)
+    }
+
+    static func client(_ root: String) throws -> GuardianClient {
+        var logger = Logger(label: "test") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = .critical
+        let program = lastSlashCut(realPath("/proc/self/exe")) + "/matriarch-guardian"
+        return try GuardianClient(
+            .init(
+                executable: program, dataDirectory: root + "/data", directory: root + "/run/guardian",
+                safetyMargin: .seconds(1)), logger: logger)
+    }
+
+    private static func lastSlashCut(_ path: String) -> String {
+        String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
+    }
+
+    /// Ends by SIGQUIT.
+    static let obedient = "sleep 600 & wait"
+    /// Ends by SIGKILL only.
+    static let stubborn = "trap '' QUIT INT TERM; while :; do sleep 600; done"
+
+    func command(_ script: String) -> PostmasterCommand {
+        PostmasterCommand(
+            executable: root + "/postgres", arguments: ["-c", script], environment: ["PATH=/usr/bin:/bin"],
+            workingDirectory: data)
+    }
+
+    func launch(_ script: String = obedient) async throws -> Int32 { try await client.launch(command(script)) }
+
+    /// A lease that ends `ttl` from now.
+    static func lease(_ ttl: Duration) -> Lease { Lease(since: BootClock.now(), ttl: ttl, session: "s") }
+
+    @discardableResult
+    func enforce(_ ttl: Duration, postmaster: Int32? = nil) async throws -> GuardianStatus {
+        try await client.tell(
+            .enforce(Self.lease(ttl), postmaster: postmaster), deadline: BootClock.now() + .seconds(10))
+    }
+
+    func status() async throws -> GuardianStatus {
+        // Disarming is an order; adopting only asks.
+        try await client.adopt(postmaster: nil)?.status ?? GuardianStatus(pid: 0)
+    }
+
+    /// Waits for the end of a process; false after 20 s.
+    static func hasEnded(_ pid: Int32, by deadline: BootInstant = BootClock.now() + .seconds(20)) async -> Bool {
+        while ProcessTable.isAlive(pid) {
+            if BootClock.now() > deadline { return false }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        return true
+    }
+}
+
+/// Gives `body` a scene, and ends every process in it afterwards, guardian and servers.
+func withGuardian(_ body: (GuardianScene) async throws -> Void) async throws {
+    var template = Array("/tmp/ms-gd-XXXXXX".utf8CString)
+    guard mkdtemp(&template) != nil else { throw SystemError(call: "mkdtemp") }
+    let root = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let outcome: Result<Void, any Error>
+    do { outcome = .success(try await body(GuardianScene(root: root))) } catch { outcome = .failure(error) }
+    for process in ProcessTable.all() {
+        guard let place = ProcessTable.workingDirectory(process.pid), place.hasPrefix(root + "/") else { continue }
+        kill(process.pid, SIGKILL)
+    }
+    try? Files.removeTree(root)
+    try outcome.get()
+}
