@@ -86,16 +86,18 @@ extension CycleMachine {
                 self.progress?.positions = positions
                 run.log(.info, "PostgreSQL was shut down at \(positions.checkpoint) on timeline \(positions.timeline)")
             }
-            learn(from: operation)
+            learn(from: operation, &run)
             finishStep(&run)
         }
     }
 
     /// What a successful operation changes in memory.
-    private mutating func learn(from operation: PostgreSQLOperation) {
+    private mutating func learn(from operation: PostgreSQLOperation, _ run: inout Run) {
         switch operation {
         case .startStandby(let upstream, _), .follow(let upstream): memory.following = .upstream(upstream)
-        case .clone, .rewind: memory.rewind = .unsuspected
+        case .clone, .rewind:
+            memory.rewind = .unsuspected
+            memory.ledTimeline = nil
         case .promote:
             checkpoint = .wanted
             memory.following = .unknown
@@ -103,7 +105,13 @@ extension CycleMachine {
         case .startPrimary, .bootstrap:
             memory.following = .unknown
             memory.rewind = .unsuspected
-        case .stop, .restart, .recoverSingleUser, .setAsideDataDirectory: break
+        case .stop:
+            // Until the next observation: what is stopped accepts no writes, and no rule needs to break this plan off.
+            local.postmaster = nil
+            local.facts = nil
+            local.readiness = .down
+            local.observedAt = max(local.observedAt, run.now)
+        case .restart, .recoverSingleUser, .setAsideDataDirectory: break
         }
     }
 
@@ -185,24 +193,31 @@ extension CycleMachine {
     /// With the cluster up, its identifier and configuration are published; the leader key follows by the race.
     mutating func publishBootstrap(_ run: inout Run) {
         guard let began = progress?.stepBegan, local.observedAt >= began else { return }
+        // More than one observation may tell it; the first has been written.
+        if isPublishingBootstrap { return }
         guard let identifier = local.systemIdentifier, let initializeRevision else {
             return failPlan("the new cluster has no system identifier", nil, &run)
         }
+        isPublishingBootstrap = true
         run.emit(
             .write(
                 .initialize, identifier, .unchanged(since: initializeRevision), .bootstrapInitialize,
                 deadline: run.now + settings.timings.retryTimeout))
-        self.initializeRevision = nil
     }
 
     mutating func bootstrapWrote(
         _ purpose: CycleEffect.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
     ) {
         guard case .publishBootstrap? = currentStep else { return }
-        guard case .success(.written) = result else {
+        guard case .success(.written(let revision)) = result else {
             return failPlan("the new cluster could not be published", nil, &run)
         }
-        guard purpose == .bootstrapInitialize else { return finishStep(&run) }
+        guard purpose == .bootstrapInitialize else {
+            initializeRevision = nil
+            return finishStep(&run)
+        }
+        // As long as the cluster is not published, a failure takes back what stands there now.
+        initializeRevision = revision
         run.emit(
             .write(
                 .config, compact(.object(settings.document)), .asSeen(view?.config?.revision), .bootstrapConfig,

@@ -85,6 +85,7 @@ public struct CycleMachine: Sendable {
     var isTouching = false
     var isWritingHistory = false
     var initializeRevision: Revision?
+    var isPublishingBootstrap = false
     var wasPrimary = false
     var memberMarks: [String: String] = [:]
     var isShuttingDown = false

@@ -30,6 +30,7 @@ public struct Coverage: Sendable {
         case sessionChanged = "the lease's length was changed under a leader"
         case adopted = "a restarted daemon found PostgreSQL running"
         case reinitialised = "a data directory was removed"
+        case timelineTwice = "two leaders made a timeline of the same number"
         case healed = "the cluster was whole again after the faults"
     }
 
