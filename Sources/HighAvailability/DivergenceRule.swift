@@ -10,11 +10,17 @@ public enum DivergenceVerdict: Sendable, Hashable {
     case undecided(String)
 }
 
-/// Compares the local end of WAL with the source's history.
-public func judgeDivergence(_ facts: DivergenceFacts) -> DivergenceVerdict {
+/// Compares the local end of WAL with the source's history. `ledTimeline` is the one on which this node last accepted
+/// writes, as far as it knows.
+public func judgeDivergence(_ facts: DivergenceFacts, ledTimeline: TimelineID? = nil) -> DivergenceVerdict {
     if facts.sourceInRecovery { return .undecided("the source is itself in recovery") }
     if facts.localTimeline == 0 || facts.sourceTimeline == 0 { return .undecided("a timeline is unknown") }
-    if facts.localTimeline == facts.sourceTimeline { return .same }
+    if facts.localTimeline == facts.sourceTimeline {
+        // A timeline has one writer. Where a leader was lost before anybody heard of its timeline, the next one makes
+        // another of the same number: what was written here is not a part of it.
+        let wrote = !facts.localInRecovery || ledTimeline == facts.localTimeline
+        return wrote ? .diverged(leftAt: nil) : .same
+    }
     guard facts.localTimeline < facts.sourceTimeline,
         let left = facts.sourceHistory.first(where: { $0.timeline == facts.localTimeline })?.position
     else { return .diverged(leftAt: nil) }
@@ -37,7 +43,7 @@ func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, 
     case .unavailable?: return nil
     case .facts(let known)?: facts = known
     }
-    switch judgeDivergence(facts) {
+    switch judgeDivergence(facts, ledTimeline: memory.ledTimeline) {
     case .undecided: return nil
     case .same:
         memory.rewind = .unsuspected
@@ -45,6 +51,10 @@ func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, 
     case .diverged(let leftAt):
         let reason = Reason.diverged(
             local: facts.localTimeline, at: facts.localPosition, leftAt: leftAt, source: facts.sourceTimeline)
+        // pg_rewind goes by the timelines' numbers: of two that are equal it says that nothing is to be done.
+        if facts.localTimeline == facts.sourceTimeline {
+            return Decision(.carryOut(clonePlan(.reclone, seen.me, seen.settings, view, from: source)), reason, .rewindImpossible)
+        }
         return rejoin(seen, view, leader, source, memory, because: reason)
     }
 }

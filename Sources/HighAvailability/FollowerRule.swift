@@ -16,14 +16,14 @@ func followerRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
 /// began.
 private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
     guard !seen.settings.isPaused, let facts = seen.local.facts, let leader = view.leaderMember else { return nil }
-    if facts.receiver?.isStreaming == true {
+    let leadsMyTimeline = leader.timeline != nil && leader.timeline == memory.ledTimeline
+    if facts.receiver?.isStreaming == true, !leadsMyTimeline {
         // It streams from the newest timeline or on its way to it: PostgreSQL itself has checked.
         memory.rewind = .unsuspected
         return nil
     }
-    if let mine = facts.timeline, let theirs = leader.timeline, mine < theirs, memory.rewind == .unsuspected {
-        memory.rewind = .suspected
-    }
+    let isBehind = facts.timeline.flatMap { mine in leader.timeline.map { mine < $0 } } ?? false
+    if isBehind || leadsMyTimeline, memory.rewind == .unsuspected { memory.rewind = .suspected }
     guard memory.rewind != .unsuspected else { return nil }
     return divergenceRule(seen, view, leader, &memory)
 }

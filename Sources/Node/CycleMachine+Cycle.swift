@@ -78,7 +78,7 @@ extension CycleMachine {
     // MARK: Deciding
 
     mutating func decideNow(_ run: inout Run) {
-        let decision = decide(observation(run), &memory)
+        let decision = decider(observation(run), &memory)
         self.decision = decision
         note(decision, &run)
         act(on: decision, &run)
@@ -93,6 +93,7 @@ extension CycleMachine {
 
     /// Quiet cycles say the same again and again: an equal line goes to the debug log.
     private mutating func note(_ decision: Decision, _ run: inout Run) {
+        guard run.writesLog else { return }
         if case .ask = decision.action { return run.log(.debug, "\(decision)") }
         let line = "\(decision.action.summary). I am \(me.name) (\(role.rawValue))" + reasonsText(decision)
         let kind = "\(decision.action.summary) \(decision.reasons.map { "\($0)".prefix(24) })"
@@ -280,7 +281,7 @@ extension CycleMachine {
         if progress?.successor != nil || settings.isPaused { return }
         var seen = observation(run)
         seen.storeFailure = seen.storeFailure ?? "the DCS has not answered in time"
-        let decision = decide(seen, &memory)
+        let decision = decider(seen, &memory)
         self.decision = decision
         note(decision, &run)
         switch decision.action {

@@ -88,16 +88,18 @@ extension CycleMachine {
                 self.progress?.positions = positions
                 run.log(.info, "PostgreSQL was shut down at \(positions.checkpoint) on timeline \(positions.timeline)")
             }
-            learn(from: operation)
+            learn(from: operation, &run)
             finishStep(&run)
         }
     }
 
     /// What a successful operation changes in memory.
-    private mutating func learn(from operation: PostgreSQLOperation) {
+    private mutating func learn(from operation: PostgreSQLOperation, _ run: inout Run) {
         switch operation {
         case .startStandby(let upstream, _), .follow(let upstream): memory.following = .upstream(upstream)
-        case .clone, .rewind: memory.rewind = .unsuspected
+        case .clone, .rewind:
+            memory.rewind = .unsuspected
+            memory.ledTimeline = nil
         case .promote:
             checkpoint = .wanted
             memory.following = .unknown
@@ -105,7 +107,13 @@ extension CycleMachine {
         case .startPrimary, .bootstrap:
             memory.following = .unknown
             memory.rewind = .unsuspected
-        case .stop, .restart, .recoverSingleUser, .setAsideDataDirectory: break
+        case .stop:
+            // Until the next observation: what is stopped accepts no writes, and no rule needs to break this plan off.
+            local.postmaster = nil
+            local.facts = nil
+            local.readiness = .down
+            local.observedAt = max(local.observedAt, run.now)
+        case .restart, .recoverSingleUser, .setAsideDataDirectory: break
         }
     }
 
@@ -204,10 +212,15 @@ extension CycleMachine {
         _ purpose: CycleEffect.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
     ) {
         guard case .publishBootstrap? = currentStep else { return }
-        guard case .success(.written) = result else {
+        guard case .success(.written(let revision)) = result else {
             return failPlan("the new cluster could not be published", nil, &run)
         }
-        guard purpose == .bootstrapInitialize else { return finishStep(&run) }
+        guard purpose == .bootstrapInitialize else {
+            initializeRevision = nil
+            return finishStep(&run)
+        }
+        // As long as the cluster is not published, a failure takes back what stands there now.
+        initializeRevision = revision
         run.emit(
             .write(
                 .config, compact(.object(settings.document)), .asSeen(view?.config?.revision), .bootstrapConfig,

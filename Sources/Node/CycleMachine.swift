@@ -103,6 +103,14 @@ public struct CycleMachine: Sendable {
     var scheduledRestart: RestartRequest?
     var exitCode: Int32 = 0
 
+    /// Decides what a node does next: `HighAvailability.decide`.
+    public typealias Decider = @Sendable (Observation, inout Memory) -> Decision
+
+    /// The rules. Another decider is for the test of the simulation, which must notice rules that are wrong.
+    public var decider: Decider = { decide($0, &$1) }
+    /// Whether lines for the log are made at all. A simulated world that nobody reads needs none.
+    public var writesLog = true
+
     /// Whether the control file shows the timeline of the last promotion (postgresql.md §21.8).
     enum CheckpointState: Sendable, Hashable {
         case done, wanted, running
@@ -125,7 +133,7 @@ public struct CycleMachine: Sendable {
 
     /// Takes one event and answers what is to be done. `wallTime` is nanoseconds since the epoch.
     public mutating func step(_ event: CycleEvent, now: BootInstant, wallTime: Int64) -> [CycleEffect] {
-        var run = Run(now: now, wallTime: wallTime)
+        var run = Run(now: now, wallTime: wallTime, writesLog: writesLog)
         take(event, &run)
         guardLease(&run)
         keepSchedule(&run)
@@ -139,10 +147,13 @@ public struct CycleMachine: Sendable {
     struct Run {
         let now: BootInstant
         let wallTime: Int64
+        let writesLog: Bool
         var effects: [CycleEffect] = []
 
         mutating func emit(_ effect: CycleEffect) { effects.append(effect) }
-        mutating func log(_ level: CycleEffect.LogLevel, _ text: String) { effects.append(.log(level, text)) }
+        mutating func log(_ level: CycleEffect.LogLevel, _ text: @autoclosure () -> String) {
+            if writesLog { effects.append(.log(level, text())) }
+        }
     }
 
     private mutating func take(_ event: CycleEvent, _ run: inout Run) {

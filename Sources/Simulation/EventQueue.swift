@@ -1,23 +1,38 @@
 import ClusterModel
 
-/// Events in the order of their time, and of their making where times are equal: a binary heap.
+/// Events in the order of their time, and of their making where times are equal: a binary heap of small entries beside a
+/// table of what they stand for, so that nothing large is moved.
 struct EventQueue<Event> {
     private struct Entry {
-        var time: BootInstant
-        var number: UInt64
-        var event: Event
+        var time: Int64
+        var number: UInt32
+        var slot: Int32
 
         func isBefore(_ other: Entry) -> Bool { time == other.time ? number < other.number : time < other.time }
     }
 
     private var heap: [Entry] = []
-    private var made: UInt64 = 0
+    private var events: [Event?] = []
+    private var free: [Int32] = []
+    private var made: UInt32 = 0
 
     var isEmpty: Bool { heap.isEmpty }
 
     mutating func add(_ event: Event, at time: BootInstant) {
         made += 1
-        heap.append(Entry(time: time, number: made, event: event))
+        let slot: Int32
+        if let reused = free.popLast() {
+            slot = reused
+            events[Int(reused)] = event
+        } else {
+            slot = Int32(events.count)
+            events.append(event)
+        }
+        heap.append(Entry(time: time.nanoseconds, number: made, slot: slot))
+        rise()
+    }
+
+    private mutating func rise() {
         var child = heap.count - 1
         while child > 0 {
             let parent = (child - 1) / 2
@@ -34,16 +49,19 @@ struct EventQueue<Event> {
             heap[0] = last
             sink()
         }
-        return (first.time, first.event)
+        guard let event = events[Int(first.slot)] else { return nil }
+        events[Int(first.slot)] = nil
+        free.append(first.slot)
+        return (BootInstant(nanoseconds: first.time), event)
     }
 
     private mutating func sink() {
         var parent = 0
         while true {
             var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2] where child < heap.count {
-                if heap[child].isBefore(heap[least]) { least = child }
-            }
+            let left = 2 * parent + 1
+            if left < heap.count, heap[left].isBefore(heap[least]) { least = left }
+            if left + 1 < heap.count, heap[left + 1].isBefore(heap[least]) { least = left + 1 }
             if least == parent { return }
             heap.swapAt(parent, least)
             parent = least

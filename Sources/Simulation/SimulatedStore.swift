@@ -2,7 +2,8 @@ import ClusterModel
 import JSON
 import Ports
 
-/// A store like etcd: revisions, compare-and-swap, leases that a sweep ends some time after they are due.
+/// A store like etcd: revisions, compare-and-swap, leases that a sweep ends some time after they are due, elections that
+/// give every lease its whole length again.
 struct SimulatedStore {
     struct Value {
         var text: String
@@ -15,18 +16,27 @@ struct SimulatedStore {
         var expires: BootInstant
     }
 
+    struct Change {
+        var leaf: String
+        var value: String?
+        var revision: Revision
+    }
+
     private(set) var revision: Revision = 1
     private(set) var keys: [String: Value] = [:]
     private(set) var sessions: [String: Session] = [:]
     /// The session of each node's present daemon.
     private var sessionOfNode: [String: String] = [:]
     private var sessionsMade = 0
-    /// Nobody is answered: the store is down, or has no quorum.
-    var isDown = false
-    /// What changed since the world last looked: key, new value, revision.
-    private(set) var changes: [(leaf: String, value: String?, revision: Revision)] = []
+    /// What changed since the world last looked.
+    private(set) var changes: [Change] = []
+    /// Bugs that were planted on purpose.
+    var bug: PlantedBug?
+    /// Views of late, newest last: what a member that lags behind answers.
+    private var views: [(view: ClusterView, until: BootInstant?)] = []
+    private var parsed: [String: JSONValue] = [:]
 
-    mutating func takeChanges() -> [(leaf: String, value: String?, revision: Revision)] {
+    mutating func takeChanges() -> [Change] {
         defer { changes = [] }
         return changes
     }
@@ -37,18 +47,16 @@ struct SimulatedStore {
 
     /// Ends what is due; etcd looks twice a second.
     mutating func sweep(_ now: BootInstant) {
-        if isDown { return }
-        let dead = sessions.filter { $0.value.expires <= now }.keys.sorted()
-        for session in dead {
+        if !sessions.contains(where: { $0.value.expires <= now }) { return }
+        for session in sessions.filter({ $0.value.expires <= now }).keys.sorted() {
             sessions[session] = nil
             for leaf in keys.filter({ $0.value.session == session }).keys.sorted() { remove(leaf) }
         }
     }
 
     /// A new leader of the store gives every lease its whole length again.
-    mutating func restart(_ now: BootInstant) {
-        isDown = false
-        for session in sessions.keys.sorted() {
+    mutating func elect(_ now: BootInstant) {
+        for session in sessions.keys {
             if let ttl = sessions[session]?.ttl { sessions[session]?.expires = now + ttl }
         }
     }
@@ -70,30 +78,50 @@ struct SimulatedStore {
 
     // MARK: What the port offers
 
-    func view() -> ClusterView {
-        ClusterView(
-            entries: keys.keys.sorted().compactMap { leaf in
-                keys[leaf].map { StoredEntry(leaf: leaf, value: $0.text, revision: $0.revision, session: $0.session) }
-            }, revision: revision, parse: { try? JSON.parse($0) })
-    }
-
-    /// `sent` is when the node sent the request: its lease counts from there.
-    mutating func acquire(_ node: String, ttl: Duration, sent: BootInstant, _ now: BootInstant) -> LeaderClaim {
-        let session = prolong(node, ttl, now)
-        if keys["leader"] != nil { return .refused }
-        put("leader", node, session)
-        return .held(since: sent, ttl: ttl, session: session)
-    }
-
-    mutating func renew(_ node: String, ttl: Duration, sent: BootInstant, _ now: BootInstant) -> LeaderClaim {
-        let session = prolong(node, ttl, now)
-        guard let leader = keys["leader"] else {
-            put("leader", node, session)
-            return .held(since: sent, ttl: ttl, session: session)
+    /// The cluster as it is now.
+    mutating func view(_ now: BootInstant) -> ClusterView {
+        if let last = views.last, last.view.revision == revision { return last.view }
+        if parsed.count > 256 { parsed = [:] }
+        var texts = parsed
+        let entries = keys.keys.sorted().compactMap { leaf in
+            keys[leaf].map { StoredEntry(leaf: leaf, value: $0.text, revision: $0.revision, session: $0.session) }
         }
-        if leader.text != node { return .refused }
-        if leader.session != session { put("leader", node, session) }
-        return .held(since: sent, ttl: ttl, session: session)
+        let view = ClusterView(entries: entries, revision: revision) { text in
+            if let known = texts[text] { return known }
+            let value = try? JSON.parse(text)
+            texts[text] = value
+            return value
+        }
+        parsed = texts
+        if !views.isEmpty { views[views.count - 1].until = now }
+        views.append((view, nil))
+        if views.count > 64 { views.removeFirst(32) }
+        return view
+    }
+
+    /// The cluster as it was at `past`, as far as that is remembered.
+    mutating func view(at past: BootInstant, _ now: BootInstant) -> ClusterView {
+        let present = view(now)
+        return views.first { $0.until.map { $0 > past } ?? true }?.view ?? present
+    }
+
+    /// `since` is when the node sent the request: its lease counts from there.
+    mutating func acquire(_ node: String, ttl: Duration, since: BootInstant, _ now: BootInstant) -> LeaderClaim {
+        let session = prolong(node, ttl, now)
+        if keys["leader"] != nil, bug != .leaderKeyOverwritten { return .refused }
+        put("leader", node, session)
+        return .held(since: since, ttl: ttl, session: session)
+    }
+
+    mutating func renew(_ node: String, ttl: Duration, since: BootInstant, _ now: BootInstant) -> LeaderClaim {
+        let session = prolong(node, ttl, now)
+        if let leader = keys["leader"] {
+            if leader.text != node { return .refused }
+            if leader.session != session { put("leader", node, session) }
+        } else {
+            put("leader", node, session)
+        }
+        return .held(since: since, ttl: ttl, session: session)
     }
 
     mutating func release(_ node: String) -> Bool {
@@ -108,16 +136,17 @@ struct SimulatedStore {
         let text = JSON.text(value, .compact)
         if keys[leaf]?.text == text && keys[leaf]?.session == session { return }
         put(leaf, text, session)
+        parsed[text] = .object(value)
     }
 
     mutating func write(_ key: DCSKey, _ text: String, _ condition: WriteCondition, by node: String) -> WriteOutcome {
-        guard holds(condition, key, node) else { return .refused }
-        put(key.rawValue, text, "")
+        guard holds(condition, key, node) || bug == .compareSkipped else { return .refused }
+        put(key.rawValue, text)
         return .written(revision)
     }
 
     mutating func delete(_ key: DCSKey, _ condition: WriteCondition, by node: String) -> WriteOutcome {
-        guard holds(condition, key, node) else { return .refused }
+        guard holds(condition, key, node) || bug == .compareSkipped else { return .refused }
         remove(key.rawValue)
         return .written(revision)
     }
@@ -126,17 +155,17 @@ struct SimulatedStore {
     mutating func put(_ leaf: String, _ text: String, _ session: String = "") {
         revision += 1
         keys[leaf] = Value(text: text, revision: revision, session: session)
-        changes.append((leaf, text, revision))
+        changes.append(Change(leaf: leaf, value: text, revision: revision))
     }
 
     private mutating func remove(_ leaf: String) {
         guard keys[leaf] != nil else { return }
         revision += 1
         keys[leaf] = nil
-        changes.append((leaf, nil, revision))
+        changes.append(Change(leaf: leaf, value: nil, revision: revision))
     }
 
-    private func holds(_ condition: WriteCondition, _ key: DCSKey, _ node: String) -> Bool {
+    func holds(_ condition: WriteCondition, _ key: DCSKey, _ node: String) -> Bool {
         switch condition {
         case .absent: keys[key.rawValue] == nil
         case .unchanged(let revision): keys[key.rawValue]?.revision == revision

@@ -1,76 +1,199 @@
 import ClusterModel
 import HighAvailability
 import Node
+import Ports
 
+/// The safety rules of architecture.md §3. S2, S6 (synchronous and quorum mode) and S8 (permanent slots) come with the
+/// rules that they are about: the checks belong into `checkElection`, `checkLoss` and `checkAlways`.
 extension World {
-    mutating func violate(_ rule: String, _ text: String) {
-        violations.append(Violation(rule: rule, text: text, at: now - began))
-        note("VIOLATION of \(rule): \(text)")
+    mutating func violate(_ rule: Violation.Rule, _ text: String) {
+        violations.append(Violation(rule: rule, text: text, at: now - Self.began))
+        note("VIOLATION of \(rule.rawValue): \(text)")
     }
 
-    /// After every event.
-    mutating func check() {
-        let writable = nodes.filter { $0.postgreSQL.acceptsWrites }
-        if writable.count > 1 {
-            // A cluster's first primary takes its key a moment after it is up; nobody else can be writable then.
-            violate("S1", "\(writable.map(\.name).joined(separator: " and ")) accept commits at once")
+    /// After every event: S1, S4, S10.
+    mutating func checkAlways() {
+        var writable: Int?
+        for index in nodes.indices {
+            checkLease(index)
+            guard nodes[index].commits else { continue }
+            if let other = writable, !isExcusedByPause(index), !isExcusedByPause(other) {
+                violate(.S1, "\(name(other)) and \(name(index)) accept commits at once")
+            }
+            writable = index
         }
-        for node in nodes {
-            guard let lease = node.machine?.snapshot().lease, lease.isValid(at: now) else { continue }
-            // S4: who calls itself leader is the one whose key stands in the store.
-            if let holder = store.leader?.text, holder != node.name {
-                violate("S4", "\(node.name) counts its lease as valid while \(holder) holds the key")
+        if let value = store.keys["history"], value.revision != historyRevision {
+            historyRevision = value.revision
+            let lines = store.view(now).history.lines.count
+            if lines < historyLines { violate(.S10, "the history went from \(historyLines) lines to \(lines)") }
+            historyLines = lines
+        }
+    }
+
+    /// S1 is not promised while the cluster is paused: PostgreSQL goes on without a lease, as its operator wants.
+    private func isExcusedByPause(_ index: Int) -> Bool {
+        nodes[index].pausedUntil.map { now - $0 < .seconds(20) } ?? false || nodes[index].guardianIsOff
+    }
+
+    /// S4: who calls itself leader is the one whose key stands in the store.
+    private mutating func checkLease(_ index: Int) {
+        guard let published = nodes[index].published, let lease = published.lease, lease.isValid(at: now) else {
+            return
+        }
+        let holder = store.leader?.text
+        if holder != name(index) {
+            violate(.S4, "\(name(index)) counts its lease as valid while \(holder ?? "nobody") holds the key")
+        }
+    }
+
+    // MARK: Intentions
+
+    /// S5, S7, L3: what a daemon sets out to do.
+    mutating func checkIntention(_ effect: CycleEffect, _ index: Int) {
+        guard case .perform(let operation, _, _) = effect else {
+            if case .breakOff = effect { checkLeftAlone(index, "to break off") }
+            return
+        }
+        switch operation {
+        case .promote: checkPromotion(index)
+        case .stop, .restart, .startPrimary, .rewind, .clone: checkLeftAlone(index, operation.name)
+        case .bootstrap, .startStandby, .follow, .recoverSingleUser, .setAsideDataDirectory: break
+        }
+        if case .startPrimary = operation, nodes[index].published?.view?.failover != nil {
+            coverage.count(.handOverAbandoned)
+        }
+    }
+
+    private mutating func checkPromotion(_ index: Int) {
+        guard let lease = nodes[index].published?.lease, lease.isValid(at: now) else {
+            return violate(.S5, "\(name(index)) promotes without a valid lease")
+        }
+        if store.leader?.text != name(index) {
+            violate(.S5, "\(name(index)) promotes while \(store.leader?.text ?? "nobody") holds the key")
+        }
+    }
+
+    /// L3: a daemon that comes back to a healthy PostgreSQL leaves it alone.
+    mutating func watchAdoption(_ index: Int) {
+        let server = nodes[index].postgreSQL
+        guard server.process == .running, nodes[index].answers, !configuration.isPaused else { return }
+        coverage.count(.adopted)
+        let expires = store.leader.flatMap { store.sessions[$0.session]?.expires }
+        let leads = store.leader?.text == name(index) && expires.map { $0 > now + .seconds(3) } == true
+        let follows = isStreaming(index) && server.upstream.map { name($0) } == store.leader?.text
+        let isHealthy = server.isStandby ? follows : leads && nodes[index].told?.isValid(at: now) == true
+        let isQuiet =
+            storeIsDown == 0 && storeDelay == .zero && lossyStore.isEmpty && nodes[index].cutFromStore == 0
+            && nodes[index].losesAnswers == 0 && nodes[index].staleness.isEmpty
+            && store.keys["failover"]?.text.count ?? 2 <= 2
+        if isHealthy && isQuiet { nodes[index].leftAloneUntil = now + .seconds(5) }
+    }
+
+    private mutating func checkLeftAlone(_ index: Int, _ what: String) {
+        guard let until = nodes[index].leftAloneUntil, now < until else { return }
+        violate(.L3, "\(name(index)) was restarted and now does to a healthy PostgreSQL: \(what)")
+    }
+
+    /// S7: nothing is rewound or removed whose timeline has not parted, and not without a source.
+    mutating func checkRemoval(_ index: Int, _ source: Upstream, _ operation: PostgreSQLOperation) {
+        let mine = nodes[index].postgreSQL
+        guard mine.isInitialized, let peer = self.index(of: source.name) else { return }
+        let theirs = nodes[peer].postgreSQL
+        if mine.log.isBeginning(of: theirs.log) && mine.log.timeline == theirs.log.timeline {
+            violate(.S7, "\(name(index)) does \(operation.name) although its log is the beginning of \(source.name)'s")
+        }
+        if theirs.isStandby { violate(.S7, "\(name(index)) does \(operation.name) from \(source.name), a standby") }
+    }
+
+    // MARK: Elections
+
+    /// Who may take the key: S3 and S10, when the store gives it.
+    mutating func checkElection(_ index: Int) {
+        coverage.count(.leaderElected)
+        if configuration.isPaused { coverage.count(.pausedWithoutLeader) }
+        receive(index)
+        let server = nodes[index].postgreSQL
+        guard let published = nodes[index].published, let view = published.view, server.process == .running else {
+            return
+        }
+        if setup.checkTimeline, server.log.timeline < view.timeline {
+            let text = "\(name(index)) leads with timeline \(server.log.timeline), the cluster was on \(view.timeline)"
+            return violate(.S10, text)
+        }
+        guard server.isStandby else { return }
+        // An operator's request is above the limits of a race (ha-loop.md §12.3).
+        guard view.failover == nil, !published.settings.isPaused else { return }
+        checkLag(index, view, published.settings.maximumLagOnFailover)
+        checkPeers(index)
+    }
+
+    private mutating func checkLag(_ index: Int, _ view: ClusterView, _ allowed: Int64) {
+        let position = nodes[index].postgreSQL.position
+        let lag = view.status.optime - position
+        if lag > allowed {
+            violate(
+                .S3, "\(name(index)) at \(position) leads, \(lag) bytes behind the last status; allowed are \(allowed)")
+        }
+    }
+
+    /// Nobody who could be asked was ahead.
+    private mutating func checkPeers(_ index: Int) {
+        guard storeDelay == .zero, lossyStore.isEmpty, nodes[index].losesAnswers == 0, isUndisturbed(index) else {
+            return
+        }
+        let position = nodes[index].postgreSQL.position
+        for other in nodes.indices where other != index && isUndisturbed(other) && !isCut(index, other) {
+            let server = nodes[other].postgreSQL
+            let isAhead =
+                server.process == .running && server.isStandby && server.position > position
+                && now - server.grewAt > .seconds(6)
+            if isAhead, nodes[other].machine != nil, store.keys["members/\(name(other))"] != nil {
+                violate(
+                    .S3, "\(name(index)) at \(position) leads although \(name(other)) is there with \(server.position)")
             }
         }
-        let history = store.view().history.lines
-        if history.count < lastHistory.count && !history.isEmpty { violate("S10", "the history lost a line") }
-        lastHistory = history
     }
 
-    /// S5, S3: who may be promoted, and with what.
-    mutating func checkPromotion(_ index: Int) {
-        let name = nodes[index].name
-        guard let machine = nodes[index].machine else { return }
-        guard let lease = machine.snapshot().lease, lease.isValid(at: now) else {
-            return violate("S5", "\(name) is promoted without a valid lease")
+    private func isUndisturbed(_ index: Int) -> Bool {
+        let node = nodes[index]
+        return now - node.disturbedAt > .seconds(6) && !node.isFrozen && node.answers && node.heldDown == 0
+    }
+
+    /// S3: what is lost when a new branch begins here.
+    mutating func checkLoss(_ index: Int) {
+        let log = nodes[index].postgreSQL.log
+        let kept = log.end(of: presentBranch) ?? 0
+        if presentBranch < acknowledged.count, acknowledged[presentBranch] > kept {
+            coverage.count(.commitsLost)
+            note("\(acknowledged[presentBranch] - kept) acknowledged commits are lost")
         }
-        if store.leader?.text != name {
-            violate("S5", "\(name) is promoted while \(store.leader?.text ?? "nobody") holds the key")
+        guard let handed = handedOver else { return }
+        handedOver = nil
+        // The candidates had everything when they were given the key; as long as one is there, nothing may be lost.
+        let isThere = handed.candidates.contains { $0 == index || isUndisturbed($0) && !isCut(index, $0) }
+        if handed.branch == presentBranch, isThere || handed.candidates.isEmpty,
+            (log.end(of: handed.branch) ?? 0) < handed.end
+        {
+            violate(
+                .S3,
+                "\(name(index)) has \(log.end(of: handed.branch) ?? 0) of \(handed.end) records that were handed over")
         }
-        let timeline = nodes[index].postgreSQL.timeline + 1
-        if timeline < lastPromoted {
-            violate("S10", "\(name) is promoted to timeline \(timeline) after \(lastPromoted)")
+    }
+
+    /// S10: no timeline twice, unless nobody could know of the first: its leader was lost before it wrote the history.
+    mutating func checkTimelineGrows(_ index: Int, _ timeline: TimelineID) {
+        if timeline <= lastPromoted, timeline > store.view(now).timeline { coverage.count(.timelineTwice) }
+        if setup.checkTimeline, timeline <= store.view(now).timeline {
+            violate(.S10, "\(name(index)) is promoted to timeline \(timeline) after \(lastPromoted)")
         }
         lastPromoted = max(lastPromoted, timeline)
     }
 
-    /// S7: nothing is rewound whose timeline has not parted.
-    mutating func checkRewind(_ index: Int, _ source: Int) {
-        let mine = nodes[index].postgreSQL
-        if mine.canStream(from: nodes[source].postgreSQL) {
-            violate("S7", "\(nodes[index].name) is rewound although it could stream from \(nodes[source].name)")
+    /// S9: the store says that it has written, so the condition held.
+    mutating func checkWrite(_ key: DCSKey, _ holds: Bool, _ outcome: WriteOutcome, _ index: Int) {
+        if outcome == .refused { coverage.count(.compareFailed) }
+        if case .written = outcome, !holds {
+            violate(.S9, "\(name(index)) wrote /\(key.rawValue), which had changed since it looked")
         }
-    }
-
-    /// After the faults have healed and there was time enough.
-    mutating func checkAtEnd() {
-        let primaries = nodes.indices.filter { nodes[$0].postgreSQL.acceptsWrites }
-        guard primaries.count == 1, let primary = primaries.first else {
-            return violate("L1", "\(primaries.count) primaries after all faults have healed")
-        }
-        if store.leader?.text != nodes[primary].name {
-            violate("L1", "the primary \(nodes[primary].name) does not hold the leader key")
-        }
-        for index in nodes.indices where index != primary && !isStreaming(index) {
-            violate("L2", "\(nodes[index].name) does not stream from the primary")
-        }
-        checkLoss(primary)
-    }
-
-    /// S3: what a standby had when it was acknowledged is lost only within the allowed lag.
-    private mutating func checkLoss(_ primary: Int) {
-        let kept = Set(nodes[primary].postgreSQL.log.map(\.commit))
-        let lost = acknowledged.filter { !kept.contains($0.commit) }
-        if !lost.isEmpty { count(.unreplicatedLoss) }
     }
 }

@@ -1,70 +1,101 @@
 import ClusterModel
 import HighAvailability
-import JSON
 import Node
 import Ports
-
-extension CycleEffect {
-    /// Where a simulated operation stands.
-    enum OperationStage {
-        case finish(PostgreSQLOperation)
-        /// A clean stop waits for its standbys.
-        case drain(PostgreSQLOperation, until: BootInstant)
-    }
-}
 
 extension World {
     mutating func handle(_ event: Event) {
         switch event {
-        case .deliver(let node, let incarnation, let event): deliver(event, to: node, incarnation)
+        case .deliver(let node, let incarnation, let answer):
+            if isAwake(node, incarnation, event) { deliver(answer, to: node, incarnation) }
         case .timer(let node, let incarnation, let number):
-            if nodes[node].timers == number { deliver(.timer, to: node, incarnation) }
+            if nodes[node].timers == number, isAwake(node, incarnation, event) {
+                deliver(.timer, to: node, incarnation)
+            }
+        case .effect(let node, let incarnation, let effect):
+            if isAwake(node, incarnation, event) { carryOutLate(effect, node, incarnation) }
         case .request(let node, let incarnation, let sent, let effect): answer(effect, node, incarnation, sent)
-        case .unanswered(let node, let incarnation, let request):
-            guard pending.remove(request) != nil else { return }
-            _ = (node, incarnation)
-        case .operation(let node, let era, let plan, let incarnation, let stage):
-            advance(stage, node, era, plan, incarnation)
-        case .write: writeSomething()
-        case .replicate: replicate()
+        case .up(let node, let era): comeUp(node, era)
+        case .promoted(let node, let era): finishPromotion(node, era)
+        case .drain(let node, let era, let until): drain(node, era, until)
+        case .startedByHand(let node, let era): startByHand(node, era)
+        case .finish(let node, let operation): finish(node, operation)
+        case .guardian(let node): guardianLooks(node)
+        case .replicate:
+            replicate()
+            queue.add(.replicate, at: now + .milliseconds(250))
         case .sweep:
-            store.sweep(now)
+            if storeIsDown == 0 { store.sweep(now) }
             tellWatchers()
             queue.add(.sweep, at: now + .milliseconds(500))
+        case .look: look()
         case .begin(let index): begin(setup.faults[index].kind)
-        case .heal(let index): heal(setup.faults[index].kind)
+        case .heal(let index): heal(setup.faults[index])
         case .startDaemon(let node): startDaemon(node)
-        case .end: break
         }
     }
 
+    /// False for a daemon that is gone; what a frozen one would hear waits.
+    private mutating func isAwake(_ index: Int, _ incarnation: Int, _ event: Event) -> Bool {
+        guard nodes[index].incarnation == incarnation, nodes[index].machine != nil else { return false }
+        if !nodes[index].isFrozen { return true }
+        nodes[index].deferred.append(event)
+        return false
+    }
+
     mutating func startDaemon(_ index: Int) {
-        guard nodes[index].machine == nil else { return }
+        guard nodes[index].machine == nil, nodes[index].heldDown == 0 else { return }
         nodes[index].incarnation += 1
         nodes[index].timers += 1
-        nodes[index].plan = nil
-        store.forgetSession(of: nodes[index].name)
+        nodes[index].published = nil
+        store.forgetSession(of: name(index))
+        nodes[index].ttl = .seconds(30)
+        var machine = CycleMachine(machineSetup(index), now: now)
+        machine.writesLog = setup.traces
+        if let bug = setup.bug { machine.decider = bug.decider }
+        nodes[index].machine = machine
+        note("\(name(index)): the daemon starts")
+        watchAdoption(index)
+        deliver(.timer, to: index, nodes[index].incarnation)
+    }
+
+    private func machineSetup(_ index: Int) -> CycleMachine.Setup {
         let name = nodes[index].name
-        let setup = CycleMachine.Setup(
+        return CycleMachine.Setup(
             scope: "sim", me: NodeIdentity(name: name),
             addresses: MemberKey.Addresses(
                 connectionURL: "postgres://\(name):5432/postgres", apiURL: "http://\(name):8008/patroni",
                 version: "4.1.4"),
-            document: ["ttl": 30, "loop_wait": 10, "retry_timeout": 10])
-        nodes[index].machine = CycleMachine(setup, now: now)
-        note("\(name): the daemon starts")
-        deliver(.timer, to: index, nodes[index].incarnation)
+            document: document)
+    }
+
+    /// `/config` as the operator has it.
+    var document: JSONObject {
+        var document: JSONObject = [
+            "ttl": .int(Int64(configuration.ttl)), "loop_wait": 10, "retry_timeout": 10,
+            "maximum_lag_on_failover": .int(Int64(configuration.maximumLag)),
+        ]
+        if setup.checkTimeline { document["check_timeline"] = true }
+        if configuration.isPaused { document["pause"] = true }
+        return document
+    }
+
+    /// The daemon is gone; PostgreSQL stays as it is.
+    mutating func endDaemon(_ index: Int) {
+        nodes[index].machine = nil
+        nodes[index].incarnation += 1
+        nodes[index].deferred = []
+        nodes[index].published = nil
     }
 
     mutating func deliver(_ event: CycleEvent, to index: Int, _ incarnation: Int) {
-        guard nodes[index].incarnation == incarnation, nodes[index].machine != nil else { return }
+        let event = setup.bug?.changed(event, now) ?? event
+        if case .renewed(.success(.held(let since, let ttl, _))) = event, since + ttl <= now {
+            coverage.count(.frozenRenewal)
+        }
         let wall = now.nanoseconds + nodes[index].wallOffset
         guard let effects = nodes[index].machine?.step(event, now: now, wallTime: wall) else { return }
         for effect in effects { carryOut(effect, index, incarnation) }
-    }
-
-    func later(_ range: ClosedRange<Int>, _ generator: inout SeededGenerator) -> BootInstant {
-        now + generator.milliseconds(in: range)
     }
 
     mutating func reply(_ event: CycleEvent, to node: Int, _ incarnation: Int, after range: ClosedRange<Int>) {
@@ -79,112 +110,79 @@ extension World {
         case .setTimer(let instant):
             nodes[index].timers += 1
             queue.add(.timer(node: index, incarnation: incarnation, number: nodes[index].timers), at: max(instant, now))
-        case .publish, .cacheConfiguration, .adoptTimings, .reply: adoptTimings(effect, index)
+        case .publish(let snapshot): published(snapshot, index)
+        // Here the world stands in for the guardian itself, and commands come from operators of its own.
+        case .cacheConfiguration, .guardLease, .reply: break
+        case .adoptTimings(let timings):
+            if timings.ttl != nodes[index].ttl, nodes[index].published?.lease != nil { coverage.count(.sessionChanged) }
+            nodes[index].ttl = timings.ttl
         case .log(let level, let text):
-            // The story is written only for those who read it.
-            if setup.traces { note("\(nodes[index].name): \(level == .info ? "" : "[\(level)] ")\(text)") }
-        case .exit: stopDaemon(index)
-        case .observe:
-            reply(.observed(status(index)), to: index, incarnation, after: 1...5)
+            note("\(name(index)): \(level == .info || level == .debug ? "" : "[\(level)] ")\(text)")
+        case .exit: exit(index)
+        case .observe(let deadline): observe(deadline, index, incarnation)
         case .load, .renew, .acquire, .release, .write, .delete, .touch: send(effect, index, incarnation)
-        case .askPeers(let members, let purpose, _): askPeers(members, purpose, index, incarnation)
-        case .compare(let source, _): compare(source, index, incarnation)
-        case .perform(let operation, let slots, let plan):
-            apply(slots, index)
-            perform(operation, plan, index, incarnation)
-        // The simulated nodes are set up without a guardian.
-        case .guardLease: break
-        case .breakOff: breakOff(index, incarnation)
-        case .applySlots(let actions, _): apply(actions, index)
+        case .askPeers(let members, let purpose, let deadline): askPeers(members, purpose, deadline, index, incarnation)
+        case .compare(let source, let deadline): compare(source, deadline, index, incarnation)
+        case .perform, .breakOff, .applySlots:
+            checkIntention(effect, index)
+            queue.add(
+                .effect(node: index, incarnation: incarnation, effect),
+                at: now + .microseconds(generator.number(in: 1...900)))
         case .checkpoint: reply(.checkpointed(.success(())), to: index, incarnation, after: 10...2000)
-        case .readHistory(let timeline):
-            let history = nodes[index].postgreSQL.history
-            let lines = history.map {
-                TimelineHistory.Line(
-                    timeline: $0.timeline, position: $0.position, reason: "no recovery target specified")
-            }
-            reply(
-                .historyRead(timeline, lines, writtenAt: "2026-01-01T00:00:00+00:00"), to: index, incarnation,
-                after: 1...5)
-        case .adoptConfiguration(let document):
-            nodes[index].postgreSQL.parameters = document
+        case .readHistory(let timeline): readHistory(timeline, index, incarnation)
+        case .adoptConfiguration:
             reply(.configurationAdopted(.success(())), to: index, incarnation, after: 1...50)
         case .retryReceipt(let instant, let plan):
             queue.add(.deliver(node: index, incarnation: incarnation, .receiptRetry(plan: plan)), at: instant)
         }
     }
 
-    private mutating func adoptTimings(_ effect: CycleEffect, _ index: Int) {
-        if case .adoptTimings(let timings) = effect { nodes[index].configuredTTL = timings.ttl }
+    private mutating func carryOutLate(_ effect: CycleEffect, _ index: Int, _ incarnation: Int) {
+        switch effect {
+        case .perform(let operation, let slots, let plan):
+            apply(slots, index)
+            perform(operation, plan, index, incarnation)
+        case .breakOff: breakOff(index)
+        case .applySlots(let actions, _): apply(actions, index)
+        case .setTimer, .observe, .load, .renew, .acquire, .release, .write, .delete, .touch, .askPeers, .compare,
+            .checkpoint, .readHistory, .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt,
+            .guardLease, .reply, .publish, .log, .exit:
+            break
+        }
     }
 
-    /// The daemon is gone; PostgreSQL stays as it is.
-    mutating func stopDaemon(_ index: Int) {
-        nodes[index].machine = nil
-        nodes[index].incarnation += 1
+    private mutating func published(_ snapshot: NodeSnapshot, _ index: Int) {
+        nodes[index].guardianIsOff = snapshot.settings.isPaused
+        if snapshot.settings.isPaused { nodes[index].pausedUntil = now }
+        if let decision = snapshot.decision { count(decision) }
+        if snapshot.lease != nil { tellGuardian(snapshot.lease, index) }
+        nodes[index].published = snapshot
+    }
+
+    private mutating func count(_ decision: Decision) {
+        for reason in decision.reasons {
+            switch reason {
+            case .laggingBehindStatus: coverage.count(.lagRefused)
+            case .peerIsAhead: coverage.count(.peerAhead)
+            default: break
+            }
+        }
+    }
+
+    private mutating func exit(_ index: Int) {
+        note("\(name(index)): the daemon ends")
+        endDaemon(index)
         queue.add(.startDaemon(index), at: now + .seconds(5))
     }
 
-    func status(_ index: Int) -> PostgreSQLStatus {
-        nodes[index].postgreSQL.status(nodes[index].name, now: now, isStreaming: isStreaming(index))
-    }
-
-    func isStreaming(_ index: Int) -> Bool {
-        guard let source = source(of: index) else { return false }
-        return nodes[index].postgreSQL.canStream(from: nodes[source].postgreSQL)
-    }
-
-    /// The running server that a standby reaches under the name it follows.
-    func source(of index: Int) -> Int? {
-        let mine = nodes[index].postgreSQL
-        guard mine.process == .running, mine.isStandby, let name = mine.upstream,
-            let source = nodes.firstIndex(where: { $0.name == name }), source != index
-        else { return nil }
-        let process = nodes[source].postgreSQL.process
-        return (process == .running || process == .stopping) && !isCut(index, source) ? source : nil
-    }
-
-    func isCut(_ left: Int, _ right: Int) -> Bool { cutPairs.contains([left, right]) }
-
-    // MARK: Peers
-
-    private mutating func askPeers(
-        _ members: [Member], _ purpose: CycleEffect.PeerPurpose, _ index: Int, _ incarnation: Int
-    ) {
-        var answers: [String: PeerAnswer] = [:]
-        var isSlow = false
-        for member in members {
-            guard let peer = nodes.firstIndex(where: { $0.name == member.name }) else { continue }
-            if isCut(index, peer) {
-                isSlow = true
-                answers[member.name] = .unreachable("timed out")
-            } else if nodes[peer].machine == nil {
-                answers[member.name] = .unreachable("connection refused")
-            } else {
-                answers[member.name] = peerAnswer(peer)
-            }
+    private mutating func readHistory(_ timeline: TimelineID, _ index: Int, _ incarnation: Int) {
+        let lines = nodes[index].postgreSQL.log.switchPoints.map {
+            TimelineHistory.Line(
+                timeline: $0.timeline, position: SimulatedPostgreSQL.position($0.end),
+                reason: "no recovery target specified")
         }
-        reply(.peersAnswered(purpose, answers), to: index, incarnation, after: isSlow ? 2000...2000 : 1...30)
-    }
-
-    private func peerAnswer(_ peer: Int) -> PeerAnswer {
-        let status = status(peer)
-        guard let facts = status.facts else { return .unreachable("no WAL position in its answer") }
-        return .status(
-            PeerStatus(
-                isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,
-                timeline: facts.timeline ?? 0))
-    }
-
-    private mutating func compare(_ source: Upstream, _ index: Int, _ incarnation: Int) {
-        guard let peer = nodes.firstIndex(where: { $0.name == source.name }), !isCut(index, peer),
-            nodes[peer].postgreSQL.process == .running
-        else {
-            let error = PostgreSQLError.query(state: "", message: "connection refused")
-            return reply(.compared(.failure(error)), to: index, incarnation, after: 1...2000)
-        }
-        let facts = nodes[index].postgreSQL.divergence(from: nodes[peer].postgreSQL)
-        reply(.compared(.success(facts)), to: index, incarnation, after: 2...40)
+        reply(
+            .historyRead(timeline, lines, writtenAt: "2026-01-01T00:00:00+00:00"), to: index, incarnation, after: 1...5)
     }
 
     private mutating func apply(_ actions: [SlotAction], _ index: Int) {

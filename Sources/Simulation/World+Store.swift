@@ -4,89 +4,159 @@ import Node
 import Ports
 
 extension World {
+    var storeDelay: Duration { storeDelays.max() ?? .zero }
+
+    private func isUnreachable(_ index: Int) -> Bool { storeIsDown > 0 || nodes[index].cutFromStore > 0 }
+
+    private mutating func isLost() -> Bool { lossyStore.min().map { generator.oneIn($0) } ?? false }
+
     /// A request goes out; without an answer by its deadline the node hears that nobody answered.
     mutating func send(_ effect: CycleEffect, _ index: Int, _ incarnation: Int) {
         let deadline = effect.deadline ?? now + .seconds(10)
         let arrives = now + generator.milliseconds(in: 1...4) + storeDelay
-        requests += 1
-        if arrives >= deadline || store.isDown || nodes[index].isCutFromStore {
-            let refused = store.isDown && generator.oneIn(2)
-            let event = effect.failure(.unreachable("no endpoint answers"))
-            queue.add(
-                .deliver(node: index, incarnation: incarnation, event), at: refused ? now + .milliseconds(2) : deadline)
-            return
+        if arrives >= deadline || isUnreachable(index) || isLost() {
+            let refused = storeIsDown > 0 && generator.oneIn(2)
+            return fail(
+                effect, "no endpoint answers", at: refused ? now + .milliseconds(2) : deadline, index, incarnation)
         }
         queue.add(.request(node: index, incarnation: incarnation, sent: now, effect), at: arrives)
     }
 
+    private mutating func fail(
+        _ effect: CycleEffect, _ why: String, at instant: BootInstant, _ index: Int, _ incarnation: Int
+    ) {
+        queue.add(
+            .deliver(node: index, incarnation: incarnation, effect.failure(.unreachable(why))), at: max(instant, now))
+    }
+
     /// The store takes a request that was on its way, also of a daemon that has died since.
     mutating func answer(_ effect: CycleEffect, _ index: Int, _ incarnation: Int, _ sent: BootInstant) {
-        let name = nodes[index].name
-        let ttl = nodes[index].configuredTTL
-        if store.isDown || nodes[index].isCutFromStore {
-            let event = effect.failure(.unreachable("the connection was lost"))
-            queue.add(.deliver(node: index, incarnation: incarnation, event), at: effect.deadline ?? now)
-            return
-        }
-        let event: CycleEvent
-        switch effect {
-        case .load: event = .loaded(.success(store.view()))
-        case .renew(_, _): event = .renewed(.success(noted(store.renew(name, ttl: ttl, sent: sent, now))))
-        case .acquire: event = .acquired(.success(acquired(store.acquire(name, ttl: ttl, sent: sent, now), index)))
-        case .release(let status, _):
-            if let status { _ = store.write(.status, Self.text(status), .leading, by: name) }
-            event = .released(.success(store.release(name)))
-        case .write(let key, let value, let condition, let purpose, _):
-            event = .wrote(purpose, .success(store.write(key, value, condition, by: name)))
-        case .delete(let key, let condition, let purpose, _):
-            event = .wrote(purpose, .success(store.delete(key, condition, by: name)))
-        case .touch(let value, _, _):
-            store.touch(name, value, ttl: ttl, now)
-            event = .touched(.success(()))
-        case .setTimer, .observe, .askPeers, .compare, .perform, .breakOff, .applySlots, .checkpoint, .readHistory,
-            .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .guardLease, .reply, .publish, .log,
-            .exit:
-            return
-        }
+        let deadline = effect.deadline ?? now
+        if isUnreachable(index) { return fail(effect, "the connection was lost", at: deadline, index, incarnation) }
+        // The adapter of a daemon that was restarted has no session yet; a late request of the old one opens none.
+        let isOld = nodes[index].incarnation != incarnation
+        if isOld, effect.opensSession { return }
+        guard let event = taken(effect, index, sent) else { return }
         tellWatchers()
         let back = now + generator.milliseconds(in: 1...4) + storeDelay
-        let deadline = effect.deadline ?? back
-        if back > deadline {
+        if back > deadline || nodes[index].losesAnswers > 0 || isLost() {
             // Done, and not known to be done.
-            let lost = effect.failure(.unreachable("no answer in time"))
-            queue.add(.deliver(node: index, incarnation: incarnation, lost), at: deadline)
+            if effect.writes { coverage.count(.unknownOutcome) }
+            fail(effect, "no answer in time", at: deadline, index, incarnation)
         } else {
             queue.add(.deliver(node: index, incarnation: incarnation, event), at: back)
         }
     }
 
-    private mutating func noted(_ claim: LeaderClaim) -> LeaderClaim {
-        if claim == .refused { count(.leaseRefused) }
+    /// What the store does with a request, and what it says.
+    private mutating func taken(_ effect: CycleEffect, _ index: Int, _ sent: BootInstant) -> CycleEvent? {
+        let name = nodes[index].name
+        let ttl = nodes[index].ttl
+        switch effect {
+        case .load:
+            guard let lag = nodes[index].staleness.max() else { return .loaded(.success(store.view(now))) }
+            return .loaded(.success(store.view(at: now - lag, now)))
+        case .renew: return .renewed(.success(noted(store.renew(name, ttl: ttl, since: sent, now), .renewalRefused)))
+        case .acquire:
+            let claim = noted(store.acquire(name, ttl: ttl, since: sent, now), .claimRefused)
+            if case .held = claim { checkElection(index) }
+            return .acquired(.success(claim))
+        case .release(let status, _):
+            if let status { _ = store.write(.status, Self.text(status), .leading, by: name) }
+            let isDone = store.release(name)
+            if isDone, status != nil { handOver(index) }
+            return .released(.success(isDone))
+        case .write(let key, let value, let condition, let purpose, _):
+            let holds = store.holds(condition, key, name)
+            let outcome = store.write(key, setup.bug?.written(key, value) ?? value, condition, by: name)
+            checkWrite(key, holds, outcome, index)
+            return .wrote(purpose, .success(outcome))
+        case .delete(let key, let condition, let purpose, _):
+            let holds = store.holds(condition, key, name)
+            let outcome = store.delete(key, condition, by: name)
+            checkWrite(key, holds, outcome, index)
+            return .wrote(purpose, .success(outcome))
+        case .touch(let value, _, _):
+            store.touch(name, value, ttl: ttl, now)
+            return .touched(.success(()))
+        case .setTimer, .observe, .askPeers, .compare, .perform, .breakOff, .applySlots, .checkpoint, .readHistory,
+            .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .guardLease, .reply, .publish, .log,
+            .exit:
+            return nil
+        }
+    }
+
+    private mutating func noted(_ claim: LeaderClaim, _ state: Coverage.State) -> LeaderClaim {
+        if claim == .refused { coverage.count(state) }
         return claim
     }
 
-    private mutating func acquired(_ claim: LeaderClaim, _ index: Int) -> LeaderClaim {
-        guard case .held = claim else { return claim }
-        count(.leaderElected)
-        return claim
+    private mutating func handOver(_ index: Int) {
+        coverage.count(.switchoverDone)
+        let log = nodes[index].postgreSQL.log
+        // Without its last record, the checkpoint, which no client waits for.
+        let candidates = nodes.indices.filter { $0 != index && nodes[$0].postgreSQL.log.count >= log.count - 1 }
+        handedOver = (log.branch, log.count - 1, Set(candidates))
+        note("\(name(index)): the leader key is handed over")
     }
 
-    /// A watch tells each node of each change, a little later; one that is cut off hears nothing and reads again later.
+    // MARK: Watches
+
+    /// A watch tells each node of each change, a little later; one that is cut off hears nothing.
     mutating func tellWatchers() {
         for change in store.takeChanges() {
-            for index in nodes.indices where nodes[index].machine != nil && !nodes[index].isCutFromStore {
-                // Some events are lost: the timer alone must carry the cycle.
-                if generator.oneIn(20) { continue }
-                let event = CycleEvent.storeChanged(
-                    .changed(leaf: change.leaf, value: change.value, revision: change.revision))
-                let at = now + generator.milliseconds(in: 1...30) + storeDelay
-                queue.add(.deliver(node: index, incarnation: nodes[index].incarnation, event), at: at)
+            for index in nodes.indices where nodes[index].machine != nil {
+                tell(index, .changed(leaf: change.leaf, value: change.value, revision: change.revision))
             }
         }
+    }
+
+    private mutating func tell(_ index: Int, _ change: DCSEvent) {
+        let node = nodes[index]
+        // Some events are lost: the timer alone must carry the cycle.
+        if node.cutFromStore > 0 || node.muted > 0 || generator.oneIn(20) { return }
+        if node.compacted > 0 && generator.oneIn(2) {
+            coverage.count(.resynchronized)
+            return reply(.storeChanged(.resynchronized), to: index, node.incarnation, after: 50...1500)
+        }
+        let at = now + generator.milliseconds(in: 1...30) + storeDelay
+        queue.add(.deliver(node: index, incarnation: node.incarnation, .storeChanged(change)), at: at)
+        if node.repeats > 0 {
+            reply(.storeChanged(change), to: index, node.incarnation, after: 1...5000)
+        }
+    }
+
+    /// A watch that works again after a gap says so.
+    mutating func resumeWatch(_ index: Int) {
+        guard nodes[index].machine != nil else { return }
+        coverage.count(.resynchronized)
+        reply(.storeChanged(.resynchronized), to: index, nodes[index].incarnation, after: 10...500)
     }
 }
 
 extension CycleEffect {
+    /// Requests that prolong or open the node's session.
+    fileprivate var opensSession: Bool {
+        switch self {
+        case .renew, .acquire, .touch: true
+        case .load, .release, .write, .delete, .setTimer, .observe, .askPeers, .compare, .perform, .breakOff,
+            .applySlots, .checkpoint, .readHistory, .adoptConfiguration, .cacheConfiguration, .adoptTimings,
+            .retryReceipt, .guardLease, .reply, .publish, .log, .exit:
+            false
+        }
+    }
+
+    fileprivate var writes: Bool {
+        switch self {
+        case .renew, .acquire, .touch, .release, .write, .delete: true
+        case .load, .setTimer, .observe, .askPeers, .compare, .perform, .breakOff, .applySlots, .checkpoint,
+            .readHistory, .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .guardLease, .reply,
+            .publish, .log,
+            .exit:
+            false
+        }
+    }
+
     /// By when the node wants an answer.
     var deadline: BootInstant? {
         switch self {
@@ -102,7 +172,7 @@ extension CycleEffect {
     }
 
     /// The event that tells of a request that failed.
-    func failure(_ error: DCSError) -> CycleEvent {
+    fileprivate func failure(_ error: DCSError) -> CycleEvent {
         switch self {
         case .load: .loaded(.failure(error))
         case .renew: .renewed(.failure(error))

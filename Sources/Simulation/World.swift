@@ -4,181 +4,273 @@ import JSON
 import Node
 import Ports
 
-/// A deterministic world: virtual time, one store, `nodes` PostgreSQL servers and the production cycle beside each. The
-/// same seed gives the same trace, byte for byte.
+/// A deterministic world: virtual time, one store, some PostgreSQL servers and the production cycle beside each. The same
+/// setup gives the same trace, byte for byte.
+///
+/// A world makes its cluster first; then the faults come; when the last has healed, the cluster must become whole again.
 public struct World {
-    /// How a world is made.
-    public struct Setup: Sendable {
-        public var seed: UInt64
-        public var nodes: Int
-        public var faults: [Fault]
-        /// From the beginning to when the faults have healed and the checks of liveness begin.
-        public var span: Duration
-        public var traces: Bool
-
-        public init(seed: UInt64, nodes: Int = 3, faults: [Fault], span: Duration = .seconds(180), traces: Bool = false)
-        {
-            self.seed = seed
-            self.nodes = nodes
-            self.faults = faults
-            self.span = span
-            self.traces = traces
-        }
-
-        /// A world with random faults.
-        public static func random(seed: UInt64, nodes: Int = 3, faults count: Int = 8, traces: Bool = false) -> Setup {
-            var generator = SeededGenerator(seed: seed ^ 0xFA17)
-            let span = Duration.seconds(180)
-            let faults = Fault.plan(&generator, nodes: nodes, count: count, span: span)
-            return Setup(seed: seed, nodes: nodes, faults: faults, span: span, traces: traces)
-        }
-    }
-
     enum Event {
         /// Something for a node's machine; dropped when its daemon has died since.
         case deliver(node: Int, incarnation: Int, CycleEvent)
         case timer(node: Int, incarnation: Int, number: Int)
+        /// What the daemon does a moment after it decided to.
+        case effect(node: Int, incarnation: Int, CycleEffect)
         /// A request reaches the store; the answer goes back.
         case request(node: Int, incarnation: Int, sent: BootInstant, CycleEffect)
-        /// A request was not answered by its deadline.
-        case unanswered(node: Int, incarnation: Int, request: Int)
-        case operation(node: Int, era: Int, plan: Int, incarnation: Int, CycleEffect.OperationStage)
-        case write
+        // PostgreSQL's own doings, dropped when its process has ended since.
+        case up(node: Int, era: Int)
+        case promoted(node: Int, era: Int)
+        case drain(node: Int, era: Int, until: BootInstant)
+        case startedByHand(node: Int, era: Int)
+        /// The operation of that number returns to the daemon.
+        case finish(node: Int, operation: Int)
+        /// The guardian looks at its deadline.
+        case guardian(node: Int)
         case replicate
         case sweep
+        case look
         case begin(Int)
         case heal(Int)
         case startDaemon(Int)
-        case end
     }
 
-    /// A node: the machine (nil while its daemon is dead), its PostgreSQL, and what is cut off.
-    struct SimulatedNode {
-        var name: String
-        var machine: CycleMachine?
-        var incarnation = 0
-        var postgreSQL = SimulatedPostgreSQL()
-        var timers = 0
-        var wallOffset: Int64 = 0
-        var isCutFromStore = false
-        var configuredTTL = Duration.seconds(30)
-        /// Of the operation under way.
-        var plan: Int?
+    /// Where the story stands.
+    enum Chapter: Hashable {
+        case making
+        case faults(until: BootInstant)
+        case healing(since: BootInstant)
+        case done
     }
 
-    var setup: Setup
+    /// A conversation with `/config`: what the operator last wrote.
+    struct ClusterConfiguration {
+        var ttl = 30
+        var maximumLag: Int
+        var isPaused = false
+    }
+
+    public let setup: Setup
     var now = BootInstant(nanoseconds: 1_000_000_000)
-    let began = BootInstant(nanoseconds: 1_000_000_000)
+    static let began = BootInstant(nanoseconds: 1_000_000_000)
     var queue = EventQueue<Event>()
     var generator: SeededGenerator
     var store = SimulatedStore()
     var nodes: [SimulatedNode] = []
-    var cutPairs: [Set<Int>] = []
-    var storeDelay = Duration.zero
-    var requests = 0
-    var pending: Set<Int> = []
-    var commits = 0
-    /// Commits that were acknowledged, and on how many standbys they stood then.
-    var acknowledged: [Acknowledged] = []
-    var faultsHealed = false
-    public private(set) var coverage = Coverage()
-    public internal(set) var violations: [Violation] = []
-    public internal(set) var trace: [String] = []
-    var lastHistory: [TimelineHistory.Line] = []
-    var lastPromoted: TimelineID = 0
+    var chapter = Chapter.making
+    var configuration: ClusterConfiguration
+    /// How many faults hold each of these up at present.
+    var storeIsDown = 0
+    var storeDelays: [Duration] = []
+    var lossyStore: [Int] = []
+    var cuts: [Set<Int>] = []
+    /// By branch: who writes it, and how many records of it clients were told to be safe (with all before it).
+    var writers: [Int] = []
+    var acknowledged: [Int] = []
+    /// The last branch that was led by a holder of the key.
+    var presentBranch = 0
+    var lastPromoted: TimelineID = 1
+    var historyLines = 0
+    var historyRevision: Revision = 0
+    /// A primary that handed its key over has everything until here; the next one must have it too.
+    var handedOver: (branch: Int, end: Int, candidates: Set<Int>)?
+    var wholeSince: BootInstant?
+    var primarySince: BootInstant?
     var pids: Int32 = 100
-    /// Events so far.
-    public private(set) var events = 0
+    var events = 0
+    var coverage = Coverage()
+    var violations: [Violation] = []
+    var trace: [String] = []
 
-    struct Acknowledged {
-        var commit: Int
-        var node: Int
-        var timeline: TimelineID
-        var at: BootInstant
-        /// Whether a standby had it when it was acknowledged or a moment later.
-        var replicated: Bool
-    }
+    static let commitInterval = Duration.milliseconds(200)
 
     public init(_ setup: Setup) {
         self.setup = setup
         generator = SeededGenerator(seed: setup.seed)
-        for index in 0..<setup.nodes { nodes.append(SimulatedNode(name: "n\(index + 1)")) }
-        for index in nodes.indices { queue.add(.startDaemon(index), at: now + generator.milliseconds(in: 0...3000)) }
-        queue.add(.write, at: now)
+        configuration = ClusterConfiguration(maximumLag: setup.maximumLag)
+        store.bug = setup.bug
+        for index in 0..<setup.nodes {
+            var node = SimulatedNode(name: "n\(index + 1)")
+            node.replicationDelay = generator.milliseconds(in: 2...60)
+            nodes.append(node)
+            queue.add(.startDaemon(index), at: now + generator.milliseconds(in: 0...2000))
+        }
         queue.add(.replicate, at: now)
         queue.add(.sweep, at: now)
-        for (index, fault) in setup.faults.enumerated() {
-            // The cluster is made first: a bootstrap that fails is the operator's to repeat.
-            let start = now + .seconds(40) + fault.at
-            queue.add(.begin(index), at: start)
-            queue.add(.heal(index), at: min(start + fault.lasts, now + .seconds(40) + setup.span))
-        }
-        queue.add(.end, at: now + .seconds(40) + setup.span + .seconds(150))
+        queue.add(.look, at: now + .seconds(5))
     }
 
     /// Runs to the end, or to the first violation.
-    public mutating func run() {
-        let healed = began + .seconds(40) + setup.span
+    public mutating func run() -> Outcome {
         var instant = (time: now, events: 0)
-        while let (time, event) = queue.next() {
+        while chapter != .done, violations.isEmpty, let (time, event) = queue.next() {
             now = time
             // A world whose time stands still has a node that wakes itself without end.
             instant = instant.time == now ? (now, instant.events + 1) : (now, 1)
-            if instant.events > 10_000 { return violate("liveness", "time stands still") }
+            if instant.events > 5000 { violate(.progress, "time stands still") }
             events += 1
-            if events > 5_000_000 { return violate("liveness", "more events than any story needs") }
-            if !faultsHealed && now > healed { faultsHealed = true }
-            if case .end = event { break }
+            if events > 300_000 { violate(.progress, "more events than any story needs") }
+            commit()
             handle(event)
-            check()
-            if !violations.isEmpty { return }
+            checkAlways()
         }
-        checkAtEnd()
+        return Outcome(
+            violation: violations.first, coverage: coverage, trace: trace, events: events, took: now - Self.began)
     }
 
     /// Who saw what, decided what, and why.
     mutating func note(_ text: String) {
         guard setup.traces else { return }
-        let elapsed = (now - began).nanoseconds / 1_000_000
-        trace.append("\(elapsed / 1000).\(String(elapsed % 1000 + 1000).dropFirst()) \(text)")
+        let elapsed = (now - Self.began).nanoseconds / 1_000_000
+        let seconds = String(elapsed / 1000)
+        let indent = String(repeating: " ", count: max(0, 4 - seconds.count))
+        trace.append("\(indent)\(seconds).\(String(elapsed % 1000 + 1000).dropFirst()) \(text)")
     }
 
-    mutating func count(_ state: Coverage.State) { coverage.reached[state, default: 0] += 1 }
+    func name(_ index: Int) -> String { nodes[index].name }
+
+    /// The node of that name.
+    func index(of name: String) -> Int? { nodes.firstIndex { $0.name == name } }
 }
 
-/// States that a run must have reached: one that reaches none of them tests nothing.
-public struct Coverage: Sendable {
-    public enum State: String, Sendable, Hashable, CaseIterable {
-        case leaderElected = "a leader was elected"
-        case failover = "another node took over"
-        case failoverUnderPartition = "another node took over while the old leader was cut off"
-        case switchover = "a switchover was done"
-        case crashRestart = "a crashed primary started again"
-        case rewind = "an ex-primary was rewound"
-        case clone = "a node was cloned"
-        case demotedOffline = "a primary stepped down without the store"
-        case demoted = "a primary was stopped at once"
-        case storeOutageSurvived = "a primary outlived an outage of the store"
-        case unreplicatedLoss = "a commit that no standby had was lost"
-        case leaseRefused = "a lease was refused"
-        case candidateDied = "a candidate died during a switchover"
+extension World {
+    /// How a world is made.
+    public struct Setup: Sendable, Hashable {
+        public var seed: UInt64
+        public var nodes: Int
+        public var faults: [Fault]
+        /// From when the cluster was made to when the last fault has healed.
+        public var span: Duration
+        /// PostgreSQL is held by a guardian, which kills it when the lease that it was told of ends.
+        public var guardian: Bool
+        /// Bytes, the first value of `maximum_lag_on_failover`.
+        public var maximumLag: Int
+        public var checkTimeline: Bool
+        /// A bug that is to be found.
+        public var bug: PlantedBug?
+        /// Whether the story is written.
+        public var traces: Bool
+
+        public init(
+            seed: UInt64, nodes: Int = 3, faults: [Fault] = [], span: Duration = .seconds(120), guardian: Bool = true,
+            maximumLag: Int = 1_048_576, checkTimeline: Bool = true, bug: PlantedBug? = nil, traces: Bool = false
+        ) {
+            self.seed = seed
+            self.nodes = nodes
+            self.faults = faults
+            self.span = span
+            self.guardian = guardian
+            self.maximumLag = maximumLag
+            self.checkTimeline = checkTimeline
+            self.bug = bug
+            self.traces = traces
+        }
+
+        /// A world with random faults of `profile`. Nil for `nodes` draws their number as well.
+        public static func random(
+            seed: UInt64, nodes: Int? = nil, profile: FaultProfile = .mixed, bug: PlantedBug? = nil
+        ) -> Setup {
+            var generator = SeededGenerator(seed: seed ^ 0xFA17)
+            let drawn = [2, 3, 3, 3, 3, 4, 5][generator.number(in: 0...6)]
+            let size = nodes ?? drawn
+            let span = Duration.seconds(120)
+            let count = generator.number(in: 2...9)
+            let faults = profile.plan(&generator, nodes: size, count: count, span: span)
+            let lag = [0, 3000, 10_000, 50_000, 1_048_576][generator.number(in: 0...4)]
+            return Setup(
+                seed: seed, nodes: size, faults: faults, span: span, guardian: profile.hasGuardian, maximumLag: lag,
+                bug: bug)
+        }
     }
 
-    public var reached: [State: Int] = [:]
-
-    public init() {}
-
-    /// The counters of several worlds together.
-    public mutating func add(_ other: Coverage) {
-        for (state, count) in other.reached { reached[state, default: 0] += count }
+    /// What became of a world.
+    public struct Outcome: Sendable {
+        public var violation: Violation?
+        public var coverage: Coverage
+        public var trace: [String]
+        public var events: Int
+        /// Virtual time.
+        public var took: Duration
     }
 }
 
-/// A rule of architecture.md §3 that did not hold.
+/// A node: the machine (nil while its daemon is dead), its PostgreSQL, and what is wrong with it.
+struct SimulatedNode {
+    var name: String
+    var machine: CycleMachine?
+    /// Grows with every end of the daemon.
+    var incarnation = 0
+    var timers = 0
+    var postgreSQL = SimulatedPostgreSQL()
+    /// What was committed since the last look was committed without a break.
+    var wasWriting = false
+    var operation: Operation?
+    var operations = 0
+    var ttl = Duration.seconds(30)
+    var replicationDelay = Duration.zero
+    var wallOffset: Int64 = 0
+
+    // How many faults do each of these to it at present.
+    var heldDown = 0
+    var frozen = 0
+    var suspended = 0
+    var hung = 0
+    var stalled = 0
+    var slow = 0
+    var cutFromStore = 0
+    var losesAnswers = 0
+    var muted = 0
+    var repeats = 0
+    var compacted = 0
+    var staleness: [Duration] = []
+    var replicationFaults: [Duration] = []
+
+    var isBeingReinitialised = false
+
+    /// What waits for the end of a freeze, in its order.
+    var deferred: [World.Event] = []
+    var published: NodeSnapshot?
+    /// The lease that the guardian was last told of.
+    var told: Lease?
+    var guardianIsSet = false
+    /// The cluster was paused by the daemon's last word: then nobody stops PostgreSQL.
+    var guardianIsOff = false
+    /// When the node's own view last said that the cluster is paused.
+    var pausedUntil: BootInstant?
+    /// When something was last wrong with its network or its processes.
+    var disturbedAt = BootInstant(nanoseconds: 0)
+    /// L3: until then its restarted daemon has no reason to touch PostgreSQL.
+    var leftAloneUntil: BootInstant?
+
+    struct Operation {
+        var number: Int
+        var plan: Int
+        var incarnation: Int
+        var operation: PostgreSQLOperation
+        /// PostgreSQL was killed, or the operation cancelled.
+        var failed = false
+    }
+
+    init(name: String) { self.name = name }
+
+    var isFrozen: Bool { frozen > 0 || suspended > 0 }
+    /// PostgreSQL's processes run and answer.
+    var answers: Bool { hung == 0 && suspended == 0 }
+    /// Clients' commits succeed now.
+    var commits: Bool { postgreSQL.acceptsWrites && hung == 0 && suspended == 0 && stalled == 0 }
+}
+
+/// A rule of architecture.md §3 that did not hold, or a world that made no progress.
 public struct Violation: Sendable, Hashable, CustomStringConvertible {
-    public var rule: String
+    public enum Rule: String, Sendable, Hashable, CaseIterable {
+        case S1, S3, S4, S5, S7, S9, S10
+        case L1, L2, L3
+        case progress
+    }
+
+    public var rule: Rule
     public var text: String
+    /// After the world's beginning.
     public var at: Duration
 
-    public var description: String { "\(rule) at \(at.inSeconds)s: \(text)" }
+    public var description: String { "\(rule.rawValue) at \(at.inSeconds) s: \(text)" }
 }

@@ -7,14 +7,17 @@ enum Simulate {
         let words = CommandLine.arguments
         let first = words.count > 1 ? UInt64(words[1]) ?? 1 : 1
         let count = words.count > 2 ? UInt64(words[2]) ?? 1 : 1
+        let profile = words.count > 3 ? FaultProfile(rawValue: words[3]) ?? .mixed : .mixed
         let traces = words.contains("--trace")
         var coverage = Coverage()
         for seed in first..<first + count {
-            var world = World(.random(seed: seed, traces: traces))
-            world.run()
-            coverage.add(world.coverage)
-            if traces { for line in world.trace { write(line) } }
-            if !world.violations.isEmpty { write("seed \(seed) (\(world.events) events): \(world.violations)") }
+            var setup = World.Setup.random(seed: seed, profile: profile)
+            setup.traces = traces
+            var world = World(setup)
+            let outcome = world.run()
+            coverage.add(outcome.coverage)
+            if traces { for line in outcome.trace { write(line) } }
+            if let violation = outcome.violation { write("seed \(seed) (\(outcome.events) events): \(violation)") }
         }
         for state in Coverage.State.allCases { write("\(coverage.reached[state] ?? 0) times: \(state.rawValue)") }
     }

@@ -1,0 +1,50 @@
+/// States that a run must have reached: one that reaches none of them tests nothing.
+public struct Coverage: Sendable {
+    public enum State: String, Sendable, Hashable, CaseIterable {
+        case leaderElected = "a leader was elected"
+        case failover = "another node took over"
+        case failoverUnderPartition = "another node took over while the old leader was cut off"
+        case switchoverDone = "a switchover was carried out"
+        case handOverAbandoned = "a stopped primary went on because no candidate had everything"
+        case candidateDied = "a candidate died during a switchover"
+        case crashRestart = "a crashed primary started again"
+        case rewind = "an ex-primary was rewound after it had parted"
+        case clone = "a node was cloned"
+        case singleUserRecovery = "a crashed ex-primary went through single-user recovery"
+        case demotedOffline = "a primary stepped down without the store"
+        case demotedAtOnce = "a primary was stopped at once"
+        case brokenOff = "a plan was broken off because the lease was lost"
+        case lostWhileStopping = "the lease ended while PostgreSQL was stopping"
+        case outageSurvived = "a primary outlived an outage of the store"
+        case claimRefused = "a claim to the leader key was refused"
+        case renewalRefused = "a renewal was refused"
+        case compareFailed = "a conditional write was refused"
+        case unknownOutcome = "a write was done and its answer lost"
+        case commitsLost = "commits that no new primary had were lost"
+        case lagRefused = "a standby stood back because of its lag"
+        case peerAhead = "a standby stood back because a peer was ahead"
+        case frozenRenewal = "an answer to a renewal was read after the lease had ended"
+        case guardianKilled = "the guardian killed PostgreSQL"
+        case pausedWithoutLeader = "the leader key was free during a pause"
+        case resynchronized = "a watch lost events and said so"
+        case sessionChanged = "the lease's length was changed under a leader"
+        case adopted = "a restarted daemon found PostgreSQL running"
+        case reinitialised = "a data directory was removed"
+        case timelineTwice = "two leaders made a timeline of the same number"
+        case healed = "the cluster was whole again after the faults"
+    }
+
+    public var reached: [State: Int] = [:]
+
+    public init() {}
+
+    /// The counters of several worlds together.
+    public mutating func add(_ other: Coverage) {
+        for (state, count) in other.reached { reached[state, default: 0] += count }
+    }
+
+    public mutating func count(_ state: State) { reached[state, default: 0] += 1 }
+
+    /// The states that were not reached.
+    public var missing: [State] { State.allCases.filter { (reached[$0] ?? 0) == 0 } }
+}

@@ -1,0 +1,106 @@
+import ClusterModel
+
+/// What goes wrong, when, and for how long. A world is its seed, its size and its faults: removing one gives a smaller
+/// world.
+public struct Fault: Sendable, Hashable {
+    public enum Kind: Sendable, Hashable {
+        // MARK: Processes
+        /// Daemon and PostgreSQL of a node at once; both come back later.
+        case killNode(Int)
+        /// PostgreSQL alone.
+        case killPostgreSQL(Int)
+        /// The daemon alone: PostgreSQL goes on without it.
+        case killDaemon(Int)
+        /// The daemon does nothing for a while and then goes on as if nothing had been.
+        case freezeDaemon(Int)
+        /// The whole host stands still; CLOCK_BOOTTIME goes on.
+        case suspendHost(Int)
+        /// PostgreSQL's process is there, and it answers nothing.
+        case hangPostgreSQL(Int)
+        /// Commits wait for the disk, and operations take long.
+        case stallDisk(Int)
+        /// PostgreSQL starts and stops slowly.
+        case slowOperations(Int)
+        /// The wall clock steps.
+        case stepClock(Int, seconds: Int)
+
+        // MARK: Network
+        /// A node and the store, both ways.
+        case isolateFromStore(Int)
+        /// What a node asks of the store is done, and the answers are lost.
+        case loseAnswers(Int)
+        /// Two nodes from each other: peers' questions and streaming.
+        case partition(Int, Int)
+        /// A node from everything.
+        case isolate(Int)
+        /// A standby receives WAL this much late.
+        case slowReplication(Int, milliseconds: Int)
+
+        // MARK: Store
+        case storeOutage
+        /// The store elects a leader: nobody is answered for a moment, and every lease begins anew.
+        case storeElection
+        /// Every request to the store takes this much longer.
+        case slowStore(milliseconds: Int)
+        /// One request in so many is lost, or comes late.
+        case lossyStore(oneIn: Int)
+        /// The member of the store that a node reads from lags behind.
+        case staleReads(Int, milliseconds: Int)
+        /// The watch of a node tells nothing.
+        case muteWatch(Int)
+        /// The watch of a node repeats everything, late and out of order.
+        case repeatWatch(Int)
+        /// The watch of a node was compacted: it hears that events are gone.
+        case compactWatch(Int)
+
+        // MARK: Operators
+        /// A switchover away from the leader, to a node or to any.
+        case switchover(to: Int?)
+        /// A failover to a node, whoever leads.
+        case failover(to: Int)
+        /// Maintenance mode; over when the fault is.
+        case pause
+        case editTTL(seconds: Int)
+        case editMaximumLag(bytes: Int)
+        /// `pg_ctl restart` by hand.
+        case restartPostgreSQL(Int)
+        /// SIGTERM for the daemon; systemd starts it again.
+        case restartDaemon(Int)
+        /// A standby is taken down, and its data directory is removed.
+        case reinitialise(Int)
+    }
+
+    public var kind: Kind
+    /// After the cluster was made.
+    public var at: Duration
+    /// Until it heals.
+    public var lasts: Duration
+
+    public init(_ kind: Kind, at: Duration, lasts: Duration) {
+        self.kind = kind
+        self.at = at
+        self.lasts = lasts
+    }
+}
+
+extension Fault.Kind {
+    /// The nodes that it names.
+    public var nodes: [Int] {
+        switch self {
+        case .killNode(let node), .killPostgreSQL(let node), .killDaemon(let node), .freezeDaemon(let node),
+            .suspendHost(let node), .hangPostgreSQL(let node), .stallDisk(let node), .slowOperations(let node),
+            .stepClock(let node, _), .isolateFromStore(let node), .loseAnswers(let node), .isolate(let node),
+            .slowReplication(let node, _), .staleReads(let node, _), .muteWatch(let node), .repeatWatch(let node),
+            .compactWatch(let node), .failover(let node), .restartPostgreSQL(let node), .restartDaemon(let node),
+            .reinitialise(let node):
+            [node]
+        case .partition(let left, let right): [left, right]
+        case .switchover(let node): node.map { [$0] } ?? []
+        case .storeOutage, .storeElection, .slowStore, .lossyStore, .pause, .editTTL, .editMaximumLag: []
+        }
+    }
+}
+
+extension Fault: CustomStringConvertible {
+    public var description: String { "\(kind) at \(at.inSeconds) s for \(lasts.inSeconds) s" }
+}

@@ -1,0 +1,133 @@
+import ClusterModel
+
+/// Which faults a world may have, and how many of each kind relative to the others.
+public enum FaultProfile: String, Sendable, CaseIterable {
+    /// Everything.
+    case mixed
+    /// The network between nodes, and between nodes and the store.
+    case network
+    /// Kills, freezes, hangs, slow disks.
+    case process
+    /// Outages, elections, slow and lagging answers, unreliable watches.
+    case store
+    /// Switchovers, pauses, edits, restarts, while little else fails.
+    case operators
+    /// What replication lag and failovers do to each other.
+    case lag
+    /// Faults against which the node needs no guardian: no daemon is killed or frozen.
+    case unguarded
+    /// None.
+    case quiet
+
+    /// Whether PostgreSQL is held by a guardian that kills it when the lease ends.
+    public var hasGuardian: Bool { self != .unguarded }
+
+    /// `count` faults, spread over `span`.
+    public func plan(_ generator: inout SeededGenerator, nodes: Int, count: Int, span: Duration) -> [Fault] {
+        if self == .quiet { return [] }
+        let dice = makers
+        let total = dice.reduce(0) { $0 + $1.weight }
+        return (0..<count).map { _ in
+            let at = generator.milliseconds(in: 0...Int(span.nanoseconds / 1_000_000))
+            // Short and long ones: some are over before anybody noticed, some outlast every lease.
+            let lasts = generator.milliseconds(in: generator.oneIn(3) ? 100...8000 : 2000...70_000)
+            var left = generator.number(in: 1...total)
+            let make = dice.first { die in
+                left -= die.weight
+                return left <= 0
+            }
+            return Fault(make?.make(&generator, nodes) ?? .storeElection, at: at, lasts: lasts)
+        }.sorted { $0.at < $1.at }
+    }
+
+    private var makers: [FaultMaker] {
+        let groups: [[FaultMaker]] =
+            switch self {
+            case .mixed:
+                [
+                    FaultMaker.network, FaultMaker.process, FaultMaker.killers, FaultMaker.store, FaultMaker.operators,
+                    FaultMaker.lag,
+                ]
+            case .network: [FaultMaker.network, FaultMaker.lag]
+            case .process: [FaultMaker.process, FaultMaker.killers]
+            case .store: [FaultMaker.store, Array(FaultMaker.network.prefix(2))]
+            case .operators: [FaultMaker.operators, FaultMaker.operators, Array(FaultMaker.process.prefix(2))]
+            case .lag: [FaultMaker.lag, FaultMaker.lag, Array(FaultMaker.process.prefix(2))]
+            case .unguarded:
+                [FaultMaker.network, FaultMaker.process, FaultMaker.store, FaultMaker.operators, FaultMaker.lag]
+            case .quiet: []
+            }
+        return groups.flatMap { $0 }
+    }
+}
+
+/// Makes faults of one kind; as likely as its weight says.
+struct FaultMaker: Sendable {
+    var weight: Int
+    var make: @Sendable (inout SeededGenerator, _ nodes: Int) -> Fault.Kind
+
+    init(weight: Int, make: @escaping @Sendable (inout SeededGenerator, _ nodes: Int) -> Fault.Kind) {
+        self.weight = weight
+        self.make = make
+    }
+
+    private static func node(_ generator: inout SeededGenerator, _ nodes: Int) -> Int {
+        generator.number(in: 0...nodes - 1)
+    }
+
+    fileprivate static let network: [FaultMaker] = [
+        FaultMaker(weight: 4) { .isolateFromStore(node(&$0, $1)) },
+        FaultMaker(weight: 3) { .loseAnswers(node(&$0, $1)) },
+        FaultMaker(weight: 2) { .isolate(node(&$0, $1)) },
+        FaultMaker(weight: 4) { generator, nodes in
+            let left = node(&generator, nodes)
+            return .partition(left, (left + generator.number(in: 1...nodes - 1)) % nodes)
+        },
+    ]
+
+    fileprivate static let process: [FaultMaker] = [
+        FaultMaker(weight: 4) { .killPostgreSQL(node(&$0, $1)) },
+        FaultMaker(weight: 4) { .killNode(node(&$0, $1)) },
+        FaultMaker(weight: 2) { .hangPostgreSQL(node(&$0, $1)) },
+        FaultMaker(weight: 2) { .stallDisk(node(&$0, $1)) },
+        FaultMaker(weight: 2) { .slowOperations(node(&$0, $1)) },
+        FaultMaker(weight: 1) { .stepClock(node(&$0, $1), seconds: $0.number(in: -7200...7200)) },
+    ]
+
+    /// What only a guardian can make safe.
+    fileprivate static let killers: [FaultMaker] = [
+        FaultMaker(weight: 3) { .killDaemon(node(&$0, $1)) },
+        FaultMaker(weight: 3) { .freezeDaemon(node(&$0, $1)) },
+        FaultMaker(weight: 2) { .suspendHost(node(&$0, $1)) },
+    ]
+
+    fileprivate static let store: [FaultMaker] = [
+        FaultMaker(weight: 3) { _, _ in .storeOutage },
+        FaultMaker(weight: 3) { _, _ in .storeElection },
+        FaultMaker(weight: 2) { generator, _ in .slowStore(milliseconds: generator.number(in: 10...4000)) },
+        FaultMaker(weight: 2) { generator, _ in .lossyStore(oneIn: generator.number(in: 2...8)) },
+        FaultMaker(weight: 2) { .staleReads(node(&$0, $1), milliseconds: $0.number(in: 100...5000)) },
+        FaultMaker(weight: 1) { .muteWatch(node(&$0, $1)) },
+        FaultMaker(weight: 1) { .repeatWatch(node(&$0, $1)) },
+        FaultMaker(weight: 1) { .compactWatch(node(&$0, $1)) },
+    ]
+
+    fileprivate static let operators: [FaultMaker] = [
+        FaultMaker(weight: 5) { generator, nodes in
+            .switchover(to: generator.oneIn(2) ? node(&generator, nodes) : nil)
+        },
+        FaultMaker(weight: 1) { .failover(to: node(&$0, $1)) },
+        FaultMaker(weight: 2) { _, _ in .pause },
+        FaultMaker(weight: 2) { generator, _ in .editTTL(seconds: generator.number(in: 20...60)) },
+        FaultMaker(weight: 1) { generator, _ in .editMaximumLag(bytes: generator.number(in: 0...40) * 1000) },
+        FaultMaker(weight: 2) { .restartPostgreSQL(node(&$0, $1)) },
+        FaultMaker(weight: 2) { .restartDaemon(node(&$0, $1)) },
+        FaultMaker(weight: 2) { .reinitialise(node(&$0, $1)) },
+    ]
+
+    fileprivate static let lag: [FaultMaker] = [
+        FaultMaker(weight: 3) { .slowReplication(node(&$0, $1), milliseconds: $0.number(in: 100...20_000)) },
+        FaultMaker(weight: 1) { generator, _ in .editMaximumLag(bytes: generator.number(in: 0...20) * 1000) },
+        FaultMaker(weight: 2) { .killNode(node(&$0, $1)) },
+    ]
+}

@@ -1,0 +1,161 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+
+/// Bugs that are planted on purpose: the test of the tester. Each is the kind of slip that a change to the rules, to the
+/// cycle or to a store could bring; the simulation must find every one of them.
+public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
+    // In the store.
+    case compareSkipped
+    case leaderKeyOverwritten
+    case historyCut
+
+    // In the cycle.
+    case leaseCountedFromReply
+    case refusedRenewalIsHeld
+    case promotionWithoutRereading
+
+    // In the rules.
+    case expiredLeaseIsValid
+    case storeLossNeverDemotes
+    case noDemotionMargin
+    case lagLimitOffByOne
+    case lagIgnored
+    case raceIgnoresWhoIsAhead
+    case runningPrimaryIgnored
+    case timelineNotChecked
+    case keyReleasedBeforeStop
+    case receiptNotConfirmed
+    case rewindSkipped
+    case rewindWithoutProof
+    case exPrimaryStartsAsPrimary
+    case adoptionRestarts
+
+    /// What it does, for people.
+    public var summary: String {
+        switch self {
+        case .compareSkipped: "the store writes although the compare failed"
+        case .leaderKeyOverwritten: "the leader key is put although there is one"
+        case .historyCut: "the history is written without its first line"
+        case .leaseCountedFromReply: "the lease counts from the answer, not from before the request"
+        case .refusedRenewalIsHeld: "a refused renewal counts as held"
+        case .promotionWithoutRereading: "a node promotes when it wants the key, before it has it"
+        case .expiredLeaseIsValid: "the lease counts twice its ttl"
+        case .storeLossNeverDemotes: "a primary without the store never stops"
+        case .noDemotionMargin: "a primary without the store stops when the lease ends, not before"
+        case .lagLimitOffByOne: "one record more than maximum_lag_on_failover is allowed"
+        case .lagIgnored: "maximum_lag_on_failover is ignored"
+        case .raceIgnoresWhoIsAhead: "a peer that has more WAL is ignored in the race"
+        case .runningPrimaryIgnored: "a standby that finds the key free goes on although it was told of a primary"
+        case .timelineNotChecked: "an old primary takes the key back after the cluster went on without it"
+        case .keyReleasedBeforeStop: "a switchover releases the key before PostgreSQL is stopped"
+        case .receiptNotConfirmed: "a switchover does not wait for the candidate to have everything"
+        case .rewindSkipped: "an ex-primary that has parted follows without a rewind"
+        case .rewindWithoutProof: "whoever might have parted is rewound"
+        case .exPrimaryStartsAsPrimary: "an ex-primary that is down starts as a primary"
+        case .adoptionRestarts: "a daemon that finds PostgreSQL running restarts it"
+        }
+    }
+
+    // MARK: Rules
+
+    /// The production rules with the bug around them.
+    var decider: CycleMachine.Decider {
+        { seen, memory in
+            var seen = seen
+            blind(&seen)
+            return spoil(decide(seen, &memory), seen)
+        }
+    }
+
+    /// What the rules do not see.
+    private func blind(_ seen: inout Observation) {
+        switch self {
+        case .refusedRenewalIsHeld:
+            if seen.renewal == .refused {
+                seen.renewal = .held
+                seen.lease = Lease(since: seen.now, ttl: seen.settings.timings.ttl)
+            }
+        case .expiredLeaseIsValid: seen.lease?.ttl *= 2
+        case .noDemotionMargin:
+            if let lease = seen.lease, lease.isValid(at: seen.now) { seen.lease?.ttl = .seconds(3600) }
+        case .storeLossNeverDemotes: if seen.view != nil { seen.lease?.since = seen.now }
+        case .lagLimitOffByOne: seen.allowLag(Int64(SimulatedPostgreSQL.recordBytes))
+        case .lagIgnored: seen.allowLag(1 << 40)
+        case .raceIgnoresWhoIsAhead:
+            let mine = seen.local.facts?.position ?? .zero
+            seen.hidePeers { $0.position > mine }
+        case .runningPrimaryIgnored: seen.hidePeers { $0.isPrimary }
+        case .timelineNotChecked: seen.view?.history = TimelineHistory()
+        case .rewindSkipped: if case .facts? = seen.divergence { seen.divergence = .unavailable("not looked at") }
+        case .rewindWithoutProof:
+            if case .facts(var facts)? = seen.divergence {
+                facts.localTimeline = 1
+                facts.sourceTimeline = 2
+                facts.sourceHistory = []
+                facts.sourceInRecovery = false
+                seen.divergence = .facts(facts)
+            }
+        case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
+            .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts:
+            break
+        }
+    }
+
+    /// What becomes of their decision.
+    private func spoil(_ decision: Decision, _ seen: Observation) -> Decision {
+        switch (self, decision.action) {
+        case (.promotionWithoutRereading, .acquireLeader) where seen.local.facts?.inRecovery == true:
+            return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), decision.reasons)
+        case (.keyReleasedBeforeStop, .carryOut(let plan)) where plan.kind == .handOver:
+            return Decision(.carryOut(Plan(.handOver, Array(plan.steps.reversed()))), decision.reasons)
+        case (.receiptNotConfirmed, .carryOut(let plan)) where plan.kind == .handOver:
+            let steps = plan.steps.filter { if case .confirmReceipt = $0 { false } else { true } }
+            return Decision(.carryOut(Plan(.handOver, steps)), decision.reasons)
+        case (.exPrimaryStartsAsPrimary, .carryOut(let plan)) where plan.kind == .startStandby:
+            if seen.local.hasStandbySignal { return decision }
+            return Decision(
+                .carryOut(Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: .seconds(300)))])), decision.reasons)
+        case (.adoptionRestarts, .carryOut(let plan)) where plan.kind == .follow:
+            return Decision(
+                .carryOut(Plan(.follow, [.postgreSQL(.restart(timeout: .seconds(60)))] + plan.steps)), decision.reasons)
+        default: return decision
+        }
+    }
+
+    // MARK: Around them
+
+    /// What the machine is told in place of `event`.
+    func changed(_ event: CycleEvent, _ now: BootInstant) -> CycleEvent {
+        guard self == .leaseCountedFromReply else { return event }
+        switch event {
+        case .renewed(.success(.held(_, let ttl, let session))):
+            return .renewed(.success(.held(since: now, ttl: ttl, session: session)))
+        case .acquired(.success(.held(_, let ttl, let session))):
+            return .acquired(.success(.held(since: now, ttl: ttl, session: session)))
+        default: return event
+        }
+    }
+
+    /// What the store writes in place of `text`.
+    func written(_ key: DCSKey, _ text: String) -> String {
+        guard self == .historyCut, key == .history, let end = text.firstRange(of: "],[") else { return text }
+        return "[[" + text[end.upperBound...]
+    }
+}
+
+extension Observation {
+    fileprivate mutating func allowLag(_ bytes: Int64) {
+        var document = settings.document
+        document["maximum_lag_on_failover"] = .int(settings.maximumLagOnFailover + bytes)
+        if let changed = DynamicConfiguration(document: document) { settings = changed }
+    }
+
+    fileprivate mutating func hidePeers(_ isHidden: (PeerStatus) -> Bool) {
+        guard let known = peers else { return }
+        peers = known.mapValues { answer in
+            if case .status(let status) = answer, isHidden(status) { .unreachable("not looked at") } else { answer }
+        }
+    }
+}

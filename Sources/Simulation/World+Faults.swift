@@ -1,0 +1,156 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+
+extension World {
+    mutating func begin(_ fault: Fault.Kind) {
+        note("FAULT: \(fault)")
+        disturb(fault)
+        switch fault {
+        case .killNode(let node): killNode(node)
+        case .killPostgreSQL(let node): killPostgreSQL(node)
+        case .killDaemon(let node):
+            nodes[node].heldDown += 1
+            endDaemon(node)
+        case .freezeDaemon(let node): nodes[node].frozen += 1
+        case .suspendHost(let node): nodes[node].suspended += 1
+        case .hangPostgreSQL(let node):
+            if nodes[node].postgreSQL.process == .running { nodes[node].hung += 1 }
+        case .stallDisk(let node): nodes[node].stalled += 1
+        case .slowOperations(let node): nodes[node].slow += 1
+        case .stepClock(let node, let seconds): nodes[node].wallOffset += Int64(seconds) * 1_000_000_000
+        case .isolateFromStore(let node): nodes[node].cutFromStore += 1
+        case .loseAnswers(let node): nodes[node].losesAnswers += 1
+        case .partition(let left, let right): cuts.append([left, right])
+        case .isolate(let node):
+            nodes[node].cutFromStore += 1
+            for other in nodes.indices where other != node { cuts.append([node, other]) }
+        case .slowReplication(let node, let milliseconds):
+            nodes[node].replicationFaults.append(.milliseconds(milliseconds))
+        case .storeOutage, .storeElection: storeIsDown += 1
+        case .slowStore(let milliseconds): storeDelays.append(.milliseconds(milliseconds))
+        case .lossyStore(let oneIn): lossyStore.append(oneIn)
+        case .staleReads(let node, let milliseconds): nodes[node].staleness.append(.milliseconds(milliseconds))
+        case .muteWatch(let node): nodes[node].muted += 1
+        case .repeatWatch(let node): nodes[node].repeats += 1
+        case .compactWatch(let node): nodes[node].compacted += 1
+        case .switchover, .failover, .pause, .editTTL, .editMaximumLag, .restartPostgreSQL, .restartDaemon,
+            .reinitialise:
+            operate(fault)
+        }
+    }
+
+    mutating func heal(_ fault: Fault) {
+        disturb(fault.kind)
+        switch fault.kind {
+        case .killNode(let node), .killDaemon(let node):
+            nodes[node].heldDown -= 1
+            startDaemon(node)
+        case .freezeDaemon(let node):
+            nodes[node].frozen -= 1
+            thaw(node)
+        case .suspendHost(let node):
+            nodes[node].suspended -= 1
+            // What is due for the guardian comes before any session's next commit.
+            if nodes[node].suspended == 0 { guardianLooks(node) }
+            thaw(node)
+        case .hangPostgreSQL(let node): nodes[node].hung = max(0, nodes[node].hung - 1)
+        case .stallDisk(let node): nodes[node].stalled -= 1
+        case .slowOperations(let node): nodes[node].slow -= 1
+        case .isolateFromStore(let node):
+            nodes[node].cutFromStore -= 1
+            resumeWatch(node)
+        case .loseAnswers(let node): nodes[node].losesAnswers -= 1
+        case .partition(let left, let right): mend([left, right])
+        case .isolate(let node):
+            nodes[node].cutFromStore -= 1
+            for other in nodes.indices where other != node { mend([node, other]) }
+            resumeWatch(node)
+        case .slowReplication(let node, let milliseconds):
+            nodes[node].replicationFaults.forget(.milliseconds(milliseconds))
+        case .storeOutage, .storeElection: restoreStore(after: fault.lasts)
+        case .slowStore(let milliseconds): storeDelays.forget(.milliseconds(milliseconds))
+        case .lossyStore(let oneIn): lossyStore.forget(oneIn)
+        case .staleReads(let node, let milliseconds): nodes[node].staleness.forget(.milliseconds(milliseconds))
+        case .muteWatch(let node):
+            nodes[node].muted -= 1
+            resumeWatch(node)
+        case .repeatWatch(let node): nodes[node].repeats -= 1
+        case .compactWatch(let node):
+            nodes[node].compacted -= 1
+            resumeWatch(node)
+        case .pause: endPause()
+        case .reinitialise(let node): endReinitialisation(node)
+        case .killPostgreSQL, .stepClock, .switchover, .failover, .editTTL, .editMaximumLag, .restartPostgreSQL,
+            .restartDaemon:
+            return
+        }
+        note("HEALED: \(fault.kind)")
+    }
+
+    /// While something is wrong with a node, or just was, the rules that speak of undisturbed ones say nothing of it.
+    private mutating func disturb(_ fault: Fault.Kind) {
+        for index in nodes.indices { nodes[index].leftAloneUntil = nil }
+        switch fault {
+        case .slowReplication: break
+        case .isolate: for index in nodes.indices { nodes[index].disturbedAt = now }
+        default: for index in fault.nodes { nodes[index].disturbedAt = now }
+        }
+    }
+
+    private mutating func mend(_ pair: Set<Int>) { cuts.forget(pair) }
+
+    private mutating func thaw(_ index: Int) {
+        if nodes[index].isFrozen { return }
+        let waiting = nodes[index].deferred
+        nodes[index].deferred = []
+        for event in waiting { queue.add(event, at: now) }
+    }
+
+    private mutating func restoreStore(after lasted: Duration) {
+        storeIsDown -= 1
+        guard storeIsDown == 0 else { return }
+        store.elect(now)
+        if lasted > .seconds(5), nodes.contains(where: { $0.commits }) { coverage.count(.outageSurvived) }
+    }
+
+    private mutating func killNode(_ index: Int) {
+        noteCandidate(index)
+        nodes[index].heldDown += 1
+        endDaemon(index)
+        killServer(index)
+    }
+
+    /// The process and what was being done to it.
+    private mutating func killServer(_ index: Int) {
+        if let operation = nodes[index].operation?.operation, case .clone = operation {
+            nodes[index].postgreSQL.isInitialized = false
+        }
+        nodes[index].operation = nil
+        if nodes[index].postgreSQL.process != .down { nodes[index].postgreSQL.crash() }
+        nodes[index].hung = 0
+    }
+
+    private mutating func noteCandidate(_ index: Int) {
+        let isHandingOver = nodes.indices.contains { other in
+            other != index && nodes[other].published?.running?.plan.kind == .handOver
+        }
+        if isHandingOver || store.keys["failover"]?.text.contains("\"\(name(index))\"") == true {
+            coverage.count(.candidateDied)
+        }
+    }
+
+    private mutating func killPostgreSQL(_ index: Int) {
+        guard nodes[index].postgreSQL.process != .down else { return }
+        let pid = nodes[index].postgreSQL.pid
+        crash(index)
+        reply(.postmasterExited(pid), to: index, nodes[index].incarnation, after: 0...2)
+    }
+}
+
+extension Array where Element: Equatable {
+    fileprivate mutating func forget(_ element: Element) {
+        if let index = firstIndex(of: element) { remove(at: index) }
+    }
+}

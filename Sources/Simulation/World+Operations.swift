@@ -1,0 +1,279 @@
+import ClusterModel
+import HighAvailability
+import JSON
+import Node
+import Ports
+
+extension World {
+    static func text(_ object: JSONObject) -> String { JSON.text(object, .compact) }
+
+    // MARK: Begin
+
+    mutating func perform(_ operation: PostgreSQLOperation, _ plan: Int, _ index: Int, _ incarnation: Int) {
+        nodes[index].operations += 1
+        nodes[index].operation = .init(
+            number: nodes[index].operations, plan: plan, incarnation: incarnation, operation: operation)
+        switch operation {
+        case .bootstrap: finish(after: 1000...3000, index)
+        case .clone(let source):
+            checkRemoval(index, source, operation)
+            let server = nodes[index].postgreSQL
+            if server.process != .down { nodes[index].postgreSQL.crash() }
+            // What stood there is removed first.
+            nodes[index].postgreSQL.isInitialized = false
+            finish(after: 1000...8000, index)
+        case .startPrimary(let timeout): start(asStandby: false, of: nil, timeout, index)
+        case .startStandby(let upstream, let timeout):
+            start(asStandby: true, of: upstream.flatMap { self.index(of: $0.name) }, timeout, index)
+        case .follow: finish(after: 1...100, index)
+        case .promote: promote(index)
+        case .stop(let mode, let timeout): stop(mode, timeout, index)
+        case .restart: finish(after: 200...3000, index)
+        case .rewind: finish(after: 500...5000, index)
+        case .recoverSingleUser: finish(after: 200...3000, index)
+        case .setAsideDataDirectory: finish(after: 1...10, index)
+        }
+    }
+
+    private mutating func finish(after range: ClosedRange<Int>, _ index: Int) {
+        let at = now + generator.milliseconds(in: range) + burden(index)
+        queue.add(.finish(node: index, operation: nodes[index].operations), at: at)
+    }
+
+    /// How much longer everything takes on a bad disk.
+    private mutating func burden(_ index: Int) -> Duration {
+        let slow = nodes[index].slow > 0 ? generator.milliseconds(in: 0...30_000) : .zero
+        return nodes[index].stalled > 0 ? slow + generator.milliseconds(in: 1000...15_000) : slow
+    }
+
+    private mutating func start(asStandby: Bool, of upstream: Int?, _ timeout: Duration, _ index: Int) {
+        guard nodes[index].postgreSQL.process == .down, nodes[index].postgreSQL.isInitialized else {
+            return finish(after: 1...20, index)
+        }
+        pids += 1
+        nodes[index].postgreSQL.pid = pids
+        nodes[index].postgreSQL.process = .starting
+        nodes[index].postgreSQL.isStandby = asStandby
+        nodes[index].postgreSQL.upstream = upstream
+        nodes[index].hung = 0
+        let range = generator.oneIn(12) ? 1000...40_000 : 100...2000
+        let took = generator.milliseconds(in: range) + burden(index)
+        queue.add(.up(node: index, era: nodes[index].postgreSQL.era), at: now + took)
+        queue.add(
+            .finish(node: index, operation: nodes[index].operations),
+            at: now + min(took, max(timeout, .seconds(1))) + .milliseconds(1))
+    }
+
+    private mutating func promote(_ index: Int) {
+        guard nodes[index].postgreSQL.process == .running, nodes[index].postgreSQL.isStandby else {
+            return finish(after: 1...20, index)
+        }
+        nodes[index].postgreSQL.isPromoting = true
+        let took = generator.milliseconds(in: generator.oneIn(10) ? 200...8000 : 50...500) + burden(index)
+        queue.add(.promoted(node: index, era: nodes[index].postgreSQL.era), at: now + took)
+        queue.add(.finish(node: index, operation: nodes[index].operations), at: now + took + .milliseconds(1))
+    }
+
+    private mutating func stop(_ mode: StopMode, _ timeout: Duration, _ index: Int) {
+        if mode == .immediate || nodes[index].postgreSQL.process == .down {
+            if nodes[index].postgreSQL.acceptsWrites { coverage.count(.demotedAtOnce) }
+            if nodes[index].postgreSQL.process != .down { crash(index) }
+            return finish(after: 1...20, index)
+        }
+        if nodes[index].machine?.snapshot().running?.plan.kind == .demoteOffline { coverage.count(.demotedOffline) }
+        // A checkpoint first, while sessions still work.
+        let range = mode == .fastAfterCheckpoint ? 10...1500 : 1...50
+        let at = now + generator.milliseconds(in: range) + (mode == .fastAfterCheckpoint ? burden(index) : .zero)
+        queue.add(
+            .drain(node: index, era: nodes[index].postgreSQL.era, until: now + timeout), at: min(at, now + timeout))
+    }
+
+    // MARK: Stages
+
+    /// A server has replayed what it must and accepts connections.
+    mutating func comeUp(_ index: Int, _ era: Int) {
+        guard nodes[index].postgreSQL.era == era, nodes[index].postgreSQL.process == .starting else { return }
+        nodes[index].postgreSQL.process = .running
+        guard !nodes[index].postgreSQL.isStandby else { return }
+        beginWriting(index)
+        coverage.count(.crashRestart)
+        note("\(name(index)): PostgreSQL is up and accepts writes")
+        enforce(index)
+    }
+
+    /// A primary goes on with its branch, or begins another where somebody else has written meanwhile.
+    private mutating func beginWriting(_ index: Int) {
+        let log = nodes[index].postgreSQL.log
+        if writers[log.branch] != index {
+            nodes[index].postgreSQL.log.begin(branch: newBranch(index), timeline: log.timeline)
+        }
+        nodes[index].postgreSQL.log.append(1)
+        nodes[index].postgreSQL.wroteUntil = now
+        presentBranch = nodes[index].postgreSQL.log.branch
+    }
+
+    mutating func newBranch(_ index: Int) -> Int {
+        if writers.isEmpty {
+            writers = [-1]
+            acknowledged = [0]
+        }
+        writers.append(index)
+        acknowledged.append(0)
+        return writers.count - 1
+    }
+
+    mutating func finishPromotion(_ index: Int, _ era: Int) {
+        guard nodes[index].postgreSQL.era == era, nodes[index].postgreSQL.isPromoting else { return }
+        receive(index)
+        checkLoss(index)
+        nodes[index].postgreSQL.promote(branch: newBranch(index), now)
+        presentBranch = nodes[index].postgreSQL.log.branch
+        let timeline = nodes[index].postgreSQL.log.timeline
+        note("\(name(index)): PostgreSQL was promoted to timeline \(timeline)")
+        checkTimelineGrows(index, timeline)
+        coverage.count(.failover)
+        if nodes.indices.contains(where: { $0 != index && nodes[$0].cutFromStore > 0 }) {
+            coverage.count(.failoverUnderPartition)
+        }
+        enforce(index)
+    }
+
+    /// A fast stop: no session any more, the rest of the WAL goes to the standbys that stream, for a while.
+    mutating func drain(_ index: Int, _ era: Int, _ until: BootInstant) {
+        guard nodes[index].postgreSQL.era == era, nodes[index].postgreSQL.process != .down else { return }
+        if nodes[index].answers, nodes[index].postgreSQL.process != .stopping {
+            if nodes[index].postgreSQL.acceptsWrites {
+                nodes[index].postgreSQL.log.append(1)
+                nodes[index].postgreSQL.wroteUntil = now
+            }
+            nodes[index].postgreSQL.process = .stopping
+        }
+        for other in nodes.indices where nodes[other].postgreSQL.upstream == index { receive(other) }
+        let isDone =
+            nodes[index].postgreSQL.process == .stopping && nodes[index].stalled == 0
+            && nodes[index].answers && !hasReaderBehind(index)
+        if isDone {
+            nodes[index].postgreSQL.endCleanly()
+        } else if now >= until {
+            crash(index)
+        } else {
+            let next = min(now + generator.milliseconds(in: 10...40), until)
+            return queue.add(.drain(node: index, era: era, until: until), at: next)
+        }
+        if let lease = nodes[index].told, !lease.isValid(at: now), !nodes[index].postgreSQL.isStandby {
+            coverage.count(.lostWhileStopping)
+        }
+        if case .stop? = nodes[index].operation?.operation {
+            queue.add(
+                .finish(node: index, operation: nodes[index].operations), at: now + generator.milliseconds(in: 1...20))
+        }
+    }
+
+    private func hasReaderBehind(_ index: Int) -> Bool {
+        nodes.indices.contains { other in
+            source(of: other) == index && nodes[other].postgreSQL.log.count < nodes[index].postgreSQL.log.count
+                && nodes[other].postgreSQL.log.isBeginning(of: nodes[index].postgreSQL.log)
+        }
+    }
+
+    // MARK: End
+
+    /// PostgreSQL is killed; what was being done to it returns soon.
+    mutating func crash(_ index: Int) {
+        nodes[index].postgreSQL.crash()
+        nodes[index].hung = 0
+        cancelOperation(index)
+    }
+
+    private mutating func cancelOperation(_ index: Int) {
+        guard let operation = nodes[index].operation else { return }
+        switch operation.operation {
+        case .bootstrap, .startPrimary, .startStandby, .follow, .promote, .restart, .clone, .rewind, .recoverSingleUser:
+            nodes[index].operation?.failed = true
+        case .stop, .setAsideDataDirectory: break
+        }
+        queue.add(.finish(node: index, operation: operation.number), at: now + generator.milliseconds(in: 1...20))
+    }
+
+    mutating func breakOff(_ index: Int) {
+        coverage.count(.brokenOff)
+        if nodes[index].postgreSQL.process != .down { nodes[index].postgreSQL.crash() }
+        nodes[index].hung = 0
+        cancelOperation(index)
+    }
+
+    mutating func finish(_ index: Int, _ number: Int) {
+        guard let operation = nodes[index].operation, operation.number == number else { return }
+        nodes[index].operation = nil
+        // What its daemon was doing itself has died with it.
+        if operation.incarnation != nodes[index].incarnation { return }
+        let result: Result<OperationResult, PostgreSQLError> =
+            operation.failed
+            ? .failure(.failed("PostgreSQL was killed meanwhile")) : result(of: operation.operation, index)
+        reply(.performed(plan: operation.plan, result), to: index, operation.incarnation, after: 0...2)
+    }
+
+    private mutating func result(
+        of operation: PostgreSQLOperation, _ index: Int
+    ) -> Result<OperationResult, PostgreSQLError> {
+        let server = nodes[index].postgreSQL
+        switch operation {
+        case .bootstrap:
+            nodes[index].postgreSQL.initialize(branch: newBranch(index))
+            pids += 1
+            nodes[index].postgreSQL.pid = pids
+            nodes[index].postgreSQL.process = .running
+            nodes[index].postgreSQL.wroteUntil = now
+            presentBranch = nodes[index].postgreSQL.log.branch
+        case .clone(let source): return clone(source, index)
+        case .startPrimary, .startStandby:
+            switch server.process {
+            case .running: break
+            case .starting, .stopping: return .success(.stillStarting)
+            case .down: return .failure(.failed("PostgreSQL did not start"))
+            }
+        case .follow(let upstream):
+            guard server.process == .running else { return .failure(.failed("not running")) }
+            nodes[index].postgreSQL.upstream = upstream.flatMap { self.index(of: $0.name) }
+        case .promote:
+            guard server.acceptsWrites else { return .failure(.failed("PostgreSQL was not promoted")) }
+        case .stop: return .success(.shutDown(shutdownPositions(index)))
+        case .restart: break
+        case .rewind(let source): return rewind(source, index)
+        case .recoverSingleUser:
+            nodes[index].postgreSQL.log.append(1)
+            nodes[index].postgreSQL.control = .shutDown
+            coverage.count(.singleUserRecovery)
+        case .setAsideDataDirectory: nodes[index].postgreSQL.isInitialized = false
+        }
+        return .success(.done)
+    }
+
+    private func shutdownPositions(_ index: Int) -> ShutdownPositions? {
+        let server = nodes[index].postgreSQL
+        guard server.process == .down, server.control == .shutDown else { return nil }
+        let checkpoint = SimulatedPostgreSQL.position(server.log.count - 1)
+        return ShutdownPositions(checkpoint: checkpoint, required: checkpoint, timeline: server.log.timeline)
+    }
+
+    private mutating func clone(_ source: Upstream, _ index: Int) -> Result<OperationResult, PostgreSQLError> {
+        guard let peer = reachable(source, from: index) else {
+            return .failure(.failed("\(source.name) is not reachable"))
+        }
+        nodes[index].postgreSQL.copy(nodes[peer].postgreSQL)
+        nodes[index].postgreSQL.grewAt = now
+        coverage.count(.clone)
+        return .success(.done)
+    }
+
+    private mutating func rewind(_ source: Upstream, _ index: Int) -> Result<OperationResult, PostgreSQLError> {
+        guard let peer = reachable(source, from: index), nodes[peer].postgreSQL.acceptsWrites else {
+            return .failure(.failed("\(source.name) is not reachable"))
+        }
+        checkRemoval(index, source, .rewind(from: source))
+        nodes[index].postgreSQL.copy(nodes[peer].postgreSQL)
+        nodes[index].postgreSQL.grewAt = now
+        coverage.count(.rewind)
+        return .success(.done)
+    }
+}

@@ -1,0 +1,74 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+
+extension World {
+    /// Whether two nodes reach each other. A question needs both directions, so a cut of one is a cut.
+    func isCut(_ left: Int, _ right: Int) -> Bool { !cuts.isEmpty && cuts.contains([left, right]) }
+
+    mutating func observe(_ deadline: BootInstant, _ index: Int, _ incarnation: Int) {
+        let status = status(index)
+        guard !nodes[index].answers, status.postmaster != nil else {
+            return reply(.observed(status), to: index, incarnation, after: 1...5)
+        }
+        queue.add(.deliver(node: index, incarnation: incarnation, .observed(status)), at: deadline)
+    }
+
+    mutating func status(_ index: Int) -> PostgreSQLStatus {
+        receive(index)
+        return nodes[index].postgreSQL.status(
+            now: now, isStreaming: isStreaming(index), answers: nodes[index].answers)
+    }
+
+    mutating func askPeers(
+        _ members: [Member], _ purpose: CycleEffect.PeerPurpose, _ deadline: BootInstant, _ index: Int,
+        _ incarnation: Int
+    ) {
+        var answers: [String: PeerAnswer] = [:]
+        var isSlow = false
+        for member in members {
+            guard let peer = self.index(of: member.name) else { continue }
+            if isCut(index, peer) || nodes[peer].isFrozen {
+                isSlow = true
+                answers[member.name] = .unreachable("timed out")
+            } else if nodes[peer].machine == nil {
+                answers[member.name] = .unreachable("connection refused")
+            } else {
+                answers[member.name] = peerAnswer(peer)
+            }
+        }
+        let event = CycleEvent.peersAnswered(purpose, answers)
+        if isSlow {
+            queue.add(.deliver(node: index, incarnation: incarnation, event), at: deadline)
+        } else {
+            reply(event, to: index, incarnation, after: 1...30)
+        }
+    }
+
+    private mutating func peerAnswer(_ peer: Int) -> PeerAnswer {
+        guard let facts = status(peer).facts else { return .unreachable("no WAL position in its answer") }
+        return .status(
+            PeerStatus(
+                isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,
+                timeline: facts.timeline ?? 0))
+    }
+
+    mutating func compare(_ source: Upstream, _ deadline: BootInstant, _ index: Int, _ incarnation: Int) {
+        guard let peer = reachable(source, from: index) else {
+            let error = PostgreSQLError.query(state: "", message: "connection refused")
+            return reply(.compared(.failure(error)), to: index, incarnation, after: 1...2000)
+        }
+        receive(index)
+        let facts = nodes[index].postgreSQL.divergence(from: nodes[peer].postgreSQL)
+        reply(.compared(.success(facts)), to: index, incarnation, after: 2...40)
+    }
+
+    /// The running server that an upstream names, where this node reaches it.
+    func reachable(_ source: Upstream, from index: Int) -> Int? {
+        guard let peer = self.index(of: source.name), peer != index, !isCut(index, peer),
+            nodes[peer].postgreSQL.process == .running, nodes[peer].answers
+        else { return nil }
+        return peer
+    }
+}

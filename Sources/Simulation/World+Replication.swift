@@ -1,0 +1,102 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+
+extension World {
+    /// Clients commit on whatever node accepts it; called before every event, so that each instant is accounted for.
+    mutating func commit() {
+        for index in nodes.indices {
+            guard nodes[index].commits else {
+                nodes[index].wasWriting = false
+                continue
+            }
+            if !nodes[index].wasWriting {
+                nodes[index].wasWriting = true
+                nodes[index].postgreSQL.wroteUntil = now
+                continue
+            }
+            let elapsed = now.nanoseconds - nodes[index].postgreSQL.wroteUntil.nanoseconds
+            let interval = Self.commitInterval.nanoseconds
+            guard elapsed >= interval else { continue }
+            let records = elapsed / interval
+            nodes[index].postgreSQL.log.append(Int(records))
+            nodes[index].postgreSQL.wroteUntil =
+                nodes[index].postgreSQL.wroteUntil + .nanoseconds(records * interval)
+            let log = nodes[index].postgreSQL.log
+            acknowledged[log.branch] = log.count
+        }
+    }
+
+    mutating func replicate() {
+        for index in nodes.indices { receive(index) }
+    }
+
+    /// A standby takes from its source what has reached it by now.
+    mutating func receive(_ index: Int) {
+        guard let source = source(of: index) else { return }
+        let theirs = nodes[source].postgreSQL
+        let mine = nodes[index].postgreSQL.log
+        guard nodes[index].stalled == 0, mine != theirs.log, mine.isBeginning(of: theirs.log) else { return }
+        let delay = nodes[index].replicationFaults.max() ?? nodes[index].replicationDelay
+        let late = delay.nanoseconds - (now.nanoseconds - theirs.wroteUntil.nanoseconds)
+        let interval = Self.commitInterval.nanoseconds
+        let missing = late <= 0 ? 0 : Int((late + interval - 1) / interval)
+        let reached = theirs.log.count - missing
+        if reached < mine.count || (reached == mine.count && missing > 0) { return }
+        nodes[index].postgreSQL.log = theirs.log.prefix(reached)
+        nodes[index].postgreSQL.grewAt = now
+    }
+
+    func isStreaming(_ index: Int) -> Bool {
+        guard let source = source(of: index) else { return false }
+        return nodes[index].postgreSQL.log.isBeginning(of: nodes[source].postgreSQL.log)
+    }
+
+    /// The server that a standby follows, where it reaches it.
+    func source(of index: Int) -> Int? {
+        let mine = nodes[index].postgreSQL
+        guard mine.process == .running, mine.isStandby, nodes[index].answers, let source = mine.upstream,
+            source != index
+        else { return nil }
+        let process = nodes[source].postgreSQL.process
+        guard process == .running || process == .stopping, nodes[source].answers, !isCut(index, source) else {
+            return nil
+        }
+        return source
+    }
+
+    // MARK: The guardian
+
+    /// The daemon tells its guardian until when PostgreSQL may accept writes.
+    mutating func tellGuardian(_ lease: Lease?, _ index: Int) {
+        nodes[index].told = lease
+        guard setup.guardian, !nodes[index].guardianIsSet, let lease else { return }
+        nodes[index].guardianIsSet = true
+        queue.add(.guardian(node: index), at: max(now, LeaseArithmetic.haltBy(lease)))
+    }
+
+    mutating func guardianLooks(_ index: Int) {
+        nodes[index].guardianIsSet = false
+        // It stands still with its host, and is the first to go on.
+        if nodes[index].suspended > 0 { return }
+        guard let lease = nodes[index].told else { return }
+        enforce(index)
+        nodes[index].guardianIsSet = true
+        queue.add(.guardian(node: index), at: max(now + .seconds(1), LeaseArithmetic.haltBy(lease)))
+    }
+
+    /// Kills a PostgreSQL that accepts writes, or is about to, when the lease that the guardian was told of has ended.
+    mutating func enforce(_ index: Int) {
+        guard setup.guardian, let lease = nodes[index].told, !nodes[index].guardianIsOff,
+            now >= LeaseArithmetic.haltBy(lease)
+        else { return }
+        let server = nodes[index].postgreSQL
+        guard server.process != .down, !server.isStandby || server.isPromoting else { return }
+        note("\(name(index)): the guardian kills PostgreSQL")
+        coverage.count(.guardianKilled)
+        let pid = server.pid
+        crash(index)
+        reply(.postmasterExited(pid), to: index, nodes[index].incarnation, after: 0...2)
+    }
+}
