@@ -83,7 +83,8 @@ let package = Package(
         // A deterministic world in which the production rules and the production cycle run.
         module("Simulation", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Node"]),
 
-        .executableTarget(name: "simulate", dependencies: ["Simulation", "Posix"], swiftSettings: strict),
+        .executableTarget(
+            name: "simulate", dependencies: ["Simulation", "Posix", "ClusterModel"], swiftSettings: strict),
 
         .executableTarget(
             name: "matriarch",

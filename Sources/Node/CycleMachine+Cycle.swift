@@ -169,6 +169,7 @@ extension CycleMachine {
 
     mutating func renewed(_ result: Result<LeaderClaim, DCSError>, _ run: inout Run) {
         isRenewing = false
+        adoptedLease = nil
         if case .releaseLeader? = currentStep {
             releaseLeader(&run)
             return endCycle(&run)
@@ -289,6 +290,8 @@ extension CycleMachine {
         }
         if let kind = progress?.running.plan.kind, kind == .demote || kind == .demoteOffline { return }
         if progress?.successor != nil || settings.isPaused { return }
+        // A daemon that was restarted late has not asked the store yet; its guardian stands by the lease.
+        if let unproven = adoptedLease, unproven == lease, storeFailure == nil { return }
         var seen = observation(run)
         seen.storeFailure = seen.storeFailure ?? "the DCS has not answered in time"
         let decision = decider(seen, &memory)

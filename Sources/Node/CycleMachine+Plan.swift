@@ -126,6 +126,7 @@ extension CycleMachine {
         let finished = progress.running
         if let id = progress.command { run.emit(.reply(id, progress.isStillStarting ? .stillStarting : .done)) }
         self.progress = nil
+        planEnded = run.now
         let took = (run.now - finished.since).nanoseconds / 1_000_000
         run.log(.info, "\(finished.plan.kind.rawValue): done in \(took) ms")
         if finished.plan.kind == .shutdown || isShuttingDown {

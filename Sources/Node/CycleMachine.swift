@@ -98,6 +98,8 @@ public struct CycleMachine: Sendable {
     var initializeRevision: Revision?
     /// A renewal is on its way. The key must not be released before it is answered: it would put the key again.
     var isRenewing = false
+    /// The lease of an earlier daemon, which the guardian enforces, until our own first renewal is answered.
+    var adoptedLease: Lease?
     /// When the last plan ended: what was observed of PostgreSQL before is no longer so.
     var planEnded = BootInstant(nanoseconds: 0)
     var wasPrimary = false
@@ -132,6 +134,7 @@ public struct CycleMachine: Sendable {
         nextCycle = now
         cycleBegan = now
         lease = setup.adoptedLease
+        adoptedLease = setup.adoptedLease
         if setup.hasGuardian { guardian = GuardianLink(acknowledged: setup.adoptedLease, now: now) }
     }
 

@@ -81,7 +81,8 @@ extension World {
         let expires = store.leader.flatMap { store.sessions[$0.session]?.expires }
         let leads = store.leader?.text == name(index) && expires.map { $0 > now + .seconds(3) } == true
         let follows = isStreaming(index) && server.upstream.map { name($0) } == store.leader?.text
-        let isHealthy = server.isStandby ? follows : leads && (!setup.guardian || nodes[index].enforced?.isValid(at: now) == true)
+        let isHealthy =
+            server.isStandby ? follows : leads && (!setup.guardian || nodes[index].enforced?.isValid(at: now) == true)
         let isQuiet =
             storeIsDown == 0 && storeDelay == .zero && lossyStore.isEmpty && nodes[index].cutFromStore == 0
             && nodes[index].losesAnswers == 0 && nodes[index].staleness.isEmpty
@@ -122,6 +123,7 @@ extension World {
         }
         guard server.isStandby else { return }
         // An operator's request is above the limits of a race (ha-loop.md §12.3).
+        if view.failover?.candidate == name(index), handedOver?.isShutdown == true { handedOver = nil }
         guard view.failover == nil, !published.settings.isPaused else { return }
         checkLag(index, view, published.settings.maximumLagOnFailover)
         checkPeers(index)
@@ -144,6 +146,8 @@ extension World {
         let position = nodes[index].postgreSQL.position
         for other in nodes.indices where other != index && isUndisturbed(other) && !isCut(index, other) {
             let server = nodes[other].postgreSQL
+            // Who may not lead because of its timeline is not waited for.
+            if setup.checkTimeline, server.log.timeline < store.view(now).timeline { continue }
             let isAhead =
                 server.process == .running && server.isStandby && server.position > position
                 && now - server.grewAt > .seconds(6)

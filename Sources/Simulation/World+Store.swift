@@ -92,11 +92,12 @@ extension World {
     }
 
     private mutating func handOver(_ index: Int) {
-        coverage.count(.switchoverDone)
         let log = nodes[index].postgreSQL.log
         // Without its last record, the checkpoint, which no client waits for.
         let candidates = nodes.indices.filter { $0 != index && nodes[$0].postgreSQL.log.count >= log.count - 1 }
-        handedOver = (log.branch, log.count - 1, Set(candidates))
+        let kind = nodes[index].published?.running?.plan.kind
+        handedOver = (log.branch, log.count - 1, Set(candidates), kind == .shutdown)
+        if kind == .handOver { coverage.count(.switchoverDone) }
         note("\(name(index)): the leader key is handed over")
     }
 

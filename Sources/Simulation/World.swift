@@ -72,7 +72,7 @@ public struct World {
     var historyLines = 0
     var historyRevision: Revision = 0
     /// A primary that handed its key over has everything until here; the next one must have it too.
-    var handedOver: (branch: Int, end: Int, candidates: Set<Int>)?
+    var handedOver: (branch: Int, end: Int, candidates: Set<Int>, isShutdown: Bool)?
     var wholeSince: BootInstant?
     var primarySince: BootInstant?
     var pids: Int32 = 100

@@ -1,0 +1,81 @@
+import Simulation
+
+/// The command line.
+struct Arguments {
+    var first: UInt64 = 1
+    var seeds: UInt64 = 1000
+    var nodes: Int?
+    var profile = FaultProfile.mixed
+    var bug: PlantedBug?
+    var jobs: Int?
+    var traces = false
+    var keepsGoing = false
+    var states: Int?
+    var needsHelp = false
+
+    struct Mistake: Error {
+        var text: String
+    }
+
+    static let help = """
+        usage: scripts/simulate [--seeds N] [--first SEED] [--seed SEED [--trace]] [--nodes 2...7] [--profile NAME]
+                                [--bug NAME] [--jobs N] [--keep-going] [--states DEPTH]
+
+        Runs deterministic worlds: the production rules and the production cycle against a simulated store, simulated
+        PostgreSQL servers and whatever can go wrong. The same seed is the same world, to the byte.
+
+          --seeds N       how many worlds (default 1000), from --first on (default 1)
+          --seed SEED     one world; with --trace its story: who saw what, decided what, and why
+          --nodes N       2 to 7; without it the seed decides
+          --profile NAME  \(FaultProfile.allCases.map(\.rawValue).joined(separator: ", ")) (default mixed)
+          --bug NAME      plants a bug, to see how it is found: \(PlantedBug.allCases.map(\.rawValue).joined(separator: ", "))
+          --jobs N        threads (default: one for each core)
+          --keep-going    runs all worlds, also after a violation
+          --states DEPTH  checks small worlds exhaustively instead: every order of that many steps of 2 and 3 nodes
+
+        A violation is shrunk (fewer faults, fewer nodes) and its story shown; the exit status is then 1.
+        """
+
+    init(_ words: [String]) throws(Mistake) {
+        var rest = words[...]
+        while let word = rest.popFirst() {
+            switch word {
+            case "--trace": traces = true
+            case "--keep-going": keepsGoing = true
+            case "-h", "--help": needsHelp = true
+            case "--seed":
+                first = try Self.number(word, rest.popFirst(), 0...UInt64.max)
+                seeds = 1
+            case "--first": first = try Self.number(word, rest.popFirst(), 0...UInt64.max)
+            case "--seeds": seeds = try Self.number(word, rest.popFirst(), 1...1_000_000_000)
+            case "--nodes": nodes = Int(try Self.number(word, rest.popFirst(), 2...7))
+            case "--jobs": jobs = Int(try Self.number(word, rest.popFirst(), 1...256))
+            case "--states": states = Int(try Self.number(word, rest.popFirst(), 1...64))
+            case "--profile": profile = try Self.name(word, rest.popFirst())
+            case "--bug": bug = try Self.name(word, rest.popFirst())
+            default: throw Mistake(text: "unknown argument '\(word)'; --help lists what is allowed")
+            }
+        }
+    }
+
+    private static func number(_ option: String, _ text: String?, _ range: ClosedRange<UInt64>) throws(Mistake)
+        -> UInt64
+    {
+        guard let text, let number = UInt64(text), range.contains(number) else {
+            let found = text.map { "'\($0)'" } ?? "nothing"
+            throw Mistake(
+                text: "\(option): found \(found), allowed is a number in \(range.lowerBound)...\(range.upperBound)")
+        }
+        return number
+    }
+
+    private static func name<Name: RawRepresentable & CaseIterable>(
+        _ option: String, _ text: String?
+    ) throws(Mistake) -> Name where Name.RawValue == String {
+        guard let text, let name = Name(rawValue: text) else {
+            let allowed = Name.allCases.map(\.rawValue).joined(separator: ", ")
+            throw Mistake(text: "\(option): found \(text.map { "'\($0)'" } ?? "nothing"), allowed are \(allowed)")
+        }
+        return name
+    }
+}

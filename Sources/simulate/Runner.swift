@@ -1,0 +1,77 @@
+import ClusterModel
+import Glibc
+import Posix
+import Simulation
+import Synchronization
+
+/// Runs many worlds on all cores.
+final class Runner: Sendable {
+    struct Failure: Sendable {
+        var seed: UInt64
+        var violation: Violation
+    }
+
+    struct State: Sendable {
+        var next: UInt64
+        var done: UInt64 = 0
+        var events = 0
+        var coverage = Coverage()
+        var failures: [Failure] = []
+        var workers: Int
+    }
+
+    private let arguments: Arguments
+    private let end: UInt64
+    private let state: Mutex<State>
+    private let finished = Condition()
+    /// Enough to see whether one cause is behind them all.
+    private static let maximumFailures = 100
+
+    init(_ arguments: Arguments) {
+        self.arguments = arguments
+        end = arguments.first + arguments.seeds
+        let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+        let workers = min(arguments.jobs ?? cores, Int(clamping: arguments.seeds))
+        state = Mutex(State(next: arguments.first, workers: workers))
+    }
+
+    func setup(_ seed: UInt64) -> World.Setup {
+        .random(seed: seed, nodes: arguments.nodes, profile: arguments.profile, bug: arguments.bug)
+    }
+
+    /// Runs all worlds, or until the first that fails. `progress` is called about once a second.
+    func run(_ progress: (State) -> Void) throws(SystemError) -> State {
+        let workers = state.withLock { $0.workers }
+        for number in 0..<workers { try NamedThread.start("worlds-\(number)") { self.work() } }
+        while state.withLock({ $0.workers }) > 0 {
+            if !finished.wait(until: BootClock.now() + .seconds(1)) { progress(state.withLock { $0 }) }
+        }
+        return state.withLock { $0 }
+    }
+
+    private func work() {
+        while let seed = takeSeed() {
+            var world = World(setup(seed))
+            let outcome = world.run()
+            state.withLock { state in
+                state.done += 1
+                state.events += outcome.events
+                state.coverage.add(outcome.coverage)
+                if let violation = outcome.violation {
+                    state.failures.append(Failure(seed: seed, violation: violation))
+                }
+            }
+        }
+        state.withLock { $0.workers -= 1 }
+        finished.signal()
+    }
+
+    private func takeSeed() -> UInt64? {
+        state.withLock { state in
+            let limit = arguments.keepsGoing ? Self.maximumFailures : 1
+            guard state.next < end, state.failures.count < limit else { return nil }
+            state.next += 1
+            return state.next - 1
+        }
+    }
+}
