@@ -23,7 +23,6 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case lagLimitOffByOne
     case lagIgnored
     case raceIgnoresWhoIsAhead
-    case runningPrimaryIgnored
     case timelineNotChecked
     case keyReleasedBeforeStop
     case receiptNotConfirmed
@@ -47,7 +46,6 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .lagLimitOffByOne: "one record more than maximum_lag_on_failover is allowed"
         case .lagIgnored: "maximum_lag_on_failover is ignored"
         case .raceIgnoresWhoIsAhead: "a peer that has more WAL is ignored in the race"
-        case .runningPrimaryIgnored: "a standby that finds the key free goes on although it was told of a primary"
         case .timelineNotChecked: "an old primary takes the key back after the cluster went on without it"
         case .keyReleasedBeforeStop: "a switchover releases the key before PostgreSQL is stopped"
         case .receiptNotConfirmed: "a switchover does not wait for the candidate to have everything"
@@ -86,7 +84,6 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .raceIgnoresWhoIsAhead:
             let mine = seen.local.facts?.position ?? .zero
             seen.hidePeers { $0.position > mine }
-        case .runningPrimaryIgnored: seen.hidePeers { $0.isPrimary }
         case .timelineNotChecked: seen.view?.history = TimelineHistory()
         case .rewindSkipped: if case .facts? = seen.divergence { seen.divergence = .unavailable("not looked at") }
         case .rewindWithoutProof:
@@ -109,7 +106,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case (.promotionWithoutRereading, .acquireLeader) where seen.local.facts?.inRecovery == true:
             return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), decision.reasons)
         case (.keyReleasedBeforeStop, .carryOut(let plan)) where plan.kind == .handOver:
-            return Decision(.carryOut(Plan(.handOver, Array(plan.steps.reversed()))), decision.reasons)
+            let stop = plan.steps.filter { if case .postgreSQL = $0 { true } else { false } }
+            return Decision(.carryOut(Plan(.handOver, [.releaseLeader] + stop)), decision.reasons)
         case (.receiptNotConfirmed, .carryOut(let plan)) where plan.kind == .handOver:
             let steps = plan.steps.filter { if case .confirmReceipt = $0 { false } else { true } }
             return Decision(.carryOut(Plan(.handOver, steps)), decision.reasons)

@@ -24,10 +24,18 @@ extension World {
         }
         if let value = store.keys["history"], value.revision != historyRevision {
             historyRevision = value.revision
-            let lines = store.view(now).history.lines.count
-            if lines < historyLines { violate(.S10, "the history went from \(historyLines) lines to \(lines)") }
-            historyLines = lines
+            checkHistory(store.view(now).history.lines)
         }
+    }
+
+    /// S10: lines come, none goes and none changes; but of two timelines of one number one must give way.
+    private mutating func checkHistory(_ lines: [TimelineHistory.Line]) {
+        let isContinued = lines.count >= history.count
+            && zip(history, lines).allSatisfy { $0.timeline == $1.timeline && $0.position == $1.position }
+        if !isContinued, coverage.reached[.timelineTwice] == nil {
+            violate(.S10, "the history went from \(history.count) lines to \(lines.count), and not by growing")
+        }
+        history = lines
     }
 
     /// S1 is not promised while the cluster is paused: PostgreSQL goes on without a lease, as its operator wants.
@@ -43,6 +51,13 @@ extension World {
         let holder = store.leader?.text
         if holder != name(index) {
             violate(.S4, "\(name(index)) counts its lease as valid while \(holder ?? "nobody") holds the key")
+        }
+    }
+
+    /// S1 again: the next leader may be a primary at once, so who gives the key away must be none any more.
+    mutating func checkRelease(_ index: Int) {
+        if nodes[index].commits, !isExcusedByPause(index) {
+            violate(.S1, "\(name(index)) gives the leader key away while it accepts commits")
         }
     }
 
@@ -114,7 +129,7 @@ extension World {
         if configuration.isPaused { coverage.count(.pausedWithoutLeader) }
         receive(index)
         let server = nodes[index].postgreSQL
-        guard let published = nodes[index].published, let view = published.view, server.process == .running else {
+        guard let published = nodes[index].machine?.snapshot(), let view = published.view, server.process == .running else {
             return
         }
         if setup.checkTimeline, server.log.timeline < view.timeline {
@@ -123,7 +138,7 @@ extension World {
         }
         guard server.isStandby else { return }
         // An operator's request is above the limits of a race (ha-loop.md §12.3).
-        if view.failover?.candidate == name(index), handedOver?.isShutdown == true { handedOver = nil }
+        if view.failover?.candidate == name(index), handedOver?.candidates.contains(index) == false { handedOver = nil }
         guard view.failover == nil, !published.settings.isPaused else { return }
         checkLag(index, view, published.settings.maximumLagOnFailover)
         checkPeers(index)

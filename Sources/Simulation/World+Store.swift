@@ -64,6 +64,7 @@ extension World {
         case .release(let status, _):
             if let status { _ = store.write(.status, Self.text(status), .leading, by: name) }
             let isDone = store.release(name)
+            if isDone { checkRelease(index) }
             if isDone, status != nil { handOver(index) }
             return .released(.success(isDone))
         case .write(let key, let value, let condition, let purpose, _):
@@ -96,7 +97,7 @@ extension World {
         // Without its last record, the checkpoint, which no client waits for.
         let candidates = nodes.indices.filter { $0 != index && nodes[$0].postgreSQL.log.count >= log.count - 1 }
         let kind = nodes[index].published?.running?.plan.kind
-        handedOver = (log.branch, log.count - 1, Set(candidates), kind == .shutdown)
+        handedOver = (log.branch, log.count - 1, Set(candidates))
         if kind == .handOver { coverage.count(.switchoverDone) }
         note("\(name(index)): the leader key is handed over")
     }

@@ -69,10 +69,10 @@ public struct World {
     /// The last branch that was led by a holder of the key.
     var presentBranch = 0
     var lastPromoted: TimelineID = 1
-    var historyLines = 0
+    var history: [TimelineHistory.Line] = []
     var historyRevision: Revision = 0
     /// A primary that handed its key over has everything until here; the next one must have it too.
-    var handedOver: (branch: Int, end: Int, candidates: Set<Int>, isShutdown: Bool)?
+    var handedOver: (branch: Int, end: Int, candidates: Set<Int>)?
     var wholeSince: BootInstant?
     var primarySince: BootInstant?
     var pids: Int32 = 100
