@@ -86,6 +86,8 @@ public struct CycleMachine: Sendable {
     var isWritingHistory = false
     var initializeRevision: Revision?
     var isPublishingBootstrap = false
+    /// A renewal is on its way. The key must not be released before it is answered: it would put the key again.
+    var isRenewing = false
     var wasPrimary = false
     var memberMarks: [String: String] = [:]
     var isShuttingDown = false
