@@ -141,7 +141,10 @@ extension CycleMachine {
         guard asked <= Self.maximumQuestions else { return endCycle(&run) }
         phase = .asking
         switch question {
-        case .renewal: run.emit(.renew(view?.leader, deadline: storeDeadline(run.now)))
+        case .renewal:
+            if case .releaseLeader? = currentStep { return endCycle(&run) }
+            isRenewing = true
+            run.emit(.renew(view?.leader, deadline: storeDeadline(run.now)))
         case .peers(let members): run.emit(.askPeers(members, .decision, deadline: run.now + .seconds(2)))
         case .divergence(let source): run.emit(.compare(source, deadline: run.now + .seconds(5)))
         }
@@ -163,6 +166,11 @@ extension CycleMachine {
     // MARK: Answers
 
     mutating func renewed(_ result: Result<LeaderClaim, DCSError>, _ run: inout Run) {
+        isRenewing = false
+        if case .releaseLeader? = currentStep {
+            releaseLeader(&run)
+            return endCycle(&run)
+        }
         guard phase == .asking else { return }
         switch result {
         case .success(.held(let since, let ttl, let session)):

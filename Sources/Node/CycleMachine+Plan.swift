@@ -48,13 +48,17 @@ extension CycleMachine {
                 if case .promote = operation, let view { slotsBeforePromotion(me, view, settings, local) } else { [] }
             run.emit(.perform(operation, slots: slots, plan: progress.number))
         case .confirmReceipt: askForReceipt(progress.number, &run)
-        case .releaseLeader:
-            let status = handedOverStatus()
-            lease = nil
-            run.emit(.publish(snapshot()))
-            run.emit(.release(status: status, deadline: run.now + settings.timings.retryTimeout))
+        case .releaseLeader: if !isRenewing { releaseLeader(&run) }
         case .publishBootstrap: run.emit(.observe(deadline: run.now + .seconds(3)))
         }
+    }
+
+    /// From here on nobody here is the leader, whatever the store answers.
+    mutating func releaseLeader(_ run: inout Run) {
+        let status = handedOverStatus()
+        lease = nil
+        run.emit(.publish(snapshot()))
+        run.emit(.release(status: status, deadline: run.now + settings.timings.retryTimeout))
     }
 
     /// `/status` with the end of the WAL, the rest as it was last known (dcs.md §2.5).
@@ -124,7 +128,10 @@ extension CycleMachine {
         self.progress = nil
         let took = (run.now - finished.since).nanoseconds / 1_000_000
         run.log(.info, "\(finished.plan.kind.rawValue): done in \(took) ms")
-        if finished.plan.kind == .shutdown || isShuttingDown { return end(&run) }
+        if finished.plan.kind == .shutdown || isShuttingDown {
+            // A claim that was on its way when the shutdown began may have won the key since.
+            return lease == nil ? end(&run) : begin(Plan(.shutdown, [.releaseLeader]), &run)
+        }
         if let document = documentToAdopt {
             documentToAdopt = nil
             run.emit(.adoptConfiguration(document))

@@ -96,6 +96,8 @@ public struct CycleMachine: Sendable {
     var isTouching = false
     var isWritingHistory = false
     var initializeRevision: Revision?
+    /// A renewal is on its way. The key must not be released before it is answered: it would put the key again.
+    var isRenewing = false
     var wasPrimary = false
     var memberMarks: [String: String] = [:]
     var isShuttingDown = false

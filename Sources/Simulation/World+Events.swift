@@ -152,8 +152,8 @@ extension World {
     }
 
     private mutating func published(_ snapshot: NodeSnapshot, _ index: Int) {
+        if snapshot.settings.isPaused || nodes[index].guardianIsOff { nodes[index].pausedUntil = now }
         nodes[index].guardianIsOff = snapshot.settings.isPaused
-        if snapshot.settings.isPaused { nodes[index].pausedUntil = now }
         if let decision = snapshot.decision { count(decision) }
         if snapshot.lease != nil { tellGuardian(snapshot.lease, index) }
         nodes[index].published = snapshot

@@ -4,10 +4,11 @@ import JSON
 import Node
 import Ports
 
-/// A deterministic world: virtual time, one store, some PostgreSQL servers and the production cycle beside each. The same
-/// setup gives the same trace, byte for byte.
+/// A deterministic world: virtual time, one store, some PostgreSQL servers and the production cycle beside each. The
+/// same setup gives the same trace, byte for byte.
 ///
-/// A world makes its cluster first; then the faults come; when the last has healed, the cluster must become whole again.
+/// A world makes its cluster first; then the faults come; when the last has healed, the cluster must become whole
+/// again.
 public struct World {
     enum Event {
         /// Something for a node's machine; dropped when its daemon has died since.
