@@ -8,7 +8,7 @@ import Testing
 @testable import PostgreSQL
 
 @Suite("A guardian with real processes", .serialized, .timeLimit(.minutes(1)))
-struct GuardianProcessTests {
+struct GuardianServerTests {
     @Test("It is the postmaster's parent, and a second postmaster is refused")
     func launches() async throws {
         try await withGuardian { scene in
