@@ -144,7 +144,8 @@ struct Bench {
         self.store = store ?? FakeStore([.success(Scene.view(leader: "pg-a"))])
         api = ControlAPI(
             node: node, store: self.store, peers: FakePeers(answers: peers), clock: clock, access: access,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            resolve: { $0 == "named.example" ? ["198.51.100.7"] : [] })
     }
 
     /// The answer as the server would get it: at once where it can be had, else by waiting.
