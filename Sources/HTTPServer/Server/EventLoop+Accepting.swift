@@ -110,8 +110,8 @@ extension EventLoop {
     }
 
     /// Ends the connection that has waited longest: an idle one first, then one that lingers, then one that has not
-    /// sent what it must, last one that does not take its answer. Whoever comes new is let in for it, so that a health check
-    /// always is. False when every connection has an answer under way.
+    /// sent what it must, last one that does not take its answer. Whoever comes new is let in for it, so that a health
+    /// check always is. False when every connection has an answer under way.
     private func closeOldest() -> Bool {
         for wait in [TimeoutQueues.Wait.idle, .lingering, .handshaking, .reading, .writing] {
             guard let oldest = waits.oldest(wait), let connection = table.inSlot(oldest.slot) else { continue }
