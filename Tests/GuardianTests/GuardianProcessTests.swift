@@ -173,7 +173,10 @@ struct GuardianProcessTests {
         try await withGuardian { scene in
             try Files.makeDirectory(scene.root + "/run", mode: 0o755)
             chmod(scene.root + "/run", 0o755)
-            await #expect(throws: GuardianError.self) { try await scene.enforce(.seconds(30)) }
+            let order = GuardOrder.enforce(GuardianScene.lease(.seconds(30)), postmaster: nil)
+            await #expect(throws: GuardianError.self) {
+                try await scene.client.tell(order, deadline: BootClock.now() + .seconds(1))
+            }
         }
     }
 
