@@ -113,7 +113,10 @@ let package = Package(
         tests("SimulationTests", ["Simulation", "Node", "HighAvailability", "ClusterModel"]),
         tests(
             "ControlAPITests",
-            ["ControlAPI", "HTTPServer", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging]),
+            [
+                "ControlAPI", "HTTPServer", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging,
+                subprocess,
+            ]),
         tests("TidyTests", ["Posix"]),
         tests("IntegrationTests", ["Posix", "JSON", "ClusterModel", "HTTPClient", "CPlatform", "CLibPQ"]),
     ]
