@@ -263,7 +263,10 @@ struct SimulatedNode {
 /// A rule of architecture.md §3 that did not hold, or a world that made no progress.
 public struct Violation: Sendable, Hashable, CustomStringConvertible {
     public enum Rule: String, Sendable, Hashable, CaseIterable {
+        // The names that architecture.md gives them.
+        // swift-format-ignore: AlwaysUseLowerCamelCase
         case S1, S3, S4, S5, S7, S9, S10
+        // swift-format-ignore: AlwaysUseLowerCamelCase
         case L1, L2, L3
         case progress
     }
