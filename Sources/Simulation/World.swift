@@ -230,11 +230,11 @@ struct SimulatedNode {
     /// What waits for the end of a freeze, in its order.
     var deferred: [World.Event] = []
     var published: NodeSnapshot?
-    /// The lease that the guardian was last told of.
-    var told: Lease?
+    /// The lease that the guardian enforces.
+    var enforced: Lease?
     var guardianIsSet = false
-    /// The cluster was paused by the daemon's last word: then nobody stops PostgreSQL.
-    var guardianIsOff = false
+    /// The cluster is paused by the daemon's last word.
+    var isPaused = false
     /// When the node's own view last said that the cluster is paused.
     var pausedUntil: BootInstant?
     /// When something was last wrong with its network or its processes.
