@@ -40,7 +40,7 @@ let package = Package(
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
         // What the C importer cannot see: variadic functions, macros, and system calls that need _GNU_SOURCE.
-        .target(name: "CPlatform", dependencies: ["CCurl"]),
+        .target(name: "CPlatform", dependencies: ["CCurl", "COpenSSL"]),
 
         // The pure core: the standard library and nothing else.
         module("ClusterModel"),
@@ -109,12 +109,15 @@ let package = Package(
         tests(
             "GuardianTests",
             ["Guardian", "HighAvailability", "PostgreSQL", "Ports", "ClusterModel", "Posix", logging]),
-        tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", logging]),
+        tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", "COpenSSL", logging]),
         tests("NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", logging]),
         tests("SimulationTests", ["Simulation", "Node", "HighAvailability", "ClusterModel"]),
         tests(
             "ControlAPITests",
-            ["ControlAPI", "HTTPServer", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging]),
+            [
+                "ControlAPI", "HTTPServer", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging,
+                subprocess,
+            ]),
         tests("TidyTests", ["Posix"]),
         tests("IntegrationTests", ["Posix", "JSON", "ClusterModel", "HTTPClient", "CPlatform", "CLibPQ"]),
     ]

@@ -8,19 +8,22 @@ public struct BootInstant: Sendable, Hashable, Comparable {
 
     public static func < (left: BootInstant, right: BootInstant) -> Bool { left.nanoseconds < right.nanoseconds }
 
-    /// The instant `duration` later.
+    /// The instant `duration` later; durations come from configurations, so that what would not fit is cut.
     public static func + (instant: BootInstant, duration: Duration) -> BootInstant {
-        BootInstant(nanoseconds: instant.nanoseconds + duration.nanoseconds)
+        let (sum, overflows) = instant.nanoseconds.addingReportingOverflow(duration.nanoseconds)
+        return BootInstant(nanoseconds: overflows ? (duration < .zero ? .min : .max) : sum)
     }
 
-    /// The instant `duration` earlier.
+    /// The instant `duration` earlier, cut likewise.
     public static func - (instant: BootInstant, duration: Duration) -> BootInstant {
-        BootInstant(nanoseconds: instant.nanoseconds - duration.nanoseconds)
+        let (difference, overflows) = instant.nanoseconds.subtractingReportingOverflow(duration.nanoseconds)
+        return BootInstant(nanoseconds: overflows ? (duration < .zero ? .max : .min) : difference)
     }
 
     /// How much later `left` is than `right`; negative when it is earlier.
     public static func - (left: BootInstant, right: BootInstant) -> Duration {
-        .nanoseconds(left.nanoseconds - right.nanoseconds)
+        let (difference, overflows) = left.nanoseconds.subtractingReportingOverflow(right.nanoseconds)
+        return .nanoseconds(overflows ? (left < right ? .min : .max) : difference)
     }
 }
 

@@ -17,7 +17,7 @@ public struct Timestamp: Sendable, Hashable {
     /// none.
     public init?(_ text: String) {
         var reader = Reader(text)
-        guard let year = reader.number(digits: 4), year >= 1970 else { return nil }
+        guard let year = reader.number(digits: 4), Timestamp.years.contains(year) else { return nil }
         let extended = reader.skip("-")
         guard let month = reader.number(digits: 2), (1...12).contains(month), !extended || reader.skip("-"),
             let day = reader.number(digits: 2), (1...Timestamp.days(in: month, of: year)).contains(day)
@@ -35,6 +35,9 @@ public struct Timestamp: Sendable, Hashable {
         offsetMinutes = offset.minutes ?? 0
         hasOffset = offset.minutes != nil
     }
+
+    /// Those whose nanoseconds an Int64 holds, whatever the offset.
+    private static let years = 1970...2261
 
     /// `2031-01-01T10:00:00.500000+02:00`; six digits of fraction, only where it is not zero.
     public var text: String { render(separator: "T") }

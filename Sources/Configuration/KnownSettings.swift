@@ -101,7 +101,8 @@ enum KnownSettings {
             """
             listen connect_address authentication auth certfile keyfile keyfile_password cafile
             ciphers verify_client allowlist allowlist_include_members http_extra_headers
-            https_extra_headers request_queue_size server_tokens thread_pool_size
+            https_extra_headers request_queue_size server_tokens thread_pool_size handshake_timeout
+            request_timeout
             """
         ),
         ("restapi.authentication", "username password"),

@@ -13,7 +13,9 @@ public struct ControlAPI: HTTPHandler {
     let peers: any PeerClient
     let clock: any Clock
     let logger: Logger
-    private let access: AccessRules
+    private let access: AccessControl
+    /// The addresses of a host's name; waits for the resolver, which must not happen on the cooperative pool.
+    let resolve: @Sendable (String) async -> [String]
     private let renderings = Renderings()
 
     /// PostgreSQL's facts in an answer are at most this old; concurrent requests share one observation.
@@ -21,13 +23,14 @@ public struct ControlAPI: HTTPHandler {
 
     public init(
         node: any NodeControl, store: any DistributedConfigurationStore, peers: any PeerClient, clock: any Clock,
-        access: AccessRules, logger: Logger
+        access: AccessRules, logger: Logger, resolve: @escaping @Sendable (String) async -> [String] = { _ in [] }
     ) {
         self.node = node
         self.store = store
         self.peers = peers
         self.clock = clock
-        self.access = access
+        self.access = AccessControl(access)
+        self.resolve = resolve
         self.logger = logger
     }
 
@@ -44,8 +47,27 @@ public struct ControlAPI: HTTPHandler {
         }
         if request.method == "GET" { return await read(firstSegment(request.path)) }
         guard let change = Change(request) else { return Self.unsupported(request.method) }
-        if let refusal = access.refusal(request) { return refusal }
+        let rules = access.rules
+        let members = change.isForMembers ? memberAddresses : nil
+        if let refusal = await rules.refusal(request, members: members) { return refusal }
         return await carryOut(change, request)
+    }
+
+    /// Has other rules hold from the next request on.
+    public func adopt(_ rules: AccessRules) { access.replace(rules) }
+
+    /// A probe is worked on however many switchovers wait for their end.
+    public func isUrgent(_ request: HTTPRequest) -> Bool { Probe(request) != nil }
+
+    /// The addresses in the members' `api_url`s, from the cached view; none without one (rest-api.md §3).
+    private func memberAddresses() async -> [String] {
+        let members = node.snapshot().cachedView(at: clock.now())?.members ?? []
+        var found: [String] = []
+        for member in members {
+            guard let host = member.apiURL.flatMap({ HostPort(url: $0, defaultPort: 8008) })?.host else { continue }
+            if IPNetwork(host) != nil { found.append(host) } else { found += await resolve(host) }
+        }
+        return found
     }
 
     /// What GET has handlers for beside the probes; none of them needs credentials.
@@ -69,6 +91,10 @@ public struct ControlAPI: HTTPHandler {
     private enum Change {
         case patchConfiguration, putConfiguration, switchover, failover, cancelSwitchover
         case restart, cancelRestart, reload, reinitialize, shutDown, failsafe, workerEvent
+
+        /// Whether members may call it for being members. A failsafe ping is for primaries, known by address or
+        /// password.
+        var isForMembers: Bool { self != .failsafe }
 
         init?(_ request: HTTPRequest) {
             switch (request.method, firstSegment(request.path)) {
@@ -148,6 +174,17 @@ public struct ControlAPI: HTTPHandler {
             Self.json(.object(StatusDocument.object(snapshot, now: now)), status: code)
         }
     }
+}
+
+/// The rules that hold now; they are replaced when the configuration is read again.
+private final class AccessControl: Sendable {
+    private let current: Mutex<AccessRules>
+
+    init(_ rules: AccessRules) { current = Mutex(rules) }
+
+    var rules: AccessRules { current.withLock { $0 } }
+
+    func replace(_ rules: AccessRules) { current.withLock { $0 = rules } }
 }
 
 /// The first segment of a path: what a route goes by.

@@ -53,7 +53,8 @@ func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, 
             local: facts.localTimeline, at: facts.localPosition, leftAt: leftAt, source: facts.sourceTimeline)
         // pg_rewind goes by the timelines' numbers: of two that are equal it says that nothing is to be done.
         if facts.localTimeline == facts.sourceTimeline {
-            return Decision(.carryOut(clonePlan(.reclone, seen.me, seen.settings, view, from: source)), reason, .rewindImpossible)
+            return Decision(
+                .carryOut(clonePlan(.reclone, seen.me, seen.settings, view, from: source)), reason, .rewindImpossible)
         }
         return rejoin(seen, view, leader, source, memory, because: reason)
     }

@@ -107,8 +107,8 @@ public struct Memory: Sendable, Hashable {
     public var triedSingleUserRecovery: Bool
     /// Starts that failed since PostgreSQL last ran.
     public var failedStarts: Int
-    /// The timeline on which this node last accepted writes, until its data directory is replaced. A leader on the same one
-    /// is on another timeline of the same number.
+    /// The timeline on which this node last accepted writes, until its data directory is replaced. A leader on the same
+    /// one is on another timeline of the same number.
     public var ledTimeline: TimelineID?
     /// Members of the last view that had a leader: they are asked in a race even when their keys have expired
     /// (ha-loop.md §30.7).

@@ -12,5 +12,11 @@ public protocol GuardianPort: Sendable {
 public struct GuardianError: Error, Sendable, Hashable, CustomStringConvertible {
     public let description: String
 
-    public init(_ description: String) { self.description = description }
+    /// It has answered, and does not do it.
+    public let isRefusal: Bool
+
+    public init(_ description: String, isRefusal: Bool = false) {
+        self.description = description
+        self.isRefusal = isRefusal
+    }
 }

@@ -119,22 +119,36 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
                 environment: command.environment, workingDirectory: command.workingDirectory,
                 isStandby: command.isStandby))
         do throws(GuardianError) {
-            return try ask(launch, BootClock.now() + Self.patience * 2).postmaster
+            return try pid(of: launch)
         } catch {
-            guard let frozen = try? peer() else { throw .failed("the guardian: \(error)") }
+            guard !error.isRefusal, let frozen = try? peer() else { throw .failed("the guardian: \(error)") }
             // No postmaster runs, so nothing is lost with it.
             log.warning("guardian \(frozen) does not answer (\(error)): SIGKILL, and another one")
             disconnect()
-            kill(frozen, SIGKILL)
+            Self.kill(frozen)
         }
         do throws(GuardianError) {
-            return try ask(launch, BootClock.now() + Self.patience * 2).postmaster
+            return try pid(of: launch)
         } catch {
             throw .failed("the guardian: \(error)")
         }
     }
 
-    public nonisolated func signal(_ signal: Int32, to pid: Int32) async -> Bool { kill(pid, signal) == 0 }
+    private func pid(of launch: GuardianRequest) throws(GuardianError) -> Int32 {
+        try ask(launch, BootClock.now() + Self.patience * 2).postmaster
+    }
+
+    /// SIGKILL, and the wait until its socket is gone: the next one must not be sought there.
+    private static func kill(_ guardian: Int32) {
+        let process = gd_pidfd_open(guardian)
+        guard process >= 0 else { return }
+        defer { close(process) }
+        guard Glibc.kill(guardian, SIGKILL) == 0 else { return }
+        var end = pollfd(fd: process, events: Int16(POLLIN), revents: 0)
+        _ = poll(&end, 1, 2000)
+    }
+
+    public nonisolated func signal(_ signal: Int32, to pid: Int32) async -> Bool { Glibc.kill(pid, signal) == 0 }
 
     // MARK: Requests
 
@@ -160,7 +174,7 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
             }
         }
         let reply = try exchange(request, deadline)
-        if let refusal = reply.refusal { throw GuardianError("refused: \(refusal)") }
+        if let refusal = reply.refusal { throw GuardianError("refused: \(refusal)", isRefusal: true) }
         return reply
     }
 

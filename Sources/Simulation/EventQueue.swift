@@ -1,7 +1,7 @@
 import ClusterModel
 
-/// Events in the order of their time, and of their making where times are equal: a binary heap of small entries beside a
-/// table of what they stand for, so that nothing large is moved.
+/// Events in the order of their time, and of their making where times are equal: a binary heap of small entries beside
+/// a table of what they stand for, so that nothing large is moved.
 struct EventQueue<Event> {
     private struct Entry {
         var time: Int64

@@ -3,8 +3,8 @@ import HighAvailability
 import Node
 import Ports
 
-/// Bugs that are planted on purpose: the test of the tester. Each is the kind of slip that a change to the rules, to the
-/// cycle or to a store could bring; the simulation must find every one of them.
+/// Bugs that are planted on purpose: the test of the tester. Each is the kind of slip that a change to the rules, to
+/// the cycle or to a store could bring; the simulation must find every one of them.
 public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     // In the store.
     case compareSkipped

@@ -2,8 +2,8 @@ import ClusterModel
 import JSON
 import Ports
 
-/// A store like etcd: revisions, compare-and-swap, leases that a sweep ends some time after they are due, elections that
-/// give every lease its whole length again.
+/// A store like etcd: revisions, compare-and-swap, leases that a sweep ends some time after they are due, elections
+/// that give every lease its whole length again.
 struct SimulatedStore {
     struct Value {
         var text: String

@@ -96,8 +96,8 @@ extension World {
         let expires = store.leader.flatMap { store.sessions[$0.session]?.expires }
         let leads = store.leader?.text == name(index) && expires.map { $0 > now + .seconds(3) } == true
         let follows = isStreaming(index) && server.upstream.map { name($0) } == store.leader?.text
-        let isHealthy =
-            server.isStandby ? follows : leads && (!setup.guardian || nodes[index].enforced?.isValid(at: now) == true)
+        let isGuarded = !setup.guardian || nodes[index].enforced?.isValid(at: now) == true
+        let isHealthy = server.isStandby ? follows : leads && isGuarded
         let isQuiet =
             storeIsDown == 0 && storeDelay == .zero && lossyStore.isEmpty && nodes[index].cutFromStore == 0
             && nodes[index].losesAnswers == 0 && nodes[index].staleness.isEmpty

@@ -4,10 +4,11 @@ import JSON
 import Node
 import Ports
 
-/// A deterministic world: virtual time, one store, some PostgreSQL servers and the production cycle beside each. The same
-/// setup gives the same trace, byte for byte.
+/// A deterministic world: virtual time, one store, some PostgreSQL servers and the production cycle beside each. The
+/// same setup gives the same trace, byte for byte.
 ///
-/// A world makes its cluster first; then the faults come; when the last has healed, the cluster must become whole again.
+/// A world makes its cluster first; then the faults come; when the last has healed, the cluster must become whole
+/// again.
 public struct World {
     enum Event {
         /// Something for a node's machine; dropped when its daemon has died since.
@@ -262,7 +263,10 @@ struct SimulatedNode {
 /// A rule of architecture.md §3 that did not hold, or a world that made no progress.
 public struct Violation: Sendable, Hashable, CustomStringConvertible {
     public enum Rule: String, Sendable, Hashable, CaseIterable {
+        // The names that architecture.md gives them.
+        // swift-format-ignore: AlwaysUseLowerCamelCase
         case S1, S3, S4, S5, S7, S9, S10
+        // swift-format-ignore: AlwaysUseLowerCamelCase
         case L1, L2, L3
         case progress
     }

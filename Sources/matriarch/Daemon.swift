@@ -88,21 +88,17 @@ struct Daemon {
             ClusterState.World(
                 store: store, postgreSQL: postgreSQL, peers: peers, clock: clock, cache: cache, guardian: guardian),
             logger: logger)
-        await node.onReload(reload)
-        let server = APIWiring.server(
-            host: effective.restAPI.listenHost, port: effective.restAPI.listenPort,
-            handler: ControlAPI(
-                node: node, store: store, peers: peers, clock: clock,
-                access: AccessRules(
-                    username: effective.restAPI.authentication?.username,
-                    password: effective.restAPI.authentication?.password), logger: Logger(label: "restapi")),
-            logger: Logger(label: "restapi"))
-        _ = try await server.start()
+        let api = ControlAPI(
+            node: node, store: store, peers: peers, clock: clock, access: AccessRules(),
+            logger: Logger(label: "restapi"), resolve: RestServer.lookUp)
+        let server = try await RestServer(effective.restAPI, api: api, logger: Logger(label: "restapi"))
+        await node.onReload { await reload(server) }
+        try await server.start()
         let signals = try Signals.stream()
         let listener = Task { await listen(signals, node) }
         let code = await node.run()
         listener.cancel()
-        await server.stop(drain: .seconds(1))
+        await server.stop()
         await store.close()
         peers.shutdown()
         await guardian?.goodbye()
@@ -205,14 +201,16 @@ struct Daemon {
     }
 
     /// The event for the node where the local configuration changed; a configuration that is wrong changes nothing.
-    private func reload() async -> CycleEvent? {
+    private func reload(_ server: RestServer) async -> CycleEvent? {
         do {
             guard try await source.reload() else {
                 logger.info("No local configuration items changed.")
+                await server.reloadCertificate()
                 return nil
             }
             let fresh = try source.effective(effective.bootstrap?.dynamicConfiguration)
             for warning in fresh.warnings { logger.warning("\(warning)") }
+            await server.adopt(fresh.restAPI)
             return .reloaded(identity(fresh), addresses(fresh))
         } catch {
             logger.error("the configuration was not read again: \(error)")

@@ -6,10 +6,6 @@ import Configuration
 enum Unsupported {
     static func problems(_ effective: EffectiveConfiguration) -> [String] {
         var problems: [String] = []
-        if effective.restAPI.tls != nil { problems.append("restapi.certfile: HTTPS is not supported yet; remove it") }
-        if !effective.restAPI.allowlist.isEmpty || effective.restAPI.allowlistIncludesMembers {
-            problems.append("restapi.allowlist: is not supported yet; use restapi.authentication")
-        }
         if ["required", "require"].contains(effective.watchdog?["mode"]?.string?.lowercased() ?? "") {
             problems.append("watchdog.mode: 'required' is not supported yet; allowed are off and automatic")
         }

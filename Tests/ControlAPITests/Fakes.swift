@@ -134,6 +134,7 @@ struct Bench {
     let node: FakeNode
     let store: FakeStore
     let clock = FakeClock()
+    let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let api: ControlAPI
 
     init(
@@ -144,7 +145,8 @@ struct Bench {
         self.store = store ?? FakeStore([.success(Scene.view(leader: "pg-a"))])
         api = ControlAPI(
             node: node, store: self.store, peers: FakePeers(answers: peers), clock: clock, access: access,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            logger: logger,
+            resolve: { $0 == "named.example" ? ["198.51.100.7"] : [] })
     }
 
     /// The answer as the server would get it: at once where it can be had, else by waiting.

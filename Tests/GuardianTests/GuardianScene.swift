@@ -80,9 +80,14 @@ func withGuardian(_ body: (GuardianScene) async throws -> Void) async throws {
     let root = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     let outcome: Result<Void, any Error>
     do { outcome = .success(try await body(GuardianScene(root: root))) } catch { outcome = .failure(error) }
-    for process in ProcessTable.all() {
-        guard let place = ProcessTable.workingDirectory(process.pid), place.hasPrefix(root + "/") else { continue }
-        kill(process.pid, SIGKILL)
+    // A shell may have started another process before its turn came: until none is left.
+    for _ in 0..<100 {
+        let left = ProcessTable.all().map(\.pid).filter { pid in
+            ProcessTable.workingDirectory(pid)?.hasPrefix(root + "/") == true
+        }
+        if left.isEmpty { break }
+        for pid in left { kill(pid, SIGKILL) }
+        try? await Task.sleep(for: .milliseconds(5))
     }
     try? Files.removeTree(root)
     try outcome.get()

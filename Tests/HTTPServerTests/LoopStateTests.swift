@@ -48,6 +48,9 @@ import Testing
 
 private final class NoTransport: Transport {
     let socket: Int32 = -1
+    let awaits: Readiness = []
+    let isHandshaking = false
+    let security = HTTPRequest.Security.plain
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult { .ended }
     func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult { .ended }
     func endSending() {}

@@ -3,7 +3,11 @@ import Testing
 @testable import HTTPServer
 
 @Suite struct ResponseTests {
-    private let stamp = Array("Server: s\r\nDate: d\r\n".utf8)
+    private let stamp = {
+        var stamp = ResponseStamp(server: "s")
+        stamp.refresh(secondsSinceEpoch: 0)
+        return stamp
+    }()
 
     private func bytes(
         _ response: HTTPResponse, _ version: HTTPVersion = .http11, head: Bool = false, keep: Bool = true
@@ -16,7 +20,8 @@ import Testing
 
     @Test func theFormFollowsTheRequest() {
         let response = HTTPResponse(status: 200, headers: ["Content-Type": "text/html"], body: Array("hi".utf8))
-        let head = " 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\nServer: s\r\nDate: d\r\n"
+        let head =
+            " 200 OK\r\nContent-Type: text/html\r\nContent-Length: 2\r\nServer: s\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
         #expect(bytes(response) == "HTTP/1.1\(head)\r\nhi")
         #expect(bytes(response, head: true) == "HTTP/1.1\(head)\r\n")
         #expect(bytes(response, keep: false) == "HTTP/1.1\(head)Connection: close\r\n\r\nhi")
@@ -74,7 +79,8 @@ import Testing
             status: 200, reason: "O\r\nK", headers: ["A": "b\r\nEvil: 1\0", "B d": "x", "": "y", "C": "z"])
         #expect(
             bytes(response)
-                == "HTTP/1.1 200 O  K\r\nA: b  Evil: 1 \r\nC: z\r\nContent-Length: 0\r\nServer: s\r\nDate: d\r\n\r\n")
+                == "HTTP/1.1 200 O  K\r\nA: b  Evil: 1 \r\nC: z\r\nContent-Length: 0\r\nServer: s\r\n"
+                + "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n\r\n")
     }
 
     @Test(arguments: [

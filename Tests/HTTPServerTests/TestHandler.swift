@@ -28,6 +28,7 @@ final class TestHandler: HTTPHandler {
         case "/echo": .text(200, "\(request.method) \(request.target) \(request.peer) \(request.body.count)")
         case "/body": HTTPResponse(status: 200, body: request.body)
         case "/large": .text(200, String(repeating: "x", count: 8 << 20))
+        case "/security": .text(200, "\(request.security)")
         case "/gate", "/later": nil
         case "/stream": streaming { write in for part in ["a", "b", "c"] { _ = write(Array(part.utf8)) } }
         case "/stream/open": openStream()

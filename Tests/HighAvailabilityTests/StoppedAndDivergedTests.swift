@@ -142,7 +142,8 @@ import Testing
         ("primary whose checkpoint ends before", facts(900, end: 990), .diverged(leftAt: WALPosition(1000))),
         ("primary whose checkpoint end is unknown", facts(900), .diverged(leftAt: WALPosition(1000))),
         ("primary at the switch", facts(1000), .diverged(leftAt: WALPosition(1000))),
-        ("same timeline", facts(5000, source: 1), .same),
+        ("same timeline, followed", facts(5000, recovery: true, source: 1), .same),
+        ("same timeline, led by both", facts(5000, source: 1), .diverged(leftAt: nil)),
         ("newer timeline here", facts(5000, local: 3), .diverged(leftAt: nil)),
         ("a timeline the source does not know", facts(5000, local: 2, source: 4), .diverged(leftAt: nil)),
         (

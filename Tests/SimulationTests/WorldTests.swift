@@ -3,22 +3,27 @@ import Testing
 
 @Suite struct WorldTests {
     @Test func aQuietWorldMakesAClusterAndKeepsIt() {
-        var world = World(World.Setup(seed: 1, faults: [], traces: true))
-        world.run()
-        #expect(world.violations.isEmpty, "\(world.violations)\n\(world.trace.joined(separator: "\n"))")
+        var setup = World.Setup.random(seed: 1)
+        setup.faults = []
+        var world = World(setup)
+        let outcome = world.run()
+        #expect(outcome.violation == nil)
+        #expect(outcome.coverage.reached[.leaderElected] ?? 0 > 0)
     }
 
     @Test func aSeedIsAStory() {
-        var first = World(.random(seed: 7, traces: true))
-        var second = World(.random(seed: 7, traces: true))
-        first.run()
-        second.run()
-        #expect(first.trace == second.trace)
+        var setup = World.Setup.random(seed: 7)
+        setup.traces = true
+        var first = World(setup)
+        var second = World(setup)
+        let story = first.run().trace
+        #expect(!story.isEmpty)
+        #expect(story == second.run().trace)
     }
 
-    @Test(arguments: 1...10) func holdsItsInvariants(_ seed: Int) {
-        var world = World(.random(seed: UInt64(seed), traces: false))
-        world.run()
-        #expect(world.violations.isEmpty, "seed \(seed): \(world.violations)")
+    @Test(arguments: 1...100) func holdsItsInvariants(_ seed: Int) {
+        var world = World(.random(seed: UInt64(seed)))
+        let outcome = world.run()
+        #expect(outcome.violation == nil, "seed \(seed): scripts/simulate tells its story")
     }
 }

@@ -43,7 +43,8 @@ enum Rules {
         Ban(word: "as!", instead: "as? and a typed error"),
         Ban(word: "unsafeBitCast(", instead: "a conversion that checks"),
         Ban(word: "getenv(", instead: "the environment that main passes in", except: programs.union(["PostgreSQL"])),
-        Ban(word: "exit(", instead: "a decision that main carries out", except: programs.union(["Node"])),
+        Ban(
+            word: "exit(", instead: "a decision that main carries out", except: programs.union(["Node", "Simulation"])),
     ]
 
     /// Modules that the daemon and the core do without: they cost more memory than all of ours.

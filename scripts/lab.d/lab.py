@@ -85,7 +85,7 @@ def setup(groups):
 def swift():
     """The toolchain's driver; a toolchain is often on the PATH of one user only."""
     places = os.environ.get("PATH", "").split(":") + [
-        "/opt/swift/usr/bin", "/usr/local/swift/usr/bin", os.path.expanduser("~/.local/share/swiftly/bin")]
+        "/usr/local/swift/usr/bin", os.path.expanduser("~/.local/share/swiftly/bin")]
     found = shutil.which("swift", path=":".join(places))
     if not found:
         raise Trouble("there is no swift on the PATH; install Swift 6.3 (https://www.swift.org/install/linux/)")
@@ -98,16 +98,17 @@ def build(target):
     The Swift runtime is linked in, so that the daemon does not need the toolchain's libraries.
     """
     say("building matriarch (release); the first build takes some minutes")
-    arguments = [swift(), "build", "--package-path", str(REPOSITORY), "-c", "release", "--product", "matriarch",
-                 "--static-swift-stdlib"]
-    if subprocess.run(arguments, stdout=sys.stderr).returncode != 0:
-        raise Trouble("the build failed (see above)")
-    place = subprocess.run(arguments + ["--show-bin-path"], capture_output=True, text=True, check=True).stdout.strip()
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    draft = target.with_suffix(".new")
-    shutil.copyfile(f"{place}/matriarch", draft)
-    draft.chmod(0o755)
-    draft.replace(target)  # a daemon that runs keeps its file
+    for name in ["matriarch-guardian", "matriarch"]:  # the daemon looks for the guardian beside itself
+        arguments = [swift(), "build", "--package-path", str(REPOSITORY), "-c", "release", "--product", name,
+                     "--static-swift-stdlib"]
+        if subprocess.run(arguments, stdout=sys.stderr).returncode != 0:
+            raise Trouble("the build failed (see above)")
+        place = subprocess.run(arguments + ["--show-bin-path"], capture_output=True, text=True, check=True).stdout
+        draft = target.parent / f"{name}.new"
+        shutil.copyfile(f"{place.strip()}/{name}", draft)
+        draft.chmod(0o755)
+        draft.replace(target.parent / name)  # a daemon that runs keeps its file
     return [str(target)]
 
 

@@ -67,4 +67,12 @@ CURLMcode ms_curl_multi_setopt_long(CURLM *handle, CURLMoption option, long valu
 // a callback that sets socket options is simplest in C. Zero leaves the kernel's value.
 CURLcode ms_curl_setopt_tcp_limits(CURL *handle, uint32_t user_timeout_ms, uint32_t keepalive_count);
 
+// A server's SSL_CTX as every one of ours is: TLS 1.2 or later, no compression, no renegotiation, writes that may be
+// partial and may move. Options and modes are macros, some of them of 64 bits.
+struct ssl_ctx_st;
+void ms_tls_prepare(struct ssl_ctx_st *context);
+
+// Reads a private key. The password callback is C; without one OpenSSL would ask on the terminal. Returns 1 when done.
+int ms_tls_use_key(struct ssl_ctx_st *context, const char *path, const char *password);
+
 #endif

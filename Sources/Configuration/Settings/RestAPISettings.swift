@@ -19,6 +19,9 @@ public struct RestAPISettings: Sendable, Hashable {
     /// The listen backlog.
     public let requestQueueSize: Int
     public let serverTokens: ServerTokens
+    /// How long a TLS handshake may take, and a request until it is whole: settings of our own.
+    public let handshakeTimeout: Duration
+    public let requestTimeout: Duration
     /// Threads that answer.
     public let threadPoolSize: Int
 
@@ -64,6 +67,8 @@ public struct RestAPISettings: Sendable, Hashable {
         requestQueueSize = Int(reader.integer("restapi.request_queue_size", 0...4096, default: 5))
         let tokens = reader.word(
             "restapi.server_tokens", ["original", "minimal", "productonly"], default: "original")
+        handshakeTimeout = .seconds(reader.integer("restapi.handshake_timeout", 1...60, default: 2))
+        requestTimeout = .seconds(reader.integer("restapi.request_timeout", 1...60, default: 5))
         serverTokens = ServerTokens(rawValue: tokens) ?? .original
         threadPoolSize = Int(reader.integer("restapi.thread_pool_size", 5...1024, default: 5))
     }

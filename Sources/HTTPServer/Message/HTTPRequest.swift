@@ -29,18 +29,28 @@ public struct HTTPRequest: Sendable, Hashable {
     public let body: [UInt8]
     /// The client's IP address as text; an IPv4 client of a dual-stack listener appears in plain IPv4 form.
     public let peer: String
+    /// How the connection is protected.
+    public internal(set) var security = Security.plain
     /// Whether the client wants the connection kept after the answer.
     public let keepsAlive: Bool
+
+    /// How a connection is protected.
+    public enum Security: Sendable, Hashable {
+        case plain, encrypted
+        /// Encrypted, and the client has shown a certificate that was verified.
+        case verified
+    }
 
     /// A request made by hand, for callers and tests without a socket. `target` is in origin form: `/path?query`.
     public init(
         method: String, target: String, version: HTTPVersion = .http11, headers: HTTPHeaders = [:], body: [UInt8] = [],
-        peer: String = "127.0.0.1"
+        peer: String = "127.0.0.1", security: Security = .plain
     ) throws(HTTPParseError) {
         let parsed = try RequestTarget(Array(target.utf8).span, method: method)
         self.init(
             method: method, target: parsed, version: version, headers: headers, body: body, peer: peer,
             keepsAlive: version == .http11)
+        self.security = security
     }
 
     init(

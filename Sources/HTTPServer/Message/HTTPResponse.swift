@@ -11,6 +11,8 @@ public struct HTTPResponse: Sendable, Hashable {
     /// The peer's bare answer (rest-api.md §1): a status line and nothing else. Where the connection stays open the
     /// client must be told where the answer ends, so that only then `Content-Length: 0` is added.
     public var isBare: Bool { didSet { renderedHead = nil } }
+    /// The peer's stock error, which carries no extra headers.
+    var isStock = false
     /// Ends the connection after this answer whatever the client asked for.
     public var closesConnection: Bool
     /// What follows `body` as it comes; the connection ends with it. Nil for an answer that is whole.

@@ -17,8 +17,8 @@ enum ResponseWriter {
     private static let keepAlive = Array("Connection: keep-alive\r\n".utf8)
     private static let noLength = Array("Content-Length: 0\r\n".utf8)
 
-    /// Appends the whole answer. `stamp` holds the lines of `Server` and `Date`.
-    static func append(_ response: HTTPResponse, form: Form, stamp: [UInt8], to output: inout [UInt8]) {
+    /// Appends the whole answer.
+    static func append(_ response: HTTPResponse, form: Form, stamp: ResponseStamp, to output: inout [UInt8]) {
         output += form.version == .http11 ? version11 : version10
         if let head = response.renderedHead {
             output += head
@@ -34,7 +34,8 @@ enum ResponseWriter {
             output += endOfLine
             return
         }
-        output += stamp
+        output += stamp.bytes
+        if !response.isStock { output += stamp.extra }
         output += connection(form)
         output += endOfLine
         if !form.omitsBody && response.allowsBody { output += response.body }
@@ -58,13 +59,19 @@ enum ResponseWriter {
     }
 }
 
-/// The lines of `Server` and `Date`, rendered anew only when the second changed.
+/// The lines of `Server` and `Date`, rendered anew only when the second changed, and the lines that were configured.
 struct ResponseStamp {
     private(set) var bytes: [UInt8] = []
+    let extra: [UInt8]
     private var second = Int.min
-    private var server: String
+    private let server: String
 
-    init(server: String) { self.server = server }
+    init(server: String, extraHeaders: HTTPHeaders = [:]) {
+        self.server = server
+        var lines: [UInt8] = []
+        extraHeaders.write(to: &lines)
+        extra = lines
+    }
 
     mutating func refresh(secondsSinceEpoch: Int) {
         if secondsSinceEpoch == second { return }

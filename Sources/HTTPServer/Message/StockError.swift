@@ -20,9 +20,11 @@ extension HTTPResponse {
             </html>
 
             """
-        return HTTPResponse(
+        var response = HTTPResponse(
             status: status, reason: message, headers: ["Content-Type": "text/html;charset=utf-8"],
             body: Array(page.utf8), closesConnection: true)
+        response.isStock = true
+        return response
     }
 
     // Quotes stay: the text never stands inside an attribute, and clients look for `Unsupported method ('POST')`.

@@ -94,20 +94,26 @@ extension EventLoop {
         if isStopping { return }
         if table.count >= setup.connectionsMax && !closeOldest() { return }
         let token = table.reserve()
-        let transport = PlainTransport(descriptor)
+        guard let transport = transport(descriptor) else { return table.release(token) }
         let connection = Connection(transport: transport, token: token, limits: configuration.limits, peer: peer)
         guard epoll.add(transport.socket, connection.interest, token) else {
             table.release(token)
             return
         }
         table.insert(connection)
-        waits.move(connection.slot, to: .idle, now: now)
+        waits.move(connection.slot, to: transport.isHandshaking ? .handshaking : .idle, now: now)
     }
 
-    /// Ends the connection that has waited longest without owing anything to anybody: an idle one first, then one that
-    /// lingers, then one that has not sent a whole request. False when every connection has an answer under way.
+    private func transport(_ descriptor: consuming FileDescriptor) -> (any Transport)? {
+        guard let tls = settings.tls else { return PlainTransport(descriptor) }
+        return TLSTransport(descriptor, tls)
+    }
+
+    /// Ends the connection that has waited longest: an idle one first, then one that lingers, then one that has not
+    /// sent what it must, last one that does not take its answer. Whoever comes new is let in for it, so that a health
+    /// check always is. False when every connection has an answer under way.
     private func closeOldest() -> Bool {
-        for wait in [TimeoutQueues.Wait.idle, .lingering, .reading] {
+        for wait in [TimeoutQueues.Wait.idle, .lingering, .handshaking, .reading, .writing] {
             guard let oldest = waits.oldest(wait), let connection = table.inSlot(oldest.slot) else { continue }
             close(connection)
             return true

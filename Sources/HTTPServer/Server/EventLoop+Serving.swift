@@ -8,6 +8,8 @@ extension EventLoop {
     func advance(_ connection: Connection, _ readiness: Readiness) {
         if !readiness.isDisjoint(with: .broken) { return close(connection) }
         if readiness.contains(.output) && connection.interest.contains(.output) {
+            // Under TLS it may be a read that waits for the socket to take something.
+            if connection.transport.awaits == .output && connection.unsent.isEmpty { return receive(connection) }
             flush(connection)
             serve(connection)
         }
@@ -26,7 +28,7 @@ extension EventLoop {
             if waits.wait(of: connection.slot) == .lingering { return discard(connection, count) }
             connection.parser.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             serve(connection)
-        case .blocked: break
+        case .blocked: settle(connection)
         case .ended, .failed: close(connection)
         }
     }
@@ -62,22 +64,26 @@ extension EventLoop {
     }
 
     private func answer(_ request: HTTPRequest, on connection: Connection) {
+        var request = request
+        request.security = connection.transport.security
         connection.finishedRequest = true
         if let response = setup.handler.answerNow(request) {
             return write(response, Exchange(request, since: now), on: connection)
         }
-        guard setup.slots.take() else {
+        let slots = setup.handler.isUrgent(request) ? setup.urgentSlots : setup.slots
+        guard slots.take() else {
             let refusal = HTTPResponse.stockError(503, explanation: "too many requests are being worked on")
             return write(refusal, Exchange(request, since: now), on: connection)
         }
         connection.pending = PendingAnswer(
-            task: startTask(request, connection.token), exchange: Exchange(request, since: now))
+            task: startTask(request, connection.token, slots), exchange: Exchange(request, since: now))
     }
 
-    private func startTask(_ request: HTTPRequest, _ token: EventToken) -> Task<Void, Never> {
+    private func startTask(
+        _ request: HTTPRequest, _ token: EventToken, _ slots: AnswerSlots
+    ) -> Task<Void, Never> {
         let handler = setup.handler
         let mailbox = setup.mailbox
-        let slots = setup.slots
         return Task {
             let response = await handler.answer(request)
             // Given back when the work has ended, not when the client left: the bound is on the work.
@@ -104,7 +110,7 @@ extension EventLoop {
             exchange.keepsAlive && !response.closesConnection && !isStopping && response.stream == nil
         let form = ResponseWriter.Form(
             version: exchange.version, omitsBody: exchange.method == "HEAD", keepsAlive: keepsAlive)
-        ResponseWriter.append(response, form: form, stamp: stamp.bytes, to: &outgoing)
+        ResponseWriter.append(response, form: form, stamp: stamp, to: &outgoing)
         if !keepsAlive { connection.isEnding = true }
         guard let log = configuration.accessLog else { return }
         log(
@@ -118,7 +124,7 @@ extension EventLoop {
         setup.logger.debug(
             "HTTP request refused", metadata: ["peer": "\(connection.parser.peer)", "reason": "\(error)"])
         let form = ResponseWriter.Form(version: connection.parser.version, omitsBody: false, keepsAlive: false)
-        ResponseWriter.append(error.response, form: form, stamp: stamp.bytes, to: &outgoing)
+        ResponseWriter.append(error.response, form: form, stamp: stamp, to: &outgoing)
         connection.isEnding = true
         connection.lingersAtEnd = true
     }
@@ -162,10 +168,16 @@ extension EventLoop {
         waits.move(connection.slot, to: .lingering, now: now)
     }
 
+    /// What a connection waits for that has nothing to be answered or sent.
+    private func quietWait(_ connection: Connection) -> TimeoutQueues.Wait {
+        if connection.transport.isHandshaking { return .handshaking }
+        return connection.parser.isMidRequest ? .reading : .idle
+    }
+
     /// Watches the socket for what the connection needs next, and starts the timeout that goes with it.
     func settle(_ connection: Connection) {
         guard connection.isOpen else { return }
-        let interest: Readiness
+        var interest: Readiness
         let wait: TimeoutQueues.Wait?
         if waits.wait(of: connection.slot) == .lingering {
             (interest, wait) = (.input, .lingering)
@@ -175,8 +187,9 @@ extension EventLoop {
         } else if connection.pending != nil {
             (interest, wait) = (.peerEnded, nil)
         } else {
-            (interest, wait) = ([.input, .peerEnded], connection.parser.isMidRequest ? .reading : .idle)
+            (interest, wait) = ([.input, .peerEnded], quietWait(connection))
         }
+        if !connection.unsent.isEmpty || interest.contains(.input) { interest.formUnion(connection.transport.awaits) }
         if waits.wait(of: connection.slot) != wait || connection.finishedRequest {
             waits.move(connection.slot, to: wait, now: now)
         }

@@ -15,6 +15,7 @@ final class EventLoop {
         let mailboxes: [LoopMailbox]
         let connectionsMax: Int
         let slots: AnswerSlots
+        let urgentSlots: AnswerSlots
         let streamSlots: AnswerSlots
         let configuration: HTTPServerConfiguration
         let handler: any HTTPHandler
@@ -31,6 +32,7 @@ final class EventLoop {
     /// What is to be sent on the connection being served.
     var outgoing: [UInt8] = []
     var stamp: ResponseStamp
+    var settings: HTTPServerSettings
     /// The instant of this round, read once for all its events.
     var now = LoopClock.now()
     var acceptor: AcceptorState
@@ -48,12 +50,14 @@ final class EventLoop {
         self.setup = setup
         epoll = Epoll(setup.epoll)
         scratch = .allocate(byteCount: EventLoop.scratchBytes, alignment: 16)
-        stamp = ResponseStamp(server: setup.configuration.serverName)
+        settings = setup.configuration.settings
+        stamp = ResponseStamp(server: settings.serverName, extraHeaders: settings.extraHeaders)
         acceptor = AcceptorState(listeners: setup.listeners)
         let configuration = setup.configuration
         timeouts = TimeoutQueues.Wait.allCases.map { wait in
             switch wait {
             case .idle: LoopClock.nanoseconds(configuration.idleTimeout)
+            case .handshaking: LoopClock.nanoseconds(configuration.handshakeTimeout)
             case .reading: LoopClock.nanoseconds(configuration.requestTimeout)
             case .writing: LoopClock.nanoseconds(configuration.writeTimeout)
             case .lingering: LoopClock.nanoseconds(configuration.lingerTimeout)
@@ -65,6 +69,7 @@ final class EventLoop {
 
     /// Serves until told to stop. The thread ends with it.
     func run() {
+        ignoreBrokenPipes()
         _ = epoll.add(setup.mailbox.wakeNumber, .input, .mailbox)
         listen()
         while !isFinished {
@@ -76,6 +81,21 @@ final class EventLoop {
             resumeAccepting()
         }
         end()
+    }
+
+    /// OpenSSL writes to sockets without MSG_NOSIGNAL: on this thread the signal stays blocked, whoever hosts the
+    /// server.
+    private func ignoreBrokenPipes() {
+        var mask = sigset_t()
+        sigemptyset(&mask)
+        sigaddset(&mask, SIGPIPE)
+        pthread_sigmask(SIG_BLOCK, &mask, nil)
+    }
+
+    private func adopt(_ settings: HTTPServerSettings) {
+        self.settings = settings
+        stamp = ResponseStamp(server: settings.serverName, extraHeaders: settings.extraHeaders)
+        stamp.refresh(secondsSinceEpoch: LoopClock.wallSeconds())
     }
 
     private var isFinished: Bool {
@@ -98,6 +118,7 @@ final class EventLoop {
         case .connection(let socket, let peer): register(FileDescriptor(owning: socket), peer: peer)
         case .answered(let token, let response): finishPending(token, response)
         case .streamed(let token, let bytes): continueStream(token, bytes)
+        case .settings(let settings): adopt(settings)
         case .stop(let deadline): stop(deadline: deadline)
         }
     }
@@ -121,7 +142,7 @@ final class EventLoop {
         for message in setup.mailbox.close() {
             switch message {
             case .connection(let socket, _): _ = FileDescriptor(owning: socket)
-            case .answered, .streamed, .stop: break
+            case .answered, .streamed, .settings, .stop: break
             }
         }
         acceptor.spare = nil
@@ -165,7 +186,7 @@ final class EventLoop {
 
     private func expire(_ connection: Connection, _ wait: TimeoutQueues.Wait) {
         switch wait {
-        case .idle, .writing, .lingering: close(connection)
+        case .idle, .handshaking, .writing, .lingering: close(connection)
         case .reading:
             let allowed = configuration.requestTimeout
             refuse(connection, HTTPParseError(408, "a request must arrive whole within \(allowed)"))

@@ -8,6 +8,14 @@ public protocol HTTPHandler: Sendable {
     /// when the client goes away or the server stops. A client that ends its side of the connection while it waits has
     /// gone away: whether it would still read cannot be told.
     func answer(_ request: HTTPRequest) async -> HTTPResponse
+
+    /// Whether the request must be worked on however many others are: a health check.
+    func isUrgent(_ request: HTTPRequest) -> Bool
+}
+
+extension HTTPHandler {
+    /// Nothing is, unless a handler says so.
+    public func isUrgent(_ request: HTTPRequest) -> Bool { false }
 }
 
 /// One answered request, for the access log.

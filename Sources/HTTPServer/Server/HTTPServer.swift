@@ -95,6 +95,17 @@ public final class HTTPServer: Sendable {
         await loops.latch.wait()
     }
 
+    /// Has the server work with `settings` from now on. Connections that are open go on undisturbed.
+    public func adopt(_ settings: HTTPServerSettings) {
+        state.withLock { state in
+            switch state {
+            case .running(let loops):
+                for mailbox in loops.mailboxes { mailbox.post(.settings(settings)) }
+            case .new, .starting, .ended: break
+            }
+        }
+    }
+
     private struct Opened: Sendable {
         let loops: Loops
         let addresses: [ListenAddress]
@@ -140,12 +151,14 @@ public final class HTTPServer: Sendable {
             for _ in 0..<count { epolls.append(SharedDescriptor(try Epoll.open())) }
             let loops = Loops(mailboxes: mailboxes, latch: EndLatch(running: count))
             let slots = AnswerSlots(configuration.answersMax)
+            let urgentSlots = AnswerSlots(configuration.urgentAnswersMax)
             let streamSlots = AnswerSlots(configuration.streamsMax)
             let connectionsMax = max(1, (configuration.connectionsMax ?? HTTPServer.connectionsMax()) / count)
             for index in 0..<count {
                 let setup = EventLoop.Setup(
                     epoll: epolls[index], mailbox: mailboxes[index], listeners: index == 0 ? listeners : [],
-                    mailboxes: mailboxes, connectionsMax: connectionsMax, slots: slots, streamSlots: streamSlots,
+                    mailboxes: mailboxes, connectionsMax: connectionsMax, slots: slots, urgentSlots: urgentSlots,
+                    streamSlots: streamSlots,
                     configuration: configuration,
                     handler: handler, logger: logger)
                 try start(setup, loops, index)

@@ -25,10 +25,12 @@ public struct HTTPServerConfiguration: Sendable {
     public var backlog: Int32 = 128
     /// Lets several processes listen on one port (SO_REUSEPORT).
     public var sharesPort = false
-    /// The value of the `Server` header; empty leaves it out.
-    public var serverName = "Matriarch"
+    /// What may change later.
+    public var settings = HTTPServerSettings()
     /// The bounds of one request.
     public var limits = HTTPLimits()
+    /// How long the two sides may take to agree on keys, under TLS.
+    public var handshakeTimeout: Duration = .seconds(2)
     /// From the first byte of a request to its last; beyond it 408 and the end of the connection.
     public var requestTimeout: Duration = .seconds(5)
     /// How long a connection may stay open between requests.
@@ -44,6 +46,8 @@ public struct HTTPServerConfiguration: Sendable {
     public var answersMax = 64
     /// Streams at once; beyond it 503. They are counted apart: they last as long as their clients like.
     public var streamsMax = 32
+    /// The same for urgent ones, which have slots of their own.
+    public var urgentAnswersMax = 256
     /// Told of every answered request, on the event-loop thread: it must not block.
     public var accessLog: (@Sendable (HTTPAccess) -> Void)?
 

@@ -11,6 +11,8 @@ enum LoopMessage: Sendable {
     case answered(EventToken, HTTPResponse)
     /// More of a stream; nil ends it.
     case streamed(EventToken, [UInt8]?)
+    /// Work with these settings from now on.
+    case settings(HTTPServerSettings)
     /// End; answers under way may finish until `deadline`, in nanoseconds of `LoopClock`.
     case stop(deadline: Int64)
 }

@@ -6,6 +6,8 @@ struct TimeoutQueues {
     enum Wait: Int, CaseIterable {
         /// The next request, none of it being there.
         case idle
+        /// Keys to be agreed on.
+        case handshaking
         /// The rest of a request.
         case reading
         /// The client to take its answer.

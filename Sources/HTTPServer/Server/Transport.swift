@@ -17,6 +17,11 @@ enum TransportResult: Equatable {
 protocol Transport: AnyObject {
     /// The socket, for epoll.
     var socket: Int32 { get }
+    /// What the last call that was blocked waits for, where that is not its own direction.
+    var awaits: Readiness { get }
+    /// The two sides have not agreed on keys yet.
+    var isHandshaking: Bool { get }
+    var security: HTTPRequest.Security { get }
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult
     func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult
     /// Tells the other side that nothing more comes.
@@ -28,6 +33,9 @@ protocol Transport: AnyObject {
 /// Bytes as they are.
 final class PlainTransport: Transport {
     let socket: Int32
+    let awaits: Readiness = []
+    let isHandshaking = false
+    let security = HTTPRequest.Security.plain
     private var descriptor: FileDescriptor?
 
     init(_ descriptor: consuming FileDescriptor) {

@@ -63,7 +63,10 @@ enum Programs {
         let place = Leftovers.directory(for: "program")
         try Files.makeDirectory(place, mode: 0o755)
         chmod(place, 0o755)
-        try Files.replace("\(place)/matriarch", with: try Files.read(built, limit: 1 << 30), mode: 0o755)
+        for name in ["matriarch", "matriarch-guardian"] {
+            let program = try Files.read("\(try ownDirectory())/\(name)", limit: 1 << 30)
+            try Files.replace("\(place)/\(name)", with: program, mode: 0o755)
+        }
         return "\(place)/matriarch"
     }
 

@@ -8,7 +8,7 @@ import Testing
 @testable import PostgreSQL
 
 @Suite("A guardian with real processes", .serialized, .timeLimit(.minutes(1)))
-struct GuardianProcessTests {
+struct GuardianServerTests {
     @Test("It is the postmaster's parent, and a second postmaster is refused")
     func launches() async throws {
         try await withGuardian { scene in
@@ -173,7 +173,10 @@ struct GuardianProcessTests {
         try await withGuardian { scene in
             try Files.makeDirectory(scene.root + "/run", mode: 0o755)
             chmod(scene.root + "/run", 0o755)
-            await #expect(throws: GuardianError.self) { try await scene.enforce(.seconds(30)) }
+            let order = GuardOrder.enforce(GuardianScene.lease(.seconds(30)), postmaster: nil)
+            await #expect(throws: GuardianError.self) {
+                try await scene.client.tell(order, deadline: BootClock.now() + .seconds(1))
+            }
         }
     }
 

@@ -1,0 +1,88 @@
+import COpenSSL
+import Glibc
+import Posix
+
+/// A connection under TLS. OpenSSL does the handshake within the first reads and writes; what it waits for may be the
+/// other direction than the one that was asked for, and the loop watches for that.
+final class TLSTransport: Transport {
+    let socket: Int32
+    private var descriptor: FileDescriptor?
+    private let session: OpaquePointer
+    /// What the last call waits for beside its own direction.
+    private(set) var awaits: Readiness = []
+    private(set) var isClientVerified = false
+    private var hasFailed = false
+
+    /// Nil when memory is out.
+    init?(_ descriptor: consuming FileDescriptor, _ context: TLSContext) {
+        guard let session = SSL_new(context.context) else { return nil }
+        self.session = session
+        socket = descriptor.number
+        self.descriptor = consume descriptor
+        SSL_set_fd(session, socket)
+        SSL_set_accept_state(session)
+    }
+
+    deinit { SSL_free(session) }
+
+    var security: HTTPRequest.Security { isClientVerified ? .verified : .encrypted }
+
+    var isHandshaking: Bool { SSL_is_init_finished(session) == 0 }
+
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult {
+        // One record at a time: the buffer is larger than any, so that nothing is left inside the session, where epoll
+        // would not see it.
+        perform { SSL_read(session, buffer.baseAddress, Int32(clamping: buffer.count)) }
+    }
+
+    func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult {
+        perform { SSL_write(session, bytes.baseAddress, Int32(clamping: bytes.count)) }
+    }
+
+    private func perform(_ call: () -> Int32) -> TransportResult {
+        let wasHandshaking = isHandshaking
+        ERR_clear_error()
+        awaits = []
+        let count = call()
+        if wasHandshaking && !isHandshaking { noteClient() }
+        if count > 0 { return .moved(Int(count)) }
+        switch SSL_get_error(session, count) {
+        case SSL_ERROR_WANT_READ:
+            awaits = .input
+            return .blocked
+        case SSL_ERROR_WANT_WRITE:
+            awaits = .output
+            return .blocked
+        case SSL_ERROR_ZERO_RETURN: return .ended
+        default:
+            hasFailed = true
+            return .failed(errno)
+        }
+    }
+
+    private func noteClient() {
+        guard SSL_get_verify_result(session) == Int(X509_V_OK), let certificate = SSL_get1_peer_certificate(session)
+        else { return }
+        X509_free(certificate)
+        isClientVerified = true
+    }
+
+    func endSending() {
+        sayGoodbye()
+        _ = shutdown(socket, Int32(SHUT_WR))
+    }
+
+    func close() {
+        sayGoodbye()
+        descriptor = nil
+    }
+
+    /// Tells the client that this is the end and nobody cut it off, if the socket takes it at once.
+    private func sayGoodbye() {
+        guard descriptor != nil, !hasFailed, !isHandshaking else { return }
+        ERR_clear_error()
+        _ = SSL_shutdown(session)
+        ERR_clear_error()
+        hasFailed = true
+    }
+}
