@@ -32,6 +32,15 @@ import Testing
         #expect(bench.store.writes.isEmpty)
     }
 
+    @Test func aBodyOfMoreValuesThanPeopleWriteIsRefused() async throws {
+        let keys = (0..<60_000).map { "\"k\($0)\": 1" }.joined(separator: ", ")
+        #expect(try await Bench().ask("PATCH", "/config", "{\(keys)}").status == 400)
+        #expect(try await Bench().ask("POST", "/restart", "{\(keys)}").status == 400)
+        #expect(
+            try await Bench().ask("PATCH", "/config", "{\"a\": [\(String(repeating: "1, ", count: 9000))1]}").status
+                == 400)
+    }
+
     // MARK: /config
 
     @Test func theConfigurationIsToldAsStored() async throws {
