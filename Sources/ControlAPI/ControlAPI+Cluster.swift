@@ -12,9 +12,11 @@ extension ControlAPI {
 
     /// A fresh view, or the answer where the store does not give one.
     func freshView() async -> Result<ClusterView, Unavailable> {
-        do {
-            return .success(try await store.load(deadline: storeDeadline))
-        } catch {
+        let node = node
+        let clock = clock
+        switch await views.load({ clock.now() + node.snapshot().settings.timings.retryTimeout }) {
+        case .success(let view): return .success(view)
+        case .failure(let error):
             logger.warning("a request could not be answered: \(error)")
             return .failure(Unavailable(reason: "\(error)"))
         }

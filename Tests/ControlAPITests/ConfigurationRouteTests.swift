@@ -148,6 +148,25 @@ import Testing
         #expect(answer.text.contains("no quorum"))
     }
 
+    @Test func manyRequestsShareAReadThatBeganAfterThem() async throws {
+        let store = GatedStore()
+        let api = ControlAPI(
+            node: FakeNode(Scene.snapshot()), store: store, peers: FakePeers(), clock: FakeClock(),
+            access: AccessRules(), logger: Bench().logger)
+        let request = try HTTPRequest(method: "GET", target: "/cluster")
+        async let first = api.answer(request)
+        await store.untilLoading(1)
+        // They came while the first read was under way: it may be older than they are.
+        await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<20 { group.addTask { await api.answer(request).status } }
+            while api.views.waitingCount < 20 { await Task.yield() }
+            store.open()
+            for await status in group { #expect(status == 200) }
+        }
+        #expect(await first.status == 200)
+        #expect(store.loads == 2)
+    }
+
     @Test func theClusterIsReadAnew() async throws {
         let bench = Bench(store: FakeStore([.success(Scene.view(leader: "pg-c", members: []))]))
         #expect(try await bench.ask("GET", "/cluster/x").text == #"{"members": [], "scope": "orders"}"#)
