@@ -32,9 +32,9 @@ extension ControlAPI {
         switch await freshView() {
         case .failure(let unavailable): return unavailable.response
         case .success(let view):
-            let snapshot = node.snapshot()
-            let settings = settings(of: view)
-            return Self.json(.object(ClusterDocument.object(view, settings, scope: snapshot.scope)))
+            return clusters.answer(view) {
+                Self.json(.object(ClusterDocument.object(view, settings(of: view), scope: node.snapshot().scope)))
+            }
         }
     }
 

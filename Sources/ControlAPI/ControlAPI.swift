@@ -18,6 +18,7 @@ public struct ControlAPI: HTTPHandler {
     let resolve: @Sendable (String) async -> [String]
     private let renderings = Renderings()
     let views: SharedViews
+    let clusters = ClusterRendering()
 
     /// PostgreSQL's facts in an answer are at most this old; concurrent requests share one observation.
     static let freshness = Duration.milliseconds(250)
@@ -234,6 +235,21 @@ enum Probe: Sendable {
             if seen.insert(name).inserted { parameters.tags.append((name, item.value)) }
         }
         return parameters
+    }
+}
+
+/// The rendered body of `/cluster`: the same revision of the store holds the same cluster.
+final class ClusterRendering: Sendable {
+    private let known = Mutex<(revision: Revision, answer: HTTPResponse)?>(nil)
+
+    func answer(_ view: ClusterView, render: () -> HTTPResponse) -> HTTPResponse {
+        if let answer = known.withLock({ $0?.revision == view.revision ? $0?.answer : nil }) { return answer }
+        let answer = render().prerendered()
+        // Without a configuration of its own the view is judged by what the node last knew, which no revision tells.
+        if let config = view.config, config.isValid, DynamicConfiguration(document: config.data) != nil {
+            known.withLock { $0 = (view.revision, answer) }
+        }
+        return answer
     }
 }
 
