@@ -25,6 +25,10 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let package = Package(
     name: "matriarch",
     products: [
+        // For Fuzz, which is a package of its own.
+        .library(
+            name: "FuzzedParts", type: .static,
+            targets: ["ClusterModel", "HighAvailability", "JSON", "HTTPServer", "ControlAPI"]),
         .executable(name: "matriarch", targets: ["matriarch"]),
         .executable(name: "matriarch-guardian", targets: ["matriarch-guardian"]),
     ],

@@ -12,9 +12,8 @@ void ms_tls_prepare(struct ssl_ctx_st *context) {
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_SERVER);
-    // A bound on what sessions of TLS 1.2 without tickets may hold.
-    SSL_CTX_sess_set_cache_size(context, 1024);
+    // Sessions are resumed by tickets, which the client keeps: the cache would only cost locks and memory.
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 }
 
 static int give_password(char *buffer, int size, int writing, void *password) {

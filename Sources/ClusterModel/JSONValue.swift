@@ -33,7 +33,17 @@ public struct JSONObject: Sendable, Hashable {
     /// The object with `members`; of a key that stands twice the last value counts, at the first one's place.
     public init(_ members: [(String, JSONValue)]) {
         self.members = []
-        for (key, value) in members { self[key] = value }
+        self.members.reserveCapacity(members.count)
+        // By hash: an object of a client's may have as many keys as fit into a body.
+        var places: [String: Int] = [:]
+        for (key, value) in members {
+            if let place = places[key] {
+                self.members[place].value = value
+            } else {
+                places[key] = self.members.count
+                self.members.append(Member(key: key, value: value))
+            }
+        }
     }
 
     public var isEmpty: Bool { members.isEmpty }

@@ -12,9 +12,11 @@ extension ControlAPI {
 
     /// A fresh view, or the answer where the store does not give one.
     func freshView() async -> Result<ClusterView, Unavailable> {
-        do {
-            return .success(try await store.load(deadline: storeDeadline))
-        } catch {
+        let node = node
+        let clock = clock
+        switch await views.load({ clock.now() + node.snapshot().settings.timings.retryTimeout }) {
+        case .success(let view): return .success(view)
+        case .failure(let error):
             logger.warning("a request could not be answered: \(error)")
             return .failure(Unavailable(reason: "\(error)"))
         }
@@ -30,9 +32,9 @@ extension ControlAPI {
         switch await freshView() {
         case .failure(let unavailable): return unavailable.response
         case .success(let view):
-            let snapshot = node.snapshot()
-            let settings = settings(of: view)
-            return Self.json(.object(ClusterDocument.object(view, settings, scope: snapshot.scope)))
+            return clusters.answer(view) {
+                Self.json(.object(ClusterDocument.object(view, settings(of: view), scope: node.snapshot().scope)))
+            }
         }
     }
 

@@ -17,6 +17,8 @@ public struct ControlAPI: HTTPHandler {
     /// The addresses of a host's name; waits for the resolver, which must not happen on the cooperative pool.
     let resolve: @Sendable (String) async -> [String]
     private let renderings = Renderings()
+    let views: SharedViews
+    let clusters = ClusterRendering()
 
     /// PostgreSQL's facts in an answer are at most this old; concurrent requests share one observation.
     static let freshness = Duration.milliseconds(250)
@@ -27,6 +29,7 @@ public struct ControlAPI: HTTPHandler {
     ) {
         self.node = node
         self.store = store
+        views = SharedViews(store)
         self.peers = peers
         self.clock = clock
         self.access = AccessControl(access)
@@ -38,6 +41,7 @@ public struct ControlAPI: HTTPHandler {
     public func answerNow(_ request: HTTPRequest) -> HTTPResponse? {
         let snapshot = node.snapshot()
         guard clock.now() - snapshot.local.observedAt <= Self.freshness else { return nil }
+        if request.method == "GET" && firstSegment(request.path) == "metrics" { return metrics(snapshot) }
         return answer(request, from: snapshot)
     }
 
@@ -81,7 +85,7 @@ public struct ControlAPI: HTTPHandler {
         case "history": await history()
         case "config": await configuration()
         case "failsafe": failsafeMembers()
-        case "metrics": await metrics()
+        case "metrics": metrics(await node.freshSnapshot(Self.freshness))
         case "events": events()
         default: Self.contract
         }
@@ -133,9 +137,11 @@ public struct ControlAPI: HTTPHandler {
         }
     }
 
-    private func metrics() async -> HTTPResponse {
-        let snapshot = await node.freshSnapshot(Self.freshness)
-        return .text(200, MetricsDocument(snapshot, now: clock.now()).text, type: "text/plain")
+    private func metrics(_ snapshot: NodeSnapshot) -> HTTPResponse {
+        let now = clock.now()
+        return renderings.answer(.metrics, snapshot, now: now) {
+            .text(200, MetricsDocument(snapshot, now: now).text, type: "text/plain")
+        }
     }
 
     /// `openapi/matriarch.yaml` as it was when this was built.
@@ -169,8 +175,7 @@ public struct ControlAPI: HTTPHandler {
         case .health(let path, let parameters): code = check.code(path, parameters)
         }
         if request.method != "GET" { return .bare(code) }
-        let isFresh = snapshot.cachedView(at: now) != nil
-        return renderings.answer(code, serial: snapshot.serial, isFresh: isFresh) {
+        return renderings.answer(.status(code), snapshot, now: now) {
             Self.json(.object(StatusDocument.object(snapshot, now: now)), status: code)
         }
     }
@@ -233,27 +238,55 @@ enum Probe: Sendable {
     }
 }
 
-/// The rendered status documents of the present snapshot, one for each code.
+/// The rendered body of `/cluster`: the same revision of the store holds the same cluster.
+final class ClusterRendering: Sendable {
+    private let known = Mutex<(revision: Revision, answer: HTTPResponse)?>(nil)
+
+    func answer(_ view: ClusterView, render: () -> HTTPResponse) -> HTTPResponse {
+        if let answer = known.withLock({ $0?.revision == view.revision ? $0?.answer : nil }) { return answer }
+        let answer = render().prerendered()
+        // Without a configuration of its own the view is judged by what the node last knew, which no revision tells.
+        if let config = view.config, config.isValid, DynamicConfiguration(document: config.data) != nil {
+            known.withLock { $0 = (view.revision, answer) }
+        }
+        return answer
+    }
+}
+
+/// The rendered documents of the present snapshot. What time alone changes in them is part of what they go by.
 private final class Renderings: Sendable {
+    enum Document: Hashable {
+        /// The status document, with this code.
+        case status(Int)
+        case metrics
+    }
+
+    private struct Moment: Equatable {
+        var serial: UInt64
+        var isFresh: Bool
+        var isLeader: Bool
+    }
+
     private struct Cache {
-        var serial: UInt64 = 0
-        var isFresh = false
-        var answers: [Int: HTTPResponse] = [:]
+        var moment = Moment(serial: 0, isFresh: false, isLeader: false)
+        var answers: [Document: HTTPResponse] = [:]
     }
 
     private let cache = Mutex(Cache())
 
-    func answer(_ code: Int, serial: UInt64, isFresh: Bool, render: () -> HTTPResponse) -> HTTPResponse {
+    func answer(
+        _ document: Document, _ snapshot: NodeSnapshot, now: BootInstant, render: () -> HTTPResponse
+    ) -> HTTPResponse {
+        let moment = Moment(
+            serial: snapshot.serial, isFresh: snapshot.cachedView(at: now) != nil, isLeader: snapshot.isLeader(at: now))
         let known = cache.withLock { cache in
-            if cache.serial != serial || cache.isFresh != isFresh {
-                cache = Cache(serial: serial, isFresh: isFresh)
-            }
-            return cache.answers[code]
+            if cache.moment != moment { cache = Cache(moment: moment) }
+            return cache.answers[document]
         }
         if let known { return known }
         let rendered = render().prerendered()
         cache.withLock { cache in
-            if cache.serial == serial && cache.isFresh == isFresh { cache.answers[code] = rendered }
+            if cache.moment == moment { cache.answers[document] = rendered }
         }
         return rendered
     }

@@ -31,21 +31,56 @@ struct HealthCheck {
     /// The code for `path`.
     func code(_ path: String, _ parameters: Parameters) -> Int { answers(path, parameters) ? 200 : 503 }
 
-    private func answers(_ path: String, _ parameters: Parameters) -> Bool {
-        let path = path == "/" ? "/primary" : path
-        if path.contains("standby_leader") || path.contains("standby-leader") { return isStandbyLeader }
-        if path.contains("leader") { return isPrimary || isStandbyLeader }
-        if path.contains("master") || path.contains("primary") || path.contains("read-write") { return isPrimary }
-        return readAnswers(path, parameters) && matches(parameters.tags)
+    /// What a path asks for. The peer looks for words anywhere in it.
+    private enum Rule {
+        case standbyLeader, leader, primary, replica, readOnly, health, exact
+
+        init(_ path: String) {
+            switch path {
+            // What load balancers ask for many times a second needs no search.
+            case "/", "/primary", "/read-write", "/master": self = .primary
+            case "/leader": self = .leader
+            case "/replica": self = .replica
+            case "/read-only": self = .readOnly
+            case "/health": self = .health
+            default: self.init(searching: path)
+            }
+        }
+
+        private init(searching path: String) {
+            if path.contains("standby_leader") || path.contains("standby-leader") {
+                self = .standbyLeader
+            } else if path.contains("leader") {
+                self = .leader
+            } else if path.contains("master") || path.contains("primary") || path.contains("read-write") {
+                self = .primary
+            } else if path.contains("replica") {
+                self = .replica
+            } else if path.contains("read-only") && !path.contains("sync") && !path.contains("quorum") {
+                self = .readOnly
+            } else {
+                self = path.contains("health") ? .health : .exact
+            }
+        }
     }
 
-    private func readAnswers(_ path: String, _ parameters: Parameters) -> Bool {
-        let replica = isReplica(parameters)
-        if path.contains("replica") { return replica }
-        let leads = isPrimary || isStandbyLeader
-        if path.contains("read-only") && !path.contains("sync") && !path.contains("quorum") { return leads || replica }
-        if path.contains("health") { return snapshot.local.state == .running && snapshot.local.facts != nil }
+    private func answers(_ path: String, _ parameters: Parameters) -> Bool {
+        switch Rule(path) {
+        case .standbyLeader: isStandbyLeader
+        case .leader: isPrimary || isStandbyLeader
+        case .primary: isPrimary
+        case .replica: isReplica(parameters) && matches(parameters.tags)
+        case .readOnly: (isPrimary || isStandbyLeader || isReplica(parameters)) && matches(parameters.tags)
+        case .health:
+            snapshot.local.state == .running && snapshot.local.facts != nil && matches(parameters.tags)
+        case .exact: exactAnswers(path, parameters) && matches(parameters.tags)
+        }
+    }
+
+    private func exactAnswers(_ path: String, _ parameters: Parameters) -> Bool {
         guard let view = snapshot.cachedView(at: now) else { return false }
+        let replica = isReplica(parameters)
+        let leads = isPrimary || isStandbyLeader
         let isVoter = StatusDocument.isSynchronousStandby(snapshot, view, now: now)
         let isQuorum = isVoter && snapshot.settings.synchronousMode == .quorum
         let isSync = isVoter && !isQuorum

@@ -32,6 +32,15 @@ import Testing
         #expect(bench.store.writes.isEmpty)
     }
 
+    @Test func aBodyOfMoreValuesThanPeopleWriteIsRefused() async throws {
+        let keys = (0..<60_000).map { "\"k\($0)\": 1" }.joined(separator: ", ")
+        #expect(try await Bench().ask("PATCH", "/config", "{\(keys)}").status == 400)
+        #expect(try await Bench().ask("POST", "/restart", "{\(keys)}").status == 400)
+        #expect(
+            try await Bench().ask("PATCH", "/config", "{\"a\": [\(String(repeating: "1, ", count: 9000))1]}").status
+                == 400)
+    }
+
     // MARK: /config
 
     @Test func theConfigurationIsToldAsStored() async throws {
@@ -137,6 +146,25 @@ import Testing
         let answer = try await bench.ask("GET", path)
         #expect(answer.status == 503)
         #expect(answer.text.contains("no quorum"))
+    }
+
+    @Test func manyRequestsShareAReadThatBeganAfterThem() async throws {
+        let store = GatedStore()
+        let api = ControlAPI(
+            node: FakeNode(Scene.snapshot()), store: store, peers: FakePeers(), clock: FakeClock(),
+            access: AccessRules(), logger: Bench().logger)
+        let request = try HTTPRequest(method: "GET", target: "/cluster")
+        async let first = api.answer(request)
+        await store.untilLoading(1)
+        // They came while the first read was under way: it may be older than they are.
+        await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<20 { group.addTask { await api.answer(request).status } }
+            while api.views.waitingCount < 20 { await Task.yield() }
+            store.open()
+            for await status in group { #expect(status == 200) }
+        }
+        #expect(await first.status == 200)
+        #expect(store.loads == 2)
     }
 
     @Test func theClusterIsReadAnew() async throws {

@@ -1,0 +1,60 @@
+import ClusterModel
+import Ports
+import Synchronization
+
+/// Fresh views for many requests at once: a read of the store counts for every request that came before it was sent.
+/// One that comes while a read is under way shares the next with all others that wait, so that the store is asked one
+/// question at a time however many clients there are.
+final class SharedViews: Sendable {
+    typealias Outcome = Result<ClusterView, DCSError>
+
+    private struct State {
+        var isReading = false
+        /// Those who wait for the next read.
+        var waiting: [CheckedContinuation<Outcome, Never>] = []
+    }
+
+    private let store: any DistributedConfigurationStore
+    private let state = Mutex(State())
+
+    init(_ store: any DistributedConfigurationStore) { self.store = store }
+
+    /// How many wait for the next read.
+    var waitingCount: Int { state.withLock { $0.waiting.count } }
+
+    /// A view as it was at some moment after the call. `deadline` is asked when a read begins.
+    func load(_ deadline: @escaping @Sendable () -> BootInstant) async -> Outcome {
+        await withCheckedContinuation { continuation in
+            let begins = state.withLock { state in
+                state.waiting.append(continuation)
+                defer { state.isReading = true }
+                return !state.isReading
+            }
+            if begins { Task { await read(deadline) } }
+        }
+    }
+
+    /// Reads for those who wait, again and again until nobody does.
+    private func read(_ deadline: @Sendable () -> BootInstant) async {
+        while let waiting = next() {
+            let outcome: Outcome
+            do throws(DCSError) {
+                outcome = .success(try await store.load(deadline: deadline()))
+            } catch {
+                outcome = .failure(error)
+            }
+            for continuation in waiting { continuation.resume(returning: outcome) }
+        }
+    }
+
+    private func next() -> [CheckedContinuation<Outcome, Never>]? {
+        state.withLock { state in
+            if state.waiting.isEmpty {
+                state.isReading = false
+                return nil
+            }
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+    }
+}
