@@ -126,6 +126,8 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
     var reachable = 0
     for (name, answer) in peers {
         guard case .status(let peer) = answer, !peer.tags.nofailover, !peer.watchdogFailed else { continue }
+        // Who may not lead because of its timeline is not waited for: nobody else would lead either.
+        if let cluster = rules.clusterTimeline, !peer.isPrimary, peer.timeline < cluster { continue }
         reachable += 1
         if peer.isPrimary { return .no([.peerIsPrimary(name)]) }
         if mine.position < peer.position {

@@ -83,11 +83,18 @@ func requestCandidacy(
     _ memory: Memory
 ) -> Candidacy? {
     if let candidate = request.candidate {
-        if candidate == seen.me.name { return .yes([.iAmTheCandidate]) }
+        let cluster = seen.settings.checkTimeline ? view.timeline : nil
+        if candidate == seen.me.name {
+            // Where timelines are checked, a request does not make one of them twice; those who ask us judge the same.
+            if let cluster, facts.timeline ?? 0 < cluster {
+                return .no([.timelineBehind(mine: facts.timeline ?? 0, cluster: cluster)])
+            }
+            return .yes([.iAmTheCandidate])
+        }
         if let member = view.member(candidate) {
             guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.leaderKeyFree]) }
             let verdict = judge(
-                peers[member.name], status: .zero, maximumLag: .max, clusterTimeline: nil, required: nil)
+                peers[member.name], status: .zero, maximumLag: .max, clusterTimeline: cluster, required: nil)
             if verdict == .good { return .no([.candidateWillTakeOver(candidate)]) }
         }
         // Unknown or unusable: as if none had been named.

@@ -78,6 +78,8 @@ extension CycleMachine {
     // MARK: Deciding
 
     mutating func decideNow(_ run: inout Run) {
+        // A plan has ended since this cycle looked.
+        if progress == nil, local.observedAt < planEnded { return beginCycle(&run) }
         let decision = decider(observation(run), &memory)
         self.decision = decision
         note(decision, &run)

@@ -141,6 +141,7 @@ extension CycleMachine {
 
     private mutating func failPlan(_ text: String, _ operation: PostgreSQLOperation?, _ run: inout Run) {
         guard let failed = progress?.running else { return }
+        planEnded = run.now
         if let id = progress?.command { run.emit(.reply(id, .failed)) }
         progress = nil
         run.log(.error, "\(failed.plan.kind.rawValue): \(text)")
@@ -189,8 +190,14 @@ extension CycleMachine {
 
     /// Nobody has everything: this node goes on as primary, and the request ends.
     private mutating func abandonHandOver(_ why: String, _ run: inout Run) {
+        if progress?.running.plan.kind == .shutdown {
+            run.log(.warning, "the leader key is left to expire, nobody has received everything: \(why)")
+            lease = nil
+            return finishPlan(&run)
+        }
         run.log(.error, "the switchover is called off, no candidate has received everything: \(why)")
         progress = nil
+        planEnded = run.now
         if let request = view?.failover {
             run.emit(
                 .write(
@@ -259,7 +266,13 @@ extension CycleMachine {
             return end(&run)
         }
         var steps: [Step] = [.postgreSQL(.stop(.fast, timeout: settings.primaryStartTimeout))]
-        if isLeading { steps.append(.releaseLeader) }
+        // The key goes at once only to somebody who has everything; else it ends with the session, and this node may be
+        // back before.
+        let heirs = (view?.members ?? []).filter { $0.name != me.name && $0.apiURL != nil && !$0.tags.nofailover }
+        if isLeading {
+            if !heirs.isEmpty && local.mayAcceptWrites { steps.append(.confirmReceipt(by: heirs)) }
+            steps.append(.releaseLeader)
+        }
         let plan = Plan(.shutdown, steps)
         if progress == nil { return begin(plan, &run) }
         if progress?.running.plan.kind == .shutdown || progress?.successor?.kind == .shutdown { return }

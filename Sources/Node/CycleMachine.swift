@@ -98,6 +98,8 @@ public struct CycleMachine: Sendable {
     var initializeRevision: Revision?
     /// A renewal is on its way. The key must not be released before it is answered: it would put the key again.
     var isRenewing = false
+    /// When the last plan ended: what was observed of PostgreSQL before is no longer so.
+    var planEnded = BootInstant(nanoseconds: 0)
     var wasPrimary = false
     var memberMarks: [String: String] = [:]
     var isShuttingDown = false

@@ -32,7 +32,7 @@ extension World {
 
     /// S1 is not promised while the cluster is paused: PostgreSQL goes on without a lease, as its operator wants.
     private func isExcusedByPause(_ index: Int) -> Bool {
-        nodes[index].pausedUntil.map { now - $0 < .seconds(20) } ?? false || nodes[index].guardianIsOff
+        nodes[index].pausedUntil.map { now - $0 < .seconds(20) } ?? false || nodes[index].isPaused
     }
 
     /// S4: who calls itself leader is the one whose key stands in the store.
@@ -81,7 +81,8 @@ extension World {
         let expires = store.leader.flatMap { store.sessions[$0.session]?.expires }
         let leads = store.leader?.text == name(index) && expires.map { $0 > now + .seconds(3) } == true
         let follows = isStreaming(index) && server.upstream.map { name($0) } == store.leader?.text
-        let isHealthy = server.isStandby ? follows : leads && nodes[index].told?.isValid(at: now) == true
+        let isGuarded = !setup.guardian || nodes[index].enforced?.isValid(at: now) == true
+        let isHealthy = server.isStandby ? follows : leads && isGuarded
         let isQuiet =
             storeIsDown == 0 && storeDelay == .zero && lossyStore.isEmpty && nodes[index].cutFromStore == 0
             && nodes[index].losesAnswers == 0 && nodes[index].staleness.isEmpty

@@ -61,12 +61,15 @@ extension World {
 
     private func machineSetup(_ index: Int) -> CycleMachine.Setup {
         let name = nodes[index].name
-        return CycleMachine.Setup(
+        var setup = CycleMachine.Setup(
             scope: "sim", me: NodeIdentity(name: name),
             addresses: MemberKey.Addresses(
                 connectionURL: "postgres://\(name):5432/postgres", apiURL: "http://\(name):8008/patroni",
                 version: "4.1.4"),
             document: document)
+        setup.hasGuardian = self.setup.guardian
+        setup.adoptedLease = nodes[index].postgreSQL.acceptsWrites ? nodes[index].enforced : nil
+        return setup
     }
 
     /// `/config` as the operator has it.
@@ -111,8 +114,9 @@ extension World {
             nodes[index].timers += 1
             queue.add(.timer(node: index, incarnation: incarnation, number: nodes[index].timers), at: max(instant, now))
         case .publish(let snapshot): published(snapshot, index)
-        // Here the world stands in for the guardian itself, and commands come from operators of its own.
-        case .cacheConfiguration, .guardLease, .reply: break
+        case .guardLease(let order, _): takeOrder(order, index, incarnation)
+        // Commands come from operators of the world's own.
+        case .cacheConfiguration, .reply: break
         case .adoptTimings(let timings):
             if timings.ttl != nodes[index].ttl, nodes[index].published?.lease != nil { coverage.count(.sessionChanged) }
             nodes[index].ttl = timings.ttl
@@ -152,10 +156,9 @@ extension World {
     }
 
     private mutating func published(_ snapshot: NodeSnapshot, _ index: Int) {
-        if snapshot.settings.isPaused || nodes[index].guardianIsOff { nodes[index].pausedUntil = now }
-        nodes[index].guardianIsOff = snapshot.settings.isPaused
+        if snapshot.settings.isPaused || nodes[index].isPaused { nodes[index].pausedUntil = now }
+        nodes[index].isPaused = snapshot.settings.isPaused
         if let decision = snapshot.decision { count(decision) }
-        if snapshot.lease != nil { tellGuardian(snapshot.lease, index) }
         nodes[index].published = snapshot
     }
 

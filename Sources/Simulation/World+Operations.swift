@@ -160,9 +160,7 @@ extension World {
             let next = min(now + generator.milliseconds(in: 10...40), until)
             return queue.add(.drain(node: index, era: era, until: until), at: next)
         }
-        if let lease = nodes[index].told, !lease.isValid(at: now), !nodes[index].postgreSQL.isStandby {
-            coverage.count(.lostWhileStopping)
-        }
+        if now >= until, !nodes[index].postgreSQL.isStandby { coverage.count(.lostWhileStopping) }
         if case .stop? = nodes[index].operation?.operation {
             queue.add(
                 .finish(node: index, operation: nodes[index].operations), at: now + generator.milliseconds(in: 1...20))

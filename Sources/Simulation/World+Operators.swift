@@ -69,7 +69,7 @@ extension World {
     mutating func startByHand(_ index: Int, _ era: Int) {
         let server = nodes[index].postgreSQL
         let mayStart =
-            server.isStandby || store.leader?.text == name(index) && nodes[index].told?.isValid(at: now) == true
+            server.isStandby || store.leader?.text == name(index) && nodes[index].enforced?.isValid(at: now) == true
         guard server.era == era, server.process == .down, server.isInitialized, nodes[index].operation == nil, mayStart
         else { return }
         pids += 1

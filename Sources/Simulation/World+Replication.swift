@@ -65,38 +65,4 @@ extension World {
         }
         return source
     }
-
-    // MARK: The guardian
-
-    /// The daemon tells its guardian until when PostgreSQL may accept writes.
-    mutating func tellGuardian(_ lease: Lease?, _ index: Int) {
-        nodes[index].told = lease
-        guard setup.guardian, !nodes[index].guardianIsSet, let lease else { return }
-        nodes[index].guardianIsSet = true
-        queue.add(.guardian(node: index), at: max(now, LeaseArithmetic.haltBy(lease)))
-    }
-
-    mutating func guardianLooks(_ index: Int) {
-        nodes[index].guardianIsSet = false
-        // It stands still with its host, and is the first to go on.
-        if nodes[index].suspended > 0 { return }
-        guard let lease = nodes[index].told else { return }
-        enforce(index)
-        nodes[index].guardianIsSet = true
-        queue.add(.guardian(node: index), at: max(now + .seconds(1), LeaseArithmetic.haltBy(lease)))
-    }
-
-    /// Kills a PostgreSQL that accepts writes, or is about to, when the lease that the guardian was told of has ended.
-    mutating func enforce(_ index: Int) {
-        guard setup.guardian, let lease = nodes[index].told, !nodes[index].guardianIsOff,
-            now >= LeaseArithmetic.haltBy(lease)
-        else { return }
-        let server = nodes[index].postgreSQL
-        guard server.process != .down, !server.isStandby || server.isPromoting else { return }
-        note("\(name(index)): the guardian kills PostgreSQL")
-        coverage.count(.guardianKilled)
-        let pid = server.pid
-        crash(index)
-        reply(.postmasterExited(pid), to: index, nodes[index].incarnation, after: 0...2)
-    }
 }

@@ -230,11 +230,11 @@ struct SimulatedNode {
     /// What waits for the end of a freeze, in its order.
     var deferred: [World.Event] = []
     var published: NodeSnapshot?
-    /// The lease that the guardian was last told of.
-    var told: Lease?
+    /// The lease that the guardian enforces.
+    var enforced: Lease?
     var guardianIsSet = false
-    /// The cluster was paused by the daemon's last word: then nobody stops PostgreSQL.
-    var guardianIsOff = false
+    /// The cluster is paused by the daemon's last word.
+    var isPaused = false
     /// When the node's own view last said that the cluster is paused.
     var pausedUntil: BootInstant?
     /// When something was last wrong with its network or its processes.
@@ -263,7 +263,10 @@ struct SimulatedNode {
 /// A rule of architecture.md §3 that did not hold, or a world that made no progress.
 public struct Violation: Sendable, Hashable, CustomStringConvertible {
     public enum Rule: String, Sendable, Hashable, CaseIterable {
+        // The names that architecture.md gives them.
+        // swift-format-ignore: AlwaysUseLowerCamelCase
         case S1, S3, S4, S5, S7, S9, S10
+        // swift-format-ignore: AlwaysUseLowerCamelCase
         case L1, L2, L3
         case progress
     }

@@ -85,7 +85,7 @@ def setup(groups):
 def swift():
     """The toolchain's driver; a toolchain is often on the PATH of one user only."""
     places = os.environ.get("PATH", "").split(":") + [
-        "/opt/swift/usr/bin", "/usr/local/swift/usr/bin", os.path.expanduser("~/.local/share/swiftly/bin")]
+        "/usr/local/swift/usr/bin", os.path.expanduser("~/.local/share/swiftly/bin")]
     found = shutil.which("swift", path=":".join(places))
     if not found:
         raise Trouble("there is no swift on the PATH; install Swift 6.3 (https://www.swift.org/install/linux/)")

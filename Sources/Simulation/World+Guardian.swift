@@ -1,0 +1,44 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+
+/// The guardian of architecture.md §4: it holds PostgreSQL and the end of the lease, and outlives the daemon.
+extension World {
+    /// An order of the daemon's, which hears that it was taken.
+    mutating func takeOrder(_ order: GuardOrder, _ index: Int, _ incarnation: Int) {
+        switch order {
+        case .disarm: nodes[index].enforced = nil
+        case .enforce(let lease, _):
+            nodes[index].enforced = lease
+            if !nodes[index].guardianIsSet {
+                nodes[index].guardianIsSet = true
+                queue.add(.guardian(node: index), at: max(now, LeaseArithmetic.haltBy(lease)))
+            }
+        }
+        let status = GuardianStatus(pid: 1, postmaster: nodes[index].postgreSQL.pid)
+        reply(.guarded(order, .success(status)), to: index, incarnation, after: 0...2)
+    }
+
+    mutating func guardianLooks(_ index: Int) {
+        nodes[index].guardianIsSet = false
+        // It stands still with its host, and is the first to go on.
+        if nodes[index].suspended > 0 { return }
+        guard let lease = nodes[index].enforced else { return }
+        enforce(index)
+        nodes[index].guardianIsSet = true
+        queue.add(.guardian(node: index), at: max(now + .seconds(1), LeaseArithmetic.haltBy(lease)))
+    }
+
+    /// Kills a PostgreSQL that accepts writes, or is about to, when the lease that it enforces comes to its end.
+    mutating func enforce(_ index: Int) {
+        guard let lease = nodes[index].enforced, now >= LeaseArithmetic.haltBy(lease) else { return }
+        let server = nodes[index].postgreSQL
+        guard server.process != .down, !server.isStandby || server.isPromoting else { return }
+        note("\(name(index)): the guardian kills PostgreSQL")
+        coverage.count(.guardianKilled)
+        if server.process == .stopping { coverage.count(.lostWhileStopping) }
+        crash(index)
+        reply(.postmasterExited(server.pid), to: index, nodes[index].incarnation, after: 0...2)
+    }
+}
