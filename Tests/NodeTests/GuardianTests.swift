@@ -1,0 +1,79 @@
+import ClusterModel
+import HighAvailability
+import Ports
+import Testing
+
+@testable import Node
+
+/// What the machine tells the guardian, and when.
+@Suite struct GuardianOrderTests {
+    static let start = BootInstant(nanoseconds: 1_000_000_000_000)
+    static let lease = Lease(since: start, ttl: .seconds(30), session: "s")
+
+    struct Scene {
+        var machine: CycleMachine
+        var now = GuardianOrderTests.start
+
+        init(adopted: Lease? = nil) {
+            var setup = CycleMachine.Setup(
+                scope: "test", me: NodeIdentity(name: "n1"),
+                addresses: MemberKey.Addresses(
+                    connectionURL: "postgres://a:1/p", apiURL: "http://a:2/patroni", version: "4.1.4"),
+                document: ["ttl": 30])
+            setup.hasGuardian = true
+            setup.adoptedLease = adopted
+            machine = CycleMachine(setup, now: now)
+        }
+
+        mutating func step(_ event: CycleEvent, after: Duration = .milliseconds(10)) -> [CycleEffect] {
+            now = now + after
+            return machine.step(event, now: now, wallTime: 0)
+        }
+
+        func status(writable: Bool) -> PostgreSQLStatus {
+            var status = PostgreSQLStatus(
+                dataDirectory: .initialized, state: .running, postmaster: 42, observedAt: now)
+            status.readiness = .accepting
+            status.hasStandbySignal = !writable
+            status.facts = PostgreSQLStatus.Facts(inRecovery: !writable, timeline: 1)
+            return status
+        }
+    }
+
+    static func orders(_ effects: [CycleEffect]) -> [GuardOrder] {
+        effects.compactMap { if case .guardLease(let order, _) = $0 { order } else { nil } }
+    }
+
+    @Test func aWritableServerIsArmedWithTheLeaseThatAnEarlierDaemonHad() {
+        var scene = Scene(adopted: Self.lease)
+        _ = scene.step(.timer)
+        let effects = scene.step(.observed(scene.status(writable: true)))
+        #expect(Self.orders(effects) == [.enforce(Self.lease, postmaster: 42)])
+    }
+
+    @Test func aStoreThatIsAwayAtTheStartLeavesPostgreSQLAloneWhileTheLeaseLasts() {
+        var scene = Scene(adopted: Self.lease)
+        _ = scene.step(.timer)
+        _ = scene.step(.observed(scene.status(writable: true)))
+        let effects = scene.step(.loaded(.failure(.unreachable("down"))))
+        #expect(!effects.contains { if case .perform = $0 { true } else { false } })
+    }
+
+    @Test func aStandbyDisarmsAndWhatWasSeenBeforeTheStartDoesNot() {
+        var scene = Scene()
+        let early = scene.status(writable: false)
+        _ = scene.step(.timer)
+        #expect(Self.orders(scene.step(.observed(early))).isEmpty)
+        #expect(Self.orders(scene.step(.observed(scene.status(writable: false)))) == [.disarm])
+    }
+
+    @Test func whatIsNotAcknowledgedIsToldAgainAfterAPause() {
+        var scene = Scene(adopted: Self.lease)
+        _ = scene.step(.timer)
+        let order = Self.orders(scene.step(.observed(scene.status(writable: true))))
+        let failed = scene.step(.guarded(order[0], .failure(GuardianError("silent"))))
+        #expect(Self.orders(failed).isEmpty)
+        #expect(Self.orders(scene.step(.timer, after: .milliseconds(600))) == order)
+        #expect(scene.machine.snapshot().guarding?.failure == "silent")
+    }
+}
