@@ -149,10 +149,19 @@ import Testing
     static func leader() -> GuardianOrderTests.Scene {
         var scene = GuardianOrderTests.Scene(adopted: GuardianOrderTests.lease)
         _ = scene.step(.timer)
-        _ = scene.step(.observed(scene.status(writable: true)))
+        let armed = scene.step(.observed(scene.status(writable: true)))
+        acknowledge(armed, &scene)
         _ = scene.step(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: config))))
-        _ = scene.step(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
+        let renewed = scene.step(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
+        acknowledge(renewed, &scene)
         return scene
+    }
+
+    static func acknowledge(_ effects: [CycleEffect], _ scene: inout GuardianOrderTests.Scene) {
+        for order in GuardianOrderTests.orders(effects) {
+            let next = scene.step(.guarded(order, .success(GuardianStatus(pid: 1))))
+            acknowledge(next, &scene)
+        }
     }
 
     static func stops(_ effects: [CycleEffect]) -> Bool {
