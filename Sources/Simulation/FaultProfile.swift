@@ -129,7 +129,7 @@ struct FaultMaker: Sendable {
         },
         FaultMaker(weight: 1) { .failover(to: node(&$0, $1)) },
         FaultMaker(weight: 2) { _, _ in .pause },
-        FaultMaker(weight: 2) { generator, _ in .editTTL(seconds: generator.number(in: 20...60)) },
+        FaultMaker(weight: 2) { generator, _ in .editTTL(seconds: generator.number(in: 3...60)) },
         FaultMaker(weight: 1) { generator, _ in .editMaximumLag(bytes: generator.number(in: 0...40) * 1000) },
         FaultMaker(weight: 2) { .restartPostgreSQL(node(&$0, $1)) },
         FaultMaker(weight: 2) { .restartDaemon(node(&$0, $1)) },

@@ -240,7 +240,7 @@ struct SimulatedNode {
     var published: NodeSnapshot?
     /// The lease that the guardian enforces.
     var enforced: Lease?
-    var guardianIsSet = false
+    var guardianLooksAt: BootInstant?
     /// The cluster is paused by the daemon's last word.
     var isPaused = false
     /// When the node's own view last said that the cluster is paused.

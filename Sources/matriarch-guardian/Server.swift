@@ -55,15 +55,22 @@ struct Server {
     /// Runs to the end; the exit code.
     mutating func run() throws(Failure) -> Int32 {
         while true {
+            // What came while we did not run comes first, within bounds: a renewal may be among it.
+            for _ in 0..<Self.maximumConnections where try !handleNext(wait: 0) { break }
             let wake = actOnTime(bootTime())
             if isDone { return 0 }
             try arm(wake)
-            var event = epoll_event()
-            // One at a time: an event may make those after it meaningless.
-            let count = epoll_wait(poll, &event, 1, -1)
-            if count < 0 && errno != EINTR { throw Failure("epoll_wait") }
-            if count == 1 { handle(Int32(truncatingIfNeeded: event.data.u64)) }
+            _ = try handleNext(wait: -1)
         }
+    }
+
+    /// Handles one event, which may make those after it meaningless; false where none came.
+    private mutating func handleNext(wait: Int32) throws(Failure) -> Bool {
+        var event = epoll_event()
+        let count = epoll_wait(poll, &event, 1, wait)
+        if count < 0 && errno != EINTR { throw Failure("epoll_wait") }
+        if count == 1 { handle(Int32(truncatingIfNeeded: event.data.u64)) }
+        return count == 1
     }
 
     private var isDone: Bool {
@@ -81,7 +88,7 @@ struct Server {
             if mayHaveOrphans { wake = now + Self.killInterval } else { noteEnd(now) }
         }
         if connections.isEmpty { wake = min(wake, max(lingerUntil, now + Self.killInterval)) }
-        if let restart = keeper.act(now) { wake = min(wake, restart) }
+        if let restart = keeper.act(now, poll) { wake = min(wake, restart) }
         return min(wake, enforce(now))
     }
 
@@ -131,7 +138,7 @@ struct Server {
         case timer: drain(timer)
         case signals: takeSignals()
         case listener: accept()
-        case keeper.descriptor: keeper.daemonEnded(bootTime(), poll)
+        case keeper.descriptor: keeper.daemonEnded(bootTime())
         case postmaster?.descriptor: postmasterEnded()
         case let connection: answer(connection)
         }
@@ -149,7 +156,7 @@ struct Server {
             case SIGTERM, SIGINT:
                 Log.line("signal \(info.ssi_signo): ending, with PostgreSQL")
                 isEnding = true
-                keeper.forget(poll)
+                keeper.forget()
                 signal(SIGINT)
             default: break
             }
@@ -225,7 +232,7 @@ struct Server {
         case .enforce, .disarm:
             if sent < lastOrder { throw Failure(text: "an order that is older than the last") }
             lastOrder = sent
-        case .status, .launch, .keepAlive, .goodbye: break
+        case .status, .launch, .keepAlive, .takeOver, .goodbye: break
         }
     }
 
@@ -251,8 +258,9 @@ struct Server {
             if pid > 0 && postmaster == nil { try watch(pid) }
         case .disarm: rule.disarm()
         case .keepAlive(let launch): try keeper.keep(launch, connection, poll)
+        case .takeOver: try keeper.giveWay(to: connection)
         case .goodbye:
-            keeper.forget(poll)
+            keeper.forget()
             isEnding = postmaster == nil
         }
     }
