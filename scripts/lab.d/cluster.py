@@ -106,12 +106,14 @@ class Lab:
         if len(str(self.directory / "n1" / ".s.PGSQL.65535")) > 107:
             raise Trouble(f"{self.directory} is too long a path for PostgreSQL's socket; choose another with --dir")
         for name in self.node_names():
-            self._write(f"{name}.yml", layout.node_configuration(self, self.number(name)))
+            self._write(f"{name}.yml", self.configuration(name))
         self._write("haproxy.cfg", layout.haproxy_configuration(self))
         if user:
             for path in [self.directory, *self.directory.iterdir()]:
                 os.chown(path, user.pw_uid, user.pw_gid)
         self.save()
+
+    def configuration(self, name): return layout.node_configuration(self, self.number(name))
 
     def _write(self, name, text):
         with open(os.open(self.directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
