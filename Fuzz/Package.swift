@@ -1,8 +1,8 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// A package of its own: libFuzzer needs unsafe flags, which only a root package may have. `scripts/fuzz` builds and runs it.
-// Each target is a libFuzzer program: its main function is the fuzzer's.
+// A package of its own: libFuzzer needs unsafe flags, which only a root package may have. `scripts/fuzz` builds and
+// runs it. Each target is a libFuzzer program: its main function is the fuzzer's.
 
 let fuzzed: [SwiftSetting] = [
     .swiftLanguageMode(.v6),

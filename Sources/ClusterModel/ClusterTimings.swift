@@ -22,9 +22,21 @@ public struct ClusterTimings: Sendable, Hashable {
         public var description: String { "\(key): found \(found.comparableText), allowed is a whole number of seconds" }
     }
 
+    /// The least ttl of a cluster with a member that is the peer's: it goes by no shorter one (configuration.md §4.2).
+    public static let sharedMinimum = Duration.seconds(20)
+    /// The least ttl where all members are ours: below it the margins that end writes in time would leave less than
+    /// half of a lease for renewals.
+    public static let ownMinimum = Duration.seconds(3)
+
     /// The times of a dynamic document, adjusted so that one load and one renewal of the lease fit into it
     /// (configuration.md §4.2), and what was adjusted in the peer's words. The document itself keeps its values.
-    public static func adjusted(document: JSONObject) throws(Invalid) -> (timings: ClusterTimings, warnings: [String]) {
+    ///
+    /// `isShared`: a member of the cluster is the peer's. From a ttl of 20 s on the outcome is the same either way.
+    /// Below it `loop_wait` and `retry_timeout` are often left at their defaults, which do not fit: then they become
+    /// 1 s and half of what is left, in milliseconds.
+    public static func adjusted(
+        document: JSONObject, isShared: Bool = false
+    ) throws(Invalid) -> (timings: ClusterTimings, warnings: [String]) {
         var warnings: [String] = []
         func atLeast(_ minimum: Int64, _ key: String, _ otherwise: Int64) throws(Invalid) -> Int64 {
             let value = try seconds(document, key, otherwise)
@@ -33,16 +45,18 @@ public struct ClusterTimings: Sendable, Hashable {
             return minimum
         }
         var loopWait = try atLeast(1, "loop_wait", 10)
-        var retryTimeout = try atLeast(3, "retry_timeout", 10)
-        let ttl = try atLeast(20, "ttl", 30)
+        let ttl = try atLeast((isShared ? sharedMinimum : ownMinimum).components.seconds, "ttl", 30)
+        let isShort = ttl < sharedMinimum.components.seconds
+        let retryTimeout = try atLeast(isShort ? 1 : 3, "retry_timeout", 10)
 
         if 1 + 2 * retryTimeout > ttl {
-            loopWait = 1
-            retryTimeout = (ttl - 1) / 2
+            let fitting = isShort ? Duration.milliseconds((ttl - 1) * 500) : .seconds((ttl - 1) / 2)
             warnings.append(
                 "Violated the rule \"loop_wait + 2*retry_timeout <= ttl\", where ttl=\(ttl). "
-                    + "Adjusting loop_wait to \(loopWait) and retry_timeout to \(retryTimeout)")
-        } else if loopWait + 2 * retryTimeout > ttl {
+                    + "Adjusting loop_wait to 1 and retry_timeout to \(inSeconds(fitting))")
+            return (ClusterTimings(ttl: .seconds(ttl), loopWait: .seconds(1), retryTimeout: fitting), warnings)
+        }
+        if loopWait + 2 * retryTimeout > ttl {
             loopWait = ttl - 2 * retryTimeout
             warnings.append(
                 "Violated the rule \"loop_wait + 2*retry_timeout <= ttl\", where ttl=\(ttl) and "
@@ -51,6 +65,12 @@ public struct ClusterTimings: Sendable, Hashable {
         let timings = ClusterTimings(
             ttl: .seconds(ttl), loopWait: .seconds(loopWait), retryTimeout: .seconds(retryTimeout))
         return (timings, warnings)
+    }
+
+    /// `2`, or `1.5`.
+    private static func inSeconds(_ duration: Duration) -> String {
+        let milliseconds = duration.nanoseconds / 1_000_000
+        return milliseconds % 1000 == 0 ? "\(milliseconds / 1000)" : "\(Double(milliseconds) / 1000)"
     }
 
     /// More than a year is a slip of the pen, and sums of such times would overflow.

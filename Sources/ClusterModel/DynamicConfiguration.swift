@@ -5,18 +5,26 @@ public struct DynamicConfiguration: Sendable, Hashable {
     public let document: JSONObject
     /// Adjusted so that one load and one renewal fit into the lease.
     public let timings: ClusterTimings
+    /// What was adjusted of the times, in the peer's words.
+    public let timingWarnings: [String]
+    /// A member of the cluster is the peer's: then a ttl below its minimum is raised to that.
+    public let isShared: Bool
 
     /// Reads `document`. Timings that do not parse make the whole document unfit (configuration.md §4.2): nil.
-    public init?(document: JSONObject) {
-        guard let timings = try? ClusterTimings.adjusted(document: document).timings else { return nil }
+    public init?(document: JSONObject, isShared: Bool = false) {
+        guard let adjusted = try? ClusterTimings.adjusted(document: document, isShared: isShared) else { return nil }
         self.document = document
-        self.timings = timings
+        timings = adjusted.timings
+        timingWarnings = adjusted.warnings
+        self.isShared = isShared
     }
 
     /// The defaults, for a node that has not seen any `/config`.
     public init() {
         document = JSONObject()
         timings = ClusterTimings()
+        timingWarnings = []
+        isShared = false
     }
 
     public var isPaused: Bool { flag("pause") }

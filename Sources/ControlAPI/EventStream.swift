@@ -10,10 +10,14 @@ import Ports
 ///     event: state       {"state": "running", "at": "2027-02-03T12:00:00+00:00"}
 ///     event: role        {"role": "replica", "leader": "pg-a", "at": …}
 ///     event: decision    {"action": "wait", "reasons": ["…"], "at": …}
+///     event: guardian    {"pid": 812, "armed": true, "parent_of_postmaster": true, "at": …}
+///     event: timings     {"ttl": 20, "loop_wait": 1, "retry_timeout": 3, "why": ["…"], "at": …}
 struct EventStream {
     private var state: String?
     private var role: [String?] = []
     private var decision: String?
+    private var guardian: JSONObject?
+    private var timings: JSONObject?
 
     /// The events by which `snapshot` differs from what was told before; empty where nothing is new.
     mutating func events(_ snapshot: NodeSnapshot, now: BootInstant, wallTime: Int64) -> String {
@@ -38,7 +42,33 @@ struct EventStream {
                 "decision", snapshot,
                 ["action": .string(decision.action.summary), "reasons": .array(reasons), "at": at])
         }
+        text += guardianEvent(snapshot, now, at) + timingsEvent(snapshot, at)
         return text
+    }
+
+    /// Where there is a guardian: when it comes or goes, is armed or disarmed, fails, or has stopped PostgreSQL.
+    private mutating func guardianEvent(_ snapshot: NodeSnapshot, _ now: BootInstant, _ at: JSONValue) -> String {
+        guard let guarding = snapshot.guarding else { return "" }
+        var object = StatusDocument.guardian(guarding, now: now)
+        // What grows all the time is no news.
+        object["lease_remaining_seconds"] = nil
+        var kind = object
+        kind["last_stop"] = guarding.status?.lastStop.map { .int($0.at.nanoseconds) }
+        if kind == guardian { return "" }
+        guardian = kind
+        object["at"] = at
+        return Self.event("guardian", snapshot, object)
+    }
+
+    /// Where times were adjusted, and when they no longer are.
+    private mutating func timingsEvent(_ snapshot: NodeSnapshot, _ at: JSONValue) -> String {
+        var object = StatusDocument.timings(snapshot.settings)
+        guard object != timings else { return "" }
+        let isFirst = timings == nil
+        timings = object
+        if isFirst && snapshot.settings.timingWarnings.isEmpty { return "" }
+        object["at"] = at
+        return Self.event("timings", snapshot, object)
     }
 
     /// Reasons carry times that differ in every cycle: their beginnings tell whether something changed.

@@ -14,6 +14,7 @@ struct MetricsDocument {
         addServer(snapshot, now)
         addPositions(snapshot)
         addCluster(snapshot, now)
+        addOwn(snapshot, now)
     }
 
     private mutating func addServer(_ snapshot: NodeSnapshot, _ now: BootInstant) {
@@ -90,6 +91,36 @@ struct MetricsDocument {
             "\(snapshot.me.tags.failoverPriority)")
     }
 
+    /// Series that the peer does not have.
+    private mutating func addOwn(_ snapshot: NodeSnapshot, _ now: BootInstant) {
+        func add(_ name: String, _ help: String, _ value: String) {
+            addSeries("matriarch_\(name)", help, value)
+        }
+        let timings = snapshot.settings.timings
+        add("ttl_seconds", "The leader lease's length in force.", "\(timings.ttl.inSeconds)")
+        add("lease_remaining_seconds", "What is left of the leader lease, 0 without.", remaining(snapshot.lease, now))
+        guard let guarding = snapshot.guarding else { return }
+        let status = guarding.status
+        let isUp = guarding.failure == nil && (status?.pid ?? 0) > 0
+        add("guardian_up", "Whether the guardian answers.", isUp ? "1" : "0")
+        add(
+            "guardian_parent", "Whether the guardian is PostgreSQL's parent, so that the kernel ends both together.",
+            isUp && status?.isParent == true ? "1" : "0")
+        add("guardian_armed", "Whether the guardian enforces a lease.", guarding.acknowledged == nil ? "0" : "1")
+        add(
+            "guardian_lease_remaining_seconds", "What is left of the lease that the guardian enforces, 0 without.",
+            remaining(guarding.acknowledged, now))
+        if let stop = status?.lastStop {
+            add(
+                "guardian_last_stop_age_seconds", "How long ago the guardian stopped PostgreSQL for a lease.",
+                "\((now - stop.at).inSeconds)")
+        }
+    }
+
+    private func remaining(_ lease: Lease?, _ now: BootInstant) -> String {
+        "\(lease.map { max(0, ($0.deadline - now).inSeconds) } ?? 0)"
+    }
+
     private static let states =
         "# Values: "
         + PostgreSQLState.allCases.map { "\($0.index)=\($0.metricName)" }.joined(separator: ", ") + "\n"
@@ -101,8 +132,11 @@ struct MetricsDocument {
     private mutating func add(_ name: String, _ help: String, _ value: Bool) { add(name, help, value ? "1" : "0") }
 
     private mutating func add(_ name: String, _ help: String, _ value: String, comment: String = "") {
-        text += "# HELP patroni_\(name) \(help)\n\(comment)# TYPE patroni_\(name) gauge\n"
-        text += "patroni_\(name)\(labels) \(value)\n"
+        addSeries("patroni_\(name)", help, value, comment: comment)
+    }
+
+    private mutating func addSeries(_ name: String, _ help: String, _ value: String, comment: String = "") {
+        text += "# HELP \(name) \(help)\n\(comment)# TYPE \(name) gauge\n\(name)\(labels) \(value)\n"
     }
 
     /// `4.1.4` is `040104`.

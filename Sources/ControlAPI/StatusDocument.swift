@@ -35,6 +35,9 @@ enum StatusDocument {
         object["patroni"] = [
             "version": .string(snapshot.version), "scope": .string(snapshot.scope), "name": .string(snapshot.me.name),
         ]
+        if !snapshot.settings.timingWarnings.isEmpty {
+            object["adjusted_timings"] = .object(timings(snapshot.settings))
+        }
         if let guarding = snapshot.guarding { object["guardian"] = .object(guardian(guarding, now: now)) }
         if let request = snapshot.scheduledRestart {
             object["scheduled_restart"] = .object(request.json(withStartTime: false))
@@ -42,8 +45,18 @@ enum StatusDocument {
         return object
     }
 
+    /// Ours alone: the times in force where `/config` asks for others that do not fit.
+    static func timings(_ settings: DynamicConfiguration) -> JSONObject {
+        let timings = settings.timings
+        return [
+            "ttl": .double(timings.ttl.inSeconds), "loop_wait": .double(timings.loopWait.inSeconds),
+            "retry_timeout": .double(timings.retryTimeout.inSeconds),
+            "why": .array(settings.timingWarnings.map { .string($0) }),
+        ]
+    }
+
     /// Ours alone: whether PostgreSQL is guarded, and for how long it may accept writes.
-    private static func guardian(_ guarding: Guarding, now: BootInstant) -> JSONObject {
+    static func guardian(_ guarding: Guarding, now: BootInstant) -> JSONObject {
         var object: JSONObject = ["armed": .bool(guarding.acknowledged != nil)]
         if let lease = guarding.acknowledged {
             object["lease_remaining_seconds"] = .double(Double(Int((lease.deadline - now).inSeconds * 1000)) / 1000)

@@ -116,7 +116,7 @@ public actor EtcdStore: DistributedConfigurationStore {
         self.ttl = ttl
         self.loopWait = loopWait
         client.adopt(Self.keepalive(ttl, loopWait, retryTimeout))
-        await transport.adopt(ttl: ttl)
+        await transport.adopt(ttl: ttl, retryTimeout: retryTimeout)
         await watch.adopt(loopWait: loopWait, retryTimeout: retryTimeout)
     }
 

@@ -36,11 +36,13 @@ actor EtcdTransport {
     private var authorization = Authorization.unknown
     private var jitter: JitterSource
     private var refresh: Task<Void, Never>?
+    private var retryTimeout: Duration
     private var topologyLifetime = Duration.seconds(300)
     private(set) var version: EtcdVersion?
 
     init(_ configuration: EtcdConfiguration, client: HTTPClient, watched: WatchedStream, logger: Logger) {
         self.configuration = configuration
+        retryTimeout = configuration.retryTimeout
         self.client = client
         self.watched = watched
         self.logger = logger
@@ -110,7 +112,10 @@ actor EtcdTransport {
         }
     }
 
-    func adopt(ttl: Duration) { topologyLifetime = ttl * 10 }
+    func adopt(ttl: Duration, retryTimeout: Duration) {
+        topologyLifetime = ttl * 10
+        self.retryTimeout = retryTimeout
+    }
 
     /// The token is not valid any more; the next call gets another.
     func forgetToken() { authorization = .unknown }
@@ -148,7 +153,8 @@ actor EtcdTransport {
         var round = 0
         while true {
             let order = endpoints.order
-            let plan = AttemptPlan.sharing(deadline - BootClock.now(), among: order.count)
+            let plan = AttemptPlan.sharing(
+                deadline - BootClock.now(), among: order.count, retryTimeout: retryTimeout)
             for endpoint in order.prefix(plan.nodes) {
                 let sentAt = BootClock.now()
                 let limit = min(deadline, sentAt + plan.timeout)
@@ -169,7 +175,7 @@ actor EtcdTransport {
             }
             guard let last else { throw .exhausted("no time left to ask any endpoint") }
             fail(last, order, tried: plan.nodes)
-            let pause = RetryPause.length(round: round, jitter: jitter.next())
+            let pause = RetryPause.length(round: round, jitter: jitter.next(), retryTimeout: retryTimeout)
             if BootClock.now() + pause >= deadline { throw .exhausted(exhaustion(last)) }
             do { try await Task.sleep(for: pause) } catch { throw .cancelled }
             round += 1

@@ -63,7 +63,7 @@ actor EtcdWatch {
     }
 
     /// How long opening may take. Short at first, so that an outage is told soon; a server that is slow gets more.
-    private var patience: Duration { failures < 3 ? max(retryTimeout / 3, .seconds(1)) : retryTimeout }
+    private var patience: Duration { failures < 3 ? max(retryTimeout / 3, .milliseconds(300)) : retryTimeout }
 
     /// Makes sure that there is a place to follow from.
     private func settle() async throws(EtcdError) {
@@ -145,6 +145,7 @@ actor EtcdWatch {
         if failures == 1 { return }
         if failures == 2 { queue.push(.disconnected(error.description)) }
         // The only error here is cancellation, which the loop sees by itself.
-        try? await Task.sleep(for: RetryPause.length(round: failures - 2, jitter: jitter.next()))
+        try? await Task.sleep(
+            for: RetryPause.length(round: failures - 2, jitter: jitter.next(), retryTimeout: retryTimeout))
     }
 }

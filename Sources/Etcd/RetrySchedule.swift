@@ -10,9 +10,12 @@ struct AttemptPlan: Sendable, Hashable {
     /// Shares `budget` among `nodes` so that every attempt has at least a second, leaving out endpoints where it does
     /// not reach; with one or two endpoints it is shared further, so that a lost packet does not cost all of it.
     ///
-    /// A budget below one second goes to one attempt whole.
-    static func sharing(_ budget: Duration, among nodes: Int) -> AttemptPlan {
-        let floor = Duration.seconds(1)
+    /// A budget below one second goes to one attempt whole. Where the whole retry_timeout is less than 3 s, a third of
+    /// it stands in place of the second.
+    static func sharing(
+        _ budget: Duration, among nodes: Int, retryTimeout: Duration = .seconds(10)
+    ) -> AttemptPlan {
+        let floor = min(Duration.seconds(1), retryTimeout / 3)
         var tries = 4 - min(nodes, 3)
         for count in stride(from: nodes, to: 0, by: -1) {
             let share = budget / count
@@ -27,12 +30,14 @@ struct AttemptPlan: Sendable, Hashable {
 }
 
 /// The pauses between rounds: 0.1 s doubling to 1 s, and up to 0.8 s more so that nodes do not knock in step.
+/// Below a retry_timeout of 3 s they are shorter in proportion.
 enum RetryPause {
     /// `round` counts from 0; `jitter` is from 0 up to 1.
-    static func length(round: Int, jitter: Double) -> Duration {
+    static func length(round: Int, jitter: Double, retryTimeout: Duration = .seconds(10)) -> Duration {
         let steps = min(max(round, 0), 4)
         let base = min(Duration.milliseconds(100) * (1 << steps), .seconds(1))
-        return base + .milliseconds(800) * min(max(jitter, 0), 1)
+        let whole = base + .milliseconds(800) * min(max(jitter, 0), 1)
+        return whole * min(1, retryTimeout.inSeconds / 3)
     }
 }
 

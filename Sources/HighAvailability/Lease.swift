@@ -23,19 +23,30 @@ public struct Lease: Sendable, Hashable {
     public func isValid(at now: BootInstant) -> Bool { now < deadline }
 }
 
-/// The one place where the arithmetic of lease and demotion stands.
+/// The one place where the arithmetic of lease and demotion stands; docs/time.md has its proof in words.
 ///
 ///     since ............ renewBy ........ stopBy ......... haltBy ...... deadline
 ///       |  renewals, every cycle  | retries  | fast stop     | SIGQUIT    | another may lead
 ///
+///     ttl    renewal   stopBy   haltBy   SIGKILL   (seconds after `since`; loop_wait 10)
+///       3     0.75      2.00     2.50     2.75
+///       5     1.25      3.33     4.17     4.58
+///      10     2.50      7.33     9.00     9.50
+///      20     5.00     14.67    18.00    19.00
+///      30     7.50     22.00    27.00    28.50
+///
 /// Writes must have ended when the lease ends. `halt` (SIGQUIT, then SIGKILL) is bounded by the kernel and needs the
 /// margin only; a fast stop waits for sessions and for a checkpoint, so it begins earlier and is overtaken by the halt.
+///
+/// What else derives from the ttl derives from it here, so that a short ttl shortens every wait on the way of a renewal
+/// or of a failover; from 12 s on they all have the length that the peer gives them.
 public enum LeaseArithmetic {
-    /// Kept free before the deadline for killing PostgreSQL: a tenth of the ttl, at least 1 s.
-    public static func margin(ttl: Duration) -> Duration { max(.seconds(1), ttl / 10) }
+    /// Kept free before the deadline for killing PostgreSQL: a tenth of the ttl, at least 1 s; below a ttl of 6 s a
+    /// sixth of it.
+    public static func margin(ttl: Duration) -> Duration { max(min(.seconds(1), ttl / 6), ttl / 10) }
 
-    /// Kept free before `haltBy` for a clean stop: a sixth of the ttl, at least 500 ms.
-    public static func stopBudget(ttl: Duration) -> Duration { max(.milliseconds(500), ttl / 6) }
+    /// Kept free before `haltBy` for a clean stop: a sixth of the ttl.
+    public static func stopBudget(ttl: Duration) -> Duration { ttl / 6 }
 
     /// When a leader that cannot renew must begin to stop PostgreSQL cleanly.
     public static func stopBy(_ lease: Lease) -> BootInstant { haltBy(lease) - stopBudget(ttl: lease.ttl) }
@@ -48,4 +59,15 @@ public enum LeaseArithmetic {
 
     /// Whether enough of the lease is left to begin a promotion.
     public static func allowsPromotion(_ lease: Lease, at now: BootInstant) -> Bool { now < stopBy(lease) }
+
+    /// How long a leader waits for a PostgreSQL that is slow to answer before it renews by what it last knew.
+    public static func observationPatience(ttl: Duration) -> Duration { ttl / 6 }
+
+    /// The pause after a store that did not answer.
+    public static func retryInterval(_ timings: ClusterTimings) -> Duration {
+        min(.seconds(1), timings.loopWait, timings.ttl / 12)
+    }
+
+    /// How long the members of a race are waited for: one that has gone with its host never answers.
+    public static func peerPatience(ttl: Duration) -> Duration { min(.seconds(2), ttl / 5) }
 }

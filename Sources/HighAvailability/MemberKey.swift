@@ -11,12 +11,17 @@ public struct MemberKey: Sendable, Hashable {
         public var proxyURL: String?
         /// The version of Patroni that we are a peer of.
         public var version: String
+        /// Our own version: the peer passes over the key, and members that are ours know each other by it.
+        public var ownVersion: String?
 
-        public init(connectionURL: String, apiURL: String, proxyURL: String? = nil, version: String) {
+        public init(
+            connectionURL: String, apiURL: String, proxyURL: String? = nil, version: String, ownVersion: String? = nil
+        ) {
             self.connectionURL = connectionURL
             self.apiURL = apiURL
             self.proxyURL = proxyURL
             self.version = version
+            self.ownVersion = ownVersion
         }
     }
 
@@ -31,6 +36,7 @@ public struct MemberKey: Sendable, Hashable {
             "state": .string(local.state.rawValue), "role": .string(role.rawValue),
             "version": .string(addresses.version),
         ]
+        object["matriarch"] = addresses.ownVersion.map { .string($0) }
         object["proxy_url"] = addresses.proxyURL.map { .string($0) }
         if checkpointPending { object["checkpoint_after_promote"] = false }
         if !me.tags.published.isEmpty { object["tags"] = .object(me.tags.published) }

@@ -47,6 +47,20 @@ extension CycleMachine {
         if local { decideNow(&run) }
     }
 
+    /// A leader whose PostgreSQL is slow to answer decides by what it last knew of it: no renewal waits for a query.
+    var observationEnd: BootInstant? {
+        guard case .observing(local: false, store: true) = phase, isLeading, local.observedAt >= planEnded else {
+            return nil
+        }
+        return cycleBegan + LeaseArithmetic.observationPatience(ttl: settings.timings.ttl)
+    }
+
+    mutating func goOnWithoutObservation(_ run: inout Run) {
+        guard let end = observationEnd, run.now >= end else { return }
+        phase = .observing(local: true, store: true)
+        decideNow(&run)
+    }
+
     private mutating func take(_ view: ClusterView, _ run: inout Run) {
         if storeFailure != nil { run.log(.info, "the DCS answers again") }
         storeFailure = nil
@@ -55,14 +69,41 @@ extension CycleMachine {
         storeLastSeen = run.wallTime / 1_000_000_000
         if view.leaderName != me.name { lease = nil }
         for member in view.members { memberMarks[member.name] = mark(of: member.data) }
+        adoptSharing(view, &run)
         guard let config = view.config, config.isValid, config.revision != configurationRevision else { return }
         configurationRevision = config.revision
         if config.data.isEmpty || JSONValue.object(config.data).deepEquals(.object(settings.document)) { return }
-        guard let settings = DynamicConfiguration(document: config.data) else {
+        guard let settings = DynamicConfiguration(document: config.data, isShared: settings.isShared) else {
             return run.log(.error, "/config has timings that are no numbers; the last good configuration goes on")
         }
-        self.settings = settings
+        adopt(settings, &run)
         adopt(config.data, &run)
+    }
+
+    /// A member of the peer's goes by no ttl below its minimum: then nobody does (configuration.md §4.2).
+    private mutating func adoptSharing(_ view: ClusterView, _ run: inout Run) {
+        let foreign = view.members.first { $0.name != me.name && $0.ownVersion == nil }
+        guard (foreign != nil) != settings.isShared,
+            let settings = DynamicConfiguration(document: settings.document, isShared: foreign != nil)
+        else { return }
+        let before = self.settings.timings
+        adopt(settings, &run)
+        guard settings.timings != before else { return }
+        let change = "ttl goes from \(before.ttl.components.seconds) to \(settings.timings.ttl.components.seconds) s"
+        if let foreign {
+            run.log(.warning, "\(change): member \(foreign.name) runs Patroni, whose minimum it is")
+        } else {
+            run.log(.info, "\(change): no member runs Patroni any more")
+        }
+        run.emit(.adoptTimings(settings.timings))
+    }
+
+    /// What was adjusted of the times is said once.
+    private mutating func adopt(_ settings: DynamicConfiguration, _ run: inout Run) {
+        if settings.timingWarnings != self.settings.timingWarnings {
+            for warning in settings.timingWarnings { run.log(.warning, warning) }
+        }
+        self.settings = settings
     }
 
     /// Hands a document to the store and to PostgreSQL; to the latter only while no operation runs.
@@ -147,7 +188,10 @@ extension CycleMachine {
             if case .releaseLeader? = currentStep { return endCycle(&run) }
             isRenewing = true
             run.emit(.renew(view?.leader, deadline: storeDeadline(run.now)))
-        case .peers(let members): run.emit(.askPeers(members, .decision, deadline: run.now + .seconds(2)))
+        case .peers(let members):
+            run.emit(
+                .askPeers(
+                    members, .decision, deadline: run.now + LeaseArithmetic.peerPatience(ttl: settings.timings.ttl)))
         case .divergence(let source): run.emit(.compare(source, deadline: run.now + .seconds(5)))
         }
     }
@@ -276,7 +320,7 @@ extension CycleMachine {
 
     /// The leader renews well before its lease ends; who could not reach the store tries again soon.
     private func plannedCycle(_ now: BootInstant) -> BootInstant {
-        if storeFailure != nil { return now + min(.seconds(1), settings.timings.loopWait) }
+        if storeFailure != nil { return now + LeaseArithmetic.retryInterval(settings.timings) }
         if let lease, view?.leaderName == me.name {
             return max(lease.since + LeaseArithmetic.renewalInterval(settings.timings), now + .milliseconds(100))
         }

@@ -159,7 +159,7 @@ extension CycleMachine {
         }
         if failed.plan.kind == .bootstrap { return cancelBootstrap(operation, &run) }
         if isShuttingDown { return shutDown(&run) }
-        if phase == .idle { nextCycle = run.now + min(.seconds(1), settings.timings.loopWait) }
+        if phase == .idle { nextCycle = run.now + LeaseArithmetic.retryInterval(settings.timings) }
     }
 
     // MARK: Handing over

@@ -142,6 +142,7 @@ public struct CycleMachine: Sendable {
     public mutating func step(_ event: CycleEvent, now: BootInstant, wallTime: Int64) -> [CycleEffect] {
         var run = Run(now: now, wallTime: wallTime, writesLog: writesLog)
         take(event, &run)
+        goOnWithoutObservation(&run)
         guardLease(&run)
         keepSchedule(&run)
         if phase == .ended { refuseCommands(&run) }
@@ -226,6 +227,7 @@ public struct CycleMachine: Sendable {
             let stopBy = LeaseArithmetic.stopBy(lease)
             if run.now < stopBy { next = min(next, stopBy) }
         }
+        if let end = observationEnd { next = min(next, end) }
         if let due = scheduleDue(run) { next = min(next, due) }
         if let retry = guardian?.retryAt { next = min(next, max(retry, run.now)) }
         if next.nanoseconds == .max || timer == next { return }

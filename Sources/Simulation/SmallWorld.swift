@@ -1,11 +1,12 @@
 import ClusterModel
 import HighAvailability
 
-/// A world small enough to be looked at from every side: two or three nodes, time in ticks, and the pure rules. What the
-/// big worlds try at random is tried here in every order, up to a number of steps.
+/// A world small enough to be looked at from every side: two or three nodes, time in ticks, and the pure rules. What
+/// the big worlds try at random is tried here in every order, up to a number of steps.
 ///
-/// A tick is a sixth of the ttl: a primary that cannot renew is made to decide at the fifth (`stopBy` lies just before),
-/// and the guardian and the store come at the sixth. Loading and deciding are two steps, so that others may come between.
+/// A tick is a sixth of the ttl: a primary that cannot renew is made to decide at the fifth (`stopBy` lies just
+/// before), and the guardian and the store come at the sixth. Loading and deciding are two steps, so that others may
+/// come between.
 public struct SmallWorld: Hashable, Sendable {
     static let tick = Duration.seconds(5)
     static let ticksOfLease = 6

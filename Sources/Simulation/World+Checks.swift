@@ -30,7 +30,8 @@ extension World {
 
     /// S10: lines come, none goes and none changes; but of two timelines of one number one must give way.
     private mutating func checkHistory(_ lines: [TimelineHistory.Line]) {
-        let isContinued = lines.count >= history.count
+        let isContinued =
+            lines.count >= history.count
             && zip(history, lines).allSatisfy { $0.timeline == $1.timeline && $0.position == $1.position }
         if !isContinued, coverage.reached[.timelineTwice] == nil {
             violate(.S10, "the history went from \(history.count) lines to \(lines.count), and not by growing")
@@ -129,7 +130,8 @@ extension World {
         if configuration.isPaused { coverage.count(.pausedWithoutLeader) }
         receive(index)
         let server = nodes[index].postgreSQL
-        guard let published = nodes[index].machine?.snapshot(), let view = published.view, server.process == .running else {
+        guard let published = nodes[index].machine?.snapshot(), let view = published.view, server.process == .running
+        else {
             return
         }
         if setup.checkTimeline, server.log.timeline < view.timeline {

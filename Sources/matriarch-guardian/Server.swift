@@ -55,15 +55,22 @@ struct Server {
     /// Runs to the end; the exit code.
     mutating func run() throws(Failure) -> Int32 {
         while true {
+            // What came while we did not run comes first, within bounds: a renewal may be among it.
+            for _ in 0..<Self.maximumConnections where try !handleNext(wait: 0) { break }
             let wake = actOnTime(bootTime())
             if isDone { return 0 }
             try arm(wake)
-            var event = epoll_event()
-            // One at a time: an event may make those after it meaningless.
-            let count = epoll_wait(poll, &event, 1, -1)
-            if count < 0 && errno != EINTR { throw Failure("epoll_wait") }
-            if count == 1 { handle(Int32(truncatingIfNeeded: event.data.u64)) }
+            _ = try handleNext(wait: -1)
         }
+    }
+
+    /// Handles one event, which may make those after it meaningless; false where none came.
+    private mutating func handleNext(wait: Int32) throws(Failure) -> Bool {
+        var event = epoll_event()
+        let count = epoll_wait(poll, &event, 1, wait)
+        if count < 0 && errno != EINTR { throw Failure("epoll_wait") }
+        if count == 1 { handle(Int32(truncatingIfNeeded: event.data.u64)) }
+        return count == 1
     }
 
     private var isDone: Bool {

@@ -229,7 +229,8 @@ struct Daemon {
         return MemberKey.Addresses(
             connectionURL: "postgres://\(settings.connectAddress)/\(settings.database)",
             apiURL: effective.restAPI.apiURL,
-            proxyURL: settings.proxyAddress.map { "postgres://\($0)/\(settings.database)" }, version: Version.peer)
+            proxyURL: settings.proxyAddress.map { "postgres://\($0)/\(settings.database)" }, version: Version.peer,
+            ownVersion: Version.own)
     }
 }
 

@@ -20,7 +20,17 @@ import Testing
         #expect(configuration.postgreSQL.connectAddress == HostPort(host: "localhost", port: 5432))
         #expect(configuration.bootstrap == nil)
         #expect(configuration.log.level == "INFO")
+        #expect(configuration.guardian.isOn)
+        #expect(configuration.guardian.safetyMargin == nil)
         #expect(configuration.warnings == [])
+    }
+
+    @Test func theGuardianIsSwitchedOffByWord() throws {
+        #expect(try !Example.effective("guardian: {mode: off}").guardian.isOn)
+        #expect(try !Example.effective(environment: ["PATRONI_GUARDIAN_MODE": "off"]).guardian.isOn)
+        let settings = try Example.effective("guardian: {mode: on, safety_margin: 2500ms}").guardian
+        #expect(settings.isOn)
+        #expect(settings.safetyMargin == .milliseconds(2500))
     }
 
     @Test func theLaboratory() throws {

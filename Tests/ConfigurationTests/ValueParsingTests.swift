@@ -111,21 +111,43 @@ import Testing
 @Suite struct ClusterTimingsTests {
     @Test(arguments: [
         ((30, 10, 20), (30, 1, 14)), ((30, 20, 10), (30, 10, 10)), ((20, 10, 10), (20, 1, 9)),
-        ((30, 10, 10), (30, 10, 10)), ((5, 0, 1), (20, 1, 3)), ((20, 1, 3), (20, 1, 3)),
+        ((30, 10, 10), (30, 10, 10)), ((20, 1, 3), (20, 1, 3)), ((20, 1, 1), (20, 1, 3)), ((3, 1, 1), (3, 1, 1)),
+        ((5, 1, 1), (5, 1, 1)), ((5, 10, 2), (5, 1, 2)), ((10, 10, 10), (10, 1, 4.5)), ((4, 1, 2), (4, 1, 1.5)),
+        ((2, 0, 0), (3, 1, 1)),
     ])
-    func adjusted(given: (Int64, Int64, Int64), expected: (Int64, Int64, Int64)) throws {
-        let document: JSONObject = ["ttl": .int(given.0), "loop_wait": .int(given.1), "retry_timeout": .int(given.2)]
+    func adjusted(given: (Int64, Int64, Double), expected: (Int64, Int64, Double)) throws {
+        let document: JSONObject = [
+            "ttl": .int(given.0), "loop_wait": .int(given.1), "retry_timeout": .double(given.2),
+        ]
         let timings = try ClusterTimings.adjusted(document: document)
         #expect(
             timings.timings
                 == ClusterTimings(
-                    ttl: .seconds(expected.0), loopWait: .seconds(expected.1), retryTimeout: .seconds(expected.2)))
+                    ttl: .seconds(expected.0), loopWait: .seconds(expected.1),
+                    retryTimeout: .milliseconds(Int64(expected.2 * 1000))))
         #expect(timings.warnings.isEmpty == (given == expected))
     }
 
     @Test func wordsOfTheMinimum() throws {
-        let warnings = try ClusterTimings.adjusted(document: ["ttl": 5]).warnings
+        let warnings = try ClusterTimings.adjusted(document: ["ttl": 5], isShared: true).warnings
         #expect(warnings.first == "ttl=5 can't be smaller than 20, adjusting...")
+        #expect(
+            try ClusterTimings.adjusted(document: ["ttl": 2]).warnings.first
+                == "ttl=2 can't be smaller than 3, adjusting...")
+    }
+
+    @Test func aMemberOfThePeersKeepsItsMinimum() throws {
+        let document: JSONObject = ["ttl": 5, "loop_wait": 1, "retry_timeout": 1]
+        let timings = try ClusterTimings.adjusted(document: document, isShared: true).timings
+        #expect(timings == ClusterTimings(ttl: .seconds(20), loopWait: .seconds(1), retryTimeout: .seconds(3)))
+    }
+
+    @Test(arguments: 3...40) func whatIsAdjustedFitsIntoTheLease(ttl: Int64) throws {
+        for isShared in [false, true] {
+            let timings = try ClusterTimings.adjusted(document: ["ttl": .int(ttl)], isShared: isShared).timings
+            #expect(timings.loopWait + timings.retryTimeout * 2 <= timings.ttl)
+            #expect(timings.retryTimeout >= .seconds(1))
+        }
     }
 
     @Test func textsAndRealsAreTaken() throws {

@@ -222,6 +222,27 @@ import Testing
                 """)
     }
 
+    @Test func theGuardianAndAdjustedTimesAreEvents() {
+        var stream = EventStream()
+        func names(_ snapshot: NodeSnapshot) -> [String] {
+            stream.events(snapshot, now: Scene.now, wallTime: 0).split(separator: "\n").compactMap { line in
+                line.hasPrefix("event: ") ? String(line.dropFirst(7)) : nil
+            }
+        }
+        var snapshot = Scene.snapshot()
+        snapshot.guarding = Guarding(status: GuardianStatus(pid: 7))
+        #expect(names(snapshot).contains("guardian"))
+        snapshot.guarding?.acknowledged = Lease(since: Scene.now, ttl: .seconds(30))
+        #expect(names(snapshot) == ["guardian"])
+        snapshot.guarding?.acknowledged = Lease(since: Scene.now + .seconds(1), ttl: .seconds(30))
+        #expect(names(snapshot) == [])
+        snapshot.guarding?.status?.lastStop = .init(at: Scene.now, wasKilled: false)
+        #expect(names(snapshot) == ["guardian"])
+        snapshot.settings = DynamicConfiguration(document: ["ttl": 5], isShared: true) ?? snapshot.settings
+        #expect(names(snapshot) == ["timings"])
+        #expect(names(snapshot) == [])
+    }
+
     @Test func aReaderThatIsGoneEndsTheStream() async throws {
         let bench = Bench()
         let answer = try await bench.ask("GET", "/events")

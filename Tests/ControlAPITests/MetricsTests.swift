@@ -9,9 +9,27 @@ import Testing
 @Suite struct MetricsTests {
     /// The series without HELP and TYPE, the labels cut off.
     private func values(_ snapshot: NodeSnapshot) -> [String] {
-        MetricsDocument(snapshot, now: Scene.now).text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map {
+        MetricsDocument(snapshot, now: Scene.now).text.split(separator: "\n").filter { $0.hasPrefix("patroni_") }.map {
             String($0).replacing("{scope=\"orders\",name=\"pg-b\"}", with: "")
         }
+    }
+
+    @Test func theGuardianHasSeriesWhereThereIsOne() {
+        var snapshot = Scene.snapshot()
+        let without = MetricsDocument(snapshot, now: Scene.now).text
+        #expect(without.contains("matriarch_ttl_seconds{") && !without.contains("guardian"))
+        snapshot.guarding = Guarding(
+            status: GuardianStatus(
+                pid: 7, postmaster: 8, isParent: true, lastStop: .init(at: Scene.now - .seconds(3), wasKilled: true)),
+            acknowledged: Lease(since: Scene.now - .seconds(10), ttl: .seconds(30)))
+        let text = MetricsDocument(snapshot, now: Scene.now).text.split(separator: "\n").compactMap { line in
+            line.hasPrefix("matriarch_guardian") ? "\(line.prefix { $0 != "{" }) \(line.split(separator: " ")[1])" : nil
+        }
+        #expect(
+            text == [
+                "matriarch_guardian_up 1", "matriarch_guardian_parent 1", "matriarch_guardian_armed 1",
+                "matriarch_guardian_lease_remaining_seconds 20.0", "matriarch_guardian_last_stop_age_seconds 3.0",
+            ])
     }
 
     @Test func everySeriesOfAReplicaInThePeersOrder() {

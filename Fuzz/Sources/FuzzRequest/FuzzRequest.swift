@@ -1,7 +1,7 @@
 import HTTPServer
 
-/// The parser of requests: the same bytes, whole and in pieces, must give the same requests, and whatever it gives must be
-/// within its bounds.
+/// The parser of requests: the same bytes, whole and in pieces, must give the same requests, and whatever it gives must
+/// be within its bounds.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func fuzzOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
     let bytes = UnsafeRawBufferPointer(start: start, count: count)

@@ -3,8 +3,7 @@ import ClusterModel
 /// The `guardian` section, which the peer does not know: the process that holds PostgreSQL and ends it with the lease
 /// (architecture.md §4).
 public struct GuardianSettings: Sendable, Hashable {
-    /// `mode`, off unless it is set to on, as long as its tests are not complete. Off, nothing stops PostgreSQL where
-    /// the daemon dies or hangs.
+    /// `mode`, on unless it is set to off. Off, nothing stops PostgreSQL where the daemon dies or hangs.
     public let isOn: Bool
     /// `safety_margin`: kept free before the end of the lease for killing PostgreSQL; nil is a tenth of the ttl, at
     /// least a second.
@@ -13,7 +12,7 @@ public struct GuardianSettings: Sendable, Hashable {
     public let restartsDaemon: Bool
 
     init(_ reader: inout SettingReader) {
-        isOn = reader.bool("guardian.mode", default: false)
+        isOn = reader.bool("guardian.mode", default: true)
         safetyMargin = GuardianSettings.margin(&reader)
         restartsDaemon = reader.bool("guardian.restart_daemon", default: false)
     }
