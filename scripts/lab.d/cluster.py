@@ -159,6 +159,8 @@ class Lab:
 
     def start_haproxy(self):
         self.start("haproxy", [layout.program("haproxy"), "-db", "-f", str(self.directory / "haproxy.cfg")])
+        self.say(f"HAProxy: writes on port {self.ports.writes}, reads on {self.ports.reads}, "
+                 f"statistics on http://127.0.0.1:{self.ports.statistics}/")
 
     def up(self):
         """Starts what does not run and waits until one node leads and all others stream from it."""
@@ -167,8 +169,6 @@ class Lab:
         self.start_etcd()
         self.say(f"etcd: {self.etcds} on port {', '.join(str(self.ports.etcd_client(i + 1)) for i in range(self.etcds))}")
         self.start_haproxy()
-        self.say(f"HAProxy: writes on port {self.ports.writes}, reads on {self.ports.reads}, "
-                 f"statistics on http://127.0.0.1:{self.ports.statistics}/")
         first, rest = self.node_names()[0], self.node_names()[1:]
         if self.leader() is None and not self.data(first).exists():
             # A new cluster: the first node creates it, and the others need not wait for their turn to look again.

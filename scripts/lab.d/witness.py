@@ -81,7 +81,7 @@ class Thread(threading.Thread):
 
 class Writer(Thread):
     """Commits one row after another on whichever node takes writes, and keeps what was acknowledged."""
-    every = 0.005
+    every = 0.01
 
     def __init__(self, lab):
         super().__init__(lab)
