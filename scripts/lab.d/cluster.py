@@ -106,12 +106,14 @@ class Lab:
         if len(str(self.directory / "n1" / ".s.PGSQL.65535")) > 107:
             raise Trouble(f"{self.directory} is too long a path for PostgreSQL's socket; choose another with --dir")
         for name in self.node_names():
-            self._write(f"{name}.yml", layout.node_configuration(self, self.number(name)))
+            self._write(f"{name}.yml", self.configuration(name))
         self._write("haproxy.cfg", layout.haproxy_configuration(self))
         if user:
             for path in [self.directory, *self.directory.iterdir()]:
                 os.chown(path, user.pw_uid, user.pw_gid)
         self.save()
+
+    def configuration(self, name): return layout.node_configuration(self, self.number(name))
 
     def _write(self, name, text):
         with open(os.open(self.directory / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
@@ -157,6 +159,8 @@ class Lab:
 
     def start_haproxy(self):
         self.start("haproxy", [layout.program("haproxy"), "-db", "-f", str(self.directory / "haproxy.cfg")])
+        self.say(f"HAProxy: writes on port {self.ports.writes}, reads on {self.ports.reads}, "
+                 f"statistics on http://127.0.0.1:{self.ports.statistics}/")
 
     def up(self):
         """Starts what does not run and waits until one node leads and all others stream from it."""
@@ -165,8 +169,6 @@ class Lab:
         self.start_etcd()
         self.say(f"etcd: {self.etcds} on port {', '.join(str(self.ports.etcd_client(i + 1)) for i in range(self.etcds))}")
         self.start_haproxy()
-        self.say(f"HAProxy: writes on port {self.ports.writes}, reads on {self.ports.reads}, "
-                 f"statistics on http://127.0.0.1:{self.ports.statistics}/")
         first, rest = self.node_names()[0], self.node_names()[1:]
         if self.leader() is None and not self.data(first).exists():
             # A new cluster: the first node creates it, and the others need not wait for their turn to look again.

@@ -23,6 +23,15 @@ struct NodeConfiguration {
         ],
     ]
 
+    /// The same with a lease of five seconds, which the peer does not know.
+    static let quickest: JSONObject = {
+        var dynamic = quick
+        dynamic["ttl"] = 5
+        dynamic["loop_wait"] = 1
+        dynamic["retry_timeout"] = 2
+        return dynamic
+    }()
+
     static let password = "only-for-tests"
 
     var text: String {
@@ -33,6 +42,8 @@ struct NodeConfiguration {
         }
         let document: JSONObject = [
             "scope": "demo", "name": .string(name),
+            // What a test kills stays dead until the test starts it.
+            "guardian": ["restart_daemon": false],
             "restapi": ["listen": rest, "connect_address": rest],
             "etcd3": ["hosts": [.string("127.0.0.1:\(etcdPort)")]],
             "bootstrap": ["dcs": .object(dynamic), "initdb": [["encoding": "UTF8"], "data-checksums"]],

@@ -18,6 +18,7 @@ final class RowWriter: Sendable {
     private struct State {
         var rows: [Row] = []
         var confirmed: WALPosition?
+        var failures = 0
         var stops = false
         var ended = false
     }
@@ -34,6 +35,9 @@ final class RowWriter: Sendable {
     static let table = "CREATE TABLE IF NOT EXISTS written(id bigint)"
 
     var rows: [Row] { state.withLock { $0.rows } }
+
+    /// How often a session could not be had or ended with an error.
+    var failures: Int { state.withLock { $0.failures } }
 
     /// The last acknowledgement's time.
     var lastAcknowledged: Double? { state.withLock { $0.rows.last?.seconds } }
@@ -57,7 +61,11 @@ final class RowWriter: Sendable {
         var id = 0
         while !state.withLock({ $0.stops }) {
             // Any failure ends the session, not the writer: it looks for the next primary.
-            _ = try? write(from: &id)
+            do throws(SQLError) {
+                try write(from: &id)
+            } catch {
+                state.withLock { $0.failures += 1 }
+            }
             poll(nil, 0, 20)
         }
         state.withLock { $0.ended = true }

@@ -1,5 +1,6 @@
 import ClusterModel
 import JSON
+import Posix
 import Testing
 
 /// What a test asks the cluster.
@@ -44,6 +45,19 @@ extension TestCluster {
     func leader() async -> Int? {
         for node in nodes where await get(node, "/primary")?.status == 200 { return node }
         return nil
+    }
+
+    /// The guardian of `node`; nil where none runs.
+    func guardian(_ node: Int) async throws -> OwnedProcess? {
+        let place = Array(dataDirectory(node).utf8)
+        let variable = "\(Leftovers.mark)=\(directory)"
+        return try await Blocking.run("guardian") {
+            OwnedProcess.all(with: variable).first { process in
+                let words = ((try? Files.read("/proc/\(process.pid)/cmdline")) ?? []).split(separator: 0)
+                // The kernel keeps 15 bytes of a name.
+                return process.name == "matriarch-guard" && words.contains { $0.elementsEqual(place) }
+            }
+        }
     }
 
     /// The members as `node` lists them.
