@@ -46,6 +46,9 @@ func failoverCandidates(_ seen: Observation, _ view: ClusterView) -> [Member] {
 }
 
 /// Whether `member` could take over now; with `required`, only after it has received that much.
+///
+/// A primary hands over on its own timeline only, whatever `check_timeline` says: a standby that is still on the one
+/// before may have parted, and then its position says nothing of the primary's WAL (S3). Stricter than the peer.
 public func judge(
     _ member: Member, _ answer: PeerAnswer?, _ seen: Observation, _ view: ClusterView, required: WALPosition?
 ) -> CandidateVerdict {
@@ -53,7 +56,13 @@ public func judge(
         name: member.name,
         verdict: judge(
             answer, status: view.status.optime, maximumLag: seen.settings.maximumLagOnFailover,
-            clusterTimeline: seen.settings.checkTimeline ? view.timeline : nil, required: required))
+            clusterTimeline: leastTimeline(seen, view), required: required))
+}
+
+private func leastTimeline(_ seen: Observation, _ view: ClusterView) -> TimelineID? {
+    let own = seen.local.isPrimary ? seen.local.facts?.timeline : nil
+    let cluster = seen.settings.checkTimeline ? view.timeline : nil
+    return [own, cluster].compactMap(\.self).max()
 }
 
 /// The verdict over one answer (ha-loop.md §11.4).

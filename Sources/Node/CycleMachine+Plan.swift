@@ -173,14 +173,15 @@ extension CycleMachine {
 
     mutating func receiptAnswered(_ plan: Int, _ answers: [String: PeerAnswer], _ run: inout Run) {
         guard let progress, progress.number == plan, case .confirmReceipt(let members)? = currentStep else { return }
-        guard let required = progress.positions?.required else {
+        guard let positions = progress.positions else {
             return abandonHandOver("where the WAL ends is not known", &run)
         }
         let verdicts = members.map { member in
             CandidateVerdict(
                 name: member.name,
                 verdict: judge(
-                    answers[member.name], status: .zero, maximumLag: .max, clusterTimeline: nil, required: required))
+                    answers[member.name], status: .zero, maximumLag: .max, clusterTimeline: positions.timeline,
+                    required: positions.required))
         }
         if verdicts.contains(where: { $0.verdict == .good }) { return finishStep(&run) }
         if let until = progress.receiptUntil, run.now < until {

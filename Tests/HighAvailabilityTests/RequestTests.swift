@@ -34,6 +34,11 @@ import Testing
             seen: leader(requested("n1", "n2"), peers: ["n2": Scene.peer(1000, tags: ["nofailover": true])]),
             expected: .action(clear)),
         Row(
+            description: "a candidate on an earlier timeline may have parted: its position says nothing (S3)",
+            seen: Scene.seen(
+                requested("n1", "n2"), Scene.primary(timeline: 2), lease: Scene.lease(), renewal: .held,
+                peers: ["n2": Scene.peer(9000, timeline: 1)]), expected: .action(clear)),
+        Row(
             description: "a request to step down another leader ends",
             seen: leader(requested("n3", "n2")), expected: .action(clear)),
         Row(
