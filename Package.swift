@@ -123,6 +123,7 @@ let package = Package(
                 subprocess,
             ]),
         tests("TidyTests", ["Posix"]),
-        tests("IntegrationTests", ["Posix", "JSON", "ClusterModel", "HTTPClient", "CPlatform", "CLibPQ"]),
+        tests(
+            "IntegrationTests", ["Posix", "JSON", "ClusterModel", "HTTPClient", "CPlatform", "CLibPQ", "COpenSSL"]),
     ]
 )

@@ -76,9 +76,8 @@ extension ControlAPI {
             guard let request = view.failover, request.scheduledAt != nil else {
                 return .text(404, "no switchover is scheduled")
             }
-            guard case .written? = await write(.failover, JSONObject(), .unchanged(since: request.revision)) else {
-                return .stockError(409)
-            }
+            let outcome = await write(.failover, JSONObject(), .unchanged(since: request.revision))
+            guard case .written = outcome else { return .stockError(outcome == nil ? 503 : 409) }
             return .text(200, "scheduled switchover deleted")
         }
     }

@@ -16,6 +16,7 @@ public struct ControlAPI: HTTPHandler {
     private let access: AccessControl
     /// The addresses of a host's name; waits for the resolver, which must not happen on the cooperative pool.
     let resolve: @Sendable (String) async -> [String]
+    private let logQueue: @Sendable () -> LogQueue
     private let renderings = Renderings()
     let views: SharedViews
     let clusters = ClusterRendering()
@@ -25,7 +26,8 @@ public struct ControlAPI: HTTPHandler {
 
     public init(
         node: any NodeControl, store: any DistributedConfigurationStore, peers: any PeerClient, clock: any Clock,
-        access: AccessRules, logger: Logger, resolve: @escaping @Sendable (String) async -> [String] = { _ in [] }
+        access: AccessRules, logger: Logger, resolve: @escaping @Sendable (String) async -> [String] = { _ in [] },
+        logQueue: @escaping @Sendable () -> LogQueue = { LogQueue() }
     ) {
         self.node = node
         self.store = store
@@ -34,6 +36,7 @@ public struct ControlAPI: HTTPHandler {
         self.clock = clock
         self.access = AccessControl(access)
         self.resolve = resolve
+        self.logQueue = logQueue
         self.logger = logger
     }
 
@@ -139,6 +142,7 @@ public struct ControlAPI: HTTPHandler {
 
     private func metrics(_ snapshot: NodeSnapshot) -> HTTPResponse {
         let now = clock.now()
+        let snapshot = snapshot.withoutExpiredFacts(at: now)
         return renderings.answer(.metrics, snapshot, now: now) {
             .text(200, MetricsDocument(snapshot, now: now).text, type: "text/plain")
         }
@@ -166,6 +170,7 @@ public struct ControlAPI: HTTPHandler {
 
     private func answer(_ probe: Probe, _ request: HTTPRequest, from snapshot: NodeSnapshot) -> HTTPResponse {
         let now = clock.now()
+        let snapshot = snapshot.withoutExpiredFacts(at: now)
         let check = HealthCheck(snapshot: snapshot, now: now)
         let code: Int
         switch probe {
@@ -176,7 +181,7 @@ public struct ControlAPI: HTTPHandler {
         }
         if request.method != "GET" { return .bare(code) }
         return renderings.answer(.status(code), snapshot, now: now) {
-            Self.json(.object(StatusDocument.object(snapshot, now: now)), status: code)
+            Self.json(.object(StatusDocument.object(snapshot, now: now, log: logQueue())), status: code)
         }
     }
 }
@@ -265,10 +270,11 @@ private final class Renderings: Sendable {
         var serial: UInt64
         var isFresh: Bool
         var isLeader: Bool
+        var isExpired: Bool
     }
 
     private struct Cache {
-        var moment = Moment(serial: 0, isFresh: false, isLeader: false)
+        var moment = Moment(serial: 0, isFresh: false, isLeader: false, isExpired: false)
         var answers: [Document: HTTPResponse] = [:]
     }
 
@@ -278,7 +284,8 @@ private final class Renderings: Sendable {
         _ document: Document, _ snapshot: NodeSnapshot, now: BootInstant, render: () -> HTTPResponse
     ) -> HTTPResponse {
         let moment = Moment(
-            serial: snapshot.serial, isFresh: snapshot.cachedView(at: now) != nil, isLeader: snapshot.isLeader(at: now))
+            serial: snapshot.serial, isFresh: snapshot.cachedView(at: now) != nil, isLeader: snapshot.isLeader(at: now),
+            isExpired: snapshot.isExpired(at: now))
         let known = cache.withLock { cache in
             if cache.moment != moment { cache = Cache(moment: moment) }
             return cache.answers[document]

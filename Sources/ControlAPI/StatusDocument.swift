@@ -1,10 +1,23 @@
 import ClusterModel
 import HighAvailability
 
+/// How the log keeps up with what is written to it.
+public struct LogQueue: Sendable, Hashable {
+    /// Records that wait to be written.
+    public var waiting: Int
+    /// Records that were dropped since the start.
+    public var lost: Int
+
+    public init(waiting: Int = 0, lost: Int = 0) {
+        self.waiting = waiting
+        self.lost = lost
+    }
+}
+
 /// The body of `GET /patroni` and of every health check (rest-api.md §8), from the published snapshot.
 enum StatusDocument {
     /// The document in the order that clients know. `now` ends a cached view that is too old.
-    static func object(_ snapshot: NodeSnapshot, now: BootInstant) -> JSONObject {
+    static func object(_ snapshot: NodeSnapshot, now: BootInstant, log: LogQueue = LogQueue()) -> JSONObject {
         let local = snapshot.local
         let view = snapshot.cachedView(at: now)
         var object: JSONObject = ["state": .string(state(local))]
@@ -42,6 +55,9 @@ enum StatusDocument {
         if let request = snapshot.scheduledRestart {
             object["scheduled_restart"] = .object(request.json(withStartTime: false))
         }
+        addLog(log, to: &object)
+        // Ours alone: why a server that should run is `unknown`.
+        if snapshot.isExpired(at: now) { object["facts_expired"] = true }
         return object
     }
 
@@ -53,6 +69,13 @@ enum StatusDocument {
             "retry_timeout": .double(timings.retryTimeout.inSeconds),
             "why": .array(settings.timingWarnings.map { .string($0) }),
         ]
+    }
+
+    /// Only while lines wait: a log that keeps up is nothing to tell of.
+    private static func addLog(_ log: LogQueue, to object: inout JSONObject) {
+        guard log.waiting > 2 else { return }
+        object["logger_queue_size"] = .int(Int64(log.waiting))
+        if log.lost > 0 { object["logger_records_lost"] = .int(Int64(log.lost)) }
     }
 
     /// Ours alone: whether PostgreSQL is guarded, and for how long it may accept writes.

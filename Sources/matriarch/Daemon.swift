@@ -16,6 +16,7 @@ import PostgreSQL
 struct Daemon {
     private let source: ConfigurationSource
     private let effective: EffectiveConfiguration
+    private let log: DaemonLog
     private let logger: Logger
 
     /// `--validate-config`: says what is wrong, or nothing.
@@ -51,7 +52,7 @@ struct Daemon {
         for warning in effective.warnings + Unsupported.warnings(effective) { logger.warning("\(warning)") }
         let code: Int32
         do {
-            code = try await Daemon(source: source, effective: effective, logger: logger).run()
+            code = try await Daemon(source: source, effective: effective, log: log, logger: logger).run()
         } catch {
             logger.critical("\(error)")
             code = 1
@@ -91,7 +92,7 @@ struct Daemon {
             logger: logger)
         let api = ControlAPI(
             node: node, store: store, peers: peers, clock: clock, access: AccessRules(),
-            logger: Logger(label: "restapi"), resolve: RestServer.lookUp)
+            logger: Logger(label: "restapi"), resolve: RestServer.lookUp, logQueue: logQueue)
         let server = try await RestServer(effective.restAPI, api: api, logger: Logger(label: "restapi"))
         await node.onReload { await reload(server) }
         try await server.start()
@@ -140,6 +141,14 @@ struct Daemon {
             configuration: PostgreSQLWiring.configuration(initial), launcher: launcher,
             logger: Logger(label: "postgresql")
         ) { document in PostgreSQLWiring.configuration(try source.effective(document)) }
+    }
+
+    private var logQueue: @Sendable () -> LogQueue {
+        let log = log
+        return {
+            let (waiting, lost) = log.statistics
+            return LogQueue(waiting: waiting, lost: lost)
+        }
     }
 
     // MARK: Before the first cycle

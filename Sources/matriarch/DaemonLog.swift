@@ -18,6 +18,12 @@ struct DaemonLog {
     /// What SIGHUP does.
     func configure(_ settings: LogSettings) throws(SystemError) { try system.configure(DaemonLog.options(settings)) }
 
+    /// How it keeps up, for `/patroni`.
+    var statistics: (waiting: Int, lost: Int) {
+        let statistics = system.statistics
+        return (statistics.queued, statistics.lost)
+    }
+
     /// Waits for what is queued, a little; the queue is written by a thread of its own.
     func flush() async {
         let system = system

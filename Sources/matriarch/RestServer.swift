@@ -84,6 +84,8 @@ actor RestServer {
         var configuration = HTTPServerConfiguration(
             listen: [ListenAddress(host: settings.listenHost, port: UInt16(clamping: settings.listenPort))])
         configuration.settings = serverSettings(settings, tls)
+        // The peer's default of 5 would turn clients away at a burst; more may be asked for.
+        configuration.backlog = max(configuration.backlog, Int32(clamping: settings.requestQueueSize))
         configuration.handshakeTimeout = settings.handshakeTimeout
         configuration.requestTimeout = settings.requestTimeout
         configuration.accessLog = { access in

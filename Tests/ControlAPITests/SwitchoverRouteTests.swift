@@ -180,6 +180,8 @@ struct SwitchoverRow: Sendable, CustomStringConvertible {
         #expect(bench.store.writes == [.init(key: .failover, value: "{}", condition: .unchanged(since: 7))])
         let refused = Bench(store: FakeStore([.success(scheduled)], outcomes: [.success(.refused)]))
         #expect(try await refused.ask("DELETE", "/switchover").status == 409)
+        let gone = Bench(store: FakeStore([.success(scheduled)], outcomes: [.failure(.unreachable("gone"))]))
+        #expect(try await gone.ask("DELETE", "/switchover").status == 503)
         for view in [Scene.view(leader: "pg-a"), Self.asked] {
             let none = try await Bench(store: FakeStore([.success(view)])).ask("DELETE", "/switchover")
             #expect(none.status == 404 && none.text == "no switchover is scheduled")

@@ -20,6 +20,7 @@ extension ClusterIntegrationTests {
                 cluster, "/switchover", from: first, to: second, asking: first, "Successfully switched over to")
             let moved = bootSeconds()
             try await waitUntil("writes resume", within: 15) { writer.rows.contains { $0.seconds > moved } }
+            for port in [cluster.writesPort, cluster.sendsPort] { try await cluster.leads(port, to: second) }
             try await writer.stop()
             // Nothing that was acknowledged may be lost: the old primary ships all its WAL before the new one leads.
             try await expectRows(writer.rows.map(\.id), in: cluster, on: second)

@@ -11,6 +11,9 @@ struct NodeConfiguration {
     var binDirectory: String
     var dynamic: JSONObject
     var tags: JSONObject
+    /// What comes on top of the addresses.
+    var restAPI: JSONObject = [:]
+    var ctl: JSONObject = [:]
 
     /// The shortest times that the peer allows (configuration.md §7): tests wait for leases to expire.
     static let quick: JSONObject = [
@@ -37,6 +40,8 @@ struct NodeConfiguration {
     var text: String {
         let rest: JSONValue = .string("127.0.0.1:\(restPort)")
         let postgresql: JSONValue = .string("127.0.0.1:\(postgresqlPort)")
+        var restAPI: JSONObject = ["listen": rest, "connect_address": rest]
+        for setting in self.restAPI.members { restAPI[setting.key] = setting.value }
         func account(_ name: String) -> JSONValue {
             ["username": .string(name), "password": .string(NodeConfiguration.password)]
         }
@@ -44,7 +49,7 @@ struct NodeConfiguration {
             "scope": "demo", "name": .string(name),
             // What a test kills stays dead until the test starts it.
             "guardian": ["restart_daemon": false],
-            "restapi": ["listen": rest, "connect_address": rest],
+            "restapi": .object(restAPI), "ctl": .object(ctl),
             "etcd3": ["hosts": [.string("127.0.0.1:\(etcdPort)")]],
             "bootstrap": ["dcs": .object(dynamic), "initdb": [["encoding": "UTF8"], "data-checksums"]],
             "tags": .object(tags),

@@ -9,7 +9,10 @@ extension TestCluster {
     func call(
         _ method: String, port: Int, _ path: String, body: String? = nil, seconds: Int = 5
     ) async -> HTTPAnswer? {
-        try? await Blocking.run("http") { HTTPCall.send(method, port: port, path, body: body, seconds: seconds) }
+        let identity = port == etcdPort ? nil : certificates?.identity
+        return try? await Blocking.run("http") {
+            HTTPCall.send(method, port: port, path, body: body, seconds: seconds, identity: identity)
+        }
     }
 
     func get(_ node: Int, _ path: String) async -> HTTPAnswer? { await call("GET", port: restPort(node), path) }
@@ -109,6 +112,17 @@ extension TestCluster {
     func writable(port: Int, within seconds: Double, at line: SourceLocation = #_sourceLocation) async throws {
         try await waitUntil("writes are accepted on port \(port)", within: seconds, at: line) {
             (try? await sql(port: port, "CREATE TABLE IF NOT EXISTS alive(); DROP TABLE alive")) != nil
+        }
+    }
+}
+
+extension TestCluster {
+    /// Waits until HAProxy's `port` leads to `node`.
+    func leads(
+        _ port: Int, to node: Int, within seconds: Double = 10, at line: SourceLocation = #_sourceLocation
+    ) async throws {
+        try await waitUntil("port \(port) leads to \(name(node))", within: seconds, at: line) {
+            (try? await sql(port: port, "SHOW port"))?.first?.first == "\(postgresqlPort(node))"
         }
     }
 }

@@ -10,6 +10,8 @@ import Testing
 final class TestCluster: Sendable {
     let nodes: ClosedRange<Int>
     let directory: String
+    /// Where the REST APIs speak HTTPS and ask everybody for a certificate.
+    let certificates: Certificates?
     private let ports: PortBlock
     private let daemons: [Programs.Daemon]
     private let running = Mutex<[String: OwnedProcess]>([:])
@@ -22,15 +24,17 @@ final class TestCluster: Sendable {
     ///   - daemons: who leads each node, n1 first.
     ///   - dynamic: `bootstrap.dcs`.
     ///   - tags: the tags of nodes by number.
+    ///   - tls: the REST APIs speak HTTPS.
     static func with(
         _ daemons: [Programs.Daemon] = [.subject, .subject, .subject], dynamic: JSONObject = NodeConfiguration.quick,
-        tags: [Int: JSONObject] = [:], _ body: (TestCluster) async throws -> Void
+        tags: [Int: JSONObject] = [:], tls: Bool = false, _ body: (TestCluster) async throws -> Void
     ) async throws {
         let cluster = try await Blocking.run("prepare") {
             Leftovers.sweep()
-            return try TestCluster(daemons, dynamic: dynamic, tags: tags)
+            return try TestCluster(daemons, dynamic: dynamic, tags: tags, tls: tls)
         }
         do {
+            try await cluster.certificates?.make(for: cluster.nodes.map(cluster.name))
             try await cluster.startEtcd()
             try await body(cluster)
         } catch {
@@ -41,7 +45,7 @@ final class TestCluster: Sendable {
         try await Blocking.run("end") { cluster.end(failed: false) }
     }
 
-    private init(_ daemons: [Programs.Daemon], dynamic: JSONObject, tags: [Int: JSONObject]) throws {
+    private init(_ daemons: [Programs.Daemon], dynamic: JSONObject, tags: [Int: JSONObject], tls: Bool) throws {
         nodes = 1...daemons.count
         self.daemons = daemons
         ports = try PortBlock.take()
@@ -50,13 +54,15 @@ final class TestCluster: Sendable {
             return count
         }
         directory = Leftovers.directory(for: "\(number)")
+        certificates = tls ? Certificates(directory: "\(directory)/tls") : nil
         try Files.makeDirectory(directory, mode: 0o755)
         for part in nodes.map(name) + ["etcd"] { try Files.makeDirectory("\(directory)/\(part)") }
         for node in nodes {
             let configuration = NodeConfiguration(
                 name: name(node), directory: "\(directory)/\(name(node))", restPort: restPort(node),
                 postgresqlPort: postgresqlPort(node), etcdPort: etcdPort,
-                binDirectory: try Programs.postgresqlDirectory(), dynamic: dynamic, tags: tags[node] ?? [:])
+                binDirectory: try Programs.postgresqlDirectory(), dynamic: dynamic, tags: tags[node] ?? [:],
+                restAPI: certificates?.restAPI(of: name(node)) ?? [:], ctl: certificates?.ctl ?? [:])
             try Files.replace(configurationFile(node), with: configuration.text.utf8, mode: 0o600)
         }
         try Files.replace("\(directory)/haproxy.cfg", with: haproxyConfiguration.utf8, mode: 0o600)
@@ -78,6 +84,8 @@ final class TestCluster: Sendable {
     var etcdPort: Int { ports.first }
     var writesPort: Int { ports.first + 2 }
     var readsPort: Int { ports.first + 3 }
+    /// Leads to the primary as `writesPort` does, found by `http-check send`.
+    var sendsPort: Int { ports.first + 4 }
 
     func conninfo(port: Int) -> String {
         "host=127.0.0.1 port=\(port) user=postgres dbname=postgres password=\(NodeConfiguration.password)"
@@ -92,15 +100,16 @@ final class TestCluster: Sendable {
     }
 
     private var haproxyConfiguration: String {
-        func listen(_ name: String, port: Int, path: String) -> String {
+        let ssl = certificates.map { " check-ssl verify none crt \($0.identity.file)" } ?? ""
+        func listen(_ name: String, port: Int, check: String) -> String {
             let servers = nodes.map {
-                "    server \(self.name($0)) 127.0.0.1:\(postgresqlPort($0)) check port \(restPort($0))"
+                "    server \(self.name($0)) 127.0.0.1:\(postgresqlPort($0)) check port \(restPort($0))\(ssl)"
             }
             return """
                 listen \(name)
                     bind 127.0.0.1:\(port)
                     balance roundrobin
-                    option httpchk OPTIONS \(path)
+                    \(check)
                     http-check expect status 200
                     default-server inter 300ms fall 2 rise 1 on-marked-down shutdown-sessions
                 \(servers.joined(separator: "\n"))
@@ -115,8 +124,14 @@ final class TestCluster: Sendable {
                 timeout client 10m
                 timeout server 10m
 
-            """ + listen("writes", port: writesPort, path: "/primary")
-                + listen("reads", port: readsPort, path: "/replica")
+            """ + listen("writes", port: writesPort, check: "option httpchk OPTIONS /primary")
+                + listen("reads", port: readsPort, check: "option httpchk OPTIONS /replica")
+                + listen(
+                    "sends", port: sendsPort,
+                    check: """
+                        option httpchk
+                            http-check send meth GET uri /primary ver HTTP/1.1 hdr Host check
+                        """)
     }
 
     // MARK: Start and end
