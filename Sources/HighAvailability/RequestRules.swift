@@ -117,8 +117,8 @@ func requestCandidacy(
     return racers(seen, view, facts, memory, excluding: request.leader, checkLag: false)
 }
 
-/// In synchronous mode a switchover ends at a node that `/sync` names (S6), also when that changed after the request was
-/// accepted; a manual failover goes where its operator wants. Stricter than the peer, who trusts the acceptance.
+/// In synchronous mode a switchover ends at a node that `/sync` names (S6), also when that changed after the request
+/// was accepted; a manual failover goes where its operator wants. Stricter than the peer, who trusts the acceptance.
 private func maySucceed(
     _ candidate: String, _ request: FailoverRequest, _ seen: Observation, _ view: ClusterView
 ) -> Bool {

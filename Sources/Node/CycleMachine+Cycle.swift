@@ -27,6 +27,7 @@ extension CycleMachine {
     mutating func observed(_ status: PostgreSQLStatus, _ run: inout Run) {
         if status.observedAt >= local.observedAt {
             local = status
+            hasObserved = true
             if let facts = status.facts { wasPrimary = !facts.inRecovery }
         }
         if case .publishBootstrap? = currentStep { publishBootstrap(&run) }
@@ -47,11 +48,11 @@ extension CycleMachine {
         if local { decideNow(&run) }
     }
 
-    /// A leader whose PostgreSQL is slow to answer decides by what it last knew of it: no renewal waits for a query.
+    /// A leader whose PostgreSQL is slow to answer decides by what it last knew of it: no renewal waits for a query. Who
+    /// has not seen PostgreSQL at all since the daemon started waits.
     var observationEnd: BootInstant? {
-        guard case .observing(local: false, store: true) = phase, isLeading, local.observedAt >= planEnded else {
-            return nil
-        }
+        guard case .observing(local: false, store: true) = phase, isLeading, hasObserved, local.observedAt >= planEnded
+        else { return nil }
         return cycleBegan + LeaseArithmetic.observationPatience(ttl: settings.timings.ttl)
     }
 

@@ -67,6 +67,8 @@ public struct CycleMachine: Sendable {
     var settings: DynamicConfiguration
     var memory = Memory()
     var local: PostgreSQLStatus
+    /// `local` is what was seen, not what it is taken for before.
+    var hasObserved = false
     var view: ClusterView?
     var viewAt: BootInstant?
     var storeFailure: String?

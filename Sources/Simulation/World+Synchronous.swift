@@ -5,7 +5,8 @@ import Ports
 
 /// Synchronous commit. The rule that names the standbys is a later issue's; until then the world does what the peer's
 /// leader does (ha-loop.md §17): a standby is named to PostgreSQL first and in `/sync` when it has everything, and it
-/// leaves `/sync` before PostgreSQL forgets it. So the races of the nodes are tried in a cluster whose leader is a peer.
+/// leaves `/sync` before PostgreSQL forgets it. So the races of the nodes are tried in a cluster whose leader is a
+/// peer.
 extension World {
     /// Clients hear of their commits as soon as the standby has them that they wait for.
     mutating func acknowledge(_ index: Int) {

@@ -52,7 +52,8 @@ enum Simulate {
         }
         write(
             "\(state.done) worlds from seed \(arguments.first), profile \(arguments.profile?.rawValue ?? "all"): "
-                + "\(state.events) events in \(Int(seconds)) s (\(Int(Double(state.done) / max(seconds, 0.001))) worlds/s), "
+                + "\(state.events) events in \(Int(seconds)) s "
+                + "(\(Int(Double(state.done) / max(seconds, 0.001))) worlds/s), "
                 + "\(state.failures.count) violations")
         guard let first = state.failures.min(by: { $0.seed < $1.seed }) else {
             return arguments.needsCoverage ? complainOfMissing(state) : 0
@@ -95,7 +96,8 @@ enum Simulate {
         var world = World(small)
         let outcome = world.run()
         write(
-            "\nseed \(setup.seed), shrunk to \(small.nodes) nodes and \(small.faults.count) of \(setup.faults.count) faults:"
+            "\nseed \(setup.seed), shrunk to \(small.nodes) nodes and \(small.faults.count) of "
+                + "\(setup.faults.count) faults:"
         )
         for fault in small.faults { write("  \(fault)") }
         write(outcome.trace.suffix(120).joined(separator: "\n"))
@@ -109,7 +111,8 @@ enum Simulate {
                 nodes: nodes, depth: nodes == 2 ? depth : max(1, depth - 2), isGuarded: isGuarded, bug: arguments.bug)
             let seconds = Int((BootClock.now() - began).inSeconds)
             write(
-                "\(nodes) nodes, \(isGuarded ? "guarded" : "unguarded"): \(result.states) states, \(result.steps) steps, "
+                "\(nodes) nodes, \(isGuarded ? "guarded" : "unguarded"): \(result.states) states, "
+                    + "\(result.steps) steps, "
                     + "every order of \(result.depth) steps\(result.isComplete ? ": all there are" : ""), \(seconds) s")
             if let violation = result.violation {
                 write("VIOLATION: \(violation)\n" + result.path.joined(separator: "\n"))

@@ -61,6 +61,22 @@ import Testing
         #expect(!effects.contains { if case .perform = $0 { true } else { false } })
     }
 
+    /// Found by the simulation (seed 23532): a daemon that was frozen as it started took its data directory for empty
+    /// and gave the leader key away under a primary.
+    @Test func aLeaderThatHasNotSeenPostgreSQLYetDecidesNothing() {
+        var scene = Scene(adopted: Self.lease)
+        _ = scene.step(.timer)
+        var effects = scene.step(.loaded(.success(ShortLeaseTests.view(["n1"], config: ["ttl": 30]))))
+        effects += scene.step(.timer, after: .seconds(14))
+        #expect(
+            !effects.contains {
+                switch $0 {
+                case .release, .perform, .renew: true
+                default: false
+                }
+            })
+    }
+
     @Test func aStandbyDisarmsAndWhatWasSeenBeforeTheStartDoesNot() {
         var scene = Scene()
         let early = scene.status(writable: false)
