@@ -48,8 +48,8 @@ extension CycleMachine {
         if local { decideNow(&run) }
     }
 
-    /// A leader whose PostgreSQL is slow to answer decides by what it last knew of it: no renewal waits for a query. Who
-    /// has not seen PostgreSQL at all since the daemon started waits.
+    /// A leader whose PostgreSQL is slow to answer decides by what it last knew of it: no renewal waits for a query.
+    /// Who has not seen PostgreSQL at all since the daemon started waits.
     var observationEnd: BootInstant? {
         guard case .observing(local: false, store: true) = phase, isLeading, hasObserved, local.observedAt >= planEnded
         else { return nil }

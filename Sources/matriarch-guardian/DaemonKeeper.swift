@@ -9,18 +9,10 @@ struct DaemonKeeper {
     private var launch: GuardianRequest.Launch?
     /// The pid of a daemon that we have started; 0 for none.
     private var started: Int32 = 0
-    private var startAt: Int64?
-    private var began: Int64 = 0
-    private var failures = 0
-
-    private static let firstPause: Int64 = 500_000_000
-    private static let longestPause: Int64 = 60_000_000_000
-    /// One that ran for this long was a good one.
-    private static let goodRun: Int64 = 300_000_000_000
-    private static let maximumFailures = 20
+    private var rule = RestartRule()
 
     /// A daemon will be started.
-    var isWaiting: Bool { startAt != nil }
+    var isWaiting: Bool { rule.startAt != nil }
 
     /// The daemon at the other end is to be kept alive from now on.
     mutating func keep(_ launch: GuardianRequest.Launch, _ connection: Int32, _ poll: Int32) throws(Failure) {
@@ -49,7 +41,7 @@ struct DaemonKeeper {
         descriptor = -2
         launch = nil
         started = 0
-        startAt = nil
+        rule.cancel()
     }
 
     /// The daemon has died.
@@ -57,19 +49,15 @@ struct DaemonKeeper {
         close(descriptor)
         descriptor = -2
         started = 0
-        failures = now - began > Self.goodRun ? 0 : failures
-        guard failures < Self.maximumFailures else { return Log.line("the daemon dies too often: given up") }
-        let pause = min(Self.longestPause, Self.firstPause << Int64(failures))
-        failures += 1
-        startAt = now + pause
+        guard let pause = rule.ended(now) else { return Log.line("the daemon dies too often: given up") }
         Log.line("the daemon has died: it is started again in \(pause / 1_000_000) ms")
     }
 
     /// Starts it when the time has come; when to ask again.
     mutating func act(_ now: Int64, _ poll: Int32) -> Int64? {
-        guard let startAt, let launch else { return nil }
+        guard let startAt = rule.startAt, let launch else { return nil }
         if now < startAt { return startAt }
-        self.startAt = nil
+        rule.cancel()
         do throws(Failure) {
             started = try Processes.spawn(launch, deathSignal: 0)
             Log.line("started the daemon as \(started)")
@@ -86,8 +74,7 @@ struct DaemonKeeper {
         guard process >= 0, watchForInput(process, poll) else { throw Failure("watching the daemon \(pid)") }
         if descriptor >= 0 { close(descriptor) }
         descriptor = process
-        startAt = nil
-        began = bootTime()
+        rule.began(bootTime())
     }
 
     private static func peer(_ connection: Int32) throws(Failure) -> Int32 {

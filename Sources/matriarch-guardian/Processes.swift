@@ -31,8 +31,9 @@ enum Processes {
 
     /// Whether a process is a server of PostgreSQL's that works in `place`: the postmaster and all its children do.
     static func isServer(_ pid: Int32, in place: Place, programs: Set<String>) -> Bool {
-        guard Place("/proc/\(pid)/cwd") == place, let program = program(pid) else { return false }
-        return programs.contains(program)
+        guard Place("/proc/\(pid)/cwd") == place, let path = program(pid) else { return false }
+        // What was replaced by an upgrade while it ran is marked so.
+        return programs.contains { path.hasSuffix("/\($0)") || path.hasSuffix("/\($0) (deleted)") }
     }
 
     /// All such processes; those alone whose parent is `parent` where it is given.
@@ -52,16 +53,12 @@ enum Processes {
         return found
     }
 
-    /// The name of the program that a process runs; nil for one that has ended.
+    /// The path of the program that a process runs; nil for one that has ended.
     private static func program(_ pid: Int32) -> String? {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
             guard let base = buffer.baseAddress else { return nil }
             let count = readlink("/proc/\(pid)/exe", base, buffer.count)
-            guard count > 0 else { return nil }
-            let path = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-            // What was replaced by an upgrade while it ran is marked so.
-            let mark = " (deleted)"
-            return lastComponent(path.hasSuffix(mark) ? String(path.dropLast(mark.count)) : path)
+            return count > 0 ? String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
         }
     }
 
@@ -76,9 +73,4 @@ enum Processes {
         let fields = String(decoding: bytes[(end + 1)..<count], as: UTF8.self).split(separator: " ")
         return fields.count > 1 ? Int32(fields[1]) : nil
     }
-}
-
-/// What stands after the last slash.
-func lastComponent(_ path: String) -> String {
-    String(path[(path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex)...])
 }

@@ -135,18 +135,15 @@ struct Server {
 
     private mutating func handle(_ descriptor: Int32) {
         switch descriptor {
-        case timer: drain(timer)
+        case timer:
+            var count: UInt64 = 0
+            _ = read(timer, &count, 8)
         case signals: takeSignals()
         case listener: accept()
         case keeper.descriptor: keeper.daemonEnded(bootTime())
         case postmaster?.descriptor: postmasterEnded()
         case let connection: answer(connection)
         }
-    }
-
-    private func drain(_ descriptor: Int32) {
-        var count: UInt64 = 0
-        _ = read(descriptor, &count, 8)
     }
 
     private mutating func takeSignals() {
@@ -175,11 +172,7 @@ struct Server {
 
     private mutating func postmasterEnded() {
         guard let ended = postmaster else { return }
-        if ended.descriptor >= 0 {
-            close(ended.descriptor)
-        } else {
-            mayHaveOrphans = true
-        }
+        if ended.descriptor >= 0 { close(ended.descriptor) } else { mayHaveOrphans = true }
         Log.line("postmaster \(ended.pid) has ended")
         postmaster = nil
         rule.postmasterChanged()
@@ -190,11 +183,8 @@ struct Server {
     private mutating func accept() {
         let socket = gd_accept(listener)
         guard socket >= 0 else { return }
-        guard connections.count < Self.maximumConnections, Listener.mayConnect(socket), add(socket) else {
-            close(socket)
-            return
-        }
-        connections.insert(socket)
+        let isWelcome = connections.count < Self.maximumConnections && Listener.mayConnect(socket) && add(socket)
+        if isWelcome { connections.insert(socket) } else { close(socket) }
     }
 
     // MARK: Requests
@@ -275,7 +265,7 @@ struct Server {
         if launch.isStandby { rule.disarm() }
         if case .quit = rule.nextWithoutMemory(now: bootTime()) { throw Failure(text: "the lease has ended") }
         let pid = try Processes.spawn(launch, deathSignal: SIGQUIT)
-        programs.insert(lastComponent(launch.executable))
+        if let name = launch.executable.split(separator: "/").last { programs.insert(String(name)) }
         place = Processes.Place(dataDirectory)
         postmaster = Postmaster(pid: pid, descriptor: -1)
         rule.postmasterChanged()
