@@ -11,6 +11,8 @@ public enum GuardianRequest: Sendable, Hashable {
     case disarm
     /// How the daemon is to be started again if it dies.
     case keepAlive(Launch)
+    /// A daemon begins that somebody else has started: one that the guardian has started, or is about to, gives way.
+    case takeOver
     /// The daemon ends in order: it is not started again, and without a postmaster the guardian ends too.
     case goodbye
 
@@ -43,6 +45,7 @@ public enum GuardianRequest: Sendable, Hashable {
         case .launch(let launch): return Self.message("launch", launch)
         case .keepAlive(let launch): return Self.message("keepalive", launch)
         case .disarm: return GuardianMessage("disarm")
+        case .takeOver: return GuardianMessage("takeover")
         case .goodbye: return GuardianMessage("goodbye")
         case .enforce(let lease, let postmaster):
             var message = GuardianMessage("enforce")
@@ -58,6 +61,7 @@ public enum GuardianRequest: Sendable, Hashable {
         case "launch": self = .launch(try Self.launch(message))
         case "keepalive": self = .keepAlive(try Self.launch(message))
         case "disarm": self = .disarm
+        case "takeover": self = .takeOver
         case "goodbye": self = .goodbye
         case "enforce":
             guard let lease = try GuardedLease(message), let pid = Int32(exactly: try message.number("postmaster")),

@@ -82,7 +82,7 @@ func requestCandidacy(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ request: FailoverRequest,
     _ memory: Memory
 ) -> Candidacy? {
-    if let candidate = request.candidate {
+    if let candidate = request.candidate, maySucceed(candidate, request, seen, view) {
         let cluster = seen.settings.checkTimeline ? view.timeline : nil
         if candidate == seen.me.name {
             // Where timelines are checked, a request does not make one of them twice; those who ask us judge the same.
@@ -106,6 +106,15 @@ func requestCandidacy(
         return anybody ? .no([.iWasAskedToStepDown]) : .yes([.iWasAskedToStepDown])
     }
     return racers(seen, view, facts, memory, excluding: request.leader, checkLag: false)
+}
+
+/// In synchronous mode a switchover ends at a node that `/sync` names (S6), also when that changed after the request was
+/// accepted; a manual failover goes where its operator wants. Stricter than the peer, who trusts the acceptance.
+private func maySucceed(
+    _ candidate: String, _ request: FailoverRequest, _ seen: Observation, _ view: ClusterView
+) -> Bool {
+    if seen.settings.synchronousMode == .off || view.sync.isEmpty || request.leader == nil { return true }
+    return view.sync.matches(candidate) || view.sync.leader?.lowercased() == candidate.lowercased()
 }
 
 /// Everybody whose answer any rule of a race may want, so that one round of questions is enough.

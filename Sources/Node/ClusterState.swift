@@ -44,6 +44,8 @@ public actor ClusterState: NodeControl {
     private var requests: [Int: Task<Void, Never>] = [:]
     private var requestNumber = 0
     private var exitCode: Int32?
+    /// The daemon ends and leaves PostgreSQL running.
+    public private(set) var isLeaving = false
     /// Commands that have not been answered.
     private var commands: [Int: CheckedContinuation<CommandOutcome, Never>] = [:]
     private var commandNumber = 0
@@ -82,6 +84,12 @@ public actor ClusterState: NodeControl {
 
     /// SIGTERM: PostgreSQL is stopped, the key handed over, and `run` returns.
     public func shutDown() { feed(.shutdownRequested) }
+
+    /// SIGUSR1: `run` returns as soon as no operation runs; PostgreSQL and its guardian stay as they are.
+    public func leave() {
+        isLeaving = true
+        feed(.leaveRequested)
+    }
 
     /// Gives an operator's command to the machine, which answers when it is carried out.
     public func carryOut(_ command: NodeCommand) async -> CommandOutcome {

@@ -36,6 +36,8 @@ public enum CycleEvent: Sendable {
     case commanded(Int, NodeCommand)
     /// SIGTERM or SIGINT.
     case shutdownRequested
+    /// The daemon is to end, and nothing else: another one goes on where it stood.
+    case leaveRequested
 }
 
 /// What a node asks of the world. The daemon carries effects out through the ports, the simulation through its own; the

@@ -105,6 +105,8 @@ public struct CycleMachine: Sendable {
     var wasPrimary = false
     var memberMarks: [String: String] = [:]
     var isShuttingDown = false
+    /// To end when no operation runs, without PostgreSQL.
+    var isLeaving = false
     var waitingCommands: [(id: Int, command: NodeCommand)] = []
     var scheduledRestart: RestartRequest?
     var exitCode: Int32 = 0
@@ -142,6 +144,7 @@ public struct CycleMachine: Sendable {
     public mutating func step(_ event: CycleEvent, now: BootInstant, wallTime: Int64) -> [CycleEffect] {
         var run = Run(now: now, wallTime: wallTime, writesLog: writesLog)
         take(event, &run)
+        leave(&run)
         goOnWithoutObservation(&run)
         guardLease(&run)
         keepSchedule(&run)
@@ -207,7 +210,16 @@ public struct CycleMachine: Sendable {
             wake(&run)
         case .commanded(let id, let command): commanded(id, command, &run)
         case .shutdownRequested: shutDown(&run)
+        case .leaveRequested: isLeaving = true
         }
+    }
+
+    /// Between two operations, as a daemon that is killed; but no operation is cut off, and no answer is lost.
+    private mutating func leave(_ run: inout Run) {
+        guard isLeaving, progress == nil, phase != .ended else { return }
+        run.log(.info, "the daemon ends; PostgreSQL and its guardian stay")
+        phase = .ended
+        run.emit(.exit(code: 0))
     }
 
     /// Begins a cycle now, or another one right after the present one.

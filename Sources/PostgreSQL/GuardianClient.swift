@@ -103,6 +103,17 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         return Adoption(status: status(reply), lease: lease)
     }
 
+    /// Before anything else of a daemon that begins: one that a guardian has started by itself gives way. True where a
+    /// guardian was told.
+    @discardableResult
+    public func takeOver() async throws(GuardianError) -> Bool {
+        let deadline = BootClock.now() + .seconds(5)
+        guard try connect(starting: false, deadline, keepsAlive: false) else { return false }
+        _ = try ask(.takeOver, deadline)
+        try keepAlive(deadline)
+        return true
+    }
+
     /// The daemon ends in order.
     public func goodbye() async {
         guard connection != nil else { return }
@@ -219,13 +230,15 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
     // MARK: The connection
 
     /// False where no guardian runs and none is to be started.
-    private func connect(starting: Bool, _ deadline: BootInstant) throws(GuardianError) -> Bool {
+    private func connect(
+        starting: Bool, _ deadline: BootInstant, keepsAlive: Bool = true
+    ) throws(GuardianError) -> Bool {
         if connection != nil { return true }
         var started: BootInstant?
         while true {
             if let socket = try open() {
                 connection = Connection(socket: socket, pid: try authenticate(socket))
-                try keepAlive(deadline)
+                if keepsAlive { try keepAlive(deadline) }
                 return true
             }
             guard starting else { return false }

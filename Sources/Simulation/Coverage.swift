@@ -31,7 +31,20 @@ public struct Coverage: Sendable {
         case adopted = "a restarted daemon found PostgreSQL running"
         case reinitialised = "a data directory was removed"
         case timelineTwice = "two leaders made a timeline of the same number"
+        case commitWaited = "a commit waited for its synchronous standby"
+        case synchronousFailover = "another node took over in synchronous mode"
+        case notInSync = "a standby stood back because /sync does not name it"
         case healed = "the cluster was whole again after the faults"
+
+        /// Whether so many worlds of all profiles should have reached it.
+        public func isExpected(within worlds: UInt64) -> Bool {
+            switch self {
+            // Nobody wants it, and few worlds come to it.
+            case .timelineTwice: false
+            case .frozenRenewal, .pausedWithoutLeader: worlds >= 20_000
+            default: worlds >= 2000
+            }
+        }
     }
 
     public var reached: [State: Int] = [:]

@@ -35,6 +35,8 @@ public struct Fault: Sendable, Hashable {
         case isolate(Int)
         /// A standby receives WAL this much late.
         case slowReplication(Int, milliseconds: Int)
+        /// A standby replays this much later than it receives.
+        case slowReplay(Int, milliseconds: Int)
 
         // MARK: Store
         case storeOutage
@@ -90,7 +92,8 @@ extension Fault.Kind {
         case .killNode(let node), .killPostgreSQL(let node), .killDaemon(let node), .freezeDaemon(let node),
             .suspendHost(let node), .hangPostgreSQL(let node), .stallDisk(let node), .slowOperations(let node),
             .stepClock(let node, _), .isolateFromStore(let node), .loseAnswers(let node), .isolate(let node),
-            .slowReplication(let node, _), .staleReads(let node, _), .muteWatch(let node), .repeatWatch(let node),
+            .slowReplication(let node, _), .slowReplay(let node, _), .staleReads(let node, _), .muteWatch(let node),
+            .repeatWatch(let node),
             .compactWatch(let node), .failover(let node), .restartPostgreSQL(let node), .restartDaemon(let node),
             .reinitialise(let node):
             [node]

@@ -16,6 +16,8 @@ public enum FaultProfile: String, Sendable, CaseIterable {
     case lag
     /// Faults against which the node needs no guardian: no daemon is killed or frozen.
     case unguarded
+    /// `synchronous_mode`, which the world keeps in place of a rule.
+    case synchronous
     /// None.
     case quiet
 
@@ -55,6 +57,11 @@ public enum FaultProfile: String, Sendable, CaseIterable {
             case .lag: [FaultMaker.lag, FaultMaker.lag, Array(FaultMaker.process.prefix(2))]
             case .unguarded:
                 [FaultMaker.network, FaultMaker.process, FaultMaker.store, FaultMaker.operators, FaultMaker.lag]
+            case .synchronous:
+                [
+                    FaultMaker.network, FaultMaker.process, FaultMaker.killers, FaultMaker.store, FaultMaker.lag,
+                    Array(FaultMaker.operators.prefix(1)),
+                ]
             case .quiet: []
             }
         return groups.flatMap { $0 }
@@ -118,7 +125,7 @@ struct FaultMaker: Sendable {
         },
         FaultMaker(weight: 1) { .failover(to: node(&$0, $1)) },
         FaultMaker(weight: 2) { _, _ in .pause },
-        FaultMaker(weight: 2) { generator, _ in .editTTL(seconds: generator.number(in: 20...60)) },
+        FaultMaker(weight: 2) { generator, _ in .editTTL(seconds: generator.number(in: 3...60)) },
         FaultMaker(weight: 1) { generator, _ in .editMaximumLag(bytes: generator.number(in: 0...40) * 1000) },
         FaultMaker(weight: 2) { .restartPostgreSQL(node(&$0, $1)) },
         FaultMaker(weight: 2) { .restartDaemon(node(&$0, $1)) },
@@ -127,6 +134,7 @@ struct FaultMaker: Sendable {
 
     fileprivate static let lag: [FaultMaker] = [
         FaultMaker(weight: 3) { .slowReplication(node(&$0, $1), milliseconds: $0.number(in: 100...20_000)) },
+        FaultMaker(weight: 1) { .slowReplay(node(&$0, $1), milliseconds: $0.number(in: 1000...20_000)) },
         FaultMaker(weight: 1) { generator, _ in .editMaximumLag(bytes: generator.number(in: 0...20) * 1000) },
         FaultMaker(weight: 2) { .killNode(node(&$0, $1)) },
     ]

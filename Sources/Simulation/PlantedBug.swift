@@ -30,6 +30,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case rewindWithoutProof
     case exPrimaryStartsAsPrimary
     case adoptionRestarts
+    case synchronousSetIgnored
 
     /// What it does, for people.
     public var summary: String {
@@ -53,6 +54,21 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .rewindWithoutProof: "whoever might have parted is rewound"
         case .exPrimaryStartsAsPrimary: "an ex-primary that is down starts as a primary"
         case .adoptionRestarts: "a daemon that finds PostgreSQL running restarts it"
+        case .synchronousSetIgnored: "a node takes the key although /sync does not name it"
+        }
+    }
+
+    /// The faults that bring it to light.
+    public var profile: FaultProfile {
+        switch self {
+        case .expiredLeaseIsValid, .storeLossNeverDemotes, .noDemotionMargin: .unguarded
+        case .lagLimitOffByOne: .lag
+        case .receiptNotConfirmed: .operators
+        case .synchronousSetIgnored: .synchronous
+        case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
+            .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .timelineNotChecked,
+            .keyReleasedBeforeStop, .rewindSkipped, .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts:
+            .mixed
         }
     }
 
@@ -84,6 +100,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .raceIgnoresWhoIsAhead:
             let mine = seen.local.facts?.position ?? .zero
             seen.hidePeers { $0.position > mine }
+        case .synchronousSetIgnored: seen.view?.sync = SyncState()
         case .timelineNotChecked: seen.view?.history = TimelineHistory()
         case .rewindSkipped: if case .facts? = seen.divergence { seen.divergence = .unavailable("not looked at") }
         case .rewindWithoutProof:

@@ -1,6 +1,9 @@
 import ClusterModel
 
 /// One PostgreSQL: its process, its log, whom it follows. Time and neighbours are the world's.
+///
+/// The log is what is flushed: no rule looks at WAL that is written only (postgresql.md, status query), no commit is
+/// acknowledged before it is flushed, and a crash loses the rest.
 struct SimulatedPostgreSQL {
     enum Process: Hashable {
         case down
@@ -24,7 +27,10 @@ struct SimulatedPostgreSQL {
     /// The node that `primary_conninfo` names.
     var upstream: Int?
     var control = ControlData.ClusterState.shutDown
-    var slots: Set<String> = []
+    /// Physical slots, by the record that their reader needs next.
+    var slots: [String: Int] = [:]
+    /// The standby that `synchronous_standby_names` names: no commit is acknowledged before it has it.
+    var synchronousStandby: Int?
     var pid: Int32 = 0
     /// Grows with every end of the process, so that what was begun before does nothing after.
     var era = 0
@@ -38,6 +44,7 @@ struct SimulatedPostgreSQL {
     var acceptsWrites: Bool { process == .running && !isStandby }
 
     static func position(_ records: Int) -> WALPosition { WALPosition(UInt64(records * recordBytes)) }
+    static func records(_ position: WALPosition) -> Int { Int(clamping: position - .zero) / recordBytes }
 
     mutating func initialize(branch: Int) {
         isInitialized = true
@@ -53,7 +60,8 @@ struct SimulatedPostgreSQL {
         log = source.log
         isStandby = true
         control = .shutDownInRecovery
-        slots = []
+        slots = [:]
+        synchronousStandby = nil
     }
 
     mutating func crash() {
@@ -78,6 +86,7 @@ struct SimulatedPostgreSQL {
         isStandby = false
         isPromoting = false
         upstream = nil
+        synchronousStandby = nil
         wroteUntil = now
     }
 
@@ -94,7 +103,7 @@ struct SimulatedPostgreSQL {
     }
 
     /// `answers` is false for a server that hangs: its process is there, and no SQL comes back.
-    func status(now: BootInstant, isStreaming: Bool, answers: Bool) -> PostgreSQLStatus {
+    func status(now: BootInstant, _ streams: Streams, answers: Bool) -> PostgreSQLStatus {
         guard isInitialized else {
             return PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now)
         }
@@ -112,7 +121,7 @@ struct SimulatedPostgreSQL {
         case .running:
             status.postmaster = pid
             status.readiness = answers ? .accepting : .rejecting
-            if answers { status.facts = facts(isStreaming) }
+            if answers { status.facts = facts(streams) }
         }
         return status
     }
@@ -126,11 +135,25 @@ struct SimulatedPostgreSQL {
         }
     }
 
-    private func facts(_ isStreaming: Bool) -> PostgreSQLStatus.Facts {
+    /// What flows to and from a server at present.
+    struct Streams {
+        var isStreaming: Bool
+        /// The slots that somebody reads.
+        var active: Set<String>
+        /// Records received and not replayed.
+        var unreplayed: Int
+    }
+
+    private func facts(_ streams: Streams) -> PostgreSQLStatus.Facts {
         PostgreSQLStatus.Facts(
             inRecovery: isStandby, timeline: log.timeline, writePosition: isStandby ? .zero : position,
-            receivedPosition: isStandby ? position : .zero, replayedPosition: isStandby ? position : .zero,
-            receiver: isStandby && upstream != nil ? .init(isStreaming: isStreaming) : nil,
-            slots: slots.sorted().map { .init(name: $0, isLogical: false, isActive: false, restartPosition: position) })
+            receivedPosition: isStandby ? position : .zero,
+            replayedPosition: isStandby ? Self.position(max(0, log.count - streams.unreplayed)) : .zero,
+            receiver: isStandby && upstream != nil ? .init(isStreaming: streams.isStreaming) : nil,
+            slots: slots.keys.sorted().map {
+                .init(
+                    name: $0, isLogical: false, isActive: streams.active.contains($0),
+                    restartPosition: Self.position(slots[$0] ?? 0))
+            })
     }
 }

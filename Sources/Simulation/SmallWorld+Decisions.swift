@@ -12,7 +12,7 @@ extension SmallWorld {
         var seen = observation(index)
         seen.storeFailure = failure
         for _ in 0..<6 {
-            let decision = decide(seen, &nodes[index].memory)
+            let decision = bug.map { $0.decider(seen, &nodes[index].memory) } ?? decide(seen, &nodes[index].memory)
             guard case .ask(let question) = decision.action else { return act(decision.action, index) }
             answer(question, &seen, index)
         }
@@ -190,6 +190,8 @@ extension SmallWorld {
         public var states: Int
         public var steps: Int
         public var depth: Int
+        /// Every state that can be reached was, not only those within `depth` steps.
+        public var isComplete: Bool
         public var violation: String?
         /// The steps that lead to the violation.
         public var path: [String]
@@ -197,16 +199,19 @@ extension SmallWorld {
 
     /// Every order of up to `depth` steps, breadth first, so that a violation comes with the shortest path to it. Stops
     /// at `maximumStates`.
-    public static func explore(nodes: Int, depth: Int, maximumStates: Int = 5_000_000) -> Result {
-        let start = SmallWorld(nodes: nodes)
+    public static func explore(
+        nodes: Int, depth: Int, _ bounds: Bounds = Bounds(writes: 2, faults: 3, promotions: 3),
+        maximumStates: Int = 5_000_000, isGuarded: Bool = true, bug: PlantedBug? = nil
+    ) -> Result {
+        let start = SmallWorld(nodes: nodes, isGuarded: isGuarded, bug: bug)
         var known: Set<SmallWorld> = [start]
         var layer: [(world: SmallWorld, path: Int)] = [(start, 0)]
         var trail: [(parent: Int, step: SmallWorld.Step)] = [(0, .tick)]
         var steps = 0
-        for level in 1...depth {
+        for level in 1...depth where !layer.isEmpty {
             var next: [(world: SmallWorld, path: Int)] = []
             for (world, path) in layer {
-                for step in world.steps() {
+                for step in world.steps(bounds) {
                     steps += 1
                     let reached = world.after(step)
                     guard known.insert(reached).inserted else { continue }
@@ -214,17 +219,21 @@ extension SmallWorld {
                     if let broken = reached.broken {
                         let story = story(trail, trail.count - 1)
                         return Result(
-                            states: known.count, steps: steps, depth: level, violation: broken, path: story)
+                            states: known.count, steps: steps, depth: level, isComplete: false, violation: broken,
+                            path: story)
                     }
                     next.append((reached, trail.count - 1))
                     if known.count >= maximumStates {
-                        return Result(states: known.count, steps: steps, depth: level, violation: nil, path: [])
+                        return Result(
+                            states: known.count, steps: steps, depth: level, isComplete: false, violation: nil, path: []
+                        )
                     }
                 }
             }
             layer = next
         }
-        return Result(states: known.count, steps: steps, depth: depth, violation: nil, path: [])
+        return Result(
+            states: known.count, steps: steps, depth: depth, isComplete: layer.isEmpty, violation: nil, path: [])
     }
 
     private static func story(_ trail: [(parent: Int, step: SmallWorld.Step)], _ last: Int) -> [String] {

@@ -44,7 +44,10 @@ public struct SmallWorld: Hashable, Sendable {
     }
 
     public enum Step: Hashable, Sendable {
-        case tick, load(Int), decide(Int), finishPromotion(Int), write(Int), replicate(Int)
+        case tick
+        /// Ticks until something is due: a lease to be given up, a lease that ends.
+        case wait
+        case load(Int), decide(Int), finishPromotion(Int), write(Int), replicate(Int)
         case cut(Int), heal(Int), crash(Int), killDaemon(Int), startDaemon(Int)
     }
 
@@ -58,10 +61,27 @@ public struct SmallWorld: Hashable, Sendable {
     var faults = 0
     var broken: String?
 
-    static let maximumWrites = 2
-    static let maximumFaults = 3
+    /// Without a guardian the daemon alone ends PostgreSQL in time, so no daemon is killed.
+    let isGuarded: Bool
+    /// A bug that is to be found.
+    let bug: PlantedBug?
 
-    public init(nodes count: Int) {
+    /// How much may happen in one story. With such bounds the states are finitely many.
+    public struct Bounds: Sendable, Hashable {
+        public var writes: Int
+        public var faults: Int
+        public var promotions: Int
+
+        public init(writes: Int, faults: Int, promotions: Int) {
+            self.writes = writes
+            self.faults = faults
+            self.promotions = promotions
+        }
+    }
+
+    public init(nodes count: Int, isGuarded: Bool = true, bug: PlantedBug? = nil) {
+        self.isGuarded = isGuarded
+        self.bug = bug
         var log = WriteAheadLog()
         log.begin(branch: 1, timeline: 1)
         log.append(3)
@@ -77,20 +97,21 @@ public struct SmallWorld: Hashable, Sendable {
     // MARK: Steps
 
     /// The steps that change something from here.
-    func steps() -> [Step] {
-        var steps: [Step] = [.tick]
+    func steps(_ bounds: Bounds) -> [Step] {
+        if branches > bounds.promotions + 1 { return [] }
+        var steps: [Step] = [.tick, .wait]
         for (index, node) in nodes.enumerated() {
             if node.hasDaemon, !node.isCut { steps.append(.load(index)) }
             if node.hasDaemon, node.seen != nil { steps.append(.decide(index)) }
             if node.isPromoting { steps.append(.finishPromotion(index)) }
-            if node.commits, writes < Self.maximumWrites { steps.append(.write(index)) }
+            if node.commits, writes < bounds.writes { steps.append(.write(index)) }
             if node.isUp, node.isStandby { steps.append(.replicate(index)) }
             if node.isCut { steps.append(.heal(index)) }
             if !node.hasDaemon { steps.append(.startDaemon(index)) }
-            guard faults < Self.maximumFaults else { continue }
+            guard faults < bounds.faults else { continue }
             if !node.isCut { steps.append(.cut(index)) }
             if node.isUp { steps.append(.crash(index)) }
-            if node.hasDaemon { steps.append(.killDaemon(index)) }
+            if isGuarded, node.hasDaemon { steps.append(.killDaemon(index)) }
         }
         return steps
     }
@@ -99,6 +120,7 @@ public struct SmallWorld: Hashable, Sendable {
         var world = self
         switch step {
         case .tick: world.passTime()
+        case .wait: world.wait()
         case .load(let index): world.load(index)
         case .decide(let index): world.decideNow(index, failure: nil)
         case .finishPromotion(let index): world.finishPromotion(index)
@@ -126,6 +148,18 @@ public struct SmallWorld: Hashable, Sendable {
         return world
     }
 
+    private mutating func wait() {
+        var ages = nodes.flatMap { [$0.leaseAge, $0.guardedAge] }.compactMap(\.self)
+        if let key { ages.append(key.age) }
+        let due = ages.flatMap { age in
+            [Self.ticksToStop, Self.ticksOfLease, Self.ticksOfLease + 1].filter { $0 > age }.map { $0 - age }
+        }
+        for _ in 0..<(due.min() ?? 1) where broken == nil {
+            passTime()
+            check()
+        }
+    }
+
     private mutating func passTime() {
         if let held = key {
             key = held.age + 1 > Self.ticksOfLease ? nil : Key(holder: held.holder, age: held.age + 1)
@@ -145,7 +179,7 @@ public struct SmallWorld: Hashable, Sendable {
 
     /// The guardian: nothing accepts writes beyond the lease that it was told of.
     private mutating func enforce(_ index: Int) {
-        guard let age = nodes[index].guardedAge, age >= Self.ticksOfLease else { return }
+        guard isGuarded, let age = nodes[index].guardedAge, age >= Self.ticksOfLease else { return }
         if nodes[index].commits || nodes[index].isPromoting { stop(index, cleanly: false) }
     }
 

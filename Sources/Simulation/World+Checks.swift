@@ -3,8 +3,7 @@ import HighAvailability
 import Node
 import Ports
 
-/// The safety rules of architecture.md §3. S2, S6 (synchronous and quorum mode) and S8 (permanent slots) come with the
-/// rules that they are about: the checks belong into `checkElection`, `checkLoss` and `checkAlways`.
+/// The safety rules of architecture.md §3; S2, S6 and S8 are in World+Synchronous.swift.
 extension World {
     mutating func violate(_ rule: Violation.Rule, _ text: String) {
         violations.append(Violation(rule: rule, text: text, at: now - Self.began))
@@ -72,7 +71,9 @@ extension World {
         }
         switch operation {
         case .promote: checkPromotion(index)
-        case .stop, .restart, .startPrimary, .rewind, .clone: checkLeftAlone(index, operation.name)
+        case .stop, .restart, .startPrimary, .rewind, .clone:
+            checkLeftAlone(index, operation.name)
+            checkFailsafe(index)
         case .bootstrap, .startStandby, .follow, .recoverSingleUser, .setAsideDataDirectory: break
         }
         if case .startPrimary = operation, nodes[index].published?.view?.failover != nil {
@@ -141,6 +142,7 @@ extension World {
         guard server.isStandby else { return }
         // An operator's request is above the limits of a race (ha-loop.md §12.3).
         if view.failover?.candidate == name(index), handedOver?.candidates.contains(index) == false { handedOver = nil }
+        if view.failover == nil || view.failover?.leader != nil { checkSynchronousElection(index) }
         guard view.failover == nil, !published.settings.isPaused else { return }
         checkLag(index, view, published.settings.maximumLagOnFailover)
         checkPeers(index)
@@ -163,6 +165,7 @@ extension World {
         let position = nodes[index].postgreSQL.position
         for other in nodes.indices where other != index && isUndisturbed(other) && !isCut(index, other) {
             let server = nodes[other].postgreSQL
+            if isOutsideSync(other) { continue }
             // Who may not lead because of its timeline is not waited for.
             if setup.checkTimeline, server.log.timeline < store.view(now).timeline { continue }
             let isAhead =
@@ -182,6 +185,7 @@ extension World {
 
     /// S3: what is lost when a new branch begins here.
     mutating func checkLoss(_ index: Int) {
+        checkAcknowledged(index)
         let log = nodes[index].postgreSQL.log
         let kept = log.end(of: presentBranch) ?? 0
         if presentBranch < acknowledged.count, acknowledged[presentBranch] > kept {

@@ -65,7 +65,7 @@ extension World {
             scope: "sim", me: NodeIdentity(name: name),
             addresses: MemberKey.Addresses(
                 connectionURL: "postgres://\(name):5432/postgres", apiURL: "http://\(name):8008/patroni",
-                version: "4.1.4"),
+                version: "4.1.4", ownVersion: "0"),
             document: document)
         setup.hasGuardian = self.setup.guardian
         setup.adoptedLease = nodes[index].postgreSQL.acceptsWrites ? nodes[index].enforced : nil
@@ -79,6 +79,8 @@ extension World {
             "maximum_lag_on_failover": .int(Int64(configuration.maximumLag)),
         ]
         if setup.checkTimeline { document["check_timeline"] = true }
+        if setup.isSynchronous { document["synchronous_mode"] = true }
+        if setup.isFailsafe { document["failsafe_mode"] = true }
         if configuration.isPaused { document["pause"] = true }
         return document
     }
@@ -167,6 +169,7 @@ extension World {
             switch reason {
             case .laggingBehindStatus: coverage.count(.lagRefused)
             case .peerIsAhead: coverage.count(.peerAhead)
+            case .notInSynchronousSet: coverage.count(.notInSync)
             default: break
             }
         }
@@ -190,10 +193,12 @@ extension World {
 
     private mutating func apply(_ actions: [SlotAction], _ index: Int) {
         for action in actions {
+            checkSlot(action, index)
             switch action {
-            case .create(let name): nodes[index].postgreSQL.slots.insert(name)
-            case .drop(let name): nodes[index].postgreSQL.slots.remove(name)
-            case .advance: break
+            case .create(let name): nodes[index].postgreSQL.slots[name] = nodes[index].postgreSQL.log.count
+            case .drop(let name): nodes[index].postgreSQL.slots[name] = nil
+            case .advance(let name, let position):
+                nodes[index].postgreSQL.slots[name] = SimulatedPostgreSQL.records(position)
             }
         }
     }

@@ -28,6 +28,7 @@ extension World {
             for other in nodes.indices where other != node { cuts.append([node, other]) }
         case .slowReplication(let node, let milliseconds):
             nodes[node].replicationFaults.append(.milliseconds(milliseconds))
+        case .slowReplay(let node, let milliseconds): nodes[node].replayFaults.append(.milliseconds(milliseconds))
         case .storeOutage, .storeElection: storeIsDown += 1
         case .slowStore(let milliseconds): storeDelays.append(.milliseconds(milliseconds))
         case .lossyStore(let oneIn): lossyStore.append(oneIn)
@@ -69,6 +70,7 @@ extension World {
             resumeWatch(node)
         case .slowReplication(let node, let milliseconds):
             nodes[node].replicationFaults.forget(.milliseconds(milliseconds))
+        case .slowReplay(let node, let milliseconds): nodes[node].replayFaults.forget(.milliseconds(milliseconds))
         case .storeOutage, .storeElection: restoreStore(after: fault.lasts)
         case .slowStore(let milliseconds): storeDelays.forget(.milliseconds(milliseconds))
         case .lossyStore(let oneIn): lossyStore.forget(oneIn)
@@ -93,7 +95,7 @@ extension World {
     private mutating func disturb(_ fault: Fault.Kind) {
         for index in nodes.indices { nodes[index].leftAloneUntil = nil }
         switch fault {
-        case .slowReplication: break
+        case .slowReplication, .slowReplay: break
         case .isolate: for index in nodes.indices { nodes[index].disturbedAt = now }
         default: for index in fault.nodes { nodes[index].disturbedAt = now }
         }

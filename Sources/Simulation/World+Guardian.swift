@@ -11,23 +11,26 @@ extension World {
         case .disarm: nodes[index].enforced = nil
         case .enforce(let lease, _):
             nodes[index].enforced = lease
-            if !nodes[index].guardianIsSet {
-                nodes[index].guardianIsSet = true
-                queue.add(.guardian(node: index), at: max(now, LeaseArithmetic.haltBy(lease)))
-            }
+            // A lease of a shorter ttl may end before the one that it replaces.
+            setGuardian(index, at: max(now, LeaseArithmetic.haltBy(lease)))
         }
         let status = GuardianStatus(pid: 1, postmaster: nodes[index].postgreSQL.pid)
         reply(.guarded(order, .success(status)), to: index, incarnation, after: 0...2)
     }
 
+    private mutating func setGuardian(_ index: Int, at instant: BootInstant) {
+        if let known = nodes[index].guardianLooksAt, known <= instant { return }
+        nodes[index].guardianLooksAt = instant
+        queue.add(.guardian(node: index), at: instant)
+    }
+
     mutating func guardianLooks(_ index: Int) {
-        nodes[index].guardianIsSet = false
+        nodes[index].guardianLooksAt = nil
         // It stands still with its host, and is the first to go on.
         if nodes[index].suspended > 0 { return }
         guard let lease = nodes[index].enforced else { return }
         enforce(index)
-        nodes[index].guardianIsSet = true
-        queue.add(.guardian(node: index), at: max(now + .seconds(1), LeaseArithmetic.haltBy(lease)))
+        setGuardian(index, at: max(now + .milliseconds(100), LeaseArithmetic.haltBy(lease)))
     }
 
     /// Kills a PostgreSQL that accepts writes, or is about to, when the lease that it enforces comes to its end.

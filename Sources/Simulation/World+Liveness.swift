@@ -3,7 +3,7 @@ import HighAvailability
 import Node
 import Ports
 
-/// The liveness rules. L4 (losing the store never demotes while all members see each other) comes with failsafe mode.
+/// The liveness rules L1 and L2; L3 is in World+Checks.swift, L4 in World+Synchronous.swift.
 extension World {
     /// How long a cluster may take until it has a primary again: the longest lease, a cycle, the slowest start.
     static let primaryBound = Duration.seconds(60 + 20 + 50)
@@ -14,6 +14,7 @@ extension World {
     mutating func look() {
         queue.add(.look, at: now + .milliseconds(500))
         if setup.faults.isEmpty && isWhole { coverage.count(.healed) }
+        keepSynchronous()
         switch chapter {
         case .making:
             if isWhole { beginFaults() }

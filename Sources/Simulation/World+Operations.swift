@@ -69,7 +69,9 @@ extension World {
             return finish(after: 1...20, index)
         }
         nodes[index].postgreSQL.isPromoting = true
-        let took = generator.milliseconds(in: generator.oneIn(10) ? 200...8000 : 50...500) + burden(index)
+        // What was received is replayed first.
+        let replay = Self.commitInterval * unreplayed(index)
+        let took = generator.milliseconds(in: generator.oneIn(10) ? 200...8000 : 50...500) + burden(index) + replay
         queue.add(.promoted(node: index, era: nodes[index].postgreSQL.era), at: now + took)
         queue.add(.finish(node: index, operation: nodes[index].operations), at: now + took + .milliseconds(1))
     }

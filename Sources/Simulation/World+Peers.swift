@@ -17,8 +17,7 @@ extension World {
 
     mutating func status(_ index: Int) -> PostgreSQLStatus {
         receive(index)
-        return nodes[index].postgreSQL.status(
-            now: now, isStreaming: isStreaming(index), answers: nodes[index].answers)
+        return nodes[index].postgreSQL.status(now: now, streams(index), answers: nodes[index].answers)
     }
 
     mutating func askPeers(

@@ -23,8 +23,7 @@ extension World {
             nodes[index].postgreSQL.log.append(Int(records))
             nodes[index].postgreSQL.wroteUntil =
                 nodes[index].postgreSQL.wroteUntil + .nanoseconds(records * interval)
-            let log = nodes[index].postgreSQL.log
-            acknowledged[log.branch] = log.count
+            acknowledge(index)
         }
     }
 
@@ -46,6 +45,23 @@ extension World {
         if reached < mine.count || (reached == mine.count && missing > 0) { return }
         nodes[index].postgreSQL.log = theirs.log.prefix(reached)
         nodes[index].postgreSQL.grewAt = now
+        let slot = SlotName.of(member: name(index))
+        if let position = theirs.slots[slot] { nodes[source].postgreSQL.slots[slot] = max(position, reached) }
+    }
+
+    /// What a server's own status tells of its connections.
+    func streams(_ index: Int) -> SimulatedPostgreSQL.Streams {
+        let readers = nodes.indices.filter { source(of: $0) == index && isStreaming($0) }
+        return SimulatedPostgreSQL.Streams(
+            isStreaming: isStreaming(index), active: Set(readers.map { SlotName.of(member: name($0)) }),
+            unreplayed: unreplayed(index))
+    }
+
+    /// Records that a standby with slow replay has not come to.
+    func unreplayed(_ index: Int) -> Int {
+        guard let delay = nodes[index].replayFaults.max() else { return 0 }
+        let left = delay.nanoseconds - (now.nanoseconds - nodes[index].postgreSQL.grewAt.nanoseconds)
+        return max(0, Int(left / Self.commitInterval.nanoseconds))
     }
 
     func isStreaming(_ index: Int) -> Bool {

@@ -10,7 +10,7 @@ import Ports
 /// A world makes its cluster first; then the faults come; when the last has healed, the cluster must become whole
 /// again.
 public struct World {
-    enum Event {
+    indirect enum Event {
         /// Something for a node's machine; dropped when its daemon has died since.
         case deliver(node: Int, incarnation: Int, CycleEvent)
         case timer(node: Int, incarnation: Int, number: Int)
@@ -146,6 +146,10 @@ extension World {
         /// Bytes, the first value of `maximum_lag_on_failover`.
         public var maximumLag: Int
         public var checkTimeline: Bool
+        /// `synchronous_mode`: a commit waits for a standby, which `/sync` names.
+        public var isSynchronous: Bool
+        /// `failsafe_mode`: losing the store demotes nobody while all members see each other.
+        public var isFailsafe: Bool
         /// A bug that is to be found.
         public var bug: PlantedBug?
         /// Whether the story is written.
@@ -153,7 +157,8 @@ extension World {
 
         public init(
             seed: UInt64, nodes: Int = 3, faults: [Fault] = [], span: Duration = .seconds(120), guardian: Bool = true,
-            maximumLag: Int = 1_048_576, checkTimeline: Bool = true, bug: PlantedBug? = nil, traces: Bool = false
+            maximumLag: Int = 1_048_576, checkTimeline: Bool = true, isSynchronous: Bool = false,
+            isFailsafe: Bool = false, bug: PlantedBug? = nil, traces: Bool = false
         ) {
             self.seed = seed
             self.nodes = nodes
@@ -162,6 +167,8 @@ extension World {
             self.guardian = guardian
             self.maximumLag = maximumLag
             self.checkTimeline = checkTimeline
+            self.isSynchronous = isSynchronous
+            self.isFailsafe = isFailsafe
             self.bug = bug
             self.traces = traces
         }
@@ -179,7 +186,7 @@ extension World {
             let lag = [0, 3000, 10_000, 50_000, 1_048_576][generator.number(in: 0...4)]
             return Setup(
                 seed: seed, nodes: size, faults: faults, span: span, guardian: profile.hasGuardian, maximumLag: lag,
-                bug: bug)
+                isSynchronous: profile == .synchronous, bug: bug)
         }
     }
 
@@ -224,6 +231,7 @@ struct SimulatedNode {
     var compacted = 0
     var staleness: [Duration] = []
     var replicationFaults: [Duration] = []
+    var replayFaults: [Duration] = []
 
     var isBeingReinitialised = false
 
@@ -232,7 +240,7 @@ struct SimulatedNode {
     var published: NodeSnapshot?
     /// The lease that the guardian enforces.
     var enforced: Lease?
-    var guardianIsSet = false
+    var guardianLooksAt: BootInstant?
     /// The cluster is paused by the daemon's last word.
     var isPaused = false
     /// When the node's own view last said that the cluster is paused.
@@ -265,9 +273,9 @@ public struct Violation: Sendable, Hashable, CustomStringConvertible {
     public enum Rule: String, Sendable, Hashable, CaseIterable {
         // The names that architecture.md gives them.
         // swift-format-ignore: AlwaysUseLowerCamelCase
-        case S1, S3, S4, S5, S7, S9, S10
+        case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
         // swift-format-ignore: AlwaysUseLowerCamelCase
-        case L1, L2, L3
+        case L1, L2, L3, L4
         case progress
     }
 

@@ -88,7 +88,7 @@ struct Server {
             if mayHaveOrphans { wake = now + Self.killInterval } else { noteEnd(now) }
         }
         if connections.isEmpty { wake = min(wake, max(lingerUntil, now + Self.killInterval)) }
-        if let restart = keeper.act(now) { wake = min(wake, restart) }
+        if let restart = keeper.act(now, poll) { wake = min(wake, restart) }
         return min(wake, enforce(now))
     }
 
@@ -138,7 +138,7 @@ struct Server {
         case timer: drain(timer)
         case signals: takeSignals()
         case listener: accept()
-        case keeper.descriptor: keeper.daemonEnded(bootTime(), poll)
+        case keeper.descriptor: keeper.daemonEnded(bootTime())
         case postmaster?.descriptor: postmasterEnded()
         case let connection: answer(connection)
         }
@@ -156,7 +156,7 @@ struct Server {
             case SIGTERM, SIGINT:
                 Log.line("signal \(info.ssi_signo): ending, with PostgreSQL")
                 isEnding = true
-                keeper.forget(poll)
+                keeper.forget()
                 signal(SIGINT)
             default: break
             }
@@ -232,7 +232,7 @@ struct Server {
         case .enforce, .disarm:
             if sent < lastOrder { throw Failure(text: "an order that is older than the last") }
             lastOrder = sent
-        case .status, .launch, .keepAlive, .goodbye: break
+        case .status, .launch, .keepAlive, .takeOver, .goodbye: break
         }
     }
 
@@ -258,8 +258,9 @@ struct Server {
             if pid > 0 && postmaster == nil { try watch(pid) }
         case .disarm: rule.disarm()
         case .keepAlive(let launch): try keeper.keep(launch, connection, poll)
+        case .takeOver: try keeper.giveWay(to: connection)
         case .goodbye:
-            keeper.forget(poll)
+            keeper.forget()
             isEnding = postmaster == nil
         }
     }

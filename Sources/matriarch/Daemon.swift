@@ -76,8 +76,9 @@ struct Daemon {
         let document = await cache.load() ?? effective.bootstrap?.dynamicConfiguration ?? JSONObject()
         let peers = try HTTPPeerClient(StoreWiring.peers(effective))
         let store = try EtcdStore(StoreWiring.etcd(effective), logger: Logger(label: "etcd"))
-        try await checkStore(store, peers)
         let guardian = try GuardianWiring.client(effective, logger: Logger(label: "guardian"))
+        await takeOver(guardian)
+        try await checkStore(store, peers)
         let postgreSQL = try makePostgreSQL(document, launcher: guardian ?? DetachedLauncher())
         var setup = CycleMachine.Setup(
             scope: effective.scope, me: identity(effective), addresses: addresses(effective), document: document)
@@ -101,9 +102,19 @@ struct Daemon {
         await server.stop()
         await store.close()
         peers.shutdown()
-        await guardian?.goodbye()
+        // Who leaves PostgreSQL running says nothing: the next daemon finds the guardian as it is.
+        if await !node.isLeaving { await guardian?.goodbye() }
         logger.info("ended with code \(code)")
         return code
+    }
+
+    /// A daemon that the guardian has started by itself must not stand in the way of one that somebody starts.
+    private func takeOver(_ guardian: GuardianClient?) async {
+        do throws(GuardianError) {
+            try await guardian?.takeOver()
+        } catch {
+            logger.warning("guardian: \(error)")
+        }
     }
 
     /// What an earlier daemon has left with its guardian: PostgreSQL goes on under the lease that is known there. A
@@ -190,10 +201,14 @@ struct Daemon {
 
     private func listen(_ signals: AsyncStream<Int32>, _ node: ClusterState) async {
         for await signal in signals {
-            if signal == SIGHUP {
+            switch signal {
+            case SIGHUP:
                 logger.info("SIGHUP: reading the configuration again")
                 await node.reload()
-            } else {
+            case SIGUSR1:
+                logger.info("SIGUSR1: ending without PostgreSQL, which runs on")
+                await node.leave()
+            default:
                 logger.info("signal \(signal): shutting down")
                 await node.shutDown()
             }

@@ -2,11 +2,11 @@ import CPlatform
 import Glibc
 import Posix
 
-/// SIGHUP, SIGTERM and SIGINT as a stream.
+/// SIGHUP, SIGUSR1, SIGTERM and SIGINT as a stream.
 enum Signals {
     /// The signals as they come, from now on.
     static func stream() throws(SystemError) -> AsyncStream<Int32> {
-        let number = ms_catch_signals([SIGHUP, SIGTERM, SIGINT], 3)
+        let number = ms_catch_signals([SIGHUP, SIGUSR1, SIGTERM, SIGINT], 4)
         guard number >= 0 else { throw SystemError(call: "sigaction") }
         let (stream, continuation) = AsyncStream.makeStream(of: Int32.self, bufferingPolicy: .bufferingNewest(8))
         try NamedThread.start("signals") {

@@ -5,11 +5,14 @@ struct Arguments {
     var first: UInt64 = 1
     var seeds: UInt64 = 1000
     var nodes: Int?
-    var profile = FaultProfile.mixed
+    /// Nil: every profile in turn.
+    var profile: FaultProfile? = .mixed
     var bug: PlantedBug?
     var jobs: Int?
     var traces = false
     var keepsGoing = false
+    var needsCoverage = false
+    var findsBugs = false
     var states: Int?
     var needsHelp = false
 
@@ -19,7 +22,9 @@ struct Arguments {
 
     static let help = """
         usage: scripts/simulate [--seeds N] [--first SEED] [--seed SEED [--trace]] [--nodes 2...7] [--profile NAME]
-                                [--bug NAME] [--jobs N] [--keep-going] [--states DEPTH]
+                                [--bug NAME] [--jobs N] [--keep-going] [--require-coverage]
+               scripts/simulate --bugs [--seeds N]
+               scripts/simulate --states DEPTH [--bug NAME]
 
         Runs deterministic worlds: the production rules and the production cycle against a simulated store, simulated
         PostgreSQL servers and whatever can go wrong. The same seed is the same world, to the byte.
@@ -27,10 +32,13 @@ struct Arguments {
           --seeds N       how many worlds (default 1000), from --first on (default 1)
           --seed SEED     one world; with --trace its story: who saw what, decided what, and why
           --nodes N       2 to 7; without it the seed decides
-          --profile NAME  \(FaultProfile.allCases.map(\.rawValue).joined(separator: ", ")) (default mixed)
-          --bug NAME      plants a bug, to see how it is found: \(PlantedBug.allCases.map(\.rawValue).joined(separator: ", "))
+          --profile NAME  \(FaultProfile.allCases.map(\.rawValue).joined(separator: ", ")),
+                          or all: one after the other (default mixed)
+          --bug NAME      plants a bug, to see how it is found; --bugs names them
+          --bugs          plants every bug there is; each must be found within so many seeds (default 5000)
           --jobs N        threads (default: one for each core)
           --keep-going    runs all worlds, also after a violation
+          --require-coverage  fails where a state was never reached that this many worlds should reach
           --states DEPTH  checks small worlds exhaustively instead: every order of that many steps of 2 and 3 nodes
 
         A violation is shrunk (fewer faults, fewer nodes) and its story shown; the exit status is then 1.
@@ -42,6 +50,10 @@ struct Arguments {
             switch word {
             case "--trace": traces = true
             case "--keep-going": keepsGoing = true
+            case "--require-coverage": needsCoverage = true
+            case "--bugs":
+                findsBugs = true
+                seeds = 5000
             case "-h", "--help": needsHelp = true
             case "--seed":
                 first = try Self.number(word, rest.popFirst(), 0...UInt64.max)
@@ -51,7 +63,9 @@ struct Arguments {
             case "--nodes": nodes = Int(try Self.number(word, rest.popFirst(), 2...7))
             case "--jobs": jobs = Int(try Self.number(word, rest.popFirst(), 1...256))
             case "--states": states = Int(try Self.number(word, rest.popFirst(), 1...64))
-            case "--profile": profile = try Self.name(word, rest.popFirst())
+            case "--profile":
+                let text = rest.popFirst()
+                profile = text == "all" ? nil : try Self.name(word, text)
             case "--bug": bug = try Self.name(word, rest.popFirst())
             default: throw Mistake(text: "unknown argument '\(word)'; --help lists what is allowed")
             }

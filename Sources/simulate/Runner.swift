@@ -36,7 +36,9 @@ final class Runner: Sendable {
     }
 
     func setup(_ seed: UInt64) -> World.Setup {
-        .random(seed: seed, nodes: arguments.nodes, profile: arguments.profile, bug: arguments.bug)
+        let profiles = FaultProfile.allCases.filter { $0 != .quiet }
+        let profile = arguments.profile ?? profiles[Int(seed % UInt64(profiles.count))]
+        return .random(seed: seed, nodes: arguments.nodes, profile: profile, bug: arguments.bug)
     }
 
     /// Runs all worlds, or until the first that fails. `progress` is called about once a second.

@@ -10,7 +10,8 @@ enum Simulate {
         do {
             let arguments = try Arguments(Array(CommandLine.arguments.dropFirst()))
             if arguments.needsHelp { return write(Arguments.help) }
-            if let depth = arguments.states { return checkStates(depth) }
+            if arguments.findsBugs { exit(try findBugs(arguments)) }
+            if let depth = arguments.states { return checkStates(depth, arguments) }
             exit(arguments.seeds == 1 ? tell(arguments) : try run(arguments))
         } catch let mistake as Arguments.Mistake {
             complain(mistake.text)
@@ -50,12 +51,41 @@ enum Simulate {
             write(String(repeating: " ", count: max(0, 9 - count.count)) + count + "  \(reached.rawValue)")
         }
         write(
-            "\(state.done) worlds from seed \(arguments.first), profile \(arguments.profile.rawValue): "
+            "\(state.done) worlds from seed \(arguments.first), profile \(arguments.profile?.rawValue ?? "all"): "
                 + "\(state.events) events in \(Int(seconds)) s (\(Int(Double(state.done) / max(seconds, 0.001))) worlds/s), "
                 + "\(state.failures.count) violations")
-        guard let first = state.failures.min(by: { $0.seed < $1.seed }) else { return 0 }
+        guard let first = state.failures.min(by: { $0.seed < $1.seed }) else {
+            return arguments.needsCoverage ? complainOfMissing(state) : 0
+        }
         show(runner.setup(first.seed), first.violation)
         return 1
+    }
+
+    /// A run that does not reach what it should tests less than it seems to.
+    private static func complainOfMissing(_ state: Runner.State) -> Int32 {
+        let missing = state.coverage.missing.filter { $0.isExpected(within: state.done) }
+        for state in missing { complain("never reached: \(state.rawValue)") }
+        return missing.isEmpty ? 0 : 1
+    }
+
+    /// The test of the tester: every planted bug is found.
+    private static func findBugs(_ arguments: Arguments) throws(SystemError) -> Int32 {
+        var missed = 0
+        for bug in PlantedBug.allCases {
+            var planted = arguments
+            planted.bug = bug
+            planted.profile = bug.profile
+            let state = try Runner(planted).run { _ in }
+            let name = bug.rawValue + String(repeating: " ", count: max(0, 26 - bug.rawValue.count))
+            if let found = state.failures.min(by: { $0.seed < $1.seed }) {
+                write("\(name)found in world \(found.seed) (\(bug.profile.rawValue)): \(found.violation)")
+            } else {
+                missed += 1
+                write("\(name)NOT FOUND in \(state.done) worlds (\(bug.profile.rawValue)): \(bug.summary)")
+            }
+        }
+        write("\(PlantedBug.allCases.count - missed) of \(PlantedBug.allCases.count) planted bugs were found")
+        return missed == 0 ? 0 : 1
     }
 
     /// A violation in its smallest world, with the story.
@@ -71,12 +101,16 @@ enum Simulate {
         write(outcome.trace.suffix(120).joined(separator: "\n"))
     }
 
-    private static func checkStates(_ depth: Int) {
-        for nodes in 2...3 {
+    /// Two nodes to that depth and three to two less, with a guardian and without.
+    private static func checkStates(_ depth: Int, _ arguments: Arguments) {
+        for (nodes, isGuarded) in [(2, true), (2, false), (3, true), (3, false)] {
             let began = BootClock.now()
-            let result = SmallWorld.explore(nodes: nodes, depth: nodes == 2 ? depth : max(1, depth - 3))
-            let seconds = (BootClock.now() - began).inSeconds
-            write("\(nodes) nodes: \(result.states) states, \(result.steps) steps, depth \(result.depth), \(seconds) s")
+            let result = SmallWorld.explore(
+                nodes: nodes, depth: nodes == 2 ? depth : max(1, depth - 2), isGuarded: isGuarded, bug: arguments.bug)
+            let seconds = Int((BootClock.now() - began).inSeconds)
+            write(
+                "\(nodes) nodes, \(isGuarded ? "guarded" : "unguarded"): \(result.states) states, \(result.steps) steps, "
+                    + "every order of \(result.depth) steps\(result.isComplete ? ": all there are" : ""), \(seconds) s")
             if let violation = result.violation {
                 write("VIOLATION: \(violation)\n" + result.path.joined(separator: "\n"))
                 exit(1)

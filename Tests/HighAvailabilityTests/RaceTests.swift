@@ -106,6 +106,20 @@ import Testing
                 Scene.view(sync: SyncState(leader: "n2", voters: ["n3"])), Scene.standby(), peers: bothEqual,
                 settings: ["synchronous_mode": true]), expected: .action(.wait)),
         Row(
+            description: "a switchover to a node that left /sync meanwhile is not carried out by it (S6)",
+            seen: Scene.seen(
+                Scene.view(
+                    failover: FailoverRequest(leader: "n2", candidate: "n1", revision: 7),
+                    sync: SyncState(leader: "n2", voters: ["n3"])), Scene.standby(), peers: bothEqual,
+                settings: ["synchronous_mode": true]), expected: .action(.wait)),
+        Row(
+            description: "a manual failover goes outside /sync",
+            seen: Scene.seen(
+                Scene.view(
+                    failover: FailoverRequest(leader: nil, candidate: "n1", revision: 7),
+                    sync: SyncState(leader: "n2", voters: ["n3"])), Scene.standby(), peers: bothEqual,
+                settings: ["synchronous_mode": true]), expected: .action(.acquireLeader)),
+        Row(
             description: "names in /sync compare without case",
             seen: Scene.seen(
                 Scene.view(sync: SyncState(leader: "n2", voters: ["N1"])), Scene.standby(),

@@ -35,7 +35,7 @@ import Testing
             var status = PostgreSQLStatus(
                 dataDirectory: .initialized, state: .running, postmaster: 42, observedAt: now)
             status.readiness = .accepting
-            status.systemIdentifier = "7"
+            status.systemIdentifier = "7000000000000000001"
             status.hasStandbySignal = !writable
             status.facts = PostgreSQLStatus.Facts(inRecovery: !writable, timeline: 1)
             return status
@@ -91,7 +91,7 @@ import Testing
         }
         let others = [
             StoredEntry(leaf: "config", value: JSON.text(.object(config)), revision: 2),
-            StoredEntry(leaf: "initialize", value: "7", revision: 1),
+            StoredEntry(leaf: "initialize", value: "7000000000000000001", revision: 1),
             StoredEntry(leaf: "leader", value: "n1", revision: 3, session: "s"),
         ]
         return ClusterView(entries: keys + others, revision: revision) { try? JSON.parse($0) }

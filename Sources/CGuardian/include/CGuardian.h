@@ -24,6 +24,9 @@ void gd_protect(void);
 // pidfd_open(2): no wrapper in glibc 2.36.
 int gd_pidfd_open(pid_t pid);
 
+// pidfd_send_signal(2) with SIGKILL: never another process that has got the number since.
+int gd_pidfd_kill(int pidfd);
+
 // accept4 with close-on-exec and non-blocking; behind _GNU_SOURCE.
 int gd_accept(int fd);
 
