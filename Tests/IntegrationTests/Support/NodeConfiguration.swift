@@ -42,8 +42,6 @@ struct NodeConfiguration {
         }
         let document: JSONObject = [
             "scope": "demo", "name": .string(name),
-            // What a test kills stays dead until the test starts it.
-            "guardian": ["restart_daemon": false],
             "restapi": ["listen": rest, "connect_address": rest],
             "etcd3": ["hosts": [.string("127.0.0.1:\(etcdPort)")]],
             "bootstrap": ["dcs": .object(dynamic), "initdb": [["encoding": "UTF8"], "data-checksums"]],
