@@ -41,7 +41,7 @@ public struct Coverage: Sendable {
             switch self {
             // Nobody wants it, and few worlds come to it.
             case .timelineTwice: false
-            case .frozenRenewal, .pausedWithoutLeader: worlds >= 20_000
+            case .frozenRenewal, .pausedWithoutLeader, .demotedAtOnce: worlds >= 20_000
             default: worlds >= 2000
             }
         }

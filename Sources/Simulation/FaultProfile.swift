@@ -12,6 +12,8 @@ public enum FaultProfile: String, Sendable, CaseIterable {
     case store
     /// Switchovers, pauses, edits, restarts, while little else fails.
     case operators
+    /// Switchovers while network and disks are bad.
+    case handover
     /// What replication lag and failovers do to each other.
     case lag
     /// Faults against which the node needs no guardian: no daemon is killed or frozen.
@@ -53,7 +55,9 @@ public enum FaultProfile: String, Sendable, CaseIterable {
             case .network: [FaultMaker.network, FaultMaker.lag]
             case .process: [FaultMaker.process, FaultMaker.killers]
             case .store: [FaultMaker.store, Array(FaultMaker.network.prefix(2))]
-            case .operators: [FaultMaker.operators, FaultMaker.operators, Array(FaultMaker.process.prefix(2))]
+            case .operators:
+                [FaultMaker.operators, FaultMaker.operators, Array(FaultMaker.process.prefix(2))]
+            case .handover: [FaultMaker.handover]
             case .lag: [FaultMaker.lag, FaultMaker.lag, Array(FaultMaker.process.prefix(2))]
             case .unguarded:
                 [FaultMaker.network, FaultMaker.process, FaultMaker.store, FaultMaker.operators, FaultMaker.lag]
@@ -130,6 +134,20 @@ struct FaultMaker: Sendable {
         FaultMaker(weight: 2) { .restartPostgreSQL(node(&$0, $1)) },
         FaultMaker(weight: 2) { .restartDaemon(node(&$0, $1)) },
         FaultMaker(weight: 2) { .reinitialise(node(&$0, $1)) },
+    ]
+
+    fileprivate static let handover: [FaultMaker] = [
+        FaultMaker(weight: 4) { generator, nodes in
+            .switchover(to: generator.oneIn(2) ? node(&generator, nodes) : nil)
+        },
+        FaultMaker(weight: 3) { generator, nodes in
+            let left = node(&generator, nodes)
+            return .partition(left, (left + generator.number(in: 1...nodes - 1)) % nodes)
+        },
+        FaultMaker(weight: 2) { .slowReplication(node(&$0, $1), milliseconds: $0.number(in: 100...20_000)) },
+        FaultMaker(weight: 2) { .stallDisk(node(&$0, $1)) },
+        FaultMaker(weight: 1) { .hangPostgreSQL(node(&$0, $1)) },
+        FaultMaker(weight: 1) { .isolateFromStore(node(&$0, $1)) },
     ]
 
     fileprivate static let lag: [FaultMaker] = [

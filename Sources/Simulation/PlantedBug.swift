@@ -63,7 +63,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .expiredLeaseIsValid, .storeLossNeverDemotes, .noDemotionMargin: .unguarded
         case .lagLimitOffByOne: .lag
-        case .receiptNotConfirmed: .operators
+        case .receiptNotConfirmed: .handover
         case .synchronousSetIgnored: .synchronous
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .timelineNotChecked,

@@ -180,7 +180,7 @@ extension World {
             var generator = SeededGenerator(seed: seed ^ 0xFA17)
             let drawn = [2, 3, 3, 3, 3, 4, 5][generator.number(in: 0...6)]
             let size = nodes ?? drawn
-            let span = Duration.seconds(120)
+            let span = Duration.seconds([45, 50, 60, 70, 120][generator.number(in: 0...4)])
             let count = generator.number(in: 2...9)
             let faults = profile.plan(&generator, nodes: size, count: count, span: span)
             let lag = [0, 3000, 10_000, 50_000, 1_048_576][generator.number(in: 0...4)]
