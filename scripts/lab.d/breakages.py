@@ -299,6 +299,28 @@ def hostloss(lab, leader, watch):
     bring_back(lab, leader)
 
 
+def promotion(lab, leader, watch):
+    """the machine is lost, and the daemon of the next leader as soon as that one takes writes"""
+    postmaster = lab.postmaster(leader)
+    kill_all(lab.guardians(leader) + lab.helpers(leader) + [postmaster] + processes.children(postmaster))
+    others = {name: w for name, w in watch.witnesses.items() if name != leader}
+    until = time.monotonic() + 60 + 2 * lab.ttl
+    while not (found := [name for name, w in others.items() if w.accepted]):
+        if time.monotonic() > until:
+            raise Trouble("no other node takes writes")
+        time.sleep(0.005)
+    kill_all(lab.helpers(found[0]))
+    time.sleep(after_death(lab))
+    for name in (leader, found[0]):
+        bring_back(lab, name)
+
+
+def storefreeze(lab, leader, watch):
+    """etcd hangs (SIGSTOP) for longer than the lease and goes on"""
+    with frozen([lab.running[name][0] for name in lab.etcd_names()]):
+        time.sleep(while_frozen(lab))
+
+
 def restarts(lab, leader, watch, times=50):
     """the daemon is killed and started again, fifty times"""
     postmaster, failed = lab.postmaster(leader), watch.writer.failed
@@ -311,6 +333,8 @@ def restarts(lab, leader, watch, times=50):
         lab.start_node(leader)
         lab.wait("leader again", 60 + 2 * lab.ttl, lambda: None if lab.leader() else "no node leads")
         slowest = max(slowest, time.monotonic() - begun)
+        # How soon after its start a daemon can be killed again is another question.
+        time.sleep(1)
         if lab.leader() != leader or lab.postmaster(leader) != postmaster:
             break
     return {"restarts": times, "same_postmaster": lab.postmaster(leader) == postmaster,
@@ -319,7 +343,8 @@ def restarts(lab, leader, watch, times=50):
 
 
 FAULTS = {fault.__name__: fault for fault in [
-    daemonkill, agentkill, freeze, guardiankill, bothkill, guardianfreeze, memory, logdisk, hostloss, restarts]}
+    daemonkill, agentkill, freeze, guardiankill, bothkill, guardianfreeze, memory, logdisk, hostloss, promotion,
+    storefreeze, restarts]}
 
 
 def broken_promises(name, row):

@@ -12,6 +12,8 @@ import cluster
 
 # A longer silence between two acknowledgements ends a span in which a node is counted as one that accepts writes.
 LONGEST_PAUSE = 1.0
+# A server that starts is not to be kept from it by connections that it has to refuse.
+PAUSE_AFTER_FAILURE = 0.1
 TABLES = ("CREATE TABLE IF NOT EXISTS probe(id bigint, at timestamptz DEFAULT clock_timestamp());"
           "CREATE TABLE IF NOT EXISTS witness(node text, at timestamptz DEFAULT clock_timestamp());"
           "TRUNCATE probe, witness")
@@ -55,12 +57,13 @@ class Thread(threading.Thread):
 
     def run(self):
         while not self._ended.is_set():
-            begun = time.monotonic()
+            begun, pause = time.monotonic(), self.every
             try:
                 self.turn()
             except Exception:  # a server that goes away may fail in any way; the next turn begins anew
                 self.close()
-            self._ended.wait(max(0.001, begun + self.every - time.monotonic()))
+                pause = max(pause, PAUSE_AFTER_FAILURE)
+            self._ended.wait(max(0.001, begun + pause - time.monotonic()))
         self.close()
 
     def close(self):
