@@ -160,11 +160,15 @@ def spans(times):
 
 
 def overlap(several):
-    """For how many seconds two of them said yes: several lists of instants, one for each node."""
+    """For how many seconds two of them said yes: several lists of instants, one for each node.
+
+    A single yes in the other's span has no length, but must not go unseen: it counts as a millisecond.
+    """
     total, lists = 0.0, [spans(times) for times in several]
     for i, mine in enumerate(lists):
         for theirs in lists[i + 1:]:
-            total += sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in mine for b in theirs)
+            common = [min(a[1], b[1]) - max(a[0], b[0]) for a in mine for b in theirs]
+            total += sum(max(0.001, length) for length in common if length >= 0)
     return total
 
 
@@ -212,11 +216,15 @@ class Watch:
         received = [row for row in missing if self._was_received(row)]
         gap = self.writer.gap(since)
         return {
-            "two_primaries_s": round(overlap([w.accepted for w in self.witnesses.values()]), 3),
+            "two_primaries_s": round(overlap([self._commits(name) for name in self.witnesses]), 3),
             "primary_twice_s": round(overlap([h.accepted for h in self.health.values()]), 3),
             "lost_received": len(received), "lost_other": len(missing) - len(received),
             "gap_s": None if gap is None else round(gap, 3),
             "acknowledged": len(self.writer.rows), "failed_writes": self.writer.failed}
+
+    def _commits(self, name):
+        """When a node acknowledged a commit, to its witness or to the writer."""
+        return sorted(self.witnesses[name].accepted + [row.at for row in self.writer.rows if row.node == name])
 
     def _missing(self):
         """The acknowledged rows that the present primary does not have."""
@@ -231,7 +239,8 @@ class Watch:
         """Whether a standby had a row before another node began to accept writes."""
         if row.position is None:
             return False
-        others = [at for name, witness in self.witnesses.items() if name != row.node for at in witness.accepted]
-        until = min((at for at in others if at > row.at), default=float("inf"))
+        others = [span for name, witness in self.witnesses.items() if name != row.node
+                  for span in spans(witness.accepted)]
+        until = min((first for first, last in others if last > row.at), default=float("inf"))
         return any(at < until and position >= row.position for name, witness in self.witnesses.items()
                    if name != row.node for at, position in witness.received)

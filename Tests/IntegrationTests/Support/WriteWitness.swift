@@ -77,7 +77,8 @@ final class WriteWitness: Sendable {
         }
     }
 
+    /// A single commit in the other's span has no length, but must not go unseen: it counts as a millisecond.
     private static func overlap(_ a: ClosedRange<Double>, _ b: ClosedRange<Double>) -> Double {
-        max(0, min(a.upperBound, b.upperBound) - max(a.lowerBound, b.lowerBound))
+        a.overlaps(b) ? max(0.001, min(a.upperBound, b.upperBound) - max(a.lowerBound, b.lowerBound)) : 0
     }
 }
