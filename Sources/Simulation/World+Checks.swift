@@ -195,7 +195,11 @@ extension World {
         guard let handed = handedOver else { return }
         handedOver = nil
         // The candidates had everything when they were given the key; as long as one is there, nothing may be lost.
-        let isThere = handed.candidates.contains { $0 == index || isUndisturbed($0) && !isCut(index, $0) }
+        // One that has lost the store since cannot lead, and its key may be gone.
+        let isThere = handed.candidates.contains {
+            $0 == index
+                || isUndisturbed($0) && !isCut(index, $0) && nodes[$0].cutFromStore == 0 && nodes[$0].losesAnswers == 0
+        }
         if handed.branch == presentBranch, isThere || handed.candidates.isEmpty,
             (log.end(of: handed.branch) ?? 0) < handed.end
         {

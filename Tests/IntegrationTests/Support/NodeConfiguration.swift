@@ -47,8 +47,6 @@ struct NodeConfiguration {
         }
         let document: JSONObject = [
             "scope": "demo", "name": .string(name),
-            // What a test kills stays dead until the test starts it.
-            "guardian": ["restart_daemon": false],
             "restapi": .object(restAPI), "ctl": .object(ctl),
             "etcd3": ["hosts": [.string("127.0.0.1:\(etcdPort)")]],
             "bootstrap": ["dcs": .object(dynamic), "initdb": [["encoding": "UTF8"], "data-checksums"]],
