@@ -19,6 +19,15 @@ public struct Lease: Sendable, Hashable {
     /// so its own end is never before this one.
     public var deadline: BootInstant { since + ttl }
 
+    /// The same lease, ending at `deadline` at the latest. A renewal with a shorter ttl may be done and its answer
+    /// lost: from its sending on the key may hang on the shorter one (S4).
+    public func shortened(to deadline: BootInstant) -> Lease {
+        if deadline >= self.deadline { return self }
+        var lease = self
+        lease.ttl = deadline - since
+        return lease
+    }
+
     /// Whether the node may still call itself leader.
     public func isValid(at now: BootInstant) -> Bool { now < deadline }
 }

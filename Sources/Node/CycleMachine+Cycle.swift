@@ -188,6 +188,7 @@ extension CycleMachine {
         case .renewal:
             if case .releaseLeader? = currentStep { return endCycle(&run) }
             isRenewing = true
+            lease = lease?.shortened(to: run.now + settings.timings.ttl)
             run.emit(.renew(view?.leader, deadline: storeDeadline(run.now)))
         case .peers(let members):
             run.emit(

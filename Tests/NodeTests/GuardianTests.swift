@@ -77,6 +77,14 @@ import Testing
             })
     }
 
+    /// Found by the simulation (seed 2016565): the renewal with a shorter ttl was done and its answer lost.
+    @Test func aLeaseEndsNoLaterThanARenewalWithAShorterTTLMayMakeIt() {
+        let lease = Self.lease
+        #expect(lease.shortened(to: lease.deadline + .seconds(1)) == lease)
+        let shorter = lease.shortened(to: Self.start + .seconds(18))
+        #expect(shorter.deadline == Self.start + .seconds(18) && shorter.since == lease.since)
+    }
+
     @Test func aStandbyDisarmsAndWhatWasSeenBeforeTheStartDoesNot() {
         var scene = Scene()
         let early = scene.status(writable: false)
