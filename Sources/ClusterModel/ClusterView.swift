@@ -190,6 +190,9 @@ public struct SyncState: Sendable, Hashable {
 
     /// Whether `name` is a voter; names compare without regard to case.
     public func matches(_ name: String) -> Bool { voters.contains { $0.lowercased() == name.lowercased() } }
+
+    /// Whether `name` is the leader that wrote it, or a voter.
+    public func names(_ name: String) -> Bool { matches(name) || leader?.lowercased() == name.lowercased() }
 }
 
 /// `/history` (dcs.md §2.9).

@@ -66,8 +66,8 @@ func racers(
     if seen.settings.failsafeMode, let failsafe = view.failsafe, !failsafe.isEmpty, failsafe[seen.me.name] == nil {
         return .no([.notInFailsafe])
     }
-    let synchronous = seen.settings.synchronousMode != .off && !view.sync.isEmpty
-    if synchronous, !view.sync.matches(seen.me.name), view.sync.leader?.lowercased() != seen.me.name.lowercased() {
+    let synchronous = isSynchronous(seen, view)
+    if synchronous, !view.sync.names(seen.me.name) {
         return .no([.notInSynchronousSet(seen.me.name)])
     }
     var members = memory.membersUnderLastLeader.filter { old in view.member(old.name) == nil } + view.members

@@ -35,9 +35,14 @@ private func handOverRule(
     return Decision(.carryOut(plan), .requested(action: request.action, candidate: request.candidate))
 }
 
+/// SYNC-ACTIVE of ha-loop.md §1: the mode is on, and `/sync` says who may lead.
+func isSynchronous(_ seen: Observation, _ view: ClusterView) -> Bool {
+    seen.settings.synchronousMode != .off && !view.sync.isEmpty
+}
+
 /// The members that the leader may hand over to (ha-loop.md §11.4).
 func failoverCandidates(_ seen: Observation, _ view: ClusterView) -> [Member] {
-    let synchronous = seen.settings.synchronousMode != .off && !view.sync.isEmpty
+    let synchronous = isSynchronous(seen, view)
     let manual = view.failover.map { $0.leader == nil && $0.candidate != nil } ?? false
     return view.members.filter { member in
         member.name != seen.me.name && member.apiURL != nil && !member.tags.nofailover
@@ -122,8 +127,7 @@ func requestCandidacy(
 private func maySucceed(
     _ candidate: String, _ request: FailoverRequest, _ seen: Observation, _ view: ClusterView
 ) -> Bool {
-    if seen.settings.synchronousMode == .off || view.sync.isEmpty || request.leader == nil { return true }
-    return view.sync.matches(candidate) || view.sync.leader?.lowercased() == candidate.lowercased()
+    !isSynchronous(seen, view) || request.leader == nil || view.sync.names(candidate)
 }
 
 /// Everybody whose answer any rule of a race may want, so that one round of questions is enough.

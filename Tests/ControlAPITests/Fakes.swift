@@ -54,8 +54,23 @@ final class FakeNode: NodeControl {
     private func note(_ call: String) { state.withLock { $0.calls.append(call) } }
 }
 
+/// A store of which the API uses the reads and the writes alone.
+protocol StoreOfAnAPI: DistributedConfigurationStore {}
+
+extension StoreOfAnAPI {
+    func delete(_ key: DCSKey, if condition: WriteCondition, deadline: BootInstant) async throws(DCSError)
+        -> WriteOutcome
+    { .refused }
+    func acquireLeader(deadline: BootInstant) async throws(DCSError) -> LeaderClaim { .refused }
+    func renewLeader(_ seen: LeaderRecord?, deadline: BootInstant) async throws(DCSError) -> LeaderClaim { .refused }
+    func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool { false }
+    func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {}
+    func adopt(ttl: Duration, loopWait: Duration, retryTimeout: Duration) async {}
+    func close() async {}
+}
+
 /// A store whose answers are laid up beforehand.
-final class FakeStore: DistributedConfigurationStore {
+final class FakeStore: StoreOfAnAPI {
     /// A write that was asked for.
     struct Write: Sendable, Equatable {
         var key: DCSKey
@@ -94,16 +109,6 @@ final class FakeStore: DistributedConfigurationStore {
             return state.outcomes.count > 1 ? state.outcomes.removeFirst() : state.outcomes[0]
         }.get()
     }
-
-    func delete(_ key: DCSKey, if condition: WriteCondition, deadline: BootInstant) async throws(DCSError)
-        -> WriteOutcome
-    { .refused }
-    func acquireLeader(deadline: BootInstant) async throws(DCSError) -> LeaderClaim { .refused }
-    func renewLeader(_ seen: LeaderRecord?, deadline: BootInstant) async throws(DCSError) -> LeaderClaim { .refused }
-    func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool { false }
-    func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {}
-    func adopt(ttl: Duration, loopWait: Duration, retryTimeout: Duration) async {}
-    func close() async {}
 }
 
 /// Peers that answer what they are told to; the others are unreachable.

@@ -3,7 +3,7 @@ import Ports
 import Synchronization
 
 /// A store whose reads wait until it is opened.
-final class GatedStore: DistributedConfigurationStore {
+final class GatedStore: StoreOfAnAPI {
     private struct State {
         var loads = 0
         var isOpen = false
@@ -41,13 +41,4 @@ final class GatedStore: DistributedConfigurationStore {
     func write(
         _ key: DCSKey, _ value: String, if condition: WriteCondition, deadline: BootInstant
     ) async throws(DCSError) -> WriteOutcome { .refused }
-    func delete(_ key: DCSKey, if condition: WriteCondition, deadline: BootInstant) async throws(DCSError)
-        -> WriteOutcome
-    { .refused }
-    func acquireLeader(deadline: BootInstant) async throws(DCSError) -> LeaderClaim { .refused }
-    func renewLeader(_ seen: LeaderRecord?, deadline: BootInstant) async throws(DCSError) -> LeaderClaim { .refused }
-    func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool { false }
-    func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {}
-    func adopt(ttl: Duration, loopWait: Duration, retryTimeout: Duration) async {}
-    func close() async {}
 }
