@@ -25,7 +25,7 @@ struct EtcdConnectionServerTests {
             try await cluster.withStore { store in
                 #expect(try await store.acquireLeader(deadline: soon()) != .refused)
                 let seen = try await store.load(deadline: soon()).leader
-                cluster.members[0].pause()
+                try await cluster.members[0].pause()
                 let start = BootClock.now()
                 async let load = outcome { () async throws(DCSError) in
                     try await store.load(deadline: start + .seconds(2))
@@ -36,9 +36,9 @@ struct EtcdConnectionServerTests {
                 async let touch = outcome { () async throws(DCSError) in
                     try await store.touchMember(["a": 1], seen: nil, deadline: start + .seconds(2))
                 }
-                for error in [await load, await renewal, await touch] {
+                for (call, error) in [("load", await load), ("renewal", await renewal), ("touch", await touch)] {
                     guard case .unreachable? = error else {
-                        Issue.record("\(String(describing: error)) of a server that hangs")
+                        Issue.record("\(call) of a server that hangs: \(error.map { "\($0)" } ?? "it was answered")")
                         return
                     }
                 }
@@ -72,7 +72,7 @@ struct EtcdConnectionServerTests {
                 #expect(try await store.acquireLeader(deadline: soon()) != .refused)
                 let current = try #require(await store.transport.current)
                 let failed = try #require(cluster.members.first { $0.endpoint == current })
-                if isHung { failed.pause() } else { try await failed.kill() }
+                if isHung { try await failed.pause() } else { try await failed.kill() }
                 let seen = try await store.load(deadline: soon()).leader
                 #expect(seen?.name == "n1")
                 #expect(try await store.renewLeader(seen, deadline: soon()) != .refused)

@@ -172,7 +172,7 @@ struct EtcdWatchServerTests {
                 try await eventually("the first has come") { transcript.changes.count == 1 }
                 let current = try #require(await store.transport.current)
                 let hung = try #require(cluster.members.first { $0.endpoint == current })
-                hung.pause()
+                try await hung.pause()
                 defer { hung.resume() }
                 try await eventually("a write goes through") {
                     do {

@@ -56,7 +56,20 @@ final class EtcdMember: Sendable {
         pid.withLock { $0 = started }
     }
 
-    func pause() { signal(SIGSTOP) }
+    /// Stops it, and returns when each of its threads stands still: until then one may still answer.
+    func pause() async throws {
+        guard let number = pid.withLock({ $0 }) else { return }
+        signal(SIGSTOP)
+        try await eventually("etcd \(number) stands still") {
+            let tasks = "/proc/\(number)/task"
+            return try Files.list(tasks).allSatisfy { task in
+                guard let line = try? Files.read("\(tasks)/\(task)/stat") else { return true }
+                // The state follows the name, which stands in brackets (proc(5)).
+                return String(decoding: line, as: UTF8.self).split(separator: ")").last?.hasPrefix(" T") == true
+            }
+        }
+    }
+
     func resume() { signal(SIGCONT) }
 
     /// Ends it as a crash would, and returns when it is gone.
