@@ -34,9 +34,12 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
     }
     if seen.local.isPrimary, let timeline = seen.local.facts?.timeline { memory.ledTimeline = timeline }
     // Until a view with a leader comes, the members of the last one are still asked in a race.
-    if let view = seen.view, let leader = view.leaderName {
-        memory.membersUnderLastLeader = view.members
-        memory.lastLeader = leader
+    if let view = seen.view {
+        if let leader = view.leaderName {
+            memory.membersUnderLastLeader = view.members
+            memory.lastLeader = leader
+        }
+        memory.leaderlessSince = view.isUnlocked ? memory.leaderlessSince ?? seen.now : nil
     }
 }
 

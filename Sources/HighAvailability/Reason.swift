@@ -32,6 +32,7 @@ public enum Reason: Sendable, Hashable {
     case peerIsAhead(String, peer: WALPosition, mine: WALPosition)
     case peerHasPriority(String, peer: Int, mine: Int)
     case laggingBehindStatus(mine: WALPosition, status: WALPosition, allowed: Int64)
+    case behindHandedOver(mine: WALPosition, handedOver: WALPosition, waited: Duration, limit: Duration)
     case timelineBehind(mine: TimelineID, cluster: TimelineID)
     case timelineUnknown
     case notAllowedToPromote

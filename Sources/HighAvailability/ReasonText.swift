@@ -11,9 +11,9 @@ extension Reason: CustomStringConvertible {
             .runningAsPrimaryWithoutLease, .systemIdentifierInvalid, .systemIdentifierMismatch, .replicaWithoutCluster,
             .configurationMissing:
             localText
-        case .iAmHealthiest, .peerIsPrimary, .peerIsAhead, .peerHasPriority, .laggingBehindStatus, .timelineBehind,
-            .timelineUnknown, .notAllowedToPromote, .notInSynchronousSet, .notInFailsafe, .runningPrimaryReclaims,
-            .notRunningYet:
+        case .iAmHealthiest, .peerIsPrimary, .peerIsAhead, .peerHasPriority, .laggingBehindStatus, .behindHandedOver,
+            .timelineBehind, .timelineUnknown, .notAllowedToPromote, .notInSynchronousSet, .notInFailsafe,
+            .runningPrimaryReclaims, .notRunningYet:
             raceText
         case .requestNamesAnotherLeader, .requestNamesMe, .requested, .noHealthyCandidate, .candidateWillTakeOver,
             .candidateUnusable, .scheduledFor, .scheduleMissed, .scheduleInvalid, .iWasAskedToStepDown,
@@ -74,6 +74,9 @@ extension Reason: CustomStringConvertible {
             "\(name) has equally tolerable WAL position and priority \(theirs), while this node has priority \(mine)"
         case .laggingBehindStatus(let mine, let status, let allowed):
             "my WAL position \(mine) is \(status - mine) bytes behind the leader's last known \(status); allowed are \(allowed)"
+        case .behindHandedOver(let mine, let handedOver, let waited, let limit):
+            "the leader handed over at \(handedOver), my WAL position is \(mine): who has everything may go first "
+                + "(\(seconds(waited)) of \(seconds(limit)))"
         case .timelineBehind(let mine, let cluster): "my timeline \(mine) is behind the cluster's timeline \(cluster)"
         case .timelineUnknown: "my timeline is not known"
         case .notAllowedToPromote: "following a different leader because I am not allowed to promote"

@@ -116,10 +116,28 @@ func requestCandidacy(
     if request.leader == seen.me.name {
         guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.leaderKeyFree]) }
         let others = failoverCandidates(seen, view).filter { $0.name != request.candidate }
-        let anybody = others.contains { judge($0, peers[$0.name], seen, view, required: nil).verdict == .good }
+        // Who lacks some of what was handed over waits (below), so it is not the one to leave the key to either.
+        let anybody = others.contains {
+            judge($0, peers[$0.name], seen, view, required: view.status.optime).verdict == .good
+        }
         return anybody ? .no([.iWasAskedToStepDown]) : .yes([.iWasAskedToStepDown])
     }
-    return racers(seen, view, facts, memory, excluding: request.leader, checkLag: false)
+    return waitForEverything(seen, view, facts, memory)
+        ?? racers(seen, view, facts, memory, excluding: request.leader, checkLag: false)
+}
+
+/// The leader handed over because somebody had received everything, and `/status` says how much that is. Who has less
+/// and cannot reach that one would win the race and lose commits (S3); it waits for `retry_timeout`, so that a cluster
+/// whose former leader judges as the peer does (ha-loop.md §12.3.7) goes on all the same. Stricter than the peer.
+private func waitForEverything(
+    _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ memory: Memory
+) -> Candidacy? {
+    let limit = seen.settings.timings.retryTimeout
+    let waited = seen.now - (memory.leaderlessSince ?? seen.now)
+    guard facts.position < view.status.optime, waited < limit else { return nil }
+    return .no([
+        .behindHandedOver(mine: facts.position, handedOver: view.status.optime, waited: waited, limit: limit)
+    ])
 }
 
 /// In synchronous mode a switchover ends at a node that `/sync` names (S6), also when that changed after the request

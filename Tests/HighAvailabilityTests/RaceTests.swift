@@ -157,6 +157,23 @@ import Testing
             seen: Scene.seen(
                 requested(leader: "n2"), Scene.standby(), peers: ["n2": Scene.peer(5000), "n3": Scene.peer(1000)]),
             expected: .action(.acquireLeader)),
+        Row(
+            description: "who lacks a byte of what was handed over lets one that has everything go first (S3)",
+            seen: Scene.seen(
+                requested(leader: "n2"), Scene.standby(at: 999),
+                peers: ["n2": Scene.peer(1000), "n3": Scene.unreachable]),
+            memory: leaderless(for: .milliseconds(9_999)), expected: .action(.wait)),
+        Row(
+            description: "but no longer than retry_timeout",
+            seen: Scene.seen(
+                requested(leader: "n2"), Scene.standby(at: 999),
+                peers: ["n2": Scene.peer(1000), "n3": Scene.unreachable]),
+            memory: leaderless(for: .seconds(10)), expected: .action(.acquireLeader)),
+        Row(
+            description: "the former leader leads again when nobody has all that it handed over",
+            seen: Scene.seen(
+                requested(leader: "n1"), Scene.standby(), peers: ["n2": Scene.peer(999), "n3": Scene.unreachable]),
+            expected: .action(.acquireLeader)),
     ]
 
     @Test(arguments: rows) func decides(_ row: Row) {
@@ -176,6 +193,12 @@ import Testing
         var memory = Memory()
         memory.membersUnderLastLeader = Scene.view(leader: leader).members
         memory.lastLeader = leader
+        return memory
+    }
+
+    static func leaderless(for time: Duration) -> Memory {
+        var memory = underLeader("n2")
+        memory.leaderlessSince = Scene.now - time
         return memory
     }
 
