@@ -19,16 +19,16 @@ extension EtcdStore {
         }
     }
 
-    public func renewLeader(_ seen: LeaderRecord?, deadline: BootInstant) async throws(DCSError) -> LeaderClaim {
+    public func renewLeader(_ seen: LeaderRecord?, replacingGone: Bool, deadline: BootInstant)
+        async throws(DCSError) -> LeaderClaim
+    {
         try await withLease(deadline) { (lease) async throws(EtcdError) in
             if let seen, seen.name == self.name, seen.session == lease.id { return self.claim(lease) }
             let put = EtcdOperation.put(self.keys.leader, self.name, lease: lease.id)
+            let ifGone = EtcdMessages.transaction([EtcdCompare.absent(self.keys.leader)], then: [put])
             let body = EtcdMessages.transaction(
                 [EtcdCompare.value(self.keys.leader, is: self.name)], then: [put],
-                else: [
-                    EtcdOperation.transaction(
-                        EtcdMessages.transaction([EtcdCompare.absent(self.keys.leader)], then: [put]))
-                ])
+                else: replacingGone ? [EtcdOperation.transaction(ifGone)] : [])
             let reply = try await self.transaction(body, deadline).value
             return reply.succeeded || reply.nestedSucceeded ? self.claim(lease) : .refused
         }

@@ -12,8 +12,8 @@ func followerRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
     return followRule(seen, view, memory)
 }
 
-/// A standby that does not stream while the leader is on a newer timeline may be ahead of the point where that one
-/// began.
+/// A standby that does not stream while the leader is on another timeline may have parted: on the older one it may be
+/// ahead of the point where the newer began, and a leader that does not know the newer one has gone on without it.
 private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
     guard !seen.settings.isPaused, let facts = seen.local.facts, let leader = view.leaderMember else { return nil }
     let leadsMyTimeline = leader.timeline != nil && leader.timeline == memory.ledTimeline
@@ -22,8 +22,8 @@ private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: i
         memory.rewind = .unsuspected
         return nil
     }
-    let isBehind = facts.timeline.flatMap { mine in leader.timeline.map { mine < $0 } } ?? false
-    if isBehind || leadsMyTimeline, memory.rewind == .unsuspected { memory.rewind = .suspected }
+    let isElsewhere = facts.timeline.flatMap { mine in leader.timeline.map { mine != $0 } } ?? false
+    if isElsewhere || leadsMyTimeline, memory.rewind == .unsuspected { memory.rewind = .suspected }
     guard memory.rewind != .unsuspected else { return nil }
     return divergenceRule(seen, view, leader, &memory)
 }

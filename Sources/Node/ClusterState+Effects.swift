@@ -71,9 +71,11 @@ extension ClusterState {
             switch effect {
             case .load(let deadline):
                 return .loaded(await outcome { () async throws(DCSError) in try await store.load(deadline: deadline) })
-            case .renew(let seen, let deadline):
+            case .renew(let seen, let replacingGone, let deadline):
                 return .renewed(
-                    await outcome { () async throws(DCSError) in try await store.renewLeader(seen, deadline: deadline) }
+                    await outcome { () async throws(DCSError) in
+                        try await store.renewLeader(seen, replacingGone: replacingGone, deadline: deadline)
+                    }
                 )
             case .acquire(let deadline):
                 return .acquired(

@@ -46,7 +46,7 @@ public enum CycleEffect: Sendable {
     case setTimer(BootInstant)
     case observe(deadline: BootInstant)
     case load(deadline: BootInstant)
-    case renew(LeaderRecord?, deadline: BootInstant)
+    case renew(LeaderRecord?, replacingGone: Bool, deadline: BootInstant)
     case acquire(deadline: BootInstant)
     /// Writes `/status` first where it is given, then deletes the leader key.
     case release(status: JSONObject?, deadline: BootInstant)

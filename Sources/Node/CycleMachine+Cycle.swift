@@ -188,8 +188,9 @@ extension CycleMachine {
         case .renewal:
             if case .releaseLeader? = currentStep { return endCycle(&run) }
             isRenewing = true
+            let isCovered = lease?.isValid(at: run.now) ?? false
             lease = lease?.shortened(to: run.now + settings.timings.ttl)
-            run.emit(.renew(view?.leader, deadline: storeDeadline(run.now)))
+            run.emit(.renew(view?.leader, replacingGone: isCovered, deadline: storeDeadline(run.now)))
         case .peers(let members):
             run.emit(
                 .askPeers(

@@ -13,8 +13,13 @@ public protocol DistributedConfigurationStore: Sendable {
     func acquireLeader(deadline: BootInstant) async throws(DCSError) -> LeaderClaim
 
     /// Prolongs the session. `seen` is the leader key as the last load showed it: where it does not hang on the session
-    /// (a new session, or a daemon that was restarted) it is put again, if it is still ours or gone (dcs.md §5.4).
-    func renewLeader(_ seen: LeaderRecord?, deadline: BootInstant) async throws(DCSError) -> LeaderClaim
+    /// (a new session, or a daemon that was restarted) it is put again, if it is still ours (dcs.md §5.4).
+    ///
+    /// With `replacingGone`, also if it is gone; that is for whose last claim has not ended yet, so that nobody can
+    /// have led since. Others are refused: somebody may have come, written and gone, and the race must see what is
+    /// left of it. Stricter than the peer, who puts the key in either case.
+    func renewLeader(_ seen: LeaderRecord?, replacingGone: Bool, deadline: BootInstant) async throws(DCSError)
+        -> LeaderClaim
 
     /// Deletes the leader key if it still holds our name. True if it did.
     func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool

@@ -113,13 +113,17 @@ struct SimulatedStore {
         return .held(since: since, ttl: ttl, session: session)
     }
 
-    mutating func renew(_ node: String, ttl: Duration, since: BootInstant, _ now: BootInstant) -> LeaderClaim {
+    mutating func renew(_ node: String, ttl: Duration, replacingGone: Bool, since: BootInstant, _ now: BootInstant)
+        -> LeaderClaim
+    {
         let session = prolong(node, ttl, now)
         if let leader = keys["leader"] {
             if leader.text != node { return .refused }
             if leader.session != session { put("leader", node, session) }
-        } else {
+        } else if replacingGone {
             put("leader", node, session)
+        } else {
+            return .refused
         }
         return .held(since: since, ttl: ttl, session: session)
     }

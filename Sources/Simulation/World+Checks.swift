@@ -140,12 +140,25 @@ extension World {
             return violate(.S10, text)
         }
         guard server.isStandby else { return }
+        judgeHandOver(to: index)
         // An operator's request is above the limits of a race (ha-loop.md §12.3).
         if view.failover?.candidate == name(index), handedOver?.candidates.contains(index) == false { handedOver = nil }
         if view.failover == nil || view.failover?.leader != nil { checkSynchronousElection(index) }
         guard view.failover == nil, !published.settings.isPaused else { return }
         checkLag(index, view, published.settings.maximumLagOnFailover)
         checkPeers(index)
+    }
+
+    /// The candidates had everything when they were given the key: as long as one could have taken it, nobody else may.
+    private mutating func judgeHandOver(to index: Int) {
+        guard let handed = handedOver, !handed.candidates.isEmpty, !handed.candidates.contains(index) else { return }
+        let isCalm = storeDelay == .zero && lossyStore.isEmpty && isUndisturbed(index)
+        let couldLead = handed.candidates.contains { other in
+            // One that has lost the store cannot lead, and its key may be gone.
+            isUndisturbed(other) && !isCut(index, other) && nodes[other].cutFromStore == 0
+                && nodes[other].losesAnswers == 0 && nodes[other].postgreSQL.process == .running
+        }
+        if !isCalm || !couldLead { handedOver = nil }
     }
 
     private mutating func checkLag(_ index: Int, _ view: ClusterView, _ allowed: Int64) {
@@ -194,15 +207,7 @@ extension World {
         }
         guard let handed = handedOver else { return }
         handedOver = nil
-        // The candidates had everything when they were given the key; as long as one is there, nothing may be lost.
-        // One that has lost the store since cannot lead, and its key may be gone.
-        let isThere = handed.candidates.contains {
-            $0 == index
-                || isUndisturbed($0) && !isCut(index, $0) && nodes[$0].cutFromStore == 0 && nodes[$0].losesAnswers == 0
-        }
-        if handed.branch == presentBranch, isThere || handed.candidates.isEmpty,
-            (log.end(of: handed.branch) ?? 0) < handed.end
-        {
+        if handed.branch == presentBranch, (log.end(of: handed.branch) ?? 0) < handed.end {
             violate(
                 .S3,
                 "\(name(index)) has \(log.end(of: handed.branch) ?? 0) of \(handed.end) records that were handed over")

@@ -56,7 +56,9 @@ extension World {
         case .load:
             guard let lag = nodes[index].staleness.max() else { return .loaded(.success(store.view(now))) }
             return .loaded(.success(store.view(at: now - lag, now)))
-        case .renew: return .renewed(.success(noted(store.renew(name, ttl: ttl, since: sent, now), .renewalRefused)))
+        case .renew(_, let replacingGone, _):
+            let claim = store.renew(name, ttl: ttl, replacingGone: replacingGone, since: sent, now)
+            return .renewed(.success(noted(claim, .renewalRefused)))
         case .acquire:
             let claim = noted(store.acquire(name, ttl: ttl, since: sent, now), .claimRefused)
             if case .held = claim { checkElection(index) }
@@ -162,7 +164,7 @@ extension CycleEffect {
     /// By when the node wants an answer.
     var deadline: BootInstant? {
         switch self {
-        case .load(let deadline), .renew(_, let deadline), .acquire(let deadline), .release(_, let deadline),
+        case .load(let deadline), .renew(_, _, let deadline), .acquire(let deadline), .release(_, let deadline),
             .write(_, _, _, _, let deadline), .delete(_, _, _, let deadline), .touch(_, _, let deadline),
             .observe(let deadline), .askPeers(_, _, let deadline), .compare(_, let deadline),
             .breakOff(let deadline), .applySlots(_, let deadline):

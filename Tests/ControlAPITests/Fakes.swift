@@ -62,7 +62,9 @@ extension StoreOfAnAPI {
         -> WriteOutcome
     { .refused }
     func acquireLeader(deadline: BootInstant) async throws(DCSError) -> LeaderClaim { .refused }
-    func renewLeader(_ seen: LeaderRecord?, deadline: BootInstant) async throws(DCSError) -> LeaderClaim { .refused }
+    func renewLeader(_ seen: LeaderRecord?, replacingGone: Bool, deadline: BootInstant) async throws(DCSError)
+        -> LeaderClaim
+    { .refused }
     func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool { false }
     func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {}
     func adopt(ttl: Duration, loopWait: Duration, retryTimeout: Duration) async {}

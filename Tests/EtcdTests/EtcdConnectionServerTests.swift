@@ -31,7 +31,7 @@ struct EtcdConnectionServerTests {
                     try await store.load(deadline: start + .seconds(2))
                 }
                 async let renewal = outcome { () async throws(DCSError) in
-                    try await store.renewLeader(seen, deadline: start + .seconds(2))
+                    try await store.renewLeader(seen, replacingGone: true, deadline: start + .seconds(2))
                 }
                 async let touch = outcome { () async throws(DCSError) in
                     try await store.touchMember(["a": 1], seen: nil, deadline: start + .seconds(2))
@@ -45,7 +45,7 @@ struct EtcdConnectionServerTests {
                 #expect(BootClock.now() - start < .seconds(6))
                 cluster.members[0].resume()
                 #expect(try await store.load(deadline: soon()).leader == seen)
-                let claim = try await store.renewLeader(seen, deadline: soon())
+                let claim = try await store.renewLeader(seen, replacingGone: true, deadline: soon())
                 guard case .held(let since, _, _) = claim else {
                     Issue.record("\(claim) when the server goes on")
                     return
@@ -75,7 +75,7 @@ struct EtcdConnectionServerTests {
                 if isHung { try await failed.pause() } else { try await failed.kill() }
                 let seen = try await store.load(deadline: soon()).leader
                 #expect(seen?.name == "n1")
-                #expect(try await store.renewLeader(seen, deadline: soon()) != .refused)
+                #expect(try await store.renewLeader(seen, replacingGone: true, deadline: soon()) != .refused)
                 #expect(await store.transport.current != current)
                 let start = BootClock.now()
                 _ = try await store.load(deadline: soon())
@@ -191,7 +191,7 @@ struct EtcdConnectionServerTests {
                 try await cluster.waitUntilReady(cluster.members[0])
                 try await write("two")
                 let seen = try await store.load(deadline: soon())
-                #expect(try await store.renewLeader(seen.leader, deadline: soon()) != .refused)
+                #expect(try await store.renewLeader(seen.leader, replacingGone: true, deadline: soon()) != .refused)
                 // And after its time.
                 try await Task.sleep(for: .seconds(5))
                 try await write("end")

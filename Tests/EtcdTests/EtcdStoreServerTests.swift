@@ -59,7 +59,7 @@ struct EtcdStoreServerTests {
                     #expect(since >= before && since <= BootClock.now())
                     #expect(ttl == .seconds(30))
                     #expect(try await second.acquireLeader(deadline: soon()) == .refused)
-                    #expect(try await second.renewLeader(nil, deadline: soon()) == .refused)
+                    #expect(try await second.renewLeader(nil, replacingGone: true, deadline: soon()) == .refused)
                     let seen = try await second.load(deadline: soon()).leader
                     #expect(seen?.name == "n1" && seen?.session == session)
                     // Asked again it is still ours, and proven anew.
@@ -67,7 +67,9 @@ struct EtcdStoreServerTests {
                         throw Unexpected()
                     }
                     #expect(again > since)
-                    guard case .held(let renewed, _, session) = try await first.renewLeader(seen, deadline: soon())
+                    guard
+                        case .held(let renewed, _, session) = try await first.renewLeader(
+                            seen, replacingGone: true, deadline: soon())
                     else { throw Unexpected() }
                     #expect(renewed > again)
                     #expect(try await first.load(deadline: soon()).leader?.revision == seen?.revision)
@@ -90,7 +92,10 @@ struct EtcdStoreServerTests {
                 try await cluster.withStore("n1") { new in
                     let seen = try await new.load(deadline: soon()).leader
                     // A restarted daemon has a new lease: the key is put again under it.
-                    guard case .held(_, _, let session) = try await new.renewLeader(seen, deadline: soon()) else {
+                    guard
+                        case .held(_, _, let session) = try await new.renewLeader(
+                            seen, replacingGone: true, deadline: soon())
+                    else {
                         throw Unexpected()
                     }
                     let now = try await new.load(deadline: soon()).leader
@@ -116,7 +121,7 @@ struct EtcdStoreServerTests {
                     try await eventually("the lease expires") {
                         try await second.acquireLeader(deadline: soon()) != .refused
                     }
-                    #expect(try await first.renewLeader(seen.leader, deadline: soon()) == .refused)
+                    #expect(try await first.renewLeader(seen.leader, replacingGone: true, deadline: soon()) == .refused)
                     #expect(try await second.load(deadline: soon()).members.isEmpty)
                     // The refused one has a new session all the same.
                     try await first.touchMember(["state": "running"], seen: nil, deadline: soon())
@@ -137,8 +142,12 @@ struct EtcdStoreServerTests {
                 let leader = try await store.load(deadline: soon()).leader
                 try await revoke()
                 #expect(try await store.load(deadline: soon()).leader == nil)
-                // The keep-alive tells; the key is gone and is put again.
-                guard case .held(_, _, let session) = try await store.renewLeader(leader, deadline: soon()) else {
+                // The keep-alive tells; the key is gone and is put again, but only by one whose claim has not ended.
+                #expect(try await store.renewLeader(leader, replacingGone: false, deadline: soon()) == .refused)
+                guard
+                    case .held(_, _, let session) = try await store.renewLeader(
+                        leader, replacingGone: true, deadline: soon())
+                else {
                     throw Unexpected()
                 }
                 #expect(session != leader?.session)
@@ -186,7 +195,10 @@ struct EtcdStoreServerTests {
                 await store.adopt(ttl: .seconds(20), loopWait: .seconds(5), retryTimeout: .seconds(5))
                 // Until the renewal the key hangs on the old session, and is ours to write under.
                 #expect(try await store.write(.status, "{}", if: .leading, deadline: soon()) != .refused)
-                guard case .held(_, let ttl, let session) = try await store.renewLeader(seen, deadline: soon()) else {
+                guard
+                    case .held(_, let ttl, let session) = try await store.renewLeader(
+                        seen, replacingGone: true, deadline: soon())
+                else {
                     throw Unexpected()
                 }
                 #expect(ttl == .seconds(20) && session != seen?.session)

@@ -119,6 +119,11 @@ import Testing
             seen: Scene.seen(following, Scene.standby(streaming: false)),
             expected: .action(.ask(.divergence(from: Scene.upstream("n2"))))),
         Row(
+            description: "also where the leader is on an older one: it went on without what this node knows",
+            seen: Scene.seen(
+                Scene.view(leader: "n2", members: members(timeline: 1)), Scene.standby(timeline: 2, streaming: false)),
+            expected: .action(.ask(.divergence(from: Scene.upstream("n2"))))),
+        Row(
             description: "and is rewound when it is ahead of the switch",
             seen: Scene.seen(following, Scene.standby(streaming: false), divergence: diverged), expected: .plan(.rewind)
         ),

@@ -239,6 +239,23 @@ import Testing
         #expect(!scene.machine.snapshot().isLeader(at: scene.now))
     }
 
+    /// Seed 5006378 of the simulation: a daemon was frozen between its first look and its renewal, while another led.
+    @Test func onlyWhoseClaimHasNotEndedPutsAKeyThatIsGoneAgain() {
+        func renewal(_ adopted: Lease?, frozenFor pause: Duration) -> Bool? {
+            var scene = GuardianOrderTests.Scene(adopted: adopted)
+            _ = scene.step(.timer)
+            Self.acknowledge(scene.step(.observed(scene.status(writable: true))), &scene)
+            let looked = ShortLeaseTests.view(["n2:0.1"], config: Self.config)
+            for case .renew(_, let replacingGone, _) in scene.step(.loaded(.success(looked)), after: pause) {
+                return replacingGone
+            }
+            return nil
+        }
+        #expect(renewal(GuardianOrderTests.lease, frozenFor: .zero) == true)
+        #expect(renewal(nil, frozenFor: .zero) == false)
+        #expect(renewal(GuardianOrderTests.lease, frozenFor: .seconds(40)) != true)
+    }
+
     @Test func aDaemonThatLeavesStopsNothing() {
         var scene = Self.leader()
         let effects = scene.step(.leaveRequested)
