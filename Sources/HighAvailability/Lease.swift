@@ -77,6 +77,12 @@ public enum LeaseArithmetic {
         min(.seconds(1), timings.loopWait, timings.ttl / 12)
     }
 
+    /// How old a look at the store may be by which a node claims the key: every request of such a cycle has ended by
+    /// then. Only a node that stood still comes later, and somebody may have led meanwhile; it looks again.
+    public static func claimPatience(_ timings: ClusterTimings) -> Duration {
+        timings.retryTimeout + peerPatience(ttl: timings.ttl) + .seconds(1)
+    }
+
     /// How long the members of a race are waited for: one that has gone with its host never answers.
     public static func peerPatience(ttl: Duration) -> Duration { min(.seconds(2), ttl / 5) }
 }

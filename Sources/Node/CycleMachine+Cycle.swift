@@ -156,6 +156,7 @@ extension CycleMachine {
         case .wait: endCycle(&run)
         case .ask(let question): ask(question, &run)
         case .acquireLeader:
+            if run.now - cycleBegan > LeaseArithmetic.claimPatience(settings.timings) { return beginCycle(&run) }
             phase = .acting
             run.emit(.acquire(deadline: deadline))
         case .releaseLeader:

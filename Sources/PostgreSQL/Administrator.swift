@@ -184,7 +184,12 @@ enum SlotStatements {
             )
         case .drop(let name): ("SELECT pg_drop_replication_slot($1)", [name])
         case .advance(let name, let position):
-            ("SELECT pg_replication_slot_advance($1, $2::pg_lsn)", [name, position.description])
+            // A receiver may have moved or taken the slot since it was looked at; PostgreSQL would refuse to move it
+            // back.
+            (
+                "SELECT pg_replication_slot_advance(slot_name, $2::pg_lsn) FROM pg_replication_slots "
+                    + "WHERE slot_name = $1 AND NOT active AND restart_lsn < $2::pg_lsn", [name, position.description]
+            )
         }
     }
 }

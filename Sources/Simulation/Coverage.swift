@@ -41,7 +41,8 @@ public struct Coverage: Sendable {
             switch self {
             // Nobody wants it, and few worlds come to it.
             case .timelineTwice: false
-            case .frozenRenewal, .pausedWithoutLeader, .demotedAtOnce: worlds >= 20_000
+            case .pausedWithoutLeader, .demotedAtOnce: worlds >= 20_000
+            case .frozenRenewal: worlds >= 500_000
             default: worlds >= 2000
             }
         }

@@ -198,7 +198,9 @@ extension World {
             case .create(let name): nodes[index].postgreSQL.slots[name] = nodes[index].postgreSQL.log.count
             case .drop(let name): nodes[index].postgreSQL.slots[name] = nil
             case .advance(let name, let position):
-                nodes[index].postgreSQL.slots[name] = SimulatedPostgreSQL.records(position)
+                // The statement looks at the slot again: a receiver may have moved it.
+                let present = nodes[index].postgreSQL.slots[name] ?? 0
+                nodes[index].postgreSQL.slots[name] = max(present, SimulatedPostgreSQL.records(position))
             }
         }
     }

@@ -69,4 +69,11 @@ extension World {
         let missing = nodes.indices.filter { $0 != leader && !isStreaming($0) }.map { name($0) }
         return "\(missing.joined(separator: ", ")) did not rejoin \(name(leader))"
     }
+
+    /// L4: with failsafe mode on, losing the store alone demotes nobody.
+    mutating func checkFailsafe(_ index: Int) {
+        guard setup.isFailsafe, nodes[index].machine?.snapshot().running?.plan.kind == .demoteOffline else { return }
+        let allSeeEachOther = cuts.isEmpty && nodes.allSatisfy { $0.machine != nil && !$0.isFrozen && $0.heldDown == 0 }
+        if allSeeEachOther { violate(.L4, "\(name(index)) steps down although all members see each other") }
+    }
 }

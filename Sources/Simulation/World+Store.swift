@@ -152,12 +152,8 @@ extension CycleEffect {
 
     fileprivate var writes: Bool {
         switch self {
-        case .renew, .acquire, .touch, .release, .write, .delete: true
-        case .load, .setTimer, .observe, .askPeers, .compare, .perform, .breakOff, .applySlots, .checkpoint,
-            .readHistory, .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .guardLease, .reply,
-            .publish, .log,
-            .exit:
-            false
+        case .release, .write, .delete: true
+        default: opensSession
         }
     }
 

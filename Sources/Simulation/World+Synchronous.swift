@@ -89,32 +89,4 @@ extension World {
             }
         }
     }
-
-    /// S8: a slot of a member that is there stays, moves forward only, and to no WAL that this server has not replayed.
-    /// Permanent and logical slots find their place here.
-    mutating func checkSlot(_ action: SlotAction, _ index: Int) {
-        let server = nodes[index].postgreSQL
-        switch action {
-        case .create: break
-        case .drop(let slot):
-            if let member = member(of: slot), store.keys["members/\(name(member))"] != nil {
-                violate(.S8, "\(name(index)) drops the slot \(slot) of a member that is there")
-            }
-        case .advance(let slot, let target):
-            let at = SimulatedPostgreSQL.position(server.slots[slot] ?? 0)
-            if target < at { violate(.S8, "\(name(index)) moves the slot \(slot) from \(at) back to \(target)") }
-            if target > server.position {
-                violate(.S8, "\(name(index)) at \(server.position) moves the slot \(slot) to \(target)")
-            }
-        }
-    }
-
-    private func member(of slot: String) -> Int? { nodes.indices.first { SlotName.of(member: name($0)) == slot } }
-
-    /// L4: with failsafe mode on, losing the store alone demotes nobody.
-    mutating func checkFailsafe(_ index: Int) {
-        guard setup.isFailsafe, nodes[index].machine?.snapshot().running?.plan.kind == .demoteOffline else { return }
-        let allSeeEachOther = cuts.isEmpty && nodes.allSatisfy { $0.machine != nil && !$0.isFrozen && $0.heldDown == 0 }
-        if allSeeEachOther { violate(.L4, "\(name(index)) steps down although all members see each other") }
-    }
 }

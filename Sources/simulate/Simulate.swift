@@ -39,7 +39,10 @@ enum Simulate {
     private static func run(_ arguments: Arguments) throws(SystemError) -> Int32 {
         let runner = Runner(arguments)
         let began = BootClock.now()
+        var told = 0
         let state = try runner.run { state in
+            for failure in state.failures[told...] { complain("seed \(failure.seed): \(failure.violation)") }
+            told = state.failures.count
             let rate = Double(state.done) / (BootClock.now() - began).inSeconds
             complain(
                 "\(state.done) of \(arguments.seeds) worlds, \(Int(rate)) a second, \(state.failures.count) violations")

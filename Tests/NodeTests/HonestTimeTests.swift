@@ -1,0 +1,120 @@
+import ClusterModel
+import HighAvailability
+import JSON
+import Ports
+import Testing
+
+@testable import Node
+
+/// Time by injection: what a stepped clock, a suspended host and a slow reply do to a leader.
+@Suite struct HonestTimeTests {
+    static let config: JSONObject = ["ttl": 30]
+
+    /// A leader whose lease was just renewed.
+    static func leader() -> GuardianOrderTests.Scene {
+        var scene = GuardianOrderTests.Scene(adopted: GuardianOrderTests.lease)
+        _ = scene.step(.timer)
+        let armed = scene.step(.observed(scene.status(writable: true)))
+        acknowledge(armed, &scene)
+        _ = scene.step(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: config))))
+        let renewed = scene.step(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
+        acknowledge(renewed, &scene)
+        return scene
+    }
+
+    static func acknowledge(_ effects: [CycleEffect], _ scene: inout GuardianOrderTests.Scene) {
+        for order in GuardianOrderTests.orders(effects) {
+            let next = scene.step(.guarded(order, .success(GuardianStatus(pid: 1))))
+            acknowledge(next, &scene)
+        }
+    }
+
+    static func stops(_ effects: [CycleEffect]) -> Bool {
+        effects.contains { if case .perform(.stop, _, _) = $0 { true } else { false } }
+    }
+
+    @Test(arguments: [Int64.min, -1, 0, 86_400_000_000_000, Int64.max / 2])
+    func aWallClockThatStepsChangesNothing(wallTime: Int64) {
+        var scene = Self.leader()
+        let deadline = scene.machine.snapshot().lease?.deadline
+        scene.now = scene.now + .seconds(1)
+        let effects = scene.machine.step(.timer, now: scene.now, wallTime: wallTime)
+        #expect(!Self.stops(effects))
+        #expect(scene.machine.snapshot().lease?.deadline == deadline)
+        #expect(scene.machine.snapshot().isLeader(at: scene.now))
+    }
+
+    @Test func aHostThatWasSuspendedIsNoLeaderBeforeItsFirstStep() {
+        let scene = Self.leader()
+        let snapshot = scene.machine.snapshot()
+        #expect(snapshot.isLeader(at: scene.now))
+        // CLOCK_BOOTTIME has gone on: what was published before ends by itself, and whatever event comes first, the
+        // machine stops PostgreSQL with it.
+        #expect(!snapshot.isLeader(at: scene.now + .seconds(60)))
+        var asleep = scene
+        #expect(
+            Self.stops(asleep.step(.timer, after: .seconds(60)) + asleep.step(.loaded(.failure(.unreachable("x"))))))
+    }
+
+    @Test func aReplyThatWasSlowCountsFromBeforeItsRequest() {
+        var scene = Self.leader()
+        _ = scene.step(.woken("the next cycle"), after: .seconds(7))
+        let sent = scene.now
+        _ = scene.step(.observed(scene.status(writable: true)))
+        _ = scene.step(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: Self.config, revision: 6))))
+        let effects = scene.step(
+            .renewed(.success(.held(since: sent, ttl: .seconds(30), session: "s"))), after: .seconds(9))
+        #expect(scene.machine.snapshot().lease?.deadline == sent + .seconds(30))
+        #expect(
+            GuardianOrderTests.orders(effects).first
+                == .enforce(Lease(since: sent, ttl: .seconds(30), session: "s"), postmaster: 42))
+    }
+
+    @Test func aReplyThatComesAfterTheLeaseRenewsNothing() {
+        var scene = Self.leader()
+        _ = scene.step(.woken("the next cycle"), after: .seconds(7))
+        let sent = scene.now
+        _ = scene.step(.observed(scene.status(writable: true)))
+        _ = scene.step(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: Self.config, revision: 6))))
+        _ = scene.step(.renewed(.success(.held(since: sent, ttl: .seconds(30), session: "s"))), after: .seconds(31))
+        #expect(!scene.machine.snapshot().isLeader(at: scene.now))
+    }
+
+    /// Seed 5006378 of the simulation: a daemon was frozen between its first look and its renewal, while another led.
+    @Test func onlyWhoseClaimHasNotEndedPutsAKeyThatIsGoneAgain() {
+        func renewal(_ adopted: Lease?, frozenFor pause: Duration) -> Bool? {
+            var scene = GuardianOrderTests.Scene(adopted: adopted)
+            _ = scene.step(.timer)
+            Self.acknowledge(scene.step(.observed(scene.status(writable: true))), &scene)
+            let looked = ShortLeaseTests.view(["n2:0.1"], config: Self.config)
+            for case .renew(_, let replacingGone, _) in scene.step(.loaded(.success(looked)), after: pause) {
+                return replacingGone
+            }
+            return nil
+        }
+        #expect(renewal(GuardianOrderTests.lease, frozenFor: .zero) == true)
+        #expect(renewal(nil, frozenFor: .zero) == false)
+        #expect(renewal(GuardianOrderTests.lease, frozenFor: .seconds(40)) != true)
+    }
+
+    /// Seed 6062031 of the simulation: a node stood still between its race and its claim, while another led and went.
+    @Test(arguments: [(Duration.zero, true), (.seconds(14), false)])
+    func aRaceThatWasWonLongAgoIsRunAgain(_ pause: Duration, claims: Bool) {
+        var scene = GuardianOrderTests.Scene()
+        _ = scene.step(.timer)
+        Self.acknowledge(scene.step(.observed(scene.status(writable: false))), &scene)
+        let free = ShortLeaseTests.view(["n1", "n2"], config: Self.config, leader: nil)
+        let asked = scene.step(.loaded(.success(free)))
+        #expect(asked.contains { if case .askPeers = $0 { true } else { false } })
+        let effects = scene.step(.peersAnswered(.decision, ["n2": .unreachable("timed out")]), after: pause)
+        #expect(effects.contains { if case .acquire = $0 { true } else { false } } == claims)
+        #expect(effects.contains { if case .load = $0 { true } else { false } } == !claims)
+    }
+
+    @Test func aDaemonThatLeavesStopsNothing() {
+        var scene = Self.leader()
+        let effects = scene.step(.leaveRequested)
+        #expect(effects.contains { if case .exit(code: 0) = $0 { true } else { false } })
+        #expect(!Self.stops(effects))
+    }
+}
