@@ -66,6 +66,17 @@ public struct ControlAPI: HTTPHandler {
     /// A probe is worked on however many switchovers wait for their end.
     public func isUrgent(_ request: HTTPRequest) -> Bool { Probe(request) != nil }
 
+    /// Health checks keep their connections, and so do members: by their addresses, or, where names stand for these,
+    /// by what they ask of a peer, which is a health check, too.
+    public func hasShare(_ request: HTTPRequest) -> Bool {
+        if isUrgent(request) { return true }
+        let members = node.snapshot().cachedView(at: clock.now())?.members ?? []
+        return members.contains { member in
+            let host = member.apiURL.flatMap { HostPort(url: $0, defaultPort: 8008) }?.host
+            return host.flatMap { IPNetwork($0) }?.contains(request.peer) == true
+        }
+    }
+
     /// The addresses in the members' `api_url`s, from the cached view; none without one (rest-api.md §3).
     private func memberAddresses() async -> [String] {
         let members = node.snapshot().cachedView(at: clock.now())?.members ?? []

@@ -91,6 +91,17 @@ import Testing
         #expect(try await Bench(access: rules).ask("GET", "/config").status == 200)
     }
 
+    /// Of the connections a share is kept for health checks, and for members whatever they ask.
+    @Test func probesAndMembersHaveAShare() throws {
+        let api = Bench(Scene.snapshot(view: Self.view)).api
+        func hasShare(_ method: String, _ target: String, from peer: String) throws -> Bool {
+            api.hasShare(try HTTPRequest(method: method, target: target, peer: peer))
+        }
+        #expect(try hasShare("GET", "/primary", from: "198.51.100.1"))
+        #expect(try !hasShare("POST", "/switchover", from: "198.51.100.1"))
+        #expect(try hasShare("POST", "/switchover", from: "192.0.2.1"))
+    }
+
     @Test func rulesAreReplaced() async throws {
         let bench = Bench(access: AccessRules(addresses: .init(networks: [])))
         #expect(try await bench.ask("POST", "/reload").status == 403)

@@ -113,6 +113,66 @@ import Testing
         }
     }
 
+    @Test func aShareOfTheConnectionsIsKept() async throws {
+        try await withServer {
+            $0.connectionsMax = 8
+        } _: { port, _, _ in
+            let (kept, spilled, answered) = try await offPool {
+                func probing() throws -> TestClient {
+                    let client = try TestClient(port: port)
+                    try client.send("GET /health HTTP/1.1\r\n\r\n")
+                    _ = try client.response()
+                    return client
+                }
+                // Three probes for a share of two, then more silent clients than there is room for.
+                let probes = try (0..<3).map { _ in try probing() }
+                let silent = try (0..<40).map { _ in try TestClient(port: port) }
+                let last = try probing()
+                let spilled = try probes[0].untilEnd()
+                let bodies = try [probes[1], probes[2], last].map { probe in
+                    try probe.send("GET /health HTTP/1.1\r\n\r\n")
+                    return try probe.response().body
+                }
+                return (bodies, spilled, silent.count)
+            }
+            #expect(kept == ["healthy", "healthy", "healthy"])
+            #expect(spilled == "")
+            #expect(answered == 40)
+        }
+    }
+
+    /// While the loop has no time the kernel's queue fills up; who is in it, and who comes after, is served.
+    @Test func aFullAcceptQueueIsWorkedOff() async throws {
+        try await withServer {
+            $0.backlog = 1
+        } _: { port, handler, _ in
+            let stalling = try await offPool {
+                let client = try TestClient(port: port)
+                try client.send("GET /stall HTTP/1.1\r\n\r\n")
+                return ClientBox(client)
+            }
+            await handler.untilStarted(1)
+            let waiting = try await offPool {
+                let clients = try (0..<8).map { _ in try TestClient(port: port, waits: false) }
+                guard clients.contains(where: { !$0.isConnected() }) else { throw ClientError("the queue took all") }
+                return clients.map { ClientBox($0) }
+            }
+            handler.open()
+            let bodies = try await offPool {
+                let first = try stalling.whole { try $0.response().body } ?? "none"
+                return try [first]
+                    + waiting.compactMap { box in
+                        try box.whole { client in
+                            try client.untilConnected()
+                            try client.send("GET /health HTTP/1.1\r\n\r\n")
+                            return try client.response().body
+                        }
+                    }
+            }
+            #expect(bodies == ["stalled"] + Array(repeating: "healthy", count: 8))
+        }
+    }
+
     @Test func aLongAnswerHoldsNobodyElse() async throws {
         try await withServer { port, handler, _ in
             async let long = offPool {
@@ -296,4 +356,6 @@ final class ClientBox: @unchecked Sendable {
     func drop() { client = nil }
 
     func untilEnd() throws -> String { try client?.untilEnd() ?? "" }
+
+    func whole<Result>(_ body: (TestClient) throws -> Result) rethrows -> Result? { try client.map(body) }
 }

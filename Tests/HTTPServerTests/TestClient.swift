@@ -49,8 +49,9 @@ final class TestClient {
     private let deadline: Int64
     private(set) var buffer: [UInt8] = []
 
-    /// Connects to loopback. `seconds` bound everything that the client will ever wait for.
-    init(port: UInt16, seconds: Int64 = 20, receiveBuffer: Int32? = nil) throws {
+    /// Connects to loopback; unless it `waits`, not until the server's side is there. `seconds` bound everything that
+    /// the client will ever wait for.
+    init(port: UInt16, seconds: Int64 = 20, receiveBuffer: Int32? = nil, waits: Bool = true) throws {
         deadline = BootClockNow.nanoseconds() + seconds * 1_000_000_000
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         let number = Glibc.socket(AF_INET, type, 0)
@@ -70,12 +71,21 @@ final class TestClient {
         }
         if result != 0 {
             guard errno == EINPROGRESS else { throw SystemError(call: "connect") }
-            try wait(POLLOUT)
-            var code: Int32 = 0
-            var length = socklen_t(MemoryLayout<Int32>.size)
-            getsockopt(number, SOL_SOCKET, SO_ERROR, &code, &length)
-            guard code == 0 else { throw SystemError(call: "connect", code: code) }
+            if waits { try untilConnected() }
         }
+    }
+
+    func untilConnected() throws {
+        try wait(POLLOUT)
+        var code: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        getsockopt(socket.number, SOL_SOCKET, SO_ERROR, &code, &length)
+        guard code == 0 else { throw SystemError(call: "connect", code: code) }
+    }
+
+    func isConnected() -> Bool {
+        var entry = pollfd(fd: socket.number, events: Int16(POLLOUT), revents: 0)
+        return poll(&entry, 1, 0) > 0
     }
 
     func send(_ text: String) throws {

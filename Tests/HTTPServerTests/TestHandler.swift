@@ -21,8 +21,11 @@ final class TestHandler: HTTPHandler {
         }
     }
 
+    func hasShare(_ request: HTTPRequest) -> Bool { request.path == "/health" }
+
     func answerNow(_ request: HTTPRequest) -> HTTPResponse? {
         switch request.path {
+        case "/stall": stall()
         case "/health": health
         case "/bare": .bare(200)
         case "/echo": .text(200, "\(request.method) \(request.target) \(request.peer) \(request.body.count)")
@@ -58,6 +61,13 @@ final class TestHandler: HTTPHandler {
         }
         update { $0.finished += 1 }
         return .text(200, "gate")
+    }
+
+    /// Holds the loop itself until the gate is open, as a machine without time for it would.
+    private func stall() -> HTTPResponse {
+        update { $0.started += 1 }
+        while !gates.withLock({ $0.isOpen }) { pause(milliseconds: 1) }
+        return .text(200, "stalled")
     }
 
     private func streaming(

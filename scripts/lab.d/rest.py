@@ -19,6 +19,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cluster  # noqa: E402
+import hostile  # noqa: E402
 import lab as commands  # noqa: E402
 import layout  # noqa: E402
 import processes  # noqa: E402
@@ -207,11 +208,40 @@ def report(found):
         print(row + " | " + " | ".join(parts), flush=True)
 
 
+def summarise(found):
+    """The ratios that matter, after all rows: to nginx, of TLS to plain, and what a server costs."""
+    print(f"\n{'':24} {'req/s':>9} {'of nginx':>9} {'of plain':>9} {'p99 ms':>8} {'CPU':>5} {'us/req':>7} {'MB':>6}")
+    for row, cells in found.items():
+        for name, cell in cells.items():
+            plain = found.get(row.replace("https", "http "), {}).get(name)
+            of_plain = f"{cell['per_s'] / plain['per_s']:9.2f}" if plain and row.startswith("https") else " " * 9
+            print(f"{row if name == next(iter(cells)) else '':24} {cell['per_s']:9.0f} "
+                  f"{cell['per_s'] / cells['nginx']['per_s']:9.2f} {of_plain} {cell['p99_ms']:8.2f} {cell['cpu']:5.2f} "
+                  f"{cell['cpu'] / cell['per_s'] * 1e6:7.1f} {cell['rss_mb']:6.1f}  {name}")
+
+
+def endure(servers, count, seconds):
+    """Probes among hostile clients, for each server."""
+    found = {}
+    for server in servers:
+        host, port = server.url.split("//")[1].split(":")
+        cell = hostile.measure((host, int(port)), server.url.startswith("https"), count, seconds)
+        cell["rss_mb"] = server.memory()
+        found[server.name] = cell
+        print(f"{server.url.split(':')[0]:5} {server.name:8} {count} hostile clients: {cell['answered']} of "
+              f"{cell['probes']} probes answered, p99 {cell['p99_among_ms']:.2f} ms (alone {cell['p99_alone_ms']:.2f}), "
+              f"max {cell['max_among_ms']:.2f} ms; {cell['reopened']} were ended and came again; "
+              f"{cell['rss_mb']:.1f} MB", flush=True)
+    return found
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench rest", description=__doc__)
     parser.add_argument("--peer", action="store_true", help="measure Patroni from PyPI, too")
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default 5)")
     parser.add_argument("--daemon", metavar="COMMAND", help="measure this instead of the daemon built from this tree")
+    parser.add_argument("--hostile", type=int, metavar="CLIENTS", nargs="?", const=2000,
+                        help="instead: probe each among so many idle, half-open and slow clients (default 2000)")
     parser.add_argument("--json", metavar="FILE", help="write all figures there")
     options = parser.parse_args()
     found = {}
@@ -235,11 +265,17 @@ def main():
                     subjects.append(Subject(name + suffix, command, tls if suffix else None))
                     servers.append(subjects[-1].up())
                 nginx = Nginx({path: fetch(servers[0].url + path) for path in PATHS}, tls)
-                measure(scheme, [*servers, nginx.server(scheme)], options.seconds, found)
+                servers.append(nginx.server(scheme))
+                if options.hostile:
+                    found[scheme] = endure(servers, options.hostile, 4 * options.seconds)
+                else:
+                    measure(scheme, servers, options.seconds, found)
             finally:
                 for part in [*subjects, *([nginx] if nginx else [])]:
                     part.down()
         shutil.rmtree(keys)
+        if not options.hostile:
+            summarise(found)
         if options.json:
             with open(options.json, "w") as file:
                 json.dump(found, file, indent=1)

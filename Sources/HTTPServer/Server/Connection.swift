@@ -19,6 +19,8 @@ final class Connection {
     var discarded = 0
     /// A request was finished since the waits were last set, so that the next one has its own time.
     var finishedRequest = false
+    /// It is one of those that a share of all connections is kept for.
+    var hasShare = false
     var isOpen = true
 
     init(transport: any Transport, token: EventToken, limits: HTTPLimits, peer: String) {

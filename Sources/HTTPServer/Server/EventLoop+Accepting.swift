@@ -109,11 +109,18 @@ extension EventLoop {
         return TLSTransport(descriptor, tls)
     }
 
+    /// Of the connections, the part kept for health checks and members: so many of theirs stay however many others
+    /// come.
+    private static let share = 4
+
     /// Ends the connection that has waited longest: an idle one first, then one that lingers, then one that has not
-    /// sent what it must, last one that does not take its answer. Whoever comes new is let in for it, so that a health
-    /// check always is. False when every connection has an answer under way.
+    /// sent what it must, then one that does not take its answer, last one of the share; where there are more of these
+    /// than the share holds, one of them first. Whoever comes new is let in for it, so that a health check always is.
+    /// False when every connection has an answer under way.
     private func closeOldest() -> Bool {
-        for wait in [TimeoutQueues.Wait.idle, .lingering, .handshaking, .reading, .writing] {
+        let isShareFull = waits.count(.idleInShare) > setup.connectionsMax / EventLoop.share
+        let others: [TimeoutQueues.Wait] = [.idle, .lingering, .handshaking, .reading, .writing]
+        for wait in isShareFull ? [.idleInShare] + others : others + [.idleInShare] {
             guard let oldest = waits.oldest(wait), let connection = table.inSlot(oldest.slot) else { continue }
             close(connection)
             return true

@@ -67,6 +67,7 @@ extension EventLoop {
         var request = request
         request.security = connection.transport.security
         connection.finishedRequest = true
+        if !connection.hasShare && request.keepsAlive { connection.hasShare = setup.handler.hasShare(request) }
         if let response = setup.handler.answerNow(request) {
             return write(response, Exchange(request, since: now), on: connection)
         }
@@ -171,7 +172,8 @@ extension EventLoop {
     /// What a connection waits for that has nothing to be answered or sent.
     private func quietWait(_ connection: Connection) -> TimeoutQueues.Wait {
         if connection.transport.isHandshaking { return .handshaking }
-        return connection.parser.isMidRequest ? .reading : .idle
+        if connection.parser.isMidRequest { return .reading }
+        return connection.hasShare ? .idleInShare : .idle
     }
 
     /// Watches the socket for what the connection needs next, and starts the timeout that goes with it.

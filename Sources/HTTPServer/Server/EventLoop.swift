@@ -56,7 +56,7 @@ final class EventLoop {
         let configuration = setup.configuration
         timeouts = TimeoutQueues.Wait.allCases.map { wait in
             switch wait {
-            case .idle: LoopClock.nanoseconds(configuration.idleTimeout)
+            case .idle, .idleInShare: LoopClock.nanoseconds(configuration.idleTimeout)
             case .handshaking: LoopClock.nanoseconds(configuration.handshakeTimeout)
             case .reading: LoopClock.nanoseconds(configuration.requestTimeout)
             case .writing: LoopClock.nanoseconds(configuration.writeTimeout)
@@ -186,7 +186,7 @@ final class EventLoop {
 
     private func expire(_ connection: Connection, _ wait: TimeoutQueues.Wait) {
         switch wait {
-        case .idle, .handshaking, .writing, .lingering: close(connection)
+        case .idle, .idleInShare, .handshaking, .writing, .lingering: close(connection)
         case .reading:
             let allowed = configuration.requestTimeout
             refuse(connection, HTTPParseError(408, "a request must arrive whole within \(allowed)"))

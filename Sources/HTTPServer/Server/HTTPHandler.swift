@@ -11,11 +11,18 @@ public protocol HTTPHandler: Sendable {
 
     /// Whether the request must be worked on however many others are: a health check.
     func isUrgent(_ request: HTTPRequest) -> Bool
+
+    /// Whether the connection on which the request came belongs to those that a share of all is kept for. Asked on the
+    /// event-loop thread, until it says so, of each request whose connection stays.
+    func hasShare(_ request: HTTPRequest) -> Bool
 }
 
 extension HTTPHandler {
     /// Nothing is, unless a handler says so.
     public func isUrgent(_ request: HTTPRequest) -> Bool { false }
+
+    /// What is urgent has.
+    public func hasShare(_ request: HTTPRequest) -> Bool { isUrgent(request) }
 }
 
 /// One answered request, for the access log.

@@ -39,8 +39,8 @@ public struct HTTPServerConfiguration: Sendable {
     public var writeTimeout: Duration = .seconds(10)
     /// How long a refused client may go on sending, so that it gets to read why.
     public var lingerTimeout: Duration = .seconds(2)
-    /// Open connections, at most; beyond it the one idle for longest is closed. Nil: 4096, or half of what the process
-    /// may open if that is less.
+    /// Open connections, at most; beyond it the one idle for longest is closed, but a quarter is kept for those of
+    /// which the handler says so (`hasShare`). Nil: 4096, or half of what the process may open if that is less.
     public var connectionsMax: Int?
     /// Requests that `answer` works on at once; beyond it 503.
     public var answersMax = 64

@@ -6,6 +6,8 @@ struct TimeoutQueues {
     enum Wait: Int, CaseIterable {
         /// The next request, none of it being there.
         case idle
+        /// The same, on a connection of the share that is kept.
+        case idleInShare
         /// Keys to be agreed on.
         case handshaking
         /// The rest of a request.
@@ -26,6 +28,7 @@ struct TimeoutQueues {
     private struct Ends {
         var oldest = -1
         var newest = -1
+        var count = 0
     }
 
     private var links: [Link] = []
@@ -43,7 +46,11 @@ struct TimeoutQueues {
         links[slot] = Link(previous: newest, next: -1, wait: wait, since: now)
         if newest >= 0 { links[newest].next = slot } else { ends[wait.rawValue].oldest = slot }
         ends[wait.rawValue].newest = slot
+        ends[wait.rawValue].count += 1
     }
+
+    /// How many wait for `wait`.
+    func count(_ wait: Wait) -> Int { ends[wait.rawValue].count }
 
     /// Who waits longest for `wait`, and since when.
     func oldest(_ wait: Wait) -> (slot: Int, since: Int64)? {
@@ -54,6 +61,7 @@ struct TimeoutQueues {
     private mutating func unlink(_ slot: Int) {
         let link = links[slot]
         guard let wait = link.wait else { return }
+        ends[wait.rawValue].count -= 1
         if link.previous >= 0 { links[link.previous].next = link.next } else { ends[wait.rawValue].oldest = link.next }
         if link.next >= 0 {
             links[link.next].previous = link.previous
