@@ -15,7 +15,9 @@ extension CycleMachine {
 
     mutating func begin(_ plan: Plan, _ run: inout Run) {
         plans += 1
-        progress = Progress(number: plans, running: RunningPlan(plan: plan, since: run.now), stepBegan: run.now)
+        progress = Progress(
+            number: plans, running: RunningPlan(plan: plan, since: run.now), stepBegan: run.now,
+            beganWritable: local.mayAcceptWrites)
         if plan.kind == .demote || plan.kind == .demoteOffline { memory.rewind = .suspected }
         runStep(&run)
     }
@@ -167,6 +169,9 @@ extension CycleMachine {
     /// Before the key goes: does a candidate have everything that was acknowledged here?
     mutating func askForReceipt(_ plan: Int, _ run: inout Run) {
         guard let progress, progress.number == plan, case .confirmReceipt(let members)? = currentStep else { return }
+        // It had crashed before, or was a standby: there is no end of its WAL that somebody could have received.
+        if progress.positions == nil && !progress.beganWritable { return finishStep(&run) }
+        if members.isEmpty { return abandonHandOver("no other member may lead", &run) }
         if progress.receiptUntil == nil { self.progress?.receiptUntil = run.now + Self.receiptTimeout }
         run.emit(.askPeers(members, .receipt(plan: plan), deadline: run.now + .seconds(2)))
     }
@@ -193,7 +198,7 @@ extension CycleMachine {
     /// Nobody has everything: this node goes on as primary, and the request ends.
     private mutating func abandonHandOver(_ why: String, _ run: inout Run) {
         if progress?.running.plan.kind == .shutdown {
-            run.log(.warning, "the leader key is left to expire, nobody has received everything: \(why)")
+            run.log(.warning, "the leader key is left to expire, nobody is known to have everything: \(why)")
             lease = nil
             return finishPlan(&run)
         }
@@ -272,8 +277,7 @@ extension CycleMachine {
         // back before.
         let heirs = (view?.members ?? []).filter { $0.name != me.name && $0.apiURL != nil && !$0.tags.nofailover }
         if isLeading {
-            if !heirs.isEmpty && local.mayAcceptWrites { steps.append(.confirmReceipt(by: heirs)) }
-            steps.append(.releaseLeader)
+            steps += [.confirmReceipt(by: heirs), .releaseLeader]
         }
         let plan = Plan(.shutdown, steps)
         if progress == nil { return begin(plan, &run) }

@@ -50,6 +50,8 @@ public struct CycleMachine: Sendable {
         /// When the present step began: what was observed before tells nothing of its outcome.
         var stepBegan: BootInstant
         var positions: ShutdownPositions?
+        /// PostgreSQL accepted writes when it began, as far as was known.
+        var beganWritable: Bool
         /// The new cluster's keys are being written.
         var isPublishing = false
         var receiptUntil: BootInstant?

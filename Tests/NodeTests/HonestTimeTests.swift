@@ -11,12 +11,12 @@ import Testing
     static let config: JSONObject = ["ttl": 30]
 
     /// A leader whose lease was just renewed.
-    static func leader() -> GuardianOrderTests.Scene {
+    static func leader(of members: [String] = ["n2:0.1"]) -> GuardianOrderTests.Scene {
         var scene = GuardianOrderTests.Scene(adopted: GuardianOrderTests.lease)
         _ = scene.step(.timer)
         let armed = scene.step(.observed(scene.status(writable: true)))
         acknowledge(armed, &scene)
-        _ = scene.step(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: config))))
+        _ = scene.step(.loaded(.success(ShortLeaseTests.view(members, config: config))))
         let renewed = scene.step(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
         acknowledge(renewed, &scene)
         return scene
