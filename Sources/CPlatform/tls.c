@@ -11,6 +11,8 @@ void ms_tls_prepare(struct ssl_ctx_st *context) {
                                      SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
+    // A record and its header in one read; what comes with it is taken at once (TLSTransport.receive).
+    SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     // Sessions are resumed by tickets, which the client keeps: the cache would only cost locks and memory.
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);

@@ -23,6 +23,8 @@ public struct ControlAPI: HTTPHandler {
 
     /// PostgreSQL's facts in an answer are at most this old; concurrent requests share one observation.
     static let freshness = Duration.milliseconds(250)
+    /// How old a view of the store may be for `/cluster`; then many requests share one read and need no task each.
+    static let viewFreshness = Duration.milliseconds(10)
 
     public init(
         node: any NodeControl, store: any DistributedConfigurationStore, peers: any PeerClient, clock: any Clock,
@@ -31,7 +33,7 @@ public struct ControlAPI: HTTPHandler {
     ) {
         self.node = node
         self.store = store
-        views = SharedViews(store)
+        views = SharedViews(store, clock)
         self.peers = peers
         self.clock = clock
         self.access = AccessControl(access)
@@ -42,6 +44,9 @@ public struct ControlAPI: HTTPHandler {
 
     /// Health checks and the status document, while the facts are fresh: no waiting, no SQL.
     public func answerNow(_ request: HTTPRequest) -> HTTPResponse? {
+        if request.method == "GET" && firstSegment(request.path) == "cluster" {
+            return views.recent(within: Self.viewFreshness).map(cluster)
+        }
         let snapshot = node.snapshot()
         guard clock.now() - snapshot.local.observedAt <= Self.freshness else { return nil }
         if request.method == "GET" && firstSegment(request.path) == "metrics" { return metrics(snapshot) }

@@ -1,6 +1,7 @@
 import ClusterModel
 import HTTPServer
 import HighAvailability
+import JSON
 import Ports
 import Testing
 
@@ -177,5 +178,24 @@ import Testing
         let answer = try await bench.ask("POST", "/reload", "nonsense")
         #expect(answer.status == 202 && answer.text == "reload scheduled")
         #expect(answer.headers["Content-Type"] == "text/html")
+    }
+
+    /// A view is shown for ten milliseconds, but not over what this node has written since.
+    @Test func aViewOfAMomentAgoIsShownAgain() async throws {
+        let views = (0..<3).map { number -> Result<ClusterView, DCSError> in
+            .success(Scene.view(leader: "pg-\(["a", "b", "c"][number])", revision: 10 + Int64(number)))
+        }
+        let bench = Bench(store: FakeStore(views))
+        func leader() async throws -> String? {
+            let members = try JSON.parse(bytes: try await bench.ask("GET", "/cluster").body)["members"]?.array
+            return members?.first { $0["role"]?.string == "leader" }?["name"]?.string
+        }
+        #expect(try await leader() == "pg-a")
+        await bench.clock.sleep(until: bench.clock.now() + .milliseconds(10))
+        #expect(try await leader() == "pg-a")
+        await bench.clock.sleep(until: bench.clock.now() + .milliseconds(1))
+        #expect(try await leader() == "pg-b")
+        #expect(try await bench.ask("PATCH", "/config", #"{"ttl": 40}"#).status == 200)
+        #expect(try await leader() == "pg-c")
     }
 }
