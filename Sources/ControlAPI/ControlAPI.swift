@@ -18,6 +18,7 @@ public struct ControlAPI: HTTPHandler {
     let resolve: @Sendable (String) async -> [String]
     private let logQueue: @Sendable () -> LogQueue
     private let renderings = Renderings()
+    private let refresher = Refresher()
     let views: SharedViews
     let clusters = ClusterRendering()
 
@@ -48,7 +49,9 @@ public struct ControlAPI: HTTPHandler {
             return views.recent(within: Self.viewFreshness).map(cluster)
         }
         let snapshot = node.snapshot()
-        guard clock.now() - snapshot.local.observedAt <= Self.freshness else { return nil }
+        let age = clock.now() - snapshot.local.observedAt
+        guard age <= Self.freshness else { return nil }
+        if age > Self.freshness / 2 { refresher.refresh(node) }
         if request.method == "GET" && firstSegment(request.path) == "metrics" { return metrics(snapshot) }
         return answer(request, from: snapshot)
     }
@@ -198,6 +201,23 @@ public struct ControlAPI: HTTPHandler {
         if request.method != "GET" { return .bare(code) }
         return renderings.answer(.status(code), snapshot, now: now) {
             Self.json(.object(StatusDocument.object(snapshot, now: now, log: logQueue())), status: code)
+        }
+    }
+}
+
+/// Has PostgreSQL observed again before the facts are too old: where probes come often, none of them waits for it.
+private final class Refresher: Sendable {
+    private let isUnderWay = Mutex(false)
+
+    func refresh(_ node: any NodeControl) {
+        let begins = isUnderWay.withLock { isUnderWay in
+            defer { isUnderWay = true }
+            return !isUnderWay
+        }
+        guard begins else { return }
+        Task {
+            _ = await node.freshSnapshot(ControlAPI.freshness / 2)
+            isUnderWay.withLock { $0 = false }
         }
     }
 }

@@ -168,6 +168,19 @@ import Testing
         #expect(store.loads == 2)
     }
 
+    /// A probe waits for PostgreSQL only where none came before: facts are renewed while they are still good.
+    @Test func factsAreRenewedBeforeTheyAreTooOld() async throws {
+        let bench = Bench(Scene.leading())
+        let probe = try HTTPRequest(method: "GET", target: "/primary")
+        #expect(bench.api.answerNow(probe)?.status == 200)
+        #expect(bench.node.observations == 0)
+        await bench.clock.sleep(until: bench.clock.now() + .milliseconds(200))
+        #expect(bench.api.answerNow(probe)?.status == 200)
+        while bench.node.observations == 0 { await Task.yield() }
+        await bench.clock.sleep(until: bench.clock.now() + .milliseconds(100))
+        #expect(bench.api.answerNow(probe) == nil)
+    }
+
     @Test func theClusterIsReadAnew() async throws {
         let bench = Bench(store: FakeStore([.success(Scene.view(leader: "pg-c", members: []))]))
         #expect(try await bench.ask("GET", "/cluster/x").text == #"{"members": [], "scope": "orders"}"#)
