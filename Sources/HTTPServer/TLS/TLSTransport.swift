@@ -1,4 +1,5 @@
 import COpenSSL
+import CPlatform
 import Glibc
 import Posix
 
@@ -19,7 +20,7 @@ final class TLSTransport: Transport {
         self.session = session
         socket = descriptor.number
         self.descriptor = consume descriptor
-        SSL_set_fd(session, socket)
+        guard ms_tls_set_socket(session, socket) == 1 else { return nil }
         SSL_set_accept_state(session)
     }
 
