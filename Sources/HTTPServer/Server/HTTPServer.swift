@@ -108,9 +108,11 @@ public final class HTTPServer: Sendable {
         }
     }
 
-    /// Listens at `addresses` from now on, and no more where it did; returns the addresses it is bound to. The new sockets
-    /// are open before the old ones close, and connections go on undisturbed, also those that wait to be accepted. Where
-    /// a socket cannot be opened it throws, and everything stays. One move at a time; only while the server runs.
+    /// Listens at `addresses` from now on, and no more where it did; returns the addresses it is bound to.
+    ///
+    /// The new sockets are open before the old ones close, and connections go on undisturbed, also those that wait to
+    /// be accepted. Where a socket cannot be opened it throws, and everything stays. One move at a time; only while the
+    /// server runs.
     @discardableResult
     public func move(to addresses: [ListenAddress]) async throws(HTTPServerError) -> [ListenAddress] {
         guard let present = running?.listeners else { throw .notRunning }
