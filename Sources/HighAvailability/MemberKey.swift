@@ -2,7 +2,7 @@ public import ClusterModel
 
 /// What a node publishes of itself in `/members/<name>` (dcs.md §2.3, ha-loop.md §22).
 public struct MemberKey: Sendable, Hashable {
-    /// What does not change while the daemon runs.
+    /// What changes only with the configuration.
     public struct Addresses: Sendable, Hashable {
         /// `postgres://host:port/database`.
         public var connectionURL: String

@@ -3,6 +3,7 @@ public import HTTPClient
 import JSON
 public import Ports
 public import Posix
+import Synchronization
 
 /// How peers are asked: who we say we are, and what we check (rest-api.md §19).
 public struct PeerClientOptions: Sendable, Hashable {
@@ -37,27 +38,43 @@ public struct PeerClientOptions: Sendable, Hashable {
 }
 
 /// The other nodes' REST APIs over HTTP.
-public struct HTTPPeerClient: PeerClient {
+public final class HTTPPeerClient: PeerClient {
     /// The longest that a peer may take to answer, whatever the deadline.
     static let patience = Duration.seconds(2)
 
-    private let client: HTTPClient
-    private let credentials: BasicCredentials?
+    /// What goes together: a connection made under one identity is never used under another.
+    private struct Identity: Sendable {
+        let client: HTTPClient
+        let credentials: BasicCredentials?
+
+        init(_ options: PeerClientOptions) throws(SystemError) {
+            client = try HTTPClient(
+                name: "peer-client", options: HTTPClientOptions(userAgent: options.userAgent, tls: options.tls))
+            credentials = options.credentials
+        }
+    }
+
+    private let identity: Mutex<Identity>
 
     /// Throws where its thread cannot be started. The owner calls `shutdown`.
     public init(_ options: PeerClientOptions = PeerClientOptions()) throws(SystemError) {
-        client = try HTTPClient(
-            name: "peer-client",
-            options: HTTPClientOptions(userAgent: options.userAgent, tls: options.tls))
-        credentials = options.credentials
+        identity = Mutex(try Identity(options))
     }
 
-    public func shutdown() { client.shutdown() }
+    /// Asks with `options` from now on, over new connections and with the files as they are now. What is under way ends
+    /// as it began. Throws where a thread cannot be started; then nothing changes.
+    public func adopt(_ options: PeerClientOptions) throws(SystemError) {
+        let fresh = try Identity(options)
+        identity.withLock { $0 = fresh }
+    }
+
+    /// Ends every request that was begun since the last `adopt`, and the thread.
+    public func shutdown() { identity.withLock { $0.client }.shutdown() }
 
     public func statuses(of members: [Member], deadline: BootInstant) async -> [String: PeerAnswer] {
         await withTaskGroup(of: (String, PeerAnswer).self) { group in
             for member in members {
-                group.addTask { (member.name, await status(of: member, deadline: deadline)) }
+                group.addTask { (member.name, await self.status(of: member, deadline: deadline)) }
             }
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
         }
@@ -88,9 +105,10 @@ public struct HTTPPeerClient: PeerClient {
     public func request(_ method: String, _ url: String, body: String? = nil, deadline: BootInstant)
         async throws(HTTPClientError) -> HTTPClientResponse
     {
+        let identity = identity.withLock { $0 }
         let request = HTTPClientRequest(
-            method: method, url: url, body: body.map { Array($0.utf8) }, credentials: credentials,
+            method: method, url: url, body: body.map { Array($0.utf8) }, credentials: identity.credentials,
             connectTimeout: Self.patience)
-        return try await client.send(request, deadline: deadline)
+        return try await identity.client.send(request, deadline: deadline)
     }
 }

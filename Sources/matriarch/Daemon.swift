@@ -82,7 +82,8 @@ struct Daemon {
         try await checkStore(store, peers)
         let postgreSQL = try makePostgreSQL(document, launcher: guardian ?? DetachedLauncher())
         var setup = CycleMachine.Setup(
-            scope: effective.scope, me: identity(effective), addresses: addresses(effective), document: document)
+            scope: effective.scope, me: identity(effective),
+            addresses: addresses(effective, apiURL: effective.restAPI.apiURL), document: document)
         setup.hasGuardian = guardian != nil
         setup.adoptedLease = await adopt(postgreSQL, guardian)
         let node = ClusterState(
@@ -94,7 +95,7 @@ struct Daemon {
             node: node, store: store, peers: peers, clock: clock, access: AccessRules(),
             logger: Logger(label: "restapi"), resolve: RestServer.lookUp, logQueue: logQueue)
         let server = try await RestServer(effective.restAPI, api: api, logger: Logger(label: "restapi"))
-        await node.onReload { await reload(server) }
+        await node.onReload { await reload(server, peers) }
         try await server.start()
         let signals = try Signals.stream()
         let listener = Task { await listen(signals, node) }
@@ -182,7 +183,11 @@ struct Daemon {
         _ view: ClusterView, _ peers: HTTPPeerClient, isLate: Bool
     ) async throws(DCSError) {
         guard let url = view.member(effective.name)?.apiURL else { return }
-        if isLate && url == effective.restAPI.apiURL { return }
+        if isLate {
+            // It may have moved meanwhile.
+            let moved = try? source.effective(effective.bootstrap?.dynamicConfiguration).restAPI.apiURL
+            if url == effective.restAPI.apiURL || url == moved { return }
+        }
         if await peers.isAlive(apiURL: url, deadline: BootClock.now() + .seconds(3)) {
             throw .failed("Can't start; there is already a node named '\(effective.name)' running")
         }
@@ -225,17 +230,22 @@ struct Daemon {
     }
 
     /// The event for the node where the local configuration changed; a configuration that is wrong changes nothing.
-    private func reload(_ server: RestServer) async -> CycleEvent? {
+    /// Where an address was taken before, it is tried again.
+    private func reload(_ server: RestServer, _ peers: HTTPPeerClient) async -> CycleEvent? {
         do {
-            guard try await source.reload() else {
+            let isChanged = try await source.reload()
+            let fresh = try source.effective(effective.bootstrap?.dynamicConfiguration)
+            // The files that it names may be others, under the same names.
+            try peers.adopt(StoreWiring.peers(fresh))
+            if !isChanged {
                 logger.info("No local configuration items changed.")
                 await server.reloadCertificate()
-                return nil
+                if await server.isInPlace { return nil }
+            } else {
+                for warning in fresh.warnings { logger.warning("\(warning)") }
             }
-            let fresh = try source.effective(effective.bootstrap?.dynamicConfiguration)
-            for warning in fresh.warnings { logger.warning("\(warning)") }
             await server.adopt(fresh.restAPI)
-            return .reloaded(identity(fresh), addresses(fresh))
+            return .reloaded(identity(fresh), addresses(fresh, apiURL: await server.apiURL))
         } catch {
             logger.error("the configuration was not read again: \(error)")
             return nil
@@ -248,11 +258,11 @@ struct Daemon {
             canBootstrap: effective.bootstrap?.dynamicConfiguration != nil)
     }
 
-    private func addresses(_ effective: EffectiveConfiguration) -> MemberKey.Addresses {
+    private func addresses(_ effective: EffectiveConfiguration, apiURL: String) -> MemberKey.Addresses {
         let settings = effective.postgreSQL
         return MemberKey.Addresses(
             connectionURL: "postgres://\(settings.connectAddress)/\(settings.database)",
-            apiURL: effective.restAPI.apiURL,
+            apiURL: apiURL,
             proxyURL: settings.proxyAddress.map { "postgres://\($0)/\(settings.database)" }, version: Version.peer,
             ownVersion: Version.own)
     }

@@ -12,6 +12,10 @@ actor RestServer {
     private let api: ControlAPI
     private let logger: Logger
     private var settings: RestAPISettings
+    /// Where the server listens.
+    private var place: ListenAddress
+    /// Where the other members find it.
+    private(set) var apiURL: String
     private var watch: Task<Void, Never>?
     /// When the certificate's files were changed, as of the last reading, with or without success.
     private var stamps: [Int64?] = []
@@ -20,6 +24,8 @@ actor RestServer {
     /// Reads the certificate, and resolves the names in `allowlist`.
     init(_ settings: RestAPISettings, api: ControlAPI, logger: Logger) async throws {
         self.settings = settings
+        place = Self.address(settings)
+        apiURL = settings.apiURL
         self.api = api
         self.logger = logger
         stamps = await Self.stamps(settings)
@@ -44,14 +50,29 @@ actor RestServer {
         await server.stop(drain: .seconds(1))
     }
 
-    /// The configuration was read again. Open connections go on as they are; who is let in changes at once.
+    /// The configuration was read again. Open connections go on as they are; who is let in changes at once. Where the
+    /// new address cannot be listened at, the present one stays, and what is published of it, until the next call.
     func adopt(_ fresh: RestAPISettings) async {
         api.adopt(await Self.access(fresh, logger))
-        if fresh.listenHost != settings.listenHost || fresh.listenPort != settings.listenPort {
-            logger.warning("restapi.listen: another address takes a restart of the daemon")
-        }
         settings = fresh
         await readCertificate(stamps: await Self.stamps(fresh))
+        if await move(to: Self.address(fresh)) { apiURL = fresh.apiURL }
+    }
+
+    /// Whether the server listens where the configuration says.
+    var isInPlace: Bool { Self.address(settings) == place }
+
+    private func move(to wanted: ListenAddress) async -> Bool {
+        if wanted == place { return true }
+        do throws(HTTPServerError) {
+            let addresses = try await server.move(to: [wanted])
+            logger.info("restapi.listen: \(place) is left for \(addresses)")
+            place = wanted
+            return true
+        } catch {
+            logger.error("restapi.listen: \(place) stays, \(wanted) cannot be listened at: \(error)")
+            return false
+        }
     }
 
     /// SIGHUP without a change: the certificate may have been replaced within a second.
@@ -78,11 +99,14 @@ actor RestServer {
 
     // MARK: From the configuration
 
+    private static func address(_ settings: RestAPISettings) -> ListenAddress {
+        ListenAddress(host: settings.listenHost, port: UInt16(clamping: settings.listenPort))
+    }
+
     private static func configuration(
         _ settings: RestAPISettings, _ tls: TLSContext?, _ logger: Logger
     ) -> HTTPServerConfiguration {
-        var configuration = HTTPServerConfiguration(
-            listen: [ListenAddress(host: settings.listenHost, port: UInt16(clamping: settings.listenPort))])
+        var configuration = HTTPServerConfiguration(listen: [address(settings)])
         configuration.settings = serverSettings(settings, tls)
         // The peer's default of 5 would turn clients away at a burst; more may be asked for.
         configuration.backlog = max(configuration.backlog, Int32(clamping: settings.requestQueueSize))

@@ -46,6 +46,36 @@ struct PeerClientTests {
         #expect(request.hasPrefix("GET /patroni HTTP/1.1\r\n") && request.contains("Authorization: Basic dTpw"))
     }
 
+    @Test func whatChangesIsTakenAndWhatIsUnderWayEndsAsItBegan() async throws {
+        let answer = answer
+        let seen = Mutex<[String]>([])
+        let isOpen = Mutex(false)
+        let server = try StubServer { connection in
+            while let request = connection.readRequest() {
+                seen.withLock { $0.append(request) }
+                while request.contains("/slow") && !isOpen.withLock({ $0 }) { poll(nil, 0, 1) }
+                connection.respond(200, answer)
+            }
+        }
+        let peers = try HTTPPeerClient(PeerClientOptions(credentials: BasicCredentials(username: "u", password: "p")))
+        defer {
+            isOpen.withLock { $0 = true }
+            peers.shutdown()
+            server.stop()
+        }
+        let slow = Task { try await peers.request("GET", server.url + "/slow", deadline: soon(.seconds(20))).status }
+        try await eventually("the slow request is there") { seen.withLock { $0.count == 1 } }
+        try peers.adopt(PeerClientOptions(credentials: BasicCredentials(username: "v", password: "q")))
+        let answers = await peers.statuses(
+            of: [member("a", server.url + "/patroni")], deadline: soon(.seconds(20)))
+        #expect(answers["a"] == .status(PeerStatus(isPrimary: false, position: WALPosition(9), timeline: 3)))
+        isOpen.withLock { $0 = true }
+        #expect(try await slow.value == 200)
+        let heads = seen.withLock { $0 }
+        #expect(heads.first?.contains("Authorization: Basic dTpw") == true)
+        #expect(heads.last?.contains("Authorization: Basic djpx") == true)
+    }
+
     @Test func anyAnswerToLivenessCounts() async throws {
         let server = try StubServer { connection in
             while let request = connection.readRequest() {
@@ -93,6 +123,21 @@ struct PeerTLSServerTests {
             wrong.cacert = "\(files.directory)/other.crt"
             let isAliveToOthers = try await isAlive(port, wrong)
             #expect(!isAliveToOthers)
+            try await follows(port, own, wrong)
         }
+    }
+
+    /// One client that takes over other settings, and other files under the same names.
+    private func follows(_ port: Int, _ own: PeerClientOptions, _ wrong: PeerClientOptions) async throws {
+        let url = "https://localhost:\(port)/patroni"
+        let peers = try HTTPPeerClient(wrong)
+        defer { peers.shutdown() }
+        #expect(await !peers.isAlive(apiURL: url, deadline: soon(.seconds(3))))
+        try peers.adopt(own)
+        #expect(await peers.isAlive(apiURL: url, deadline: soon(.seconds(3))))
+        let (right, other) = (try #require(own.cacert), try #require(wrong.cacert))
+        try Files.replace(right, with: try Files.readText(other).utf8, mode: 0o600)
+        try peers.adopt(own)
+        #expect(await !peers.isAlive(apiURL: url, deadline: soon(.seconds(3))))
     }
 }

@@ -1,5 +1,7 @@
 import ClusterModel
+import Glibc
 import JSON
+import Posix
 import Testing
 
 extension ClusterIntegrationTests {
@@ -25,6 +27,7 @@ extension ClusterIntegrationTests {
             try await pendingRestart(cluster, leader: leader)
             try await removal(cluster, leader: leader)
             try await refusedPatches(cluster, leader: leader)
+            try await otherAddress(cluster, leader: leader, replica)
         }
     }
 
@@ -69,5 +72,48 @@ extension ClusterIntegrationTests {
         let same = try await cluster.answer("PUT", leader, "/config", body: JSON.text(before))
         #expect(same.status == 200)
         #expect(same.json == before)
+    }
+
+    /// `restapi.listen` changes under a connection that is kept: first to an address that is taken, then to a free one.
+    private func otherAddress(_ cluster: TestCluster, leader: Int, _ node: Int) async throws {
+        let old = cluster.restPort(node)
+        let kept = try #require(try await Blocking.run("http") { HTTPConnection(port: old) })
+        func keptStatus() async throws -> Int? { try await Blocking.run("http") { kept.ask("/liveness")?.status } }
+        func published() async -> JSONValue? {
+            await cluster.members(leader).first { $0["name"] == .string(cluster.name(node)) }?["api_url"]
+        }
+        #expect(try await keptStatus() == 200)
+
+        let taken = cluster.restPort(leader)
+        try listen(cluster, node, old, taken)
+        try cluster.daemon(node).signal(SIGHUP)
+        try await waitUntil("the log tells that the address is taken", within: 15) {
+            let log = try Files.readText("\(cluster.directory)/\(cluster.name(node)).log")
+            return log.contains(
+                "127.0.0.1:\(taken) cannot be listened at: bind 127.0.0.1:\(taken): Address already in use")
+        }
+        #expect(await cluster.get(node, "/liveness")?.status == 200)
+        #expect(await published() == .string("http://127.0.0.1:\(old)/patroni"))
+
+        let fresh = cluster.freePort
+        try listen(cluster, node, taken, fresh)
+        #expect(try await cluster.answer("POST", node, "/reload").status == 202)
+        try await waitUntil("the API answers at the new address alone", within: 15) {
+            let (isThere, isHere) = (
+                await cluster.call("GET", port: fresh, "/liveness"), await cluster.get(node, "/liveness")
+            )
+            return isThere?.status == 200 && isHere == nil
+        }
+        #expect(try await keptStatus() == 200)
+        try await waitUntil("the new address is published", within: 15) {
+            await published() == .string("http://127.0.0.1:\(fresh)/patroni")
+        }
+    }
+
+    private func listen(_ cluster: TestCluster, _ node: Int, _ old: Int, _ new: Int) throws {
+        let file = cluster.configurationFile(node)
+        let text = try Files.readText(file).replacing("127.0.0.1:\(old)", with: "127.0.0.1:\(new)")
+        try Files.replace(file, with: text.utf8, mode: 0o600)
+        if let user = User.unprivileged { chown(file, user.uid, user.gid) }
     }
 }

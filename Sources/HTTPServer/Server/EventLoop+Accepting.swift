@@ -30,6 +30,8 @@ struct AcceptorState: ~Copyable {
 extension EventLoop {
     /// Connections taken from one listener in one round, so that clients already there have their turn.
     private static let acceptedPerRoundMax = 64
+    /// Connections taken from one listener before it closes: the longest queue that there is.
+    private static let acceptedAtCloseMax = Int(Listener.backlogMax)
     /// How long the listeners rest when not even the reserve helped.
     private static let rest: Int64 = 100_000_000
     /// Between two warnings of one kind.
@@ -50,10 +52,23 @@ extension EventLoop {
         acceptor.resumesAt = nil
     }
 
-    func accept(listener index: Int) {
+    /// Whoever has connected to the sockets before is taken in, then they close.
+    func replaceListeners(_ fresh: [Listener], _ latch: EndLatch) {
+        defer { latch.arrive() }
+        if isStopping {
+            for listener in fresh { listener.descriptor.close() }
+            return
+        }
+        for index in acceptor.listeners.indices { accept(listener: index, atMost: EventLoop.acceptedAtCloseMax) }
+        closeListeners()
+        acceptor.listeners = fresh
+        listen()
+    }
+
+    func accept(listener index: Int, atMost limit: Int = EventLoop.acceptedPerRoundMax) {
         guard index < acceptor.listeners.count else { return }
         let number = acceptor.listeners[index].descriptor.number
-        for _ in 0..<EventLoop.acceptedPerRoundMax {
+        for _ in 0..<limit {
             var address = sockaddr_storage()
             let socket = acceptOne(number, &address)
             if socket >= 0 {

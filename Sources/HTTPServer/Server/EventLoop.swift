@@ -119,6 +119,7 @@ final class EventLoop {
         case .answered(let token, let response): finishPending(token, response)
         case .streamed(let token, let bytes): continueStream(token, bytes)
         case .settings(let settings): adopt(settings)
+        case .listeners(let listeners, let latch): replaceListeners(listeners, latch)
         case .stop(let deadline): stop(deadline: deadline)
         }
     }
@@ -142,6 +143,9 @@ final class EventLoop {
         for message in setup.mailbox.close() {
             switch message {
             case .connection(let socket, _): _ = FileDescriptor(owning: socket)
+            case .listeners(let listeners, let latch):
+                for listener in listeners { listener.descriptor.close() }
+                latch.arrive()
             case .answered, .streamed, .settings, .stop: break
             }
         }

@@ -26,6 +26,8 @@ public final class HTTPServer: Sendable {
     private struct Loops: Sendable {
         let mailboxes: [LoopMailbox]
         let latch: EndLatch
+        /// The sockets that are accepted from.
+        var listeners: [Listener]
 
         func stop(deadline: Int64) {
             for mailbox in mailboxes { mailbox.post(.stop(deadline: deadline)) }
@@ -58,7 +60,7 @@ public final class HTTPServer: Sendable {
             return true
         }
         guard isNew else { throw .alreadyStarted }
-        let result = await openOnThread()
+        let result = await onThread { () throws(HTTPServerError) in try self.open() }
         let started = state.withLock { state -> (addresses: [ListenAddress]?, refused: Loops?) in
             guard case .success(let opened) = result else {
                 state = .ended(nil)
@@ -106,18 +108,57 @@ public final class HTTPServer: Sendable {
         }
     }
 
+    /// Listens at `addresses` from now on, and no more where it did; returns the addresses it is bound to.
+    ///
+    /// The new sockets are open before the old ones close, and connections go on undisturbed, also those that wait to
+    /// be accepted. Where a socket cannot be opened it throws, and everything stays. One move at a time; only while the
+    /// server runs.
+    @discardableResult
+    public func move(to addresses: [ListenAddress]) async throws(HTTPServerError) -> [ListenAddress] {
+        guard let present = running?.listeners else { throw .notRunning }
+        let configuration = configuration
+        let fresh = try await onThread { () throws(HTTPServerError) in
+            try Listener.open(
+                addresses, beside: present, backlog: configuration.backlog, sharesPort: configuration.sharesPort)
+        }.get()
+        let latch = EndLatch(running: 1)
+        let isTaken = state.withLock { state in
+            guard case .running(var loops) = state else { return false }
+            loops.listeners = fresh
+            state = .running(loops)
+            return loops.mailboxes[0].post(.listeners(fresh, latch))
+        }
+        guard isTaken else {
+            for listener in fresh { listener.descriptor.close() }
+            throw .notRunning
+        }
+        await latch.wait()
+        return fresh.map(\.address)
+    }
+
+    private var running: Loops? {
+        state.withLock { state in
+            switch state {
+            case .running(let loops): loops
+            case .new, .starting, .ended: nil
+            }
+        }
+    }
+
     private struct Opened: Sendable {
         let loops: Loops
         let addresses: [ListenAddress]
     }
 
-    /// Opens everything on a thread of its own: a host name may have to be resolved, which blocks.
-    private func openOnThread() async -> Result<Opened, HTTPServerError> {
+    /// Runs `body` on a thread of its own: a host name may have to be resolved, which blocks.
+    private func onThread<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(HTTPServerError) -> Value
+    ) async -> Result<Value, HTTPServerError> {
         await withCheckedContinuation { continuation in
             do throws(SystemError) {
                 try NamedThread.start("http-start") {
                     do throws(HTTPServerError) {
-                        continuation.resume(returning: .success(try self.open()))
+                        continuation.resume(returning: .success(try body()))
                     } catch {
                         continuation.resume(returning: .failure(error))
                     }
@@ -129,12 +170,9 @@ public final class HTTPServer: Sendable {
     }
 
     private func open() throws(HTTPServerError) -> Opened {
-        var listeners: [Listener] = []
+        let listeners = try Listener.open(
+            configuration.listen, beside: [], backlog: configuration.backlog, sharesPort: configuration.sharesPort)
         do throws(HTTPServerError) {
-            for address in configuration.listen {
-                listeners += try Listener.open(
-                    address, backlog: configuration.backlog, sharesPort: configuration.sharesPort)
-            }
             return Opened(loops: try startLoops(listeners), addresses: listeners.map(\.address))
         } catch {
             for listener in listeners { listener.descriptor.close() }
@@ -149,7 +187,7 @@ public final class HTTPServer: Sendable {
             for _ in 0..<count { mailboxes.append(try LoopMailbox()) }
             var epolls: [SharedDescriptor] = []
             for _ in 0..<count { epolls.append(SharedDescriptor(try Epoll.open())) }
-            let loops = Loops(mailboxes: mailboxes, latch: EndLatch(running: count))
+            let loops = Loops(mailboxes: mailboxes, latch: EndLatch(running: count), listeners: listeners)
             let slots = AnswerSlots(configuration.answersMax)
             let urgentSlots = AnswerSlots(configuration.urgentAnswersMax)
             let streamSlots = AnswerSlots(configuration.streamsMax)

@@ -62,12 +62,15 @@ public enum HTTPServerError: Error, Sendable, CustomStringConvertible {
     case system(call: String, subject: String, reason: String)
     /// The server is running already, or was stopped.
     case alreadyStarted
+    /// The server does not run yet, or no more.
+    case notRunning
 
     public var description: String {
         switch self {
         case .unresolved(let address, let reason): "cannot resolve the listen address \(address): \(reason)"
         case .system(let call, let subject, let reason): "\(call) \(subject): \(reason)"
         case .alreadyStarted: "the HTTP server was already started"
+        case .notRunning: "the HTTP server does not run"
         }
     }
 }

@@ -8,6 +8,50 @@ struct Listener: Sendable {
     /// The address it is bound to, with the port that the system chose where 0 was asked for.
     let address: ListenAddress
 
+    /// The longest queue of connections that wait to be accepted.
+    static let backlogMax: Int32 = 4096
+
+    /// Opens every socket that `addresses` name, or none. Blocks while a name is resolved.
+    ///
+    /// `present` are ours already and soon to be closed: an address that takes in one of theirs, or lies within it, is
+    /// refused by the system at first and shared with them then.
+    static func open(
+        _ addresses: [ListenAddress], beside present: [Listener], backlog: Int32, sharesPort: Bool
+    ) throws(HTTPServerError) -> [Listener] {
+        var listeners: [Listener] = []
+        do throws(HTTPServerError) {
+            for address in addresses {
+                listeners += try open(address, beside: present, backlog: backlog, sharesPort: sharesPort)
+            }
+            return listeners
+        } catch {
+            for listener in listeners { listener.descriptor.close() }
+            throw error
+        }
+    }
+
+    private static func open(
+        _ address: ListenAddress, beside present: [Listener], backlog: Int32, sharesPort: Bool
+    ) throws(HTTPServerError) -> [Listener] {
+        do throws(HTTPServerError) {
+            return try open(address, backlog: backlog, sharesPort: sharesPort)
+        } catch {
+            let rivals = present.filter { $0.address.port == address.port }
+            if sharesPort || rivals.isEmpty { throw error }
+            for rival in rivals { rival.sharePort() }
+            return try open(address, backlog: backlog, sharesPort: true)
+        }
+    }
+
+    /// Lets others of this user listen at the port, too, if they ask for it as well (SO_REUSEPORT). It stays so: the
+    /// kernel remembers it with the port.
+    private func sharePort() {
+        _ = descriptor.whileOpen { number in
+            var value: Int32 = 1
+            return setsockopt(number, SOL_SOCKET, SO_REUSEPORT, &value, socklen_t(MemoryLayout<Int32>.size))
+        }
+    }
+
     /// Opens every socket that `address` names. Blocks while a name is resolved.
     static func open(
         _ address: ListenAddress, backlog: Int32, sharesPort: Bool
@@ -85,7 +129,7 @@ struct Listener: Sendable {
         guard withSocketAddress(&storage, { Glibc.bind(number, $0, length) }) == 0 else {
             throw SystemError(call: "bind")
         }
-        guard listen(number, min(max(backlog, 1), 4096)) == 0 else { throw SystemError(call: "listen") }
+        guard listen(number, min(max(backlog, 1), backlogMax)) == 0 else { throw SystemError(call: "listen") }
         guard withSocketAddress(&storage, { getsockname(number, $0, &length) }) == 0 else {
             throw SystemError(call: "getsockname")
         }

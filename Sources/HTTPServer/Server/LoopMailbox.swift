@@ -13,6 +13,9 @@ enum LoopMessage: Sendable {
     case streamed(EventToken, [UInt8]?)
     /// Work with these settings from now on.
     case settings(HTTPServerSettings)
+    /// Accept from these sockets from now on, and no more from those before. The latch is told when it is so, also by a
+    /// loop that ends instead and closes them.
+    case listeners([Listener], EndLatch)
     /// End; answers under way may finish until `deadline`, in nanoseconds of `LoopClock`.
     case stop(deadline: Int64)
 }

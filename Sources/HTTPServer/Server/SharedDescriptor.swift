@@ -13,6 +13,11 @@ final class SharedDescriptor: Sendable {
         self.descriptor = Mutex(consume descriptor)
     }
 
+    /// Works with it; nil where it is closed. It stays open meanwhile.
+    func whileOpen<Result: Sendable>(_ body: (Int32) -> Result) -> Result? {
+        descriptor.withLock { $0 == nil ? nil : body(number) }
+    }
+
     /// Closes it; a second time does nothing.
     func close() { descriptor.withLock { $0 = nil } }
 }

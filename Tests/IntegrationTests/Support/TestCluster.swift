@@ -87,6 +87,9 @@ final class TestCluster: Sendable {
     /// Leads to the primary as `writesPort` does, found by `http-check send`.
     var sendsPort: Int { ports.first + 4 }
 
+    /// Nobody listens there.
+    var freePort: Int { ports.first + 30 }
+
     func conninfo(port: Int) -> String {
         "host=127.0.0.1 port=\(port) user=postgres dbname=postgres password=\(NodeConfiguration.password)"
     }
