@@ -38,6 +38,8 @@ struct SimulatedPostgreSQL {
     var wroteUntil = BootInstant(nanoseconds: 0)
     /// When a standby's log last grew.
     var grewAt = BootInstant(nanoseconds: 0)
+    /// Since when it has accepted connections.
+    var cameUpAt = BootInstant(nanoseconds: 0)
 
     var position: WALPosition { Self.position(log.count) }
     /// Lets sessions commit.

@@ -185,7 +185,7 @@ extension World {
             if setup.checkTimeline, server.log.timeline < store.view(now).timeline { continue }
             let isAhead =
                 server.process == .running && server.isStandby && server.position > position
-                && now - server.grewAt > .seconds(6)
+                && now - max(server.grewAt, server.cameUpAt) > .seconds(6)
             if isAhead, nodes[other].machine != nil, store.keys["members/\(name(other))"] != nil {
                 violate(
                     .S3, "\(name(index)) at \(position) leads although \(name(other)) is there with \(server.position)")

@@ -96,6 +96,7 @@ extension World {
     mutating func comeUp(_ index: Int, _ era: Int) {
         guard nodes[index].postgreSQL.era == era, nodes[index].postgreSQL.process == .starting else { return }
         nodes[index].postgreSQL.process = .running
+        nodes[index].postgreSQL.cameUpAt = now
         guard !nodes[index].postgreSQL.isStandby else { return }
         beginWriting(index)
         coverage.count(.crashRestart)

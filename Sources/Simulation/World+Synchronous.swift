@@ -13,8 +13,11 @@ extension World {
         let log = nodes[index].postgreSQL.log
         guard setup.isSynchronous else { return acknowledged[log.branch] = log.count }
         // Until `/sync` names this leader somebody else could lead without these commits.
-        guard store.view(now).sync.leader == name(index) else { return }
+        let sync = store.view(now).sync
+        guard sync.leader == name(index) else { return }
         guard let standby = nodes[index].postgreSQL.synchronousStandby else {
+            // A peer that is promoted has taken its standbys out of `/sync` before.
+            guard sync.voters.isEmpty else { return }
             return acknowledged[log.branch] = log.count
         }
         let theirs = nodes[standby].postgreSQL.log
@@ -44,7 +47,7 @@ extension World {
             if named == nil, hasAll { writeSync(leader, standby) }
         } else {
             nodes[leader].postgreSQL.synchronousStandby =
-                nodes.indices.first { isSynchronousCandidate($0, leader) }
+                named ?? nodes.indices.first { isSynchronousCandidate($0, leader) }
         }
     }
 
