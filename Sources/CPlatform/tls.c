@@ -1,8 +1,11 @@
 #include "CPlatform.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
 
 void ms_tls_prepare(struct ssl_ctx_st *context) {
     // Compression leaks, renegotiation costs the server more than the client; an end without close_notify is an end:
@@ -11,6 +14,8 @@ void ms_tls_prepare(struct ssl_ctx_st *context) {
                                      SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                   SSL_MODE_RELEASE_BUFFERS);
+    // A record and its header in one read; what comes with it is taken at once (TLSTransport.receive).
+    SSL_CTX_set_read_ahead(context, 1);
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     // Sessions are resumed by tickets, which the client keeps: the cache would only cost locks and memory.
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
@@ -31,4 +36,49 @@ int ms_tls_use_key(struct ssl_ctx_st *context, const char *path, const char *pas
     int done = SSL_CTX_use_PrivateKey_file(context, path, SSL_FILETYPE_PEM);
     SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
     return done;
+}
+
+// OpenSSL's own socket BIO uses read and write, which go through the file layer and may raise SIGPIPE.
+
+static int socket_number(BIO *bio) { return (int)(intptr_t)BIO_get_data(bio); }
+
+static int receive_some(BIO *bio, char *buffer, int size) {
+    BIO_clear_retry_flags(bio);
+    ssize_t count = recv(socket_number(bio), buffer, (size_t)size, 0);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
+    if (count == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+    return (int)count;
+}
+
+static int send_some(BIO *bio, const char *bytes, int size) {
+    BIO_clear_retry_flags(bio);
+    ssize_t count = send(socket_number(bio), bytes, (size_t)size, MSG_NOSIGNAL);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(bio);
+    return (int)count;
+}
+
+static long control(BIO *bio, int command, long number, void *argument) {
+    (void)number, (void)argument;
+    if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+    return command == BIO_CTRL_FLUSH;
+}
+
+static BIO_METHOD *socket_method;
+
+static void make_socket_method(void) {
+    BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "socket");
+    if (method && BIO_meth_set_read(method, receive_some) && BIO_meth_set_write(method, send_some) &&
+        BIO_meth_set_ctrl(method, control))
+        socket_method = method;
+}
+
+int ms_tls_set_socket(struct ssl_st *session, int socket) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_socket_method);
+    BIO *bio = socket_method ? BIO_new(socket_method) : NULL;
+    if (!bio) return 0;
+    BIO_set_data(bio, (void *)(intptr_t)socket);
+    BIO_set_init(bio, 1);
+    SSL_set_bio(session, bio, bio);
+    return 1;
 }

@@ -31,10 +31,13 @@ extension ControlAPI {
     func cluster() async -> HTTPResponse {
         switch await freshView() {
         case .failure(let unavailable): return unavailable.response
-        case .success(let view):
-            return clusters.answer(view) {
-                Self.json(.object(ClusterDocument.object(view, settings(of: view), scope: node.snapshot().scope)))
-            }
+        case .success(let view): return cluster(view)
+        }
+    }
+
+    func cluster(_ view: ClusterView) -> HTTPResponse {
+        clusters.answer(view) {
+            Self.json(.object(ClusterDocument.object(view, settings(of: view), scope: node.snapshot().scope)))
         }
     }
 
@@ -114,6 +117,7 @@ extension ControlAPI {
 
     /// Nil where the store did not answer.
     func write(_ key: DCSKey, _ value: JSONObject, _ condition: WriteCondition) async -> WriteOutcome? {
+        defer { views.forget() }
         do {
             return try await store.write(key, JSON.text(value, .compact), if: condition, deadline: storeDeadline)
         } catch {

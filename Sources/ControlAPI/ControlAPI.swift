@@ -18,11 +18,14 @@ public struct ControlAPI: HTTPHandler {
     let resolve: @Sendable (String) async -> [String]
     private let logQueue: @Sendable () -> LogQueue
     private let renderings = Renderings()
+    private let refresher = Refresher()
     let views: SharedViews
     let clusters = ClusterRendering()
 
     /// PostgreSQL's facts in an answer are at most this old; concurrent requests share one observation.
     static let freshness = Duration.milliseconds(250)
+    /// How old a view of the store may be for `/cluster`; then many requests share one read and need no task each.
+    static let viewFreshness = Duration.milliseconds(10)
 
     public init(
         node: any NodeControl, store: any DistributedConfigurationStore, peers: any PeerClient, clock: any Clock,
@@ -31,7 +34,7 @@ public struct ControlAPI: HTTPHandler {
     ) {
         self.node = node
         self.store = store
-        views = SharedViews(store)
+        views = SharedViews(store, clock)
         self.peers = peers
         self.clock = clock
         self.access = AccessControl(access)
@@ -42,8 +45,13 @@ public struct ControlAPI: HTTPHandler {
 
     /// Health checks and the status document, while the facts are fresh: no waiting, no SQL.
     public func answerNow(_ request: HTTPRequest) -> HTTPResponse? {
+        if request.method == "GET" && firstSegment(request.path) == "cluster" {
+            return views.recent(within: Self.viewFreshness).map(cluster)
+        }
         let snapshot = node.snapshot()
-        guard clock.now() - snapshot.local.observedAt <= Self.freshness else { return nil }
+        let age = clock.now() - snapshot.local.observedAt
+        guard age <= Self.freshness else { return nil }
+        if age > Self.freshness / 2 { refresher.refresh(node) }
         if request.method == "GET" && firstSegment(request.path) == "metrics" { return metrics(snapshot) }
         return answer(request, from: snapshot)
     }
@@ -193,6 +201,23 @@ public struct ControlAPI: HTTPHandler {
         if request.method != "GET" { return .bare(code) }
         return renderings.answer(.status(code), snapshot, now: now) {
             Self.json(.object(StatusDocument.object(snapshot, now: now, log: logQueue())), status: code)
+        }
+    }
+}
+
+/// Has PostgreSQL observed again before the facts are too old: where probes come often, none of them waits for it.
+private final class Refresher: Sendable {
+    private let isUnderWay = Mutex(false)
+
+    func refresh(_ node: any NodeControl) {
+        let begins = isUnderWay.withLock { isUnderWay in
+            defer { isUnderWay = true }
+            return !isUnderWay
+        }
+        guard begins else { return }
+        Task {
+            _ = await node.freshSnapshot(ControlAPI.freshness / 2)
+            isUnderWay.withLock { $0 = false }
         }
     }
 }

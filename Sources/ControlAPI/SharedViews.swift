@@ -12,12 +12,35 @@ final class SharedViews: Sendable {
         var isReading = false
         /// Those who wait for the next read.
         var waiting: [CheckedContinuation<Outcome, Never>] = []
+        /// The last view, and when it was asked for: it shows the store as it was then or later.
+        var last: (view: ClusterView, askedAt: BootInstant)?
+        /// What was asked for before does not show what this node has written.
+        var notBefore: BootInstant?
     }
 
     private let store: any DistributedConfigurationStore
+    private let clock: any Clock
     private let state = Mutex(State())
 
-    init(_ store: any DistributedConfigurationStore) { self.store = store }
+    init(_ store: any DistributedConfigurationStore, _ clock: any Clock) {
+        self.store = store
+        self.clock = clock
+    }
+
+    /// The last view, if it shows the store as it was no more than `age` ago.
+    func recent(within age: Duration) -> ClusterView? {
+        let now = clock.now()
+        return state.withLock { state in state.last.flatMap { now - $0.askedAt <= age ? $0.view : nil } }
+    }
+
+    /// The node has written: what was read before does not count any more.
+    func forget() {
+        let now = clock.now()
+        state.withLock { state in
+            state.last = nil
+            state.notBefore = now
+        }
+    }
 
     /// How many wait for the next read.
     var waitingCount: Int { state.withLock { $0.waiting.count } }
@@ -38,8 +61,13 @@ final class SharedViews: Sendable {
     private func read(_ deadline: @Sendable () -> BootInstant) async {
         while let waiting = next() {
             let outcome: Outcome
+            let askedAt = clock.now()
             do throws(DCSError) {
-                outcome = .success(try await store.load(deadline: deadline()))
+                let view = try await store.load(deadline: deadline())
+                outcome = .success(view)
+                state.withLock { state in
+                    if askedAt >= state.notBefore ?? askedAt { state.last = (view, askedAt) }
+                }
             } catch {
                 outcome = .failure(error)
             }

@@ -19,13 +19,11 @@ public struct Lease: Sendable, Hashable {
     /// so its own end is never before this one.
     public var deadline: BootInstant { since + ttl }
 
-    /// The same lease, ending at `deadline` at the latest. A renewal with a shorter ttl may be done and its answer
-    /// lost: from its sending on the key may hang on the shorter one (S4).
-    public func shortened(to deadline: BootInstant) -> Lease {
-        if deadline >= self.deadline { return self }
-        var lease = self
-        lease.ttl = deadline - since
-        return lease
+    /// The lease as it stands once a renewal for `ttl` is sent at `now`. One with a shorter ttl may be done and its
+    /// answer lost: from its sending on the key may hang on the shorter one (S4). What is kept free before the end goes
+    /// by the shorter one, too: of the longer it would leave no time for the answer.
+    public func shortened(to ttl: Duration, at now: BootInstant) -> Lease {
+        now + ttl >= deadline ? self : Lease(since: now, ttl: ttl, session: session)
     }
 
     /// Whether the node may still call itself leader.

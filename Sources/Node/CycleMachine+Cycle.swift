@@ -190,7 +190,7 @@ extension CycleMachine {
             if case .releaseLeader? = currentStep { return endCycle(&run) }
             isRenewing = true
             let isCovered = lease?.isValid(at: run.now) ?? false
-            lease = lease?.shortened(to: run.now + settings.timings.ttl)
+            lease = lease?.shortened(to: settings.timings.ttl, at: run.now)
             run.emit(.renew(view?.leader, replacingGone: isCovered, deadline: storeDeadline(run.now)))
         case .peers(let members):
             run.emit(

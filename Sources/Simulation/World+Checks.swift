@@ -98,7 +98,9 @@ extension World {
         let expires = store.leader.flatMap { store.sessions[$0.session]?.expires }
         let leads = store.leader?.text == name(index) && expires.map { $0 > now + .seconds(3) } == true
         let follows = isStreaming(index) && server.upstream.map { name($0) } == store.leader?.text
-        let isGuarded = !setup.guardian || nodes[index].enforced?.isValid(at: now) == true
+        // A guardian that is about to halt PostgreSQL does so before the daemon has renewed anything.
+        let haltsAt = nodes[index].enforced.map(LeaseArithmetic.haltBy)
+        let isGuarded = !setup.guardian || haltsAt.map { $0 > now + .seconds(3) } == true
         let isHealthy = server.isStandby ? follows : leads && isGuarded
         let isQuiet =
             storeIsDown == 0 && storeDelay == .zero && lossyStore.isEmpty && nodes[index].cutFromStore == 0

@@ -1,6 +1,7 @@
 import ClusterModel
 import HTTPServer
 import HighAvailability
+import JSON
 import Ports
 import Testing
 
@@ -167,6 +168,19 @@ import Testing
         #expect(store.loads == 2)
     }
 
+    /// A probe waits for PostgreSQL only where none came before: facts are renewed while they are still good.
+    @Test func factsAreRenewedBeforeTheyAreTooOld() async throws {
+        let bench = Bench(Scene.leading())
+        let probe = try HTTPRequest(method: "GET", target: "/primary")
+        #expect(bench.api.answerNow(probe)?.status == 200)
+        #expect(bench.node.observations == 0)
+        await bench.clock.sleep(until: bench.clock.now() + .milliseconds(200))
+        #expect(bench.api.answerNow(probe)?.status == 200)
+        while bench.node.observations == 0 { await Task.yield() }
+        await bench.clock.sleep(until: bench.clock.now() + .milliseconds(100))
+        #expect(bench.api.answerNow(probe) == nil)
+    }
+
     @Test func theClusterIsReadAnew() async throws {
         let bench = Bench(store: FakeStore([.success(Scene.view(leader: "pg-c", members: []))]))
         #expect(try await bench.ask("GET", "/cluster/x").text == #"{"members": [], "scope": "orders"}"#)
@@ -177,5 +191,24 @@ import Testing
         let answer = try await bench.ask("POST", "/reload", "nonsense")
         #expect(answer.status == 202 && answer.text == "reload scheduled")
         #expect(answer.headers["Content-Type"] == "text/html")
+    }
+
+    /// A view is shown for ten milliseconds, but not over what this node has written since.
+    @Test func aViewOfAMomentAgoIsShownAgain() async throws {
+        let views = (0..<3).map { number -> Result<ClusterView, DCSError> in
+            .success(Scene.view(leader: "pg-\(["a", "b", "c"][number])", revision: 10 + Int64(number)))
+        }
+        let bench = Bench(store: FakeStore(views))
+        func leader() async throws -> String? {
+            let members = try JSON.parse(bytes: try await bench.ask("GET", "/cluster").body)["members"]?.array
+            return members?.first { $0["role"]?.string == "leader" }?["name"]?.string
+        }
+        #expect(try await leader() == "pg-a")
+        await bench.clock.sleep(until: bench.clock.now() + .milliseconds(10))
+        #expect(try await leader() == "pg-a")
+        await bench.clock.sleep(until: bench.clock.now() + .milliseconds(1))
+        #expect(try await leader() == "pg-b")
+        #expect(try await bench.ask("PATCH", "/config", #"{"ttl": 40}"#).status == 200)
+        #expect(try await leader() == "pg-c")
     }
 }

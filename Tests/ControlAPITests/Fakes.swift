@@ -14,6 +14,7 @@ final class FakeNode: NodeControl {
     private struct State {
         var snapshot: NodeSnapshot
         var calls: [String] = []
+        var observations = 0
     }
 
     let outcome: CommandOutcome
@@ -30,6 +31,8 @@ final class FakeNode: NodeControl {
     /// Nothing changes any more.
     func end() { continuation.finish() }
 
+    var observations: Int { state.withLock { $0.observations } }
+
     var calls: [String] { state.withLock { $0.calls } }
 
     func publish(_ change: (inout NodeSnapshot) -> Void) {
@@ -42,7 +45,10 @@ final class FakeNode: NodeControl {
     }
 
     func snapshot() -> NodeSnapshot { state.withLock { $0.snapshot } }
-    func freshSnapshot(_ age: Duration) async -> NodeSnapshot { snapshot() }
+    func freshSnapshot(_ age: Duration) async -> NodeSnapshot {
+        state.withLock { $0.observations += 1 }
+        return snapshot()
+    }
     func wake(_ reason: String) async { note("wake: \(reason)") }
     func reload() async { note("reload") }
     func carryOut(_ command: NodeCommand) async -> CommandOutcome {

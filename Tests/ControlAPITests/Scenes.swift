@@ -70,10 +70,10 @@ enum Scene {
     static func view(
         leader: String?, members: [Member]? = nil, config: JSONObject? = ["ttl": 30], optime: UInt64 = 251_658_240,
         failover: FailoverRequest? = nil, sync: SyncState = SyncState(), history: TimelineHistory = TimelineHistory(),
-        failsafe: [String: String]? = nil
+        failsafe: [String: String]? = nil, revision: Int64 = 10
     ) -> ClusterView {
         ClusterView(
-            revision: 10, initialize: .value(identifier), initializeRevision: 2,
+            revision: Revision(revision), initialize: .value(identifier), initializeRevision: 2,
             config: config.map { ConfigRecord(data: $0, revision: 3) },
             leader: leader.map { LeaderRecord(name: $0, session: "1", revision: 4) },
             members: members ?? ["pg-a", "pg-b", "pg-c"].map { member($0) },

@@ -80,9 +80,13 @@ import Testing
     /// Found by the simulation (seed 2016565): the renewal with a shorter ttl was done and its answer lost.
     @Test func aLeaseEndsNoLaterThanARenewalWithAShorterTTLMayMakeIt() {
         let lease = Self.lease
-        #expect(lease.shortened(to: lease.deadline + .seconds(1)) == lease)
-        let shorter = lease.shortened(to: Self.start + .seconds(18))
-        #expect(shorter.deadline == Self.start + .seconds(18) && shorter.since == lease.since)
+        let sent = Self.start + .seconds(14)
+        #expect(lease.shortened(to: .seconds(30), at: sent) == lease)
+        #expect(lease.shortened(to: .seconds(16), at: sent) == lease)
+        let shorter = lease.shortened(to: .seconds(4), at: sent)
+        #expect(shorter.deadline == sent + .seconds(4))
+        // Seed 9007974: of what is left, enough is for the answer.
+        #expect(LeaseArithmetic.stopBy(shorter) > sent + .seconds(2))
     }
 
     @Test func aStandbyDisarmsAndWhatWasSeenBeforeTheStartDoesNot() {

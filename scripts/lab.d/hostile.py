@@ -94,7 +94,7 @@ def _probe_once(address, context, begun):
     try:
         with socket.create_connection(address, timeout=3) as plain:
             connection = context.wrap_socket(plain) if context else plain
-            connection.sendall(b"OPTIONS /primary HTTP/1.0\r\n\r\n")
+            connection.sendall(b"GET /primary HTTP/1.0\r\n\r\n")
             answer = connection.recv(4096)
             return time.monotonic() - begun if answer.split(b" ")[1:2] == [b"200"] else None
     except OSError:

@@ -75,4 +75,9 @@ void ms_tls_prepare(struct ssl_ctx_st *context);
 // Reads a private key. The password callback is C; without one OpenSSL would ask on the terminal. Returns 1 when done.
 int ms_tls_use_key(struct ssl_ctx_st *context, const char *path, const char *password);
 
+/// Has the session speak over the socket, which stays the caller's. Not SSL_set_fd: its reads and writes cost more and
+/// raise SIGPIPE. 1 on success.
+struct ssl_st;
+int ms_tls_set_socket(struct ssl_st *session, int socket);
+
 #endif

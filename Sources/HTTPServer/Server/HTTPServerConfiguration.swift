@@ -22,7 +22,7 @@ public struct HTTPServerConfiguration: Sendable {
     /// Event-loop threads, at least one.
     public var loops = 1
     /// Connections that the kernel completes before they are accepted (`request_queue_size`).
-    public var backlog: Int32 = 128
+    public var backlog: Int32 = 1024
     /// Lets several processes listen on one port (SO_REUSEPORT).
     public var sharesPort = false
     /// What may change later.

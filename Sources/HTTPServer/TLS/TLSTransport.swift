@@ -1,4 +1,5 @@
 import COpenSSL
+import CPlatform
 import Glibc
 import Posix
 
@@ -19,7 +20,7 @@ final class TLSTransport: Transport {
         self.session = session
         socket = descriptor.number
         self.descriptor = consume descriptor
-        SSL_set_fd(session, socket)
+        guard ms_tls_set_socket(session, socket) == 1 else { return nil }
         SSL_set_accept_state(session)
     }
 
@@ -30,9 +31,18 @@ final class TLSTransport: Transport {
     var isHandshaking: Bool { SSL_is_init_finished(session) == 0 }
 
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult {
-        // One record at a time: the buffer is larger than any, so that nothing is left inside the session, where epoll
-        // would not see it.
-        perform { SSL_read(session, buffer.baseAddress, Int32(clamping: buffer.count)) }
+        let first = perform { SSL_read(session, buffer.baseAddress, Int32(clamping: buffer.count)) }
+        guard case .moved(var count) = first else { return first }
+        // What was read ahead must not stay inside the session, where epoll would not see it. It is no more than a
+        // record, for which the buffer has room; a part of one is whole only after the socket has told of the rest.
+        while SSL_has_pending(session) == 1, count < buffer.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[count...])
+            guard case .moved(let more) = perform({ SSL_read(session, rest.baseAddress, Int32(clamping: rest.count)) })
+            else { break }
+            count += more
+        }
+        awaits = []
+        return .moved(count)
     }
 
     func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult {
