@@ -23,7 +23,7 @@ private let seed = getenv("MATRIARCH_CONTRACT_SEED").map { String(cString: $0) }
 struct ContractServerTests {
     /// The node in the situations whose answers differ most.
     enum Situation: CaseIterable {
-        case leader, replicaWithoutStore, busyBehindAPassword
+        case leader, replicaWithoutStore, busyBehindAPassword, withoutThePassword
 
         var bench: Bench {
             switch self {
@@ -35,7 +35,7 @@ struct ContractServerTests {
                 Bench(
                     Scene.snapshot(Scene.silent(.starting), storeFailure: "gone"),
                     store: FakeStore([.failure(.unreachable("gone"))]))
-            case .busyBehindAPassword:
+            case .busyBehindAPassword, .withoutThePassword:
                 Bench(
                     Scene.snapshot(view: Scene.view(leader: "pg-a", config: nil)),
                     store: FakeStore([.success(Scene.view(leader: "pg-a"))], outcomes: [.success(.refused)]),
