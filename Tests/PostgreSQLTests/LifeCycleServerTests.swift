@@ -118,7 +118,8 @@ struct LifeCycleServerTests {
             kill(pid, SIGSTOP)
             let controller = server.controller
             let stopping = Task { try await controller.perform(.restart(timeout: .seconds(60))) }
-            _ = await server.wait { _ in ProcessTable.isAlive(pid) }
+            // A halt before the operation has begun would be none while it runs.
+            #expect(await server.wait { $0.state == .restarting }.state == .restarting)
             await controller.halt(deadline: BootClock.now() + .seconds(1))
             #expect(!ProcessTable.isAlive(pid))
             await #expect(throws: PostgreSQLError.self) { try await stopping.value }
