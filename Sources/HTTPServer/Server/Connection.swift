@@ -11,6 +11,8 @@ final class Connection {
     var unsent = UnsentBytes()
     /// What the socket is watched for.
     var interest: Readiness = [.input, .peerEnded]
+    /// The loop's epoll knows of it.
+    var isWatched = false
     /// No further request is served; the connection ends once everything is sent.
     var isEnding = false
     /// The client may still be sending what was refused: closing at once would reset the connection under the answer.

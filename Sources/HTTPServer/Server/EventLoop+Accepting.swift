@@ -111,12 +111,10 @@ extension EventLoop {
         let token = table.reserve()
         guard let transport = transport(descriptor) else { return table.release(token) }
         let connection = Connection(transport: transport, token: token, limits: configuration.limits, peer: peer)
-        guard epoll.add(transport.socket, connection.interest, token) else {
-            table.release(token)
-            return
-        }
         table.insert(connection)
         waits.move(connection.slot, to: transport.isHandshaking ? .handshaking : .idle, now: now)
+        // Most clients have sent their request by now; who asks once is answered without having been watched.
+        receive(connection)
     }
 
     private func transport(_ descriptor: consuming FileDescriptor) -> (any Transport)? {

@@ -22,7 +22,7 @@ extension EventLoop {
         }
     }
 
-    private func receive(_ connection: Connection) {
+    func receive(_ connection: Connection) {
         switch connection.transport.receive(into: scratch) {
         case .moved(let count):
             if waits.wait(of: connection.slot) == .lingering { return discard(connection, count) }
@@ -196,9 +196,13 @@ extension EventLoop {
             waits.move(connection.slot, to: wait, now: now)
         }
         connection.finishedRequest = false
-        if connection.interest != interest {
-            connection.interest = interest
-            if !epoll.change(connection.transport.socket, interest, connection.token) { close(connection) }
-        }
+        if connection.isWatched && connection.interest == interest { return }
+        connection.interest = interest
+        let socket = connection.transport.socket
+        let isWatched =
+            connection.isWatched
+            ? epoll.change(socket, interest, connection.token) : epoll.add(socket, interest, connection.token)
+        connection.isWatched = true
+        if !isWatched { close(connection) }
     }
 }
