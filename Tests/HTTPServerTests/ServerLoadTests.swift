@@ -113,6 +113,21 @@ import Testing
         }
     }
 
+    /// More than one turn of the loop, and more than the kernel keeps: what is left is answered in the next.
+    @Test func manyPipelinedRequestsAreAnsweredInTheirOrder() async throws {
+        try await withServer { port, _, _ in
+            let bodies = try await offPool {
+                let client = try TestClient(port: port)
+                let body = String(repeating: "x", count: 500)
+                for number in 0..<3000 {
+                    try client.send("POST /body HTTP/1.1\r\nContent-Length: 504\r\n\r\n\(number + 1000)\(body)")
+                }
+                return try (0..<3000).map { _ in try client.response().body }
+            }
+            #expect(bodies.map { String($0.prefix(4)) } == (1000..<4000).map(String.init))
+        }
+    }
+
     @Test func aShareOfTheConnectionsIsKept() async throws {
         try await withServer {
             $0.connectionsMax = 8

@@ -19,6 +19,8 @@ final class Connection {
     var lingersAtEnd = false
     /// What was read only to be thrown away while lingering, in bytes.
     var discarded = 0
+    /// More is buffered than was answered in this turn: others come first.
+    var hasMore = false
     /// A request was finished since the waits were last set, so that the next one has its own time.
     var finishedRequest = false
     /// It is one of those that a share of all connections is kept for.

@@ -38,14 +38,10 @@ extension EventLoop {
         if connection.discarded > EventLoop.discardedBytesMax { close(connection) }
     }
 
-    /// Answers what is buffered, as far as the client takes the answers.
+    /// Answers what is buffered, as far as the client takes the answers and its turn goes.
     private func serve(_ connection: Connection) {
-        var hasMore = true
-        while hasMore {
-            hasMore = answerBuffered(connection)
-            flush(connection)
-            if !connection.mayServe { break }
-        }
+        connection.hasMore = answerBuffered(connection)
+        flush(connection)
         settle(connection)
     }
 
@@ -183,7 +179,7 @@ extension EventLoop {
         let wait: TimeoutQueues.Wait?
         if waits.wait(of: connection.slot) == .lingering {
             (interest, wait) = (.input, .lingering)
-        } else if !connection.unsent.isEmpty {
+        } else if !connection.unsent.isEmpty || connection.hasMore && connection.mayServe {
             // A client may end its side and still read: that it did is no news while there is something to send.
             (interest, wait) = (.output, .writing)
         } else if connection.pending != nil {
