@@ -65,9 +65,10 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .lagLimitOffByOne: .lag
         case .receiptNotConfirmed: .handover
         case .synchronousSetIgnored: .synchronous
+        case .timelineNotChecked: .process
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
-            .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .timelineNotChecked,
-            .keyReleasedBeforeStop, .rewindSkipped, .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts:
+            .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
+            .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts:
             .mixed
         }
     }

@@ -156,8 +156,10 @@ extension World {
         guard let handed = handedOver, !handed.candidates.isEmpty, !handed.candidates.contains(index) else { return }
         let isCalm = storeDelay == .zero && lossyStore.isEmpty && isUndisturbed(index)
         let couldLead = handed.candidates.contains { other in
-            // One that has lost the store cannot lead, and its key may be gone.
-            isUndisturbed(other) && !isCut(index, other) && nodes[other].cutFromStore == 0
+            // One that has lost the store cannot lead, and its key may be gone; a request that was lost keeps it for
+            // retry_timeout.
+            isUndisturbed(other) && now - nodes[other].disturbedAt > .seconds(13) && !isCut(index, other)
+                && nodes[other].cutFromStore == 0
                 && nodes[other].losesAnswers == 0 && nodes[other].postgreSQL.process == .running
         }
         if !isCalm || !couldLead { handedOver = nil }
