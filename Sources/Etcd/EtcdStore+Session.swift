@@ -35,8 +35,9 @@ extension EtcdStore {
     }
 
     public func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool {
+        // By the session, too: what a daemon sent before it was killed must not take the key from the next one.
         let body = EtcdMessages.transaction(
-            [EtcdCompare.value(keys.leader, is: name)], then: [EtcdOperation.delete(keys.leader)],
+            await compares(keys.leader, .leading), then: [EtcdOperation.delete(keys.leader)],
             else: [EtcdOperation.get(keys.leader)])
         do throws(EtcdError) {
             let answer = try await transaction(body, deadline)

@@ -38,7 +38,7 @@ extension EtcdStore {
         }
     }
 
-    private func compares(_ path: String, _ condition: WriteCondition) async -> [JSONValue] {
+    func compares(_ path: String, _ condition: WriteCondition) async -> [JSONValue] {
         switch condition {
         case .absent: return [EtcdCompare.absent(path)]
         case .unchanged(let revision): return [EtcdCompare.unchanged(path, since: revision)]

@@ -101,6 +101,7 @@ struct EtcdStoreServerTests {
                     let now = try await new.load(deadline: soon()).leader
                     #expect(now?.session == session && now?.session != seen?.session)
                     #expect(try await old.write(.status, "{}", if: .leading, deadline: soon()) == .refused)
+                    #expect(try await !old.releaseLeader(deadline: soon()))
                     #expect(try await new.write(.status, "{}", if: .leading, deadline: soon()) != .refused)
                 }
             }
