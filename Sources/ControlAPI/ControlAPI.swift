@@ -45,14 +45,13 @@ public struct ControlAPI: HTTPHandler {
 
     /// Health checks and the status document, while the facts are fresh: no waiting, no SQL.
     public func answerNow(_ request: HTTPRequest) -> HTTPResponse? {
-        if request.method == "GET" && firstSegment(request.path) == "cluster" {
-            return views.recent(within: Self.viewFreshness).map(cluster)
-        }
+        let document = request.method == "GET" ? firstSegment(request.path) : ""
+        if document == "cluster" { return views.recent(within: Self.viewFreshness).map(cluster) }
         let snapshot = node.snapshot()
         let age = clock.now() - snapshot.local.observedAt
         guard age <= Self.freshness else { return nil }
         if age > Self.freshness / 2 { refresher.refresh(node) }
-        if request.method == "GET" && firstSegment(request.path) == "metrics" { return metrics(snapshot) }
+        if document == "metrics" { return metrics(snapshot) }
         return answer(request, from: snapshot)
     }
 
@@ -78,19 +77,19 @@ public struct ControlAPI: HTTPHandler {
     /// by what they ask of a peer, which is a health check, too.
     public func hasShare(_ request: HTTPRequest) -> Bool {
         if isUrgent(request) { return true }
-        let members = node.snapshot().cachedView(at: clock.now())?.members ?? []
-        return members.contains { member in
-            let host = member.apiURL.flatMap { HostPort(url: $0, defaultPort: 8008) }?.host
-            return host.flatMap { IPNetwork($0) }?.contains(request.peer) == true
-        }
+        return memberHosts.contains { IPNetwork($0)?.contains(request.peer) == true }
     }
 
-    /// The addresses in the members' `api_url`s, from the cached view; none without one (rest-api.md §3).
-    private func memberAddresses() async -> [String] {
+    /// The hosts in the members' `api_url`s, from the cached view; none without one.
+    private var memberHosts: [String] {
         let members = node.snapshot().cachedView(at: clock.now())?.members ?? []
+        return members.compactMap { $0.apiURL.flatMap { HostPort(url: $0, defaultPort: 8008) }?.host }
+    }
+
+    /// The addresses that `memberHosts` are or stand for (rest-api.md §3).
+    private func memberAddresses() async -> [String] {
         var found: [String] = []
-        for member in members {
-            guard let host = member.apiURL.flatMap({ HostPort(url: $0, defaultPort: 8008) })?.host else { continue }
+        for host in memberHosts {
             if IPNetwork(host) != nil { found.append(host) } else { found += await resolve(host) }
         }
         return found

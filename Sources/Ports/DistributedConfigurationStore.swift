@@ -21,7 +21,7 @@ public protocol DistributedConfigurationStore: Sendable {
     func renewLeader(_ seen: LeaderRecord?, replacingGone: Bool, deadline: BootInstant) async throws(DCSError)
         -> LeaderClaim
 
-    /// Deletes the leader key if it still holds our name. True if it did.
+    /// Deletes the leader key if it still holds our name, under our session where the store can tell. True if it did.
     func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool
 
     /// Puts our member key, bound to our session, which is prolonged on the way. The store leaves the write out where

@@ -158,8 +158,7 @@ extension World {
         let couldLead = handed.candidates.contains { other in
             // One that has lost the store cannot lead, and its key may be gone; a request that was lost keeps it for
             // retry_timeout.
-            isUndisturbed(other) && now - nodes[other].disturbedAt > .seconds(13) && !isCut(index, other)
-                && nodes[other].cutFromStore == 0
+            isUndisturbed(other, for: .seconds(13)) && !isCut(index, other) && nodes[other].cutFromStore == 0
                 && nodes[other].losesAnswers == 0 && nodes[other].postgreSQL.process == .running
         }
         if !isCalm || !couldLead { handedOver = nil }
@@ -195,9 +194,9 @@ extension World {
         }
     }
 
-    private func isUndisturbed(_ index: Int) -> Bool {
+    private func isUndisturbed(_ index: Int, for time: Duration = .seconds(6)) -> Bool {
         let node = nodes[index]
-        return now - node.disturbedAt > .seconds(6) && !node.isFrozen && node.answers && node.heldDown == 0
+        return now - node.disturbedAt > time && !node.isFrozen && node.answers && node.heldDown == 0
     }
 
     /// S3: what is lost when a new branch begins here.

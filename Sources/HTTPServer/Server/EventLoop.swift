@@ -69,7 +69,6 @@ final class EventLoop {
 
     /// Serves until told to stop. The thread ends with it.
     func run() {
-        ignoreBrokenPipes()
         _ = epoll.add(setup.mailbox.wakeNumber, .input, .mailbox)
         listen()
         while !isFinished {
@@ -81,15 +80,6 @@ final class EventLoop {
             resumeAccepting()
         }
         end()
-    }
-
-    /// OpenSSL writes to sockets without MSG_NOSIGNAL: on this thread the signal stays blocked, whoever hosts the
-    /// server.
-    private func ignoreBrokenPipes() {
-        var mask = sigset_t()
-        sigemptyset(&mask)
-        sigaddset(&mask, SIGPIPE)
-        pthread_sigmask(SIG_BLOCK, &mask, nil)
     }
 
     private func adopt(_ settings: HTTPServerSettings) {
