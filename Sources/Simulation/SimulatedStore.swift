@@ -16,6 +16,12 @@ struct SimulatedStore {
         var expires: BootInstant
     }
 
+    /// Who asks for what only a leader may do: the name, and the session of the daemon's last claim, where it has one.
+    struct Claimant {
+        var name: String
+        var session: String?
+    }
+
     struct Change {
         var leaf: String
         var value: String?
@@ -128,8 +134,8 @@ struct SimulatedStore {
         return .held(since: since, ttl: ttl, session: session)
     }
 
-    mutating func release(_ node: String) -> Bool {
-        guard keys["leader"]?.text == node else { return false }
+    mutating func release(by claimant: Claimant) -> Bool {
+        guard isLeader(claimant) else { return false }
         remove("leader")
         return true
     }
@@ -143,14 +149,16 @@ struct SimulatedStore {
         parsed[text] = .object(value)
     }
 
-    mutating func write(_ key: DCSKey, _ text: String, _ condition: WriteCondition, by node: String) -> WriteOutcome {
-        guard holds(condition, key, node) || bug == .compareSkipped else { return .refused }
+    mutating func write(_ key: DCSKey, _ text: String, _ condition: WriteCondition, by claimant: Claimant)
+        -> WriteOutcome
+    {
+        guard holds(condition, key, claimant) || bug == .compareSkipped else { return .refused }
         put(key.rawValue, text)
         return .written(revision)
     }
 
-    mutating func delete(_ key: DCSKey, _ condition: WriteCondition, by node: String) -> WriteOutcome {
-        guard holds(condition, key, node) || bug == .compareSkipped else { return .refused }
+    mutating func delete(_ key: DCSKey, _ condition: WriteCondition, by claimant: Claimant) -> WriteOutcome {
+        guard holds(condition, key, claimant) || bug == .compareSkipped else { return .refused }
         remove(key.rawValue)
         return .written(revision)
     }
@@ -169,11 +177,16 @@ struct SimulatedStore {
         changes.append(Change(leaf: leaf, value: nil, revision: revision))
     }
 
-    func holds(_ condition: WriteCondition, _ key: DCSKey, _ node: String) -> Bool {
+    func holds(_ condition: WriteCondition, _ key: DCSKey, _ claimant: Claimant) -> Bool {
         switch condition {
         case .absent: keys[key.rawValue] == nil
         case .unchanged(let revision): keys[key.rawValue]?.revision == revision
-        case .leading: keys["leader"]?.text == node
+        case .leading: isLeader(claimant)
         }
+    }
+
+    private func isLeader(_ claimant: Claimant) -> Bool {
+        guard let leader = keys["leader"], leader.text == claimant.name else { return false }
+        return claimant.session == nil || claimant.session == leader.session
     }
 }

@@ -14,7 +14,8 @@ extension World {
             }
         case .effect(let node, let incarnation, let effect):
             if isAwake(node, incarnation, event) { carryOutLate(effect, node, incarnation) }
-        case .request(let node, let incarnation, let sent, let effect): answer(effect, node, incarnation, sent)
+        case .request(let node, let incarnation, let sent, let session, let effect):
+            answer(effect, node, incarnation, sent, session)
         case .up(let node, let era): comeUp(node, era)
         case .promoted(let node, let era): finishPromotion(node, era)
         case .drain(let node, let era, let until): drain(node, era, until)
@@ -49,6 +50,7 @@ extension World {
         nodes[index].timers += 1
         nodes[index].published = nil
         store.forgetSession(of: name(index))
+        nodes[index].leaderSession = nil
         nodes[index].ttl = .seconds(30)
         var machine = CycleMachine(machineSetup(index), now: now)
         machine.writesLog = setup.traces

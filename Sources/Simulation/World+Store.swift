@@ -19,7 +19,9 @@ extension World {
             return fail(
                 effect, "no endpoint answers", at: refused ? now + .milliseconds(2) : deadline, index, incarnation)
         }
-        queue.add(.request(node: index, incarnation: incarnation, sent: now, effect), at: arrives)
+        let session = nodes[index].leaderSession
+        queue.add(
+            .request(node: index, incarnation: incarnation, sent: now, session: session, effect), at: arrives)
     }
 
     private mutating func fail(
@@ -30,13 +32,16 @@ extension World {
     }
 
     /// The store takes a request that was on its way, also of a daemon that has died since.
-    mutating func answer(_ effect: CycleEffect, _ index: Int, _ incarnation: Int, _ sent: BootInstant) {
+    mutating func answer(
+        _ effect: CycleEffect, _ index: Int, _ incarnation: Int, _ sent: BootInstant, _ session: String?
+    ) {
         let deadline = effect.deadline ?? now
         if isUnreachable(index) { return fail(effect, "the connection was lost", at: deadline, index, incarnation) }
         // The adapter of a daemon that was restarted has no session yet; a late request of the old one opens none.
         let isOld = nodes[index].incarnation != incarnation
         if isOld, effect.opensSession { return }
-        guard let event = taken(effect, index, sent) else { return }
+        guard let event = taken(effect, index, sent, session) else { return }
+        if !isOld { follow(event, index) }
         tellWatchers()
         let back = now + generator.milliseconds(in: 1...4) + storeDelay
         if back > deadline || nodes[index].losesAnswers > 0 || isLost() {
@@ -49,8 +54,11 @@ extension World {
     }
 
     /// What the store does with a request, and what it says.
-    private mutating func taken(_ effect: CycleEffect, _ index: Int, _ sent: BootInstant) -> CycleEvent? {
+    private mutating func taken(_ effect: CycleEffect, _ index: Int, _ sent: BootInstant, _ session: String?)
+        -> CycleEvent?
+    {
         let name = nodes[index].name
+        let claimant = SimulatedStore.Claimant(name: name, session: session)
         let ttl = nodes[index].ttl
         switch effect {
         case .load:
@@ -64,19 +72,19 @@ extension World {
             if case .held = claim { checkElection(index) }
             return .acquired(.success(claim))
         case .release(let status, _):
-            if let status { _ = store.write(.status, Self.text(status), .leading, by: name) }
-            let isDone = store.release(name)
+            if let status { _ = store.write(.status, Self.text(status), .leading, by: claimant) }
+            let isDone = store.release(by: claimant)
             if isDone { checkRelease(index) }
             if isDone, status != nil { handOver(index) }
             return .released(.success(isDone))
         case .write(let key, let value, let condition, let purpose, _):
-            let holds = store.holds(condition, key, name)
-            let outcome = store.write(key, setup.bug?.written(key, value) ?? value, condition, by: name)
+            let holds = store.holds(condition, key, claimant)
+            let outcome = store.write(key, setup.bug?.written(key, value) ?? value, condition, by: claimant)
             checkWrite(key, holds, outcome, index)
             return .wrote(purpose, .success(outcome))
         case .delete(let key, let condition, let purpose, _):
-            let holds = store.holds(condition, key, name)
-            let outcome = store.delete(key, condition, by: name)
+            let holds = store.holds(condition, key, claimant)
+            let outcome = store.delete(key, condition, by: claimant)
             checkWrite(key, holds, outcome, index)
             return .wrote(purpose, .success(outcome))
         case .touch(let value, _, _):
@@ -86,6 +94,16 @@ extension World {
             .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .guardLease, .reply, .publish, .log,
             .exit:
             return nil
+        }
+    }
+
+    /// What the daemon's client of the store keeps of an answer.
+    private mutating func follow(_ event: CycleEvent, _ index: Int) {
+        switch event {
+        case .renewed(.success(.held(_, _, let session))), .acquired(.success(.held(_, _, let session))):
+            nodes[index].leaderSession = session
+        case .released: nodes[index].leaderSession = nil
+        default: break
         }
     }
 

@@ -17,7 +17,7 @@ public struct World {
         /// What the daemon does a moment after it decided to.
         case effect(node: Int, incarnation: Int, CycleEffect)
         /// A request reaches the store; the answer goes back.
-        case request(node: Int, incarnation: Int, sent: BootInstant, CycleEffect)
+        case request(node: Int, incarnation: Int, sent: BootInstant, session: String?, CycleEffect)
         // PostgreSQL's own doings, dropped when its process has ended since.
         case up(node: Int, era: Int)
         case promoted(node: Int, era: Int)
@@ -207,6 +207,8 @@ struct SimulatedNode {
     var machine: CycleMachine?
     /// Grows with every end of the daemon.
     var incarnation = 0
+    /// The session of the daemon's last claim, by which its requests say that they are the leader's.
+    var leaderSession: String?
     var timers = 0
     var postgreSQL = SimulatedPostgreSQL()
     /// What was committed since the last look was committed without a break.
