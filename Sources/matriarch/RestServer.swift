@@ -51,16 +51,17 @@ actor RestServer {
     }
 
     /// The configuration was read again. Open connections go on as they are; who is let in changes at once. Where the
-    /// new address cannot be listened at, the present one stays, and what is published of it, until the next call.
+    /// new address cannot be listened at, or the certificate that TLS begins with cannot be read, the present ones
+    /// stay, and what is published of them, until the next call.
     func adopt(_ fresh: RestAPISettings) async {
         api.adopt(await Self.access(fresh, logger))
         settings = fresh
         await readCertificate(stamps: await Self.stamps(fresh))
-        if await move(to: Self.address(fresh)) { apiURL = fresh.apiURL }
+        if await move(to: Self.address(fresh)) { apiURL = fresh.apiURL(isEncrypted: tls != nil) }
     }
 
-    /// Whether the server listens where the configuration says.
-    var isInPlace: Bool { Self.address(settings) == place }
+    /// Whether the server listens where and how the configuration says.
+    var isInPlace: Bool { Self.address(settings) == place && (settings.tls == nil) == (tls == nil) }
 
     private func move(to wanted: ListenAddress) async -> Bool {
         if wanted == place { return true }
@@ -79,7 +80,8 @@ actor RestServer {
     func reloadCertificate() async { await readCertificate(stamps: await Self.stamps(settings)) }
 
     private func followCertificate() async {
-        guard settings.tls != nil else { return }
+        // Where TLS has yet to begin, that is for the next reload, which publishes it.
+        guard settings.tls != nil, tls != nil else { return }
         let fresh = await Self.stamps(settings)
         if fresh != stamps { await readCertificate(stamps: fresh) }
     }

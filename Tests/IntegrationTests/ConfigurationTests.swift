@@ -108,11 +108,46 @@ extension ClusterIntegrationTests {
         try await waitUntil("the new address is published", within: 15) {
             await published() == .string("http://127.0.0.1:\(fresh)/patroni")
         }
+        try await encryption(cluster, node, fresh) { await published() }
+    }
+
+    /// TLS is switched on before its certificate is there: the API stays as it is, and what is published of it, until
+    /// a reload finds the certificate.
+    private func encryption(
+        _ cluster: TestCluster, _ node: Int, _ port: Int, _ published: () async -> JSONValue?
+    ) async throws {
+        let certificate = "\(cluster.directory)/late.pem"
+        let address = "\"listen\": \"127.0.0.1:\(port)\""
+        try edit(cluster, node, address, "\(address), \"certfile\": \"\(certificate)\"")
+        try cluster.daemon(node).signal(SIGHUP)
+        try await waitUntil("the log tells that there is no certificate", within: 15) {
+            try Files.readText("\(cluster.directory)/\(cluster.name(node)).log")
+                .contains("the certificate of the REST API was not read again: certificate \(certificate)")
+        }
+        #expect(await cluster.call("GET", port: port, "/liveness")?.status == 200)
+        #expect(await published() == .string("http://127.0.0.1:\(port)/patroni"))
+
+        try await Certificates.makeAlone(certificate)
+        try cluster.daemon(node).signal(SIGHUP)
+        try await waitUntil("the API speaks TLS", within: 15) {
+            try await Blocking.run("http") {
+                HTTPConnection(port: port, identity: ClientIdentity(file: ""))?.ask("/liveness")?.status == 200
+            }
+        }
+        try await waitUntil("the URL is published as https", within: 15) {
+            await published() == .string("https://127.0.0.1:\(port)/patroni")
+        }
     }
 
     private func listen(_ cluster: TestCluster, _ node: Int, _ old: Int, _ new: Int) throws {
+        try edit(cluster, node, "127.0.0.1:\(old)", "127.0.0.1:\(new)")
+    }
+
+    private func edit(_ cluster: TestCluster, _ node: Int, _ old: String, _ new: String) throws {
         let file = cluster.configurationFile(node)
-        let text = try Files.readText(file).replacing("127.0.0.1:\(old)", with: "127.0.0.1:\(new)")
+        let before = try Files.readText(file)
+        let text = before.replacing(old, with: new)
+        #expect(text != before, "nothing to edit")
         try Files.replace(file, with: text.utf8, mode: 0o600)
         if let user = User.unprivileged { chown(file, user.uid, user.gid) }
     }

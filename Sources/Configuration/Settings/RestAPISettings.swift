@@ -46,7 +46,10 @@ public struct RestAPISettings: Sendable, Hashable {
     }
 
     /// `http://<connect_address>/patroni`, as the member key publishes it.
-    public var apiURL: String { "\(tls == nil ? "http" : "https")://\(connectAddress)/patroni" }
+    public var apiURL: String { apiURL(isEncrypted: tls != nil) }
+
+    /// The same for a server that does not, or not yet, speak as configured.
+    public func apiURL(isEncrypted: Bool) -> String { "\(isEncrypted ? "https" : "http")://\(connectAddress)/patroni" }
 
     init(_ reader: inout SettingReader) {
         let listen = RestAPISettings.listen(&reader)

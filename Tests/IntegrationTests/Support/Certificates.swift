@@ -32,6 +32,16 @@ struct Certificates: Sendable {
         ]
     }
 
+    /// A certificate that signed itself, with its key in the same file.
+    static func makeAlone(_ file: String) async throws {
+        _ = try await Tool.run([
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+            "-subj", "/CN=alone", "-keyout", file, "-out", "\(file).crt",
+        ])
+        try Files.replace(file, with: try Files.read(file) + Files.read("\(file).crt"), mode: 0o600)
+        if let user = User.unprivileged { chown(file, user.uid, user.gid) }
+    }
+
     func make(for names: [String]) async throws {
         _ = try await Tool.run([
             "/bin/sh", "-c",
