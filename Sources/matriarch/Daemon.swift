@@ -239,8 +239,10 @@ struct Daemon {
             try peers.adopt(StoreWiring.peers(fresh))
             if !isChanged {
                 logger.info("No local configuration items changed.")
-                await server.reloadCertificate()
-                if await server.isInPlace { return nil }
+                if await server.isInPlace {
+                    await server.reloadCertificate()
+                    return nil
+                }
             } else {
                 for warning in fresh.warnings { logger.warning("\(warning)") }
             }
