@@ -13,6 +13,7 @@ final class TLSTransport: Transport {
     private(set) var awaits: Readiness = []
     private(set) var isClientVerified = false
     private var hasFailed = false
+    private(set) var isHandshaking = true
 
     /// Nil when memory is out.
     init?(_ descriptor: consuming FileDescriptor, _ context: TLSContext) {
@@ -27,8 +28,6 @@ final class TLSTransport: Transport {
     deinit { SSL_free(session) }
 
     var security: HTTPRequest.Security { isClientVerified ? .verified : .encrypted }
-
-    var isHandshaking: Bool { SSL_is_init_finished(session) == 0 }
 
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult {
         let first = perform { SSL_read(session, buffer.baseAddress, Int32(clamping: buffer.count)) }
@@ -50,11 +49,16 @@ final class TLSTransport: Transport {
     }
 
     private func perform(_ call: () -> Int32) -> TransportResult {
-        let wasHandshaking = isHandshaking
-        ERR_clear_error()
         awaits = []
         let count = call()
-        if wasHandshaking && !isHandshaking { noteClient() }
+        // SSL_get_error looks into the thread's queue, which must tell of no other call. It is emptied after what may
+        // have left something there: before each call that would be a fiftieth of an answer's cost.
+        let mayHaveErred = count <= 0 || isHandshaking
+        defer { if mayHaveErred { ERR_clear_error() } }
+        if isHandshaking, SSL_is_init_finished(session) == 1 {
+            isHandshaking = false
+            noteClient()
+        }
         if count > 0 { return .moved(Int(count)) }
         switch SSL_get_error(session, count) {
         case SSL_ERROR_WANT_READ:
@@ -90,7 +94,6 @@ final class TLSTransport: Transport {
     /// Tells the client that this is the end and nobody cut it off, if the socket takes it at once.
     private func sayGoodbye() {
         guard descriptor != nil, !hasFailed, !isHandshaking else { return }
-        ERR_clear_error()
         _ = SSL_shutdown(session)
         ERR_clear_error()
         hasFailed = true
