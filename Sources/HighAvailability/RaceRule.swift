@@ -73,7 +73,7 @@ func racers(
     var members = memory.membersUnderLastLeader.filter { old in view.member(old.name) == nil } + view.members
     members = members.filter { member in
         member.name != seen.me.name && member.name != excluding && member.apiURL != nil && !member.tags.nofailover
-            && (!synchronous || view.sync.matches(member.name) || view.sync.leader == member.name)
+            && (!synchronous || view.sync.names(member.name))
     }
     members.sort { $0.name < $1.name }
     guard let peers = seen.peers else { return .ask(.peers(members), [.leaderKeyFree]) }

@@ -126,6 +126,12 @@ import Testing
                 peers: ["n2": Scene.unreachable],
                 settings: ["synchronous_mode": true]), expected: .action(.acquireLeader)),
         Row(
+            description: "and the leader's name there, too: it is asked, and is ahead",
+            seen: Scene.seen(
+                Scene.view(sync: SyncState(leader: "N2", voters: ["n1"])), Scene.standby(),
+                peers: ["n2": Scene.peer(2000), "n3": Scene.peer(1)],
+                settings: ["synchronous_mode": true]), expected: .action(.wait)),
+        Row(
             description: "a node that /failsafe does not list never leads",
             seen: Scene.seen(
                 Scene.view(failsafe: ["n2": "x"]), Scene.standby(), peers: bothEqual, settings: ["failsafe_mode": true]),
