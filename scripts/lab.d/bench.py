@@ -3,8 +3,6 @@
 A client commits one row after another on whichever node takes writes. An episode is one fault; its figure is the longest
 time between two acknowledgements from the fault on. What was acknowledged and is missing afterwards is counted, too.
 """
-import argparse
-import json
 import os
 import re
 import select
@@ -17,9 +15,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cluster  # noqa: E402
-import lab as commands  # noqa: E402
+import contest  # noqa: E402
 import layout  # noqa: E402
-import processes  # noqa: E402
 from processes import Trouble  # noqa: E402
 
 EPISODES = ["switchover", "crash", "hostloss", "dcsblip"]
@@ -190,36 +187,22 @@ def report(found):
             row(f"{what}: rows lost", "", [sum(e["lost"] for e in found[n][what]) for n in names], lambda a, b: b / a)
 
 
+def measure_all(options):
+    names = {"subject": "daemon" if options.daemon else "matriarch", "peer": "patroni"}
+    daemons = contest.daemons(options, ["lab"] + (["bench"] if "rest" in options.only else []))
+    return {names[who]: measure(who, command, options) for who, command in daemons.items()}
+
+
 def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("--peer", action="store_true", help="measure Patroni from PyPI, too, and print ratios")
+    parser = contest.parser("scripts/bench", __doc__)
     parser.add_argument("--only", default="rest," + ",".join(EPISODES), help="parts, by default all: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="episodes of each kind (default 3)")
     parser.add_argument("--dcs", metavar="KEY=VALUE", action="append", default=[], help="a setting of bootstrap.dcs")
-    parser.add_argument("--daemon", metavar="COMMAND", help="measure this instead of the daemon built from this tree")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
     options = parser.parse_args()
     options.only = options.only.split(",")
-    unknown = set(options.only) - {"rest", *EPISODES}
-    try:
-        if unknown or any("=" not in pair for pair in options.dcs):
-            raise Trouble(f"--only takes rest, {', '.join(EPISODES)}; --dcs takes KEY=VALUE")
-        commands.setup(["lab"] + ([] if options.daemon else ["build"]) + (["bench"] if "rest" in options.only else []))
-        subject = (lambda d: cluster.command(options.daemon)) if options.daemon else (
-            lambda d: commands.build(d / "bin" / "matriarch"))
-        found = {"matriarch" if not options.daemon else "daemon": measure("subject", subject, options)}
-        if options.peer:
-            place = subprocess.run([str(commands.REPOSITORY / "scripts" / "setup"), "peer"], check=True, text=True,
-                                   stdout=subprocess.PIPE).stdout.strip()
-            found["patroni"] = measure("peer", lambda d: [f"{place}/bin/patroni"], options)
-        if options.json:
-            with open(options.json, "w") as file:
-                json.dump(found, file, indent=1)
-        report(found)
-    except Trouble as trouble:
-        print(f"scripts/bench: {trouble}", file=sys.stderr)
-        return 1
-    return 0
+    if set(options.only) - {"rest", *EPISODES} or any("=" not in pair for pair in options.dcs):
+        parser.error(f"--only takes rest, {', '.join(EPISODES)}; --dcs takes KEY=VALUE")
+    return contest.run(options, measure_all, report)
 
 
 if __name__ == "__main__":

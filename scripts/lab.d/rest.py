@@ -3,8 +3,6 @@
 Every subject leads a cluster of one node. The measurements of one kind run one after another, nginx among them, so that
 what else the machine does falls on all alike. Beside each rate: the 99th percentile, and CPU and memory of the server.
 """
-import argparse
-import json
 import os
 import pathlib
 import re
@@ -19,10 +17,9 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cluster  # noqa: E402
+import contest  # noqa: E402
 import hostile  # noqa: E402
-import lab as commands  # noqa: E402
 import layout  # noqa: E402
-import processes  # noqa: E402
 from processes import Trouble  # noqa: E402
 
 PATHS = ["/primary", "/patroni", "/cluster", "/metrics"]
@@ -237,27 +234,12 @@ def endure(servers, count, seconds):
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="scripts/bench rest", description=__doc__)
-    parser.add_argument("--peer", action="store_true", help="measure Patroni from PyPI, too")
-    parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default 5)")
-    parser.add_argument("--daemon", metavar="COMMAND", help="measure this instead of the daemon built from this tree")
-    parser.add_argument("--hostile", type=int, metavar="CLIENTS", nargs="?", const=2000,
-                        help="instead: probe each among so many idle, half-open and slow clients (default 2000)")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
-    options = parser.parse_args()
+def measure_all(options):
     found = {}
+    daemons = contest.daemons(options, ["lab", "bench"])
+    keys = pathlib.Path(tempfile.mkdtemp(prefix="matriarch-bench-"))
+    keys.chmod(0o755)
     try:
-        commands.setup(["lab", "bench"] + ([] if options.daemon else ["build"]))
-        daemon = (lambda d: cluster.command(options.daemon)) if options.daemon else (
-            lambda d: commands.build(d / "bin" / "matriarch"))
-        daemons = {"subject": daemon}
-        if options.peer:
-            place = subprocess.run([str(commands.REPOSITORY / "scripts" / "setup"), "peer"], check=True, text=True,
-                                   stdout=subprocess.PIPE).stdout.strip()
-            daemons["peer"] = lambda d: [f"{place}/bin/patroni"]
-        keys = pathlib.Path(tempfile.mkdtemp(prefix="matriarch-bench-"))
-        keys.chmod(0o755)
         tls = certificate(keys)
         for scheme in ("http", "https"):
             suffix, subjects, nginx = "-tls" if scheme == "https" else "", [], None
@@ -275,16 +257,18 @@ def main():
             finally:
                 for part in [*subjects, *([nginx] if nginx else [])]:
                     part.down()
+    finally:
         shutil.rmtree(keys)
-        if not options.hostile:
-            summarise(found)
-        if options.json:
-            with open(options.json, "w") as file:
-                json.dump(found, file, indent=1)
-    except Trouble as trouble:
-        print(f"scripts/bench: {trouble}", file=sys.stderr)
-        return 1
-    return 0
+    return found
+
+
+def main():
+    parser = contest.parser("scripts/bench rest", __doc__)
+    parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default 5)")
+    parser.add_argument("--hostile", type=int, metavar="CLIENTS", nargs="?", const=2000,
+                        help="instead: probe each among so many idle, half-open and slow clients (default 2000)")
+    options = parser.parse_args()
+    return contest.run(options, measure_all, lambda found: None if options.hostile else summarise(found))
 
 
 if __name__ == "__main__":
