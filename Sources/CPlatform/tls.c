@@ -4,6 +4,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -38,21 +39,40 @@ int ms_tls_use_key(struct ssl_ctx_st *context, const char *path, const char *pas
     return done;
 }
 
-// OpenSSL's own socket BIO uses read and write, which go through the file layer and may raise SIGPIPE.
+// OpenSSL's own socket BIO uses read and write, which go through the file layer and may raise SIGPIPE. And it reads as
+// long as records come that carry nothing for the application: a client that sends nothing else would keep the thread.
 
-static int socket_number(BIO *bio) { return (int)(intptr_t)BIO_get_data(bio); }
+struct channel {
+    int socket;
+    // How much more may be read in this turn, in bytes.
+    int left;
+};
+
+// A whole record with its header: each turn gets on by at least one.
+#define TURN_BYTES (17 << 10)
+
+void ms_tls_begin_turn(struct ssl_st *session) {
+    struct channel *channel = BIO_get_data(SSL_get_rbio(session));
+    channel->left = TURN_BYTES;
+}
 
 static int receive_some(BIO *bio, char *buffer, int size) {
+    struct channel *channel = BIO_get_data(bio);
     BIO_clear_retry_flags(bio);
-    ssize_t count = recv(socket_number(bio), buffer, (size_t)size, 0);
+    if (channel->left <= 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    ssize_t count = recv(channel->socket, buffer, (size_t)size, 0);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_read(bio);
+    if (count > 0) channel->left -= (int)count;
     if (count == 0) BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
     return (int)count;
 }
 
 static int send_some(BIO *bio, const char *bytes, int size) {
     BIO_clear_retry_flags(bio);
-    ssize_t count = send(socket_number(bio), bytes, (size_t)size, MSG_NOSIGNAL);
+    ssize_t count = send(((struct channel *)BIO_get_data(bio))->socket, bytes, (size_t)size, MSG_NOSIGNAL);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) BIO_set_retry_write(bio);
     return (int)count;
 }
@@ -63,12 +83,18 @@ static long control(BIO *bio, int command, long number, void *argument) {
     return command == BIO_CTRL_FLUSH;
 }
 
+static int drop(BIO *bio) {
+    free(BIO_get_data(bio));
+    BIO_set_data(bio, NULL);
+    return 1;
+}
+
 static BIO_METHOD *socket_method;
 
 static void make_socket_method(void) {
     BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK | BIO_get_new_index(), "socket");
     if (method && BIO_meth_set_read(method, receive_some) && BIO_meth_set_write(method, send_some) &&
-        BIO_meth_set_ctrl(method, control))
+        BIO_meth_set_ctrl(method, control) && BIO_meth_set_destroy(method, drop))
         socket_method = method;
 }
 
@@ -77,7 +103,13 @@ int ms_tls_set_socket(struct ssl_st *session, int socket) {
     pthread_once(&once, make_socket_method);
     BIO *bio = socket_method ? BIO_new(socket_method) : NULL;
     if (!bio) return 0;
-    BIO_set_data(bio, (void *)(intptr_t)socket);
+    struct channel *channel = malloc(sizeof *channel);
+    if (!channel) {
+        BIO_free(bio);
+        return 0;
+    }
+    *channel = (struct channel){.socket = socket, .left = TURN_BYTES};
+    BIO_set_data(bio, channel);
     BIO_set_init(bio, 1);
     SSL_set_bio(session, bio, bio);
     return 1;

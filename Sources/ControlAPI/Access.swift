@@ -6,7 +6,7 @@ public struct AccessRules: Sendable {
     /// base64 of `username:password`; nil for everybody.
     private let credentials: [UInt8]?
     private let addresses: Addresses
-    /// Over HTTPS whatever changes something needs a certificate.
+    /// Whatever changes something needs a certificate, also on a connection from before HTTPS was switched on.
     private let needsCertificate: Bool
 
     /// Where a change may come from.
@@ -40,7 +40,7 @@ public struct AccessRules: Sendable {
     /// for them; it is asked only where it matters.
     func refusal(_ request: HTTPRequest, members: (() async -> [String])?) async -> HTTPResponse? {
         if await !allows(request.peer, members) { return .text(403, "Access is denied") }
-        if needsCertificate && request.security == .encrypted { return .text(403, "client certificate required") }
+        if needsCertificate && request.security != .verified { return .text(403, "client certificate required") }
         return refusal(ofCredentials: request)
     }
 

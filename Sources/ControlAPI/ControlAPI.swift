@@ -71,12 +71,19 @@ public struct ControlAPI: HTTPHandler {
     public func adopt(_ rules: AccessRules) { access.replace(rules) }
 
     /// A probe is worked on however many switchovers wait for their end.
-    public func isUrgent(_ request: HTTPRequest) -> Bool { Probe(request) != nil }
+    public func kind(of request: HTTPRequest) -> HTTPRequestKind {
+        if Probe(request) != nil { return .urgent }
+        return request.method == "GET" ? .reading : .changing
+    }
+
+    /// Where an observation hangs and many probes wait for it, the next one is told what was last seen, as long as that
+    /// may be trusted at all.
+    public func answerWithoutWork(_ request: HTTPRequest) -> HTTPResponse? { answer(request, from: node.snapshot()) }
 
     /// Health checks keep their connections, and so do members: by their addresses, or, where names stand for these,
     /// by what they ask of a peer, which is a health check, too.
     public func hasShare(_ request: HTTPRequest) -> Bool {
-        if isUrgent(request) { return true }
+        if Probe(request) != nil { return true }
         return memberHosts.contains { IPNetwork($0)?.contains(request.peer) == true }
     }
 

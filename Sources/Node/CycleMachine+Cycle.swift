@@ -68,7 +68,11 @@ extension CycleMachine {
         self.view = view
         viewAt = cycleBegan
         storeLastSeen = run.wallTime / 1_000_000_000
-        if view.leaderName != me.name { lease = nil }
+        if view.leaderName != me.name, lease != nil {
+            lease = nil
+            // Health checks must not have to wait for the rest of the cycle.
+            run.emit(.publish(snapshot()))
+        }
         for member in view.members { memberMarks[member.name] = mark(of: member.data) }
         adoptSharing(view, &run)
         guard let config = view.config, config.isValid, config.revision != configurationRevision else { return }

@@ -80,6 +80,7 @@ import Testing
         }
         #expect(try await status("192.0.2.1", .encrypted, [:]) == "403 Access is denied")
         #expect(try await status("10.0.0.1", .encrypted, [:]) == "403 client certificate required")
+        #expect(try await status("10.0.0.1", .plain, right) == "403 client certificate required")
         #expect(try await status("10.0.0.1", .verified, [:]) == "401 no auth header received")
         #expect(try await status("10.0.0.1", .encrypted, right) == "403 client certificate required")
         #expect(try await status("10.0.0.1", .verified, right) == "202 reload scheduled")
@@ -112,10 +113,10 @@ import Testing
     @Test func probesAreUrgent() throws {
         let api = Bench().api
         for target in ["/", "/primary", "/replica?lag=1", "/liveness", "/readiness", "/patroni", "/nothing"] {
-            #expect(api.isUrgent(try HTTPRequest(method: "GET", target: target)))
+            #expect(api.kind(of: try HTTPRequest(method: "GET", target: target)) == .urgent)
         }
-        #expect(api.isUrgent(try HTTPRequest(method: "OPTIONS", target: "/")))
-        #expect(!api.isUrgent(try HTTPRequest(method: "POST", target: "/switchover")))
-        #expect(!api.isUrgent(try HTTPRequest(method: "GET", target: "/cluster")))
+        #expect(api.kind(of: try HTTPRequest(method: "OPTIONS", target: "/")) == .urgent)
+        #expect(api.kind(of: try HTTPRequest(method: "POST", target: "/switchover")) == .changing)
+        #expect(api.kind(of: try HTTPRequest(method: "GET", target: "/cluster")) == .reading)
     }
 }

@@ -130,7 +130,11 @@ struct Situation: Sendable, CustomStringConvertible {
         let bench = Bench(leading)
         await bench.clock.sleep(until: Scene.now + NodeSnapshot.factsLast)
         #expect(try await bench.ask("GET", "/primary").status == 200)
+        // Also where too many others wait for an observation.
+        let probe = try HTTPRequest(method: "GET", target: "/primary")
+        #expect(bench.api.answerNow(probe) == nil && bench.api.answerWithoutWork(probe)?.status == 200)
         await bench.clock.sleep(until: Scene.now + NodeSnapshot.factsLast + .nanoseconds(1))
+        #expect(bench.api.answerWithoutWork(probe)?.status == 503)
         for path in ["/", "/primary", "/leader", "/read-only", "/health", "/replica"] {
             let answer = try await bench.ask("GET", path)
             #expect(answer.status == 503, "\(path)")

@@ -22,6 +22,37 @@ import Testing
         #expect(queues.wait(of: 99) == nil)
     }
 
+    struct Watched: Sendable {
+        var needs: Readiness
+        var awaits: Readiness
+        var hasUnsent = false
+        var expected: Readiness
+    }
+
+    @Test(
+        "What is ready without being of use is not watched for",
+        arguments: [
+            Watched(needs: .input, awaits: [], expected: .input),
+            Watched(needs: [.input, .peerEnded], awaits: .input, expected: [.input, .peerEnded]),
+            Watched(needs: [.input, .peerEnded], awaits: .output, expected: [.output, .peerEnded]),
+            Watched(needs: .output, awaits: .output, hasUnsent: true, expected: .output),
+            Watched(needs: .output, awaits: .input, hasUnsent: true, expected: .input),
+            Watched(needs: .output, awaits: .input, expected: .output),
+            Watched(needs: .peerEnded, awaits: .output, expected: .peerEnded),
+        ])
+    func watched(_ row: Watched) {
+        #expect(row.needs.watched(awaits: row.awaits, hasUnsent: row.hasUnsent) == row.expected)
+    }
+
+    @Test func aStreamIsNotAheadOfItsLoopByMoreThanItsBound() {
+        let backlog = StreamBacklog()
+        #expect(backlog.add(StreamBacklog.bytesMax))
+        #expect(!backlog.add(1))
+        backlog.take(10)
+        #expect(backlog.add(10))
+        #expect(!backlog.add(1))
+    }
+
     @Test func aSlotInUseAgainDoesNotAnswerToItsOldToken() {
         var table = ConnectionTable()
         let first = table.reserve()

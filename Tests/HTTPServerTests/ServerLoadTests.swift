@@ -211,7 +211,7 @@ import Testing
 
     @Test func tooManyLongAnswersAreRefused() async throws {
         try await withServer {
-            $0.answersMax = 1
+            $0.readingAnswersMax = 1
         } _: { port, handler, _ in
             async let long = offPool {
                 let client = try TestClient(port: port)
@@ -225,9 +225,48 @@ import Testing
                 return try client.untilEnd()
             }
             #expect(refused.hasPrefix("HTTP/1.1 503 "))
+            // What changes something is counted apart.
+            let changed = try await offPool {
+                let client = try TestClient(port: port)
+                try client.send("POST /later HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+                return try client.response().body
+            }
+            #expect(changed == "later /later")
             handler.open()
             let answer = try await long
             #expect(answer == "gate")
+        }
+    }
+
+    /// Beyond what may be gathered of large requests, one of them is refused; small ones are not.
+    @Test func largeRequestsShareABound() async throws {
+        try await withServer {
+            $0.gatheredBytesMax = 100 << 10
+        } _: { port, _, _ in
+            let statuses = try await offPool {
+                func begin(_ count: Int) throws -> TestClient {
+                    let client = try TestClient(port: port)
+                    let body = String(repeating: "x", count: count)
+                    try client.send("POST /echo HTTP/1.1\r\nContent-Length: \(count + 1)\r\n\r\n\(body)")
+                    return client
+                }
+                let large = try (0..<2).map { _ in try begin(90 << 10) }
+                let small = try begin(8 << 10)
+                let probe = try TestClient(port: port)
+                try probe.send("GET /health HTTP/1.1\r\n\r\n")
+                let isHealthy = try probe.response().status
+                try small.send("x")
+                let smallStatus = try small.response().status
+                // Which of the two the loop saw last it alone knows; the other one can be whole.
+                for client in large { try? client.send("x") }
+                let largeStatuses = try large.map { try $0.response().status }
+                // What they held counts no longer.
+                let next = try begin(90 << 10)
+                try next.send("x")
+                return [isHealthy, smallStatus] + largeStatuses.sorted { ($0 ?? 0) < ($1 ?? 0) }
+                    + [try next.response().status]
+            }
+            #expect(statuses == [200, 200, 200, 503, 200])
         }
     }
 

@@ -55,6 +55,24 @@ import Testing
         }
     }
 
+    // MARK: Turns
+
+    /// Records that carry nothing - here requests for new keys - come as fast as a client likes: one read takes a
+    /// bounded number of them, so that the other clients have their turn.
+    @Test func recordsWithoutContentDoNotKeepTheThread() async throws {
+        let files = try Files(Self.all)
+        let context = try TLSContext(configuration(files))
+        let (turns, received) = try await offPool {
+            let pair = try TLSPair(context)
+            try pair.updateKeys(4000)
+            try pair.send("x")
+            return try pair.receive()
+        }
+        #expect(received == "x")
+        // 4000 records of 27 bytes, of which a turn takes less than 34 KiB.
+        #expect(turns > 3)
+    }
+
     // MARK: Exchanges
 
     @Test(arguments: [0x0303, 0x0304]) func requestsAreAnswered(_ version: Int) async throws {

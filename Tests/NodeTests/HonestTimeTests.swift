@@ -80,6 +80,17 @@ import Testing
         #expect(!scene.machine.snapshot().isLeader(at: scene.now))
     }
 
+    /// Health checks hear at once that another node leads, also while PostgreSQL has yet to be looked at.
+    @Test func aKeyThatIsGoneIsPublishedBeforeTheRestOfTheCycle() {
+        var scene = Self.leader()
+        _ = scene.step(.woken("the next cycle"), after: .seconds(7))
+        let seen = ShortLeaseTests.view(["n2:0.1"], config: Self.config, revision: 6, leader: "n2")
+        let published = scene.step(.loaded(.success(seen))).compactMap { effect -> NodeSnapshot? in
+            if case .publish(let snapshot) = effect { snapshot } else { nil }
+        }
+        #expect(published.count == 1 && published[0].lease == nil)
+    }
+
     /// Seed 5006378 of the simulation: a daemon was frozen between its first look and its renewal, while another led.
     @Test func onlyWhoseClaimHasNotEndedPutsAKeyThatIsGoneAgain() {
         func renewal(_ adopted: Lease?, frozenFor pause: Duration) -> Bool? {

@@ -80,4 +80,8 @@ int ms_tls_use_key(struct ssl_ctx_st *context, const char *path, const char *pas
 struct ssl_st;
 int ms_tls_set_socket(struct ssl_st *session, int socket);
 
+/// Before each read: so that what one client sends at once does not keep the thread, a turn takes one record's length
+/// or a little more from the socket, and then reads as if there were no more.
+void ms_tls_begin_turn(struct ssl_st *session);
+
 #endif

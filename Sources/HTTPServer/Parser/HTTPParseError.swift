@@ -1,6 +1,6 @@
 /// Why a request is refused. The connection cannot be read further: where the next request begins is unknown.
 public struct HTTPParseError: Error, Sendable, Hashable, CustomStringConvertible {
-    /// The status to answer with: 400, 408, 413, 414, 417, 431, 501 or 505.
+    /// The status to answer with: 400, 408, 413, 414, 417, 431, 501, 503 or 505.
     public let status: Int
     /// What is wrong and what is allowed.
     public let detail: String

@@ -69,8 +69,8 @@ public struct HTTPRequestParser: Sendable {
         }
     }
 
-    /// Bytes held that are not yet part of a request.
-    public var bufferedCount: Int { buffer.count }
+    /// The bytes held of requests that are not yet whole.
+    var gatheredCount: Int { buffer.count + header.count + body.count }
 
     /// What the client of the request under way speaks; HTTP/1.1 before that is known.
     var version: HTTPVersion { line?.version ?? .http11 }
@@ -79,6 +79,15 @@ public struct HTTPRequestParser: Sendable {
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {
         buffer.compact()
         buffer.append(bytes)
+    }
+
+    /// Gives back what it holds. Final: nothing is a request any more.
+    mutating func drop() {
+        state = .failed(HTTPParseError(400, "the connection ends"))
+        buffer = LineBuffer()
+        header = HeaderDraft()
+        trailer = HeaderDraft()
+        body = []
     }
 
     /// The next thing the bytes amount to.

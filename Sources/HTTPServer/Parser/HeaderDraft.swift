@@ -9,6 +9,9 @@ struct HeaderDraft {
     private static let usualBytes = 256
     private static let usualFields = 8
 
+    /// The bytes of the lines read so far.
+    var count: Int { bytes.count }
+
     /// The fields read so far.
     var headers: HTTPHeaders { HTTPHeaders(bytes: bytes, fields: fields) }
 

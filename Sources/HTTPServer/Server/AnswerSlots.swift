@@ -17,3 +17,25 @@ final class AnswerSlots: Sendable {
 
     func giveBack() { free.withLock { $0 += 1 } }
 }
+
+/// The slots of each kind: readers that wait for a store that is away keep no command out, and neither keeps a health
+/// check out.
+struct AnswerSlotsByKind: Sendable {
+    private let urgent: AnswerSlots
+    private let reading: AnswerSlots
+    private let changing: AnswerSlots
+
+    init(_ configuration: HTTPServerConfiguration) {
+        urgent = AnswerSlots(configuration.urgentAnswersMax)
+        reading = AnswerSlots(configuration.readingAnswersMax)
+        changing = AnswerSlots(configuration.changingAnswersMax)
+    }
+
+    subscript(_ kind: HTTPRequestKind) -> AnswerSlots {
+        switch kind {
+        case .urgent: urgent
+        case .reading: reading
+        case .changing: changing
+        }
+    }
+}

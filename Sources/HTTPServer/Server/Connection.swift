@@ -5,8 +5,8 @@ final class Connection {
     var parser: HTTPRequestParser
     /// The request whose answer a task is working on; nothing further is read meanwhile.
     var pending: PendingAnswer?
-    /// The answer under way is a stream: it ends with the server, not after it.
-    var isStreaming = false
+    /// What is under way of the answer, where that is a stream: it ends with the server, not after it.
+    var stream: StreamBacklog?
     /// What the socket did not take yet.
     var unsent = UnsentBytes()
     /// What the socket is watched for.
@@ -19,6 +19,8 @@ final class Connection {
     var lingersAtEnd = false
     /// What was read only to be thrown away while lingering, in bytes.
     var discarded = 0
+    /// What its parser held when it was last looked at, in bytes.
+    var gathered = 0
     /// More is buffered than was answered in this turn: others come first.
     var hasMore = false
     /// A request was finished since the waits were last set, so that the next one has its own time.

@@ -45,6 +45,14 @@ struct Readiness: OptionSet {
     /// The other side has ended sending.
     static let peerEnded = Readiness(rawValue: EPOLLRDHUP.rawValue)
     static let broken = Readiness(rawValue: EPOLLERR.rawValue | EPOLLHUP.rawValue)
+
+    /// What to watch the socket for, where the connection's own needs are these, and TLS waits for `awaits` before it
+    /// can go on. What would be ready without being of use is left out: it would wake the loop again and again.
+    func watched(awaits: Readiness, hasUnsent: Bool) -> Readiness {
+        if hasUnsent && awaits.contains(.input) { return subtracting(.output).union(.input) }
+        if !hasUnsent && contains(.input) && awaits.contains(.output) { return subtracting(.input).union(.output) }
+        return self
+    }
 }
 
 /// One epoll instance with its batch of events, level-triggered. Used by one thread.

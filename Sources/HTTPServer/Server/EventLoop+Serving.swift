@@ -28,9 +28,22 @@ extension EventLoop {
             if waits.wait(of: connection.slot) == .lingering { return discard(connection, count) }
             connection.parser.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))
             serve(connection)
+            noteGathered(connection)
         case .blocked: settle(connection)
         case .ended, .failed: close(connection)
         }
+    }
+
+    /// Large requests that are not yet whole share a bound; whoever goes beyond it is refused. Small ones never are.
+    private func noteGathered(_ connection: Connection) {
+        guard connection.isOpen else { return }
+        let gathered = connection.parser.gatheredCount
+        gatheredBytes += gathered - connection.gathered
+        connection.gathered = gathered
+        guard gathered > EventLoop.smallRequestBytes, gatheredBytes > configuration.gatheredBytesMax else { return }
+        refuse(connection, HTTPParseError(503, "too much is being received, try again"))
+        flush(connection)
+        settle(connection)
     }
 
     private func discard(_ connection: Connection, _ count: Int) {
@@ -67,10 +80,11 @@ extension EventLoop {
         if let response = setup.handler.answerNow(request) {
             return write(response, Exchange(request, since: now), on: connection)
         }
-        let slots = setup.handler.isUrgent(request) ? setup.urgentSlots : setup.slots
+        let slots = setup.slots[setup.handler.kind(of: request)]
         guard slots.take() else {
             let refusal = HTTPResponse.stockError(503, explanation: "too many requests are being worked on")
-            return write(refusal, Exchange(request, since: now), on: connection)
+            let answer = setup.handler.answerWithoutWork(request) ?? refusal
+            return write(answer, Exchange(request, since: now), on: connection)
         }
         connection.pending = PendingAnswer(
             task: startTask(request, connection.token, slots), exchange: Exchange(request, since: now))
@@ -124,6 +138,8 @@ extension EventLoop {
         ResponseWriter.append(error.response, form: form, stamp: stamp, to: &outgoing)
         connection.isEnding = true
         connection.lingersAtEnd = true
+        connection.parser.drop()
+        noteGathered(connection)
     }
 
     /// Sends what is gathered and what is left from before, as far as the socket takes it.
@@ -137,9 +153,10 @@ extension EventLoop {
             let sent = outgoing.withUnsafeBytes { send($0, on: connection) }
             if sent < outgoing.count { connection.unsent.append(outgoing[sent...]) }
         }
-        if connection.isOpen && connection.isEnding && connection.unsent.isEmpty && connection.pending == nil {
-            finish(connection)
+        guard connection.isOpen && connection.isEnding && connection.unsent.isEmpty && connection.pending == nil else {
+            return
         }
+        if waits.wait(of: connection.slot) != .lingering { finish(connection) }
     }
 
     /// How many of `bytes` the socket took; a broken connection is closed.
@@ -187,7 +204,7 @@ extension EventLoop {
         } else {
             (interest, wait) = ([.input, .peerEnded], quietWait(connection))
         }
-        if !connection.unsent.isEmpty || interest.contains(.input) { interest.formUnion(connection.transport.awaits) }
+        interest = interest.watched(awaits: connection.transport.awaits, hasUnsent: !connection.unsent.isEmpty)
         if waits.wait(of: connection.slot) != wait || connection.finishedRequest {
             waits.move(connection.slot, to: wait, now: now)
         }

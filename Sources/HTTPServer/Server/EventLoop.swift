@@ -14,8 +14,7 @@ final class EventLoop {
         /// Every loop's mailbox, this one's included: accepted connections go round.
         let mailboxes: [LoopMailbox]
         let connectionsMax: Int
-        let slots: AnswerSlots
-        let urgentSlots: AnswerSlots
+        let slots: AnswerSlotsByKind
         let streamSlots: AnswerSlots
         let configuration: HTTPServerConfiguration
         let handler: any HTTPHandler
@@ -31,6 +30,8 @@ final class EventLoop {
     let scratch: UnsafeMutableRawBufferPointer
     /// What is to be sent on the connection being served.
     var outgoing: [UInt8] = []
+    /// What all parsers hold of requests that are not yet whole.
+    var gatheredBytes = 0
     var stamp: ResponseStamp
     var settings: HTTPServerSettings
     /// The instant of this round, read once for all its events.
@@ -45,6 +46,8 @@ final class EventLoop {
     static let scratchBytes = 64 << 10
     /// Answers to pipelined requests are gathered up to here before they are sent.
     static let outgoingBytesMax = 64 << 10
+    /// What a request may hold however much the others do.
+    static let smallRequestBytes = 16 << 10
 
     init(_ setup: Setup) {
         self.setup = setup
@@ -120,7 +123,7 @@ final class EventLoop {
         closeListeners()
         for connection in table.all {
             connection.isEnding = true
-            if connection.isStreaming || connection.pending == nil && connection.unsent.isEmpty { close(connection) }
+            if connection.stream != nil || connection.pending == nil && connection.unsent.isEmpty { close(connection) }
         }
     }
 
@@ -149,6 +152,7 @@ final class EventLoop {
         connection.isOpen = false
         connection.pending?.task.cancel()
         connection.pending = nil
+        gatheredBytes -= connection.gathered
         waits.move(connection.slot, to: nil, now: now)
         // Closing the socket takes it out of epoll: no other descriptor refers to it.
         connection.transport.close()

@@ -9,8 +9,12 @@ public protocol HTTPHandler: Sendable {
     /// gone away: whether it would still read cannot be told.
     func answer(_ request: HTTPRequest) async -> HTTPResponse
 
-    /// Whether the request must be worked on however many others are: a health check.
-    func isUrgent(_ request: HTTPRequest) -> Bool
+    /// What the request is counted with while it is worked on.
+    func kind(of request: HTTPRequest) -> HTTPRequestKind
+
+    /// The answer where too many of the kind are worked on, from what is known already; nil for a refusal with 503.
+    /// Runs on the event-loop thread, as `answerNow`.
+    func answerWithoutWork(_ request: HTTPRequest) -> HTTPResponse?
 
     /// Whether the connection on which the request came belongs to those that a share of all is kept for. Asked on the
     /// event-loop thread, until it says so, of each request whose connection stays.
@@ -18,11 +22,24 @@ public protocol HTTPHandler: Sendable {
 }
 
 extension HTTPHandler {
-    /// Nothing is, unless a handler says so.
-    public func isUrgent(_ request: HTTPRequest) -> Bool { false }
+    /// By the method.
+    public func kind(of request: HTTPRequest) -> HTTPRequestKind {
+        ["GET", "HEAD", "OPTIONS"].contains(request.method) ? .reading : .changing
+    }
+
+    /// There is none.
+    public func answerWithoutWork(_ request: HTTPRequest) -> HTTPResponse? { nil }
 
     /// What is urgent has.
-    public func hasShare(_ request: HTTPRequest) -> Bool { isUrgent(request) }
+    public func hasShare(_ request: HTTPRequest) -> Bool { kind(of: request) == .urgent }
+}
+
+/// What is counted together of the requests that are worked on.
+public enum HTTPRequestKind: Sendable, Hashable {
+    /// A health check: worked on however many others are.
+    case urgent
+    case reading
+    case changing
 }
 
 /// One answered request, for the access log.

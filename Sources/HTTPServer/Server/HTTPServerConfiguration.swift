@@ -42,12 +42,15 @@ public struct HTTPServerConfiguration: Sendable {
     /// Open connections, at most; beyond it the one idle for longest is closed, but a quarter is kept for those of
     /// which the handler says so (`hasShare`). Nil: 4096, or half of what the process may open if that is less.
     public var connectionsMax: Int?
-    /// Requests that `answer` works on at once; beyond it 503.
-    public var answersMax = 64
+    /// Requests that `answer` works on at once, of each kind: beyond it 503, unless the handler has an answer without
+    /// work.
+    public var urgentAnswersMax = 256
+    public var readingAnswersMax = 64
+    public var changingAnswersMax = 64
     /// Streams at once; beyond it 503. They are counted apart: they last as long as their clients like.
     public var streamsMax = 32
-    /// The same for urgent ones, which have slots of their own.
-    public var urgentAnswersMax = 256
+    /// What a loop holds of requests above 16 KiB that are not yet whole, in bytes; beyond it 503.
+    public var gatheredBytesMax = 32 << 20
     /// Told of every answered request, on the event-loop thread: it must not block.
     public var accessLog: (@Sendable (HTTPAccess) -> Void)?
 

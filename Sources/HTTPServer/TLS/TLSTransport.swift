@@ -30,6 +30,7 @@ final class TLSTransport: Transport {
     var security: HTTPRequest.Security { isClientVerified ? .verified : .encrypted }
 
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult {
+        ms_tls_begin_turn(session)
         let first = perform { SSL_read(session, buffer.baseAddress, Int32(clamping: buffer.count)) }
         guard case .moved(var count) = first else { return first }
         // What was read ahead must not stay inside the session, where epoll would not see it. It is no more than a
