@@ -12,9 +12,7 @@ extension ControlAPI {
 
     /// A fresh view, or the answer where the store does not give one.
     func freshView() async -> Result<ClusterView, Unavailable> {
-        let node = node
-        let clock = clock
-        switch await views.load({ clock.now() + node.snapshot().settings.timings.retryTimeout }) {
+        switch await views.load(until: storeDeadline) {
         case .success(let view): return .success(view)
         case .failure(let error):
             logger.warning("a request could not be answered: \(error)")

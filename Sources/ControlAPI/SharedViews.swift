@@ -8,10 +8,16 @@ import Synchronization
 final class SharedViews: Sendable {
     typealias Outcome = Result<ClusterView, DCSError>
 
+    private struct Waiter {
+        var continuation: CheckedContinuation<Outcome, Never>
+        /// How long it waits.
+        var until: BootInstant
+    }
+
     private struct State {
         var isReading = false
         /// Those who wait for the next read.
-        var waiting: [CheckedContinuation<Outcome, Never>] = []
+        var waiting: [Waiter] = []
         /// The last view, and when it was asked for: it shows the store as it was then or later.
         var last: (view: ClusterView, askedAt: BootInstant)?
         /// What was asked for before does not show what this node has written.
@@ -45,25 +51,25 @@ final class SharedViews: Sendable {
     /// How many wait for the next read.
     var waitingCount: Int { state.withLock { $0.waiting.count } }
 
-    /// A view as it was at some moment after the call. `deadline` is asked when a read begins.
-    func load(_ deadline: @escaping @Sendable () -> BootInstant) async -> Outcome {
+    /// A view as it was at some moment after the call, or why there is none by `deadline`.
+    func load(until deadline: BootInstant) async -> Outcome {
         await withCheckedContinuation { continuation in
             let begins = state.withLock { state in
-                state.waiting.append(continuation)
+                state.waiting.append(Waiter(continuation: continuation, until: deadline))
                 defer { state.isReading = true }
                 return !state.isReading
             }
-            if begins { Task { await read(deadline) } }
+            if begins { Task { await read() } }
         }
     }
 
     /// Reads for those who wait, again and again until nobody does.
-    private func read(_ deadline: @Sendable () -> BootInstant) async {
-        while let waiting = next() {
+    private func read() async {
+        while let (waiting, deadline) = next() {
             let outcome: Outcome
             let askedAt = clock.now()
             do throws(DCSError) {
-                let view = try await store.load(deadline: deadline())
+                let view = try await store.load(deadline: deadline)
                 outcome = .success(view)
                 state.withLock { state in
                     if askedAt >= state.notBefore ?? askedAt { state.last = (view, askedAt) }
@@ -71,18 +77,27 @@ final class SharedViews: Sendable {
             } catch {
                 outcome = .failure(error)
             }
-            for continuation in waiting { continuation.resume(returning: outcome) }
+            for waiter in answered(waiting, outcome, deadline) { waiter.continuation.resume(returning: outcome) }
         }
     }
 
-    private func next() -> [CheckedContinuation<Outcome, Never>]? {
+    /// Those to be told now: where a store that was silent used up the time of some, the others wait on.
+    private func answered(_ waiting: [Waiter], _ outcome: Outcome, _ deadline: BootInstant) -> [Waiter] {
+        let now = clock.now()
+        guard case .failure = outcome, now >= deadline else { return waiting }
+        state.withLock { $0.waiting = waiting.filter { $0.until > now } + $0.waiting }
+        return waiting.filter { $0.until <= now }
+    }
+
+    /// Those who wait, and the end of the first one's time.
+    private func next() -> (waiting: [Waiter], deadline: BootInstant)? {
         state.withLock { state in
-            if state.waiting.isEmpty {
+            guard let deadline = state.waiting.map(\.until).min() else {
                 state.isReading = false
                 return nil
             }
             defer { state.waiting = [] }
-            return state.waiting
+            return (state.waiting, deadline)
         }
     }
 }

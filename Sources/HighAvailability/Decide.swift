@@ -26,6 +26,7 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         memory.failedStarts = 0
         memory.triedSingleUserRecovery = false
         memory.hasRun = true
+        memory.isHandingOver = false
     }
     if seen.local.postmaster != nil, seen.local.readiness == .rejecting {
         memory.startingSince = memory.startingSince ?? seen.now

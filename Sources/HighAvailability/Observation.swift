@@ -121,6 +121,8 @@ public struct Memory: Sendable, Hashable {
     public var following: Following
     /// PostgreSQL ran, or was found running, since the daemon started.
     public var hasRun: Bool
+    /// It was stopped to hand over, and has not run since: then it is started in pause, too.
+    public var isHandingOver = false
     /// Since when a postmaster has been there that accepts no connections.
     public var startingSince: BootInstant?
 

@@ -31,7 +31,7 @@ private func standDown(
 
 /// The ordered tests of ha-loop.md §11.1.
 private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Candidacy {
-    if seen.settings.isPaused { return candidacyInPause(seen, view) }
+    if seen.settings.isPaused { return candidacyInPause(seen, view, memory) }
     guard seen.local.readiness == .accepting, let facts = seen.local.facts else { return .no([.notRunningYet]) }
     if !facts.inRecovery { return primaryCandidacy(facts, view) }
     if seen.me.tags.nofailover { return .no([.notAllowedToPromote]) }
@@ -48,8 +48,21 @@ private func primaryCandidacy(_ facts: PostgreSQLStatus.Facts, _ view: ClusterVi
     return .yes([.runningPrimaryReclaims(timeline: timeline)])
 }
 
-/// In pause only a running primary of this cluster claims the key (ha-loop.md §15).
-private func candidacyInPause(_ seen: Observation, _ view: ClusterView) -> Candidacy {
+/// In pause only a running primary of this cluster claims the key (ha-loop.md §15), and the candidate of a switchover,
+/// who alone does while it is a member (§12.3.1–2).
+private func candidacyInPause(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Candidacy {
+    if let request = view.failover, !isScheduled(request), let candidate = request.candidate,
+        !seen.me.tags.nofailover
+    {
+        if candidate != seen.me.name, view.member(candidate) != nil || !seen.local.isPrimary {
+            return .no([.paused, .candidateWillTakeOver(candidate)])
+        }
+        if candidate == seen.me.name, maySucceed(candidate, request, seen, view),
+            seen.local.readiness == .accepting, let facts = seen.local.facts, facts.inRecovery
+        {
+            return requestCandidacy(seen, view, facts, request, memory) ?? .no([.paused])
+        }
+    }
     guard seen.local.isPrimary, let facts = seen.local.facts else { return .no([.paused]) }
     let cluster = view.initialize.systemIdentifier
     if cluster == nil || cluster == seen.local.systemIdentifier {

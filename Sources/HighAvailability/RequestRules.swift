@@ -142,7 +142,7 @@ private func waitForEverything(
 
 /// In synchronous mode a switchover ends at a node that `/sync` names (S6), also when that changed after the request
 /// was accepted; a manual failover goes where its operator wants. Stricter than the peer, who trusts the acceptance.
-private func maySucceed(
+func maySucceed(
     _ candidate: String, _ request: FailoverRequest, _ seen: Observation, _ view: ClusterView
 ) -> Bool {
     !isSynchronous(seen, view) || request.leader == nil || view.sync.names(candidate)

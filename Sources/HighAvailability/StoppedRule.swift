@@ -3,7 +3,7 @@ import ClusterModel
 /// A data directory, and no postmaster (ha-loop.md §8.1).
 func stoppedRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
     let state = seen.local.control?.state
-    if seen.settings.isPaused {
+    if seen.settings.isPaused, !memory.isHandingOver {
         return Decision(seen.isNamedLeader ? .releaseLeader : .wait, .notRunning(state), .paused)
     }
     if seen.isNamedLeader { return stoppedLeaderRule(seen, view, memory) }

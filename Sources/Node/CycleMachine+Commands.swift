@@ -23,8 +23,14 @@ extension CycleMachine {
         }
     }
 
+    mutating func answerFinishedCommands(_ run: inout Run) {
+        for (id, outcome) in finishedCommands { run.emit(.reply(id, outcome)) }
+        finishedCommands = []
+    }
+
     /// Nobody waits for a node that has ended.
     mutating func refuseCommands(_ run: inout Run) {
+        answerFinishedCommands(&run)
         for (id, _) in waitingCommands { run.emit(.reply(id, .failed)) }
         waitingCommands = []
         if let id = progress?.command { run.emit(.reply(id, .failed)) }

@@ -32,6 +32,7 @@ extension CycleMachine {
         }
         if case .publishBootstrap? = currentStep { publishBootstrap(&run) }
         run.emit(.publish(snapshot()))
+        if local.observedAt >= planEnded { answerFinishedCommands(&run) }
         if case .observing(_, let store) = phase {
             phase = .observing(local: true, store: store)
             if store { decideNow(&run) }
@@ -247,10 +248,13 @@ extension CycleMachine {
             lease = Lease(since: since, ttl: ttl, session: session)
             run.log(.info, "acquired the leader key (session \(session))")
             if let request = view?.failover, request.scheduledAt == nil {
-                // The winner ends the request; with a lost compare-and-swap a newer one stands there.
+                // The winner ends the request; with a lost compare-and-swap a newer one stands there. In pause its name
+                // stays until it is promoted (ha-loop.md §15): without it a standby gives the key back.
+                let isLeft = settings.isPaused && request.candidate == me.name
+                let rest = isLeft ? FailoverRequest(leader: nil, candidate: me.name).json : [:]
                 run.emit(
                     .write(
-                        .failover, "{}", .unchanged(since: request.revision), .clearFailover,
+                        .failover, compact(.object(rest)), .unchanged(since: request.revision), .clearFailover,
                         deadline: storeDeadline(run.now)))
             }
         case .success(.refused): run.log(.info, "could not acquire the leader key: another node was faster")

@@ -114,6 +114,7 @@ extension CycleMachine {
             memory.following = .unknown
             memory.rewind = .unsuspected
         case .stop:
+            if progress?.running.plan.kind == .handOver { memory.isHandingOver = true }
             // Until the next observation: what is stopped accepts no writes, and no rule needs to break this plan off.
             local.postmaster = nil
             local.facts = nil
@@ -126,7 +127,9 @@ extension CycleMachine {
     private mutating func finishPlan(_ run: inout Run) {
         guard let progress else { return }
         let finished = progress.running
-        if let id = progress.command { run.emit(.reply(id, progress.isStillStarting ? .stillStarting : .done)) }
+        if let id = progress.command {
+            finishedCommands.append((id, progress.isStillStarting ? .stillStarting : .done))
+        }
         self.progress = nil
         planEnded = run.now
         let took = (run.now - finished.since).nanoseconds / 1_000_000

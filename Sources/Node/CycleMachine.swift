@@ -112,6 +112,9 @@ public struct CycleMachine: Sendable {
     /// To end when no operation runs, without PostgreSQL.
     var isLeaving = false
     var waitingCommands: [(id: Int, command: NodeCommand)] = []
+    /// Commands whose plan has ended: they are answered once PostgreSQL was observed since, so that whoever asks next
+    /// is told what came of it.
+    var finishedCommands: [(id: Int, outcome: CommandOutcome)] = []
     var scheduledRestart: RestartRequest?
     var exitCode: Int32 = 0
 

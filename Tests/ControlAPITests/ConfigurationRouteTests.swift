@@ -168,6 +168,31 @@ import Testing
         #expect(store.loads == 2)
     }
 
+    /// The first read of a silent store ends with the time of who asked first; whoever came meanwhile has its own.
+    @Test(.timeLimit(.minutes(1))) func nobodyWaitsForAStoreLongerThanItsTime() async throws {
+        let clock = FakeClock()
+        let start = clock.now()
+        let store = SilentStore(clock)
+        let views = SharedViews(store, clock)
+        @Sendable func ask(until seconds: Int) async -> BootInstant {
+            guard case .failure = await views.load(until: start + .seconds(seconds)) else { return start }
+            return clock.now()
+        }
+        async let first = ask(until: 10)
+        await store.untilLoading(1)
+        async let second = ask(until: 11)
+        async let third = ask(until: 19)
+        while views.waitingCount < 2 { await Task.yield() }
+        store.fail()
+        #expect(await first == start + .seconds(10))
+        await store.untilLoading(2)
+        store.fail()
+        #expect(await second == start + .seconds(11))
+        await store.untilLoading(3)
+        store.fail()
+        #expect(await third == start + .seconds(19))
+    }
+
     /// A probe waits for PostgreSQL only where none came before: facts are renewed while they are still good.
     @Test func factsAreRenewedBeforeTheyAreTooOld() async throws {
         let bench = Bench(Scene.leading())

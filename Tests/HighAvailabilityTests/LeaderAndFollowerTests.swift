@@ -45,6 +45,12 @@ import Testing
                 leading, Scene.standby(), lease: Scene.lease(), renewal: .held, settings: ["pause": true]),
             expected: .action(.releaseLeader)),
         Row(
+            description: "unless a switchover made it the leader",
+            seen: Scene.seen(
+                Scene.view(leader: "n1", failover: FailoverRequest(leader: "n2", candidate: "n1", revision: 7)),
+                Scene.standby(), lease: Scene.lease(), renewal: .held, settings: ["pause": true]),
+            expected: .plan(.promote)),
+        Row(
             description: "a primary that is not the leader stops at once",
             seen: Scene.seen(following, Scene.primary()), expected: .plan(.demote)),
         Row(

@@ -101,6 +101,28 @@ import Testing
             description: "in pause a running primary takes the key",
             seen: Scene.seen(free, Scene.primary(), settings: ["pause": true]), expected: .action(.acquireLeader)),
         Row(
+            description: "and so does the candidate of a switchover",
+            seen: Scene.seen(requested(leader: "n2", candidate: "n1"), Scene.standby(), settings: ["pause": true]),
+            expected: .action(.acquireLeader)),
+        Row(
+            description: "unless it must not lead",
+            seen: Scene.seen(
+                requested(leader: "n2", candidate: "n1"), Scene.standby(), settings: ["pause": true],
+                tags: ["nofailover": true]), expected: .action(.wait)),
+        Row(
+            description: "to whom a running primary leaves it",
+            seen: Scene.seen(requested(leader: "n1", candidate: "n2"), Scene.primary(), settings: ["pause": true]),
+            expected: .action(.wait)),
+        Row(
+            description: "as long as it is a member",
+            seen: Scene.seen(requested(leader: "n1", candidate: "n9"), Scene.primary(), settings: ["pause": true]),
+            expected: .action(.acquireLeader)),
+        Row(
+            description: "a request without a candidate lets no standby lead in pause",
+            seen: Scene.seen(
+                requested(leader: "n2"), Scene.standby(), peers: bothEqual, settings: ["pause": true]),
+            expected: .action(.wait)),
+        Row(
             description: "outside /sync nobody leads in synchronous mode",
             seen: Scene.seen(
                 Scene.view(sync: SyncState(leader: "n2", voters: ["n3"])), Scene.standby(), peers: bothEqual,

@@ -49,6 +49,14 @@ import Testing
             description: "in pause nothing is started",
             seen: Scene.seen(following, Scene.stopped(), settings: ["pause": true]), expected: .action(.wait)),
         Row(
+            description: "but what was stopped to hand over",
+            seen: Scene.seen(following, Scene.stopped(standbySignal: true), settings: ["pause": true]),
+            memory: handingOver, expected: .plan(.startStandby)),
+        Row(
+            description: "also where the handing over was called off",
+            seen: Scene.seen(leading, Scene.stopped(), renewal: .held, settings: ["pause": true]),
+            memory: handingOver, expected: .plan(.startPrimary)),
+        Row(
             description: "in pause a stopped leader gives the key up",
             seen: Scene.seen(leading, Scene.stopped(), settings: ["pause": true]), expected: .action(.releaseLeader)),
         Row(
@@ -192,6 +200,12 @@ import Testing
         status.facts = nil
         return status
     }
+
+    static let handingOver: Memory = {
+        var memory = Memory()
+        memory.isHandingOver = true
+        return memory
+    }()
 
     static func memory(
         failedStarts: Int = 0, recovered: Bool = false, failed: Bool = false, startingFor seconds: Int? = nil

@@ -28,7 +28,28 @@ extension ClusterIntegrationTests {
             // Any node takes the request; here a replica, for a failover to a named candidate.
             try await move(cluster, "/failover", from: second, to: third, asking: first, "Successfully failed over to")
             try await expectHistory(cluster, [second, third])
+            try await inPause(cluster, from: third, to: first)
+            try await restart(cluster, first)
         }
+    }
+
+    /// In pause a switchover goes to the candidate, and the old leader follows it (ha-loop.md §15).
+    private func inPause(_ cluster: TestCluster, from: Int, to: Int) async throws {
+        #expect(try await cluster.answer("PATCH", from, "/config", body: #"{"pause": true}"#).status == 200)
+        try await waitUntil("every node knows of the pause", within: 15) {
+            for node in cluster.nodes where await cluster.get(node, "/patroni")?.json["pause"] != true { return false }
+            return true
+        }
+        try await move(cluster, "/switchover", from: from, to: to, asking: from, "Successfully switched over to")
+        #expect(try await cluster.answer("PATCH", to, "/config", body: #"{"pause": null}"#).status == 200)
+    }
+
+    /// Who is told of a restart finds it done (rest-api.md §13).
+    private func restart(_ cluster: TestCluster, _ node: Int) async throws {
+        let answer = try await cluster.answer("POST", node, "/restart", body: "{}", seconds: 60)
+        #expect(answer.status == 200 && answer.body == "restarted successfully")
+        let status = try await cluster.answer("GET", node, "/patroni")
+        #expect(status.status == 200 && status.json["state"] == "running")
     }
 
     /// Asks for a change of leader and waits until the cluster is whole under the candidate.
