@@ -99,10 +99,10 @@ actor RestServer {
         }
     }
 
-    /// SIGHUP without a change: the certificate may have been replaced within a second, and a name may stand for
-    /// another address.
+    /// SIGHUP without a change: the certificate may have been replaced within a second, and a name that had no address
+    /// may have one.
     func refresh() async {
-        lookUpNames()
+        if addresses.values.contains(where: \.isEmpty) { lookUpNames() }
         await readCertificate()
     }
 
