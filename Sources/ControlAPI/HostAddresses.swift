@@ -34,7 +34,7 @@ public actor HostAddresses {
     }
 
     /// What the names stand for; nothing for one that is not known in time.
-    public func addresses(of names: [String]) async -> [String: [String]] {
+    func addresses(of names: [String]) async -> [String: [String]] {
         await withTaskGroup(of: (String, [String]).self) { group in
             for name in Set(names) { group.addTask { (name, await self.addresses(of: name)) } }
             var found: [String: [String]] = [:]
@@ -43,7 +43,8 @@ public actor HostAddresses {
         }
     }
 
-    private func addresses(of name: String) async -> [String] {
+    /// The same for one name.
+    public func addresses(of name: String) async -> [String] {
         if let entry = known[name], clock.now() - entry.at < freshness { return entry.addresses }
         if underWay[name] == nil {
             if underWay.count >= Self.lookupsMax { return [] }

@@ -152,12 +152,19 @@ actor RestServer {
     }
 
     private func lookUpNamesNow() async {
-        let entries = settings.allowlist.filter { IPNetwork($0) == nil }
-        addresses = await names.addresses(of: entries.filter { !$0.contains("/") })
-        for entry in entries where addresses[entry]?.isEmpty ?? true {
-            logger.error("restapi.allowlist: '\(entry)' is no network and has no address")
+        let (names, entries) = (names, Set(settings.allowlist.filter { IPNetwork($0) == nil }))
+        addresses = addresses.filter { entries.contains($0.key) }
+        await withTaskGroup(of: (String, [String]).self) { group in
+            for entry in entries {
+                group.addTask { (entry, entry.contains("/") ? [] : await names.addresses(of: entry)) }
+            }
+            // One that hangs holds up no other.
+            for await (entry, found) in group {
+                if found.isEmpty { logger.error("restapi.allowlist: '\(entry)' is no network and has no address") }
+                addresses[entry] = found
+                api.adopt(Self.access(settings, addresses))
+            }
         }
-        api.adopt(Self.access(settings, addresses))
     }
 
     // MARK: From the configuration
