@@ -125,8 +125,7 @@ extension ControlAPI {
     }
 
     func reload() async -> HTTPResponse {
-        let node = node
-        Task { await node.reload() }
+        await node.reload()
         return .text(202, "reload scheduled")
     }
 }

@@ -14,8 +14,7 @@ public struct ControlAPI: HTTPHandler {
     let clock: any Clock
     let logger: Logger
     private let access: AccessControl
-    /// The addresses of a host's name; waits for the resolver, which must not happen on the cooperative pool.
-    let resolve: @Sendable (String) async -> [String]
+    private let names: HostAddresses
     private let logQueue: @Sendable () -> LogQueue
     private let renderings = Renderings()
     private let refresher = Refresher()
@@ -26,7 +25,10 @@ public struct ControlAPI: HTTPHandler {
     static let freshness = Duration.milliseconds(250)
     /// How old a view of the store may be for `/cluster`; then many requests share one read and need no task each.
     static let viewFreshness = Duration.milliseconds(10)
+    /// How long the addresses of a member's name count, and how long a request waits for them.
+    private static let (nameFreshness, namePatience) = (Duration.seconds(5), Duration.seconds(2))
 
+    /// `resolve` gives the addresses of a host's name, and must not wait for the resolver on the cooperative pool.
     public init(
         node: any NodeControl, store: any DistributedConfigurationStore, peers: any PeerClient, clock: any Clock,
         access: AccessRules, logger: Logger, resolve: @escaping @Sendable (String) async -> [String] = { _ in [] },
@@ -38,7 +40,8 @@ public struct ControlAPI: HTTPHandler {
         self.peers = peers
         self.clock = clock
         self.access = AccessControl(access)
-        self.resolve = resolve
+        names = HostAddresses(
+            clock: clock, freshness: Self.nameFreshness, patience: Self.namePatience, resolve: resolve)
         self.logQueue = logQueue
         self.logger = logger
     }
@@ -95,11 +98,10 @@ public struct ControlAPI: HTTPHandler {
 
     /// The addresses that `memberHosts` are or stand for (rest-api.md §3).
     private func memberAddresses() async -> [String] {
-        var found: [String] = []
-        for host in memberHosts {
-            if IPNetwork(host) != nil { found.append(host) } else { found += await resolve(host) }
-        }
-        return found
+        let hosts = memberHosts
+        let unresolved = hosts.filter { IPNetwork($0) == nil }
+        if unresolved.isEmpty { return hosts }
+        return await hosts + names.addresses(of: unresolved).values.joined()
     }
 
     /// What GET has handlers for beside the probes; none of them needs credentials.

@@ -51,6 +51,7 @@ public actor ClusterState: NodeControl {
     private var commandNumber = 0
     private nonisolated let subscribers = Subscribers()
     private var reloading: (@Sendable () async -> CycleEvent?)?
+    private let reloads = Reloads()
 
     /// A node that has not begun; `run` begins.
     public init(_ setup: CycleMachine.Setup, _ world: World, logger: Logger) {
@@ -78,8 +79,9 @@ public actor ClusterState: NodeControl {
     /// change.
     public func onReload(_ action: @escaping @Sendable () async -> CycleEvent?) { reloading = action }
 
-    public func reload() async {
-        if let event = await reloading?() { feed(event) }
+    public func reload() {
+        guard let reloading else { return }
+        reloads.ask { if let event = await reloading() { await self.feed(event) } }
     }
 
     /// SIGTERM: PostgreSQL is stopped, the key handed over, and `run` returns.

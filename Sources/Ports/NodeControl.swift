@@ -12,7 +12,8 @@ public protocol NodeControl: Sendable {
     /// Begins a cycle at once.
     func wake(_ reason: String) async
 
-    /// Reads the local configuration again, as SIGHUP does.
+    /// Has the local configuration read again, as SIGHUP does, without waiting for it. One reload runs at a time, and
+    /// one at most waits.
     func reload() async
 
     /// Carries out an operator's command; may take as long as a restart does. Never fails to answer.

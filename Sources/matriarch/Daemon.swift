@@ -240,7 +240,7 @@ struct Daemon {
             if !isChanged {
                 logger.info("No local configuration items changed.")
                 if await server.isInPlace {
-                    await server.reloadCertificate()
+                    await server.refresh()
                     return nil
                 }
             } else {

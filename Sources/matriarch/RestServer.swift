@@ -20,10 +20,23 @@ actor RestServer {
     /// When the certificate's files were changed, as of the last reading, with or without success.
     private var stamps: [Int64?] = []
     private var tls: TLSContext?
+    /// The last reading of the certificate; the next begins when it has ended.
+    private var reading: Task<Void, Never>?
+    private let names: HostAddresses
+    /// What the names in `allowlist` stood for when they were last looked up.
+    private var addresses: [String: [String]] = [:]
+    private var lookingUp: Task<Void, Never>?
+    private var isToBeLookedUp = false
+    /// What holds as it was at the start, whatever is configured meanwhile.
+    private let begun: RestAPISettings
 
-    /// Reads the certificate, and resolves the names in `allowlist`.
+    /// Reads the certificate. Names in `allowlist` let nobody in before they are looked up, which `start` begins: the
+    /// first cycle does not wait for a resolver.
     init(_ settings: RestAPISettings, api: ControlAPI, logger: Logger) async throws {
         self.settings = settings
+        begun = settings
+        names = HostAddresses(
+            clock: SystemClock(), freshness: .zero, patience: Self.namePatience, resolve: Self.lookUp)
         place = Self.address(settings)
         apiURL = settings.apiURL
         self.api = api
@@ -32,15 +45,19 @@ actor RestServer {
         tls = try await Self.context(settings)
         let configuration = Self.configuration(settings, tls, logger)
         server = HTTPServer(configuration: configuration, handler: api, logger: logger)
-        api.adopt(await Self.access(settings, logger))
+        api.adopt(Self.access(settings, [:]))
     }
+
+    /// A name server may be tried after others that are silent; until then the names stand for what they did.
+    private static let namePatience = Duration.seconds(30)
 
     func start() async throws {
         try await server.start()
+        lookUpNames()
         watch = Task { [weak self] in
             while !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(1))
-                await self?.followCertificate()
+                await self?.readCertificate(onlyIfChanged: true)
             }
         }
     }
@@ -54,9 +71,15 @@ actor RestServer {
     /// new address cannot be listened at, or the certificate that TLS begins with cannot be read, the present ones
     /// stay, and what is published of them, until the next call.
     func adopt(_ fresh: RestAPISettings) async {
-        api.adopt(await Self.access(fresh, logger))
+        if !fresh.settingsOfStart(otherThanIn: settings).isEmpty {
+            for name in fresh.settingsOfStart(otherThanIn: begun) {
+                logger.warning("restapi.\(name): the change holds from the next start of the daemon on")
+            }
+        }
         settings = fresh
-        await readCertificate(stamps: await Self.stamps(fresh))
+        api.adopt(Self.access(fresh, addresses))
+        lookUpNames()
+        await readCertificate()
         if await move(to: Self.address(fresh)) { apiURL = fresh.apiURL(isEncrypted: tls != nil) }
     }
 
@@ -76,19 +99,32 @@ actor RestServer {
         }
     }
 
-    /// SIGHUP without a change: the certificate may have been replaced within a second.
-    func reloadCertificate() async { await readCertificate(stamps: await Self.stamps(settings)) }
+    /// SIGHUP without a change: the certificate may have been replaced within a second, and a name that had no address
+    /// may have one.
+    func refresh() async {
+        if addresses.values.contains(where: \.isEmpty) { lookUpNames() }
+        await readCertificate()
+    }
 
-    private func followCertificate() async {
-        // Where TLS has yet to begin, that is for the next reload, which publishes it.
-        guard settings.tls != nil, tls != nil else { return }
-        let fresh = await Self.stamps(settings)
-        if fresh != stamps { await readCertificate(stamps: fresh) }
+    /// Reads after all readings that have begun before: an older one never replaces what a newer one found.
+    private func readCertificate(onlyIfChanged: Bool = false) async {
+        let before = reading
+        let next = Task {
+            await before?.value
+            await readCertificateNow(onlyIfChanged)
+        }
+        reading = next
+        await next.value
     }
 
     /// A certificate that cannot be used leaves the present one in place.
-    private func readCertificate(stamps fresh: [Int64?]) async {
+    private func readCertificateNow(_ onlyIfChanged: Bool) async {
+        let settings = settings
+        // Where TLS has yet to begin, that is for the next reload, which publishes it.
+        if onlyIfChanged && (settings.tls == nil || tls == nil) { return }
+        let fresh = await Self.stamps(settings)
         let isNew = fresh != stamps
+        if onlyIfChanged && !isNew { return }
         stamps = fresh
         do {
             tls = try await Self.context(settings)
@@ -97,6 +133,31 @@ actor RestServer {
         } catch {
             logger.error("the certificate of the REST API was not read again: \(error)")
         }
+    }
+
+    // MARK: Names in the allowlist
+
+    /// Has the names looked up in the background, and then the access rules follow. One task does so: who comes
+    /// meanwhile has it look again.
+    private func lookUpNames() {
+        isToBeLookedUp = true
+        if lookingUp != nil { return }
+        lookingUp = Task {
+            while isToBeLookedUp {
+                isToBeLookedUp = false
+                await lookUpNamesNow()
+            }
+            lookingUp = nil
+        }
+    }
+
+    private func lookUpNamesNow() async {
+        let entries = settings.allowlist.filter { IPNetwork($0) == nil }
+        addresses = await names.addresses(of: entries.filter { !$0.contains("/") })
+        for entry in entries where addresses[entry]?.isEmpty ?? true {
+            logger.error("restapi.allowlist: '\(entry)' is no network and has no address")
+        }
+        api.adopt(Self.access(settings, addresses))
     }
 
     // MARK: From the configuration
@@ -156,28 +217,17 @@ actor RestServer {
         return (try? await offPool { files.map(Files.modificationTime) }) ?? []
     }
 
-    private static func access(_ settings: RestAPISettings, _ logger: Logger) async -> AccessRules {
-        AccessRules(
+    /// Networks count as they are, names by what they stand for in `addresses`: nothing, where they are not known.
+    private static func access(_ settings: RestAPISettings, _ addresses: [String: [String]]) -> AccessRules {
+        let networks = settings.allowlist.flatMap { entry in
+            IPNetwork(entry).map { [$0] } ?? (addresses[entry] ?? []).compactMap { IPNetwork($0) }
+        }
+        return AccessRules(
             username: settings.authentication?.username, password: settings.authentication?.password,
             addresses: AccessRules.Addresses(
-                networks: settings.allowlist.isEmpty ? nil : await networks(settings.allowlist, logger),
+                networks: settings.allowlist.isEmpty ? nil : networks,
                 includesMembers: settings.allowlistIncludesMembers),
             needsCertificate: settings.tls.map { $0.verifyClient != .none } ?? false)
-    }
-
-    /// Networks as they are, names by what they resolve to now. What is neither is logged and opens nothing.
-    private static func networks(_ entries: [String], _ logger: Logger) async -> [IPNetwork] {
-        var found: [IPNetwork] = []
-        for entry in entries {
-            if let network = IPNetwork(entry) {
-                found.append(network)
-                continue
-            }
-            let addresses = entry.contains("/") ? [] : await lookUp(entry)
-            if addresses.isEmpty { logger.error("restapi.allowlist: '\(entry)' is no network and has no address") }
-            found += addresses.compactMap { IPNetwork($0) }
-        }
-        return found
     }
 
     /// The addresses of a host, looked up away from the cooperative pool.

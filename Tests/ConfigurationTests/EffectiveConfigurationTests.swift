@@ -236,6 +236,20 @@ import Testing
         #expect(etcd.endpoints == [HostPort(host: "e", port: 2379)])
     }
 
+    @Test(arguments: [
+        ("", []), ("request_timeout: 5", []), ("server_tokens: minimal", []),
+        ("request_timeout: 6", ["request_timeout"]), ("handshake_timeout: 3", ["handshake_timeout"]),
+        ("request_queue_size: 6", ["request_queue_size"]),
+    ])
+    func whatAReloadOfTheRESTAPIDoesNotTakeOver(_ setting: String, _ expected: [String]) throws {
+        func settings(_ setting: String) throws -> RestAPISettings {
+            try Example.effective("restapi: {listen: \"127.0.0.1:8008\", \(setting)}").restAPI
+        }
+        let (old, new) = try (settings(""), settings(setting))
+        #expect(new.settingsOfStart(otherThanIn: old) == expected)
+        #expect(old.settingsOfStart(otherThanIn: new) == expected)
+    }
+
     @Test func restAPIWithTLS() throws {
         let configuration = try Example.effective(
             """

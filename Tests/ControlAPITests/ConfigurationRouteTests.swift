@@ -8,7 +8,7 @@ import Testing
 @testable import ControlAPI
 
 /// Bodies, `/config`, `/history`, `/cluster`, `/reload` (rest-api.md §9–§12.1, §14).
-@Suite struct ConfigurationRouteTests {
+@Suite(.timeLimit(.minutes(1))) struct ConfigurationRouteTests {
     private static let config: JSONObject = ["ttl": 30, "pause": true, "postgresql": ["use_slots": true]]
 
     private func store(

@@ -16,7 +16,7 @@ struct EtcdConnectionServerTests {
         let start = BootClock.now()
         let error = await #expect(throws: DCSError.self) { try await store.load(deadline: start + .seconds(1)) }
         guard case .unreachable? = error else { throw Unexpected() }
-        #expect(BootClock.now() - start < .seconds(5))
+        #expect(BootClock.now() - start < .seconds(10))
         await store.close()
     }
 
@@ -42,7 +42,7 @@ struct EtcdConnectionServerTests {
                         return
                     }
                 }
-                #expect(BootClock.now() - start < .seconds(6))
+                #expect(BootClock.now() - start < .seconds(12))
                 cluster.members[0].resume()
                 #expect(try await store.load(deadline: soon()).leader == seen)
                 let claim = try await store.renewLeader(seen, replacingGone: true, deadline: soon())
@@ -78,8 +78,9 @@ struct EtcdConnectionServerTests {
                 #expect(try await store.renewLeader(seen, replacingGone: true, deadline: soon()) != .refused)
                 #expect(await store.transport.current != current)
                 let start = BootClock.now()
-                _ = try await store.load(deadline: soon())
-                #expect(BootClock.now() - start < .seconds(3), "the endpoint that failed is not asked first any more")
+                // A hung endpoint costs a third of the time: 10 s.
+                _ = try await store.load(deadline: soon(.seconds(30)))
+                #expect(BootClock.now() - start < .seconds(8), "the endpoint that failed is not asked first any more")
                 failed.resume()
             }
         }

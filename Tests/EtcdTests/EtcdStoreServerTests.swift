@@ -110,12 +110,12 @@ struct EtcdStoreServerTests {
 
     @Test func theKeysGoWithTheLease() async throws {
         try await EtcdCluster.run { cluster in
-            try await cluster.withStore("n1", { $0.ttl = .seconds(2) }) { first in
+            try await cluster.withStore("n1", { $0.ttl = .seconds(6) }) { first in
                 try await cluster.withStore("n2") { second in
                     guard case .held(_, let ttl, let session) = try await first.acquireLeader(deadline: soon()) else {
                         throw Unexpected()
                     }
-                    #expect(ttl == .seconds(2))
+                    #expect(ttl == .seconds(6))
                     try await first.touchMember(["state": "running"], seen: nil, deadline: soon())
                     let seen = try await first.load(deadline: soon())
                     #expect(seen.members.map(\.session) == [session])

@@ -39,7 +39,7 @@ struct GuardianServerTests {
     func silence() async throws {
         try await withGuardian { scene in
             let pid = try await scene.launch()
-            let armed = try await scene.enforce(.seconds(2), postmaster: pid)
+            let armed = try await scene.enforce(.seconds(4), postmaster: pid)
             #expect(await GuardianScene.hasEnded(pid))
             let stop = try #require(try await scene.status().lastStop)
             let end = try #require(armed.leaseEnd)
@@ -74,8 +74,9 @@ struct GuardianServerTests {
             let first = try #require(try await scene.enforce(.seconds(10), postmaster: pid).leaseEnd)
             let renewed = try #require(try await scene.enforce(.seconds(20), postmaster: pid).leaseEnd)
             #expect(renewed > first)
-            try await scene.enforce(.milliseconds(1500), postmaster: pid)
-            let end = BootClock.now() + .milliseconds(1500)
+            // Long enough to be disarmed in time by a machine that is slow.
+            try await scene.enforce(.seconds(6), postmaster: pid)
+            let end = BootClock.now() + .seconds(6)
             _ = try await scene.client.tell(.disarm, deadline: BootClock.now() + .seconds(5))
             while BootClock.now() < end { try await Task.sleep(for: .milliseconds(20)) }
             #expect(ProcessTable.isAlive(pid))

@@ -17,9 +17,9 @@ extension ClusterIntegrationTests {
             }
             #expect(identifiers.count == 1)
 
-            try await cluster.writable(port: cluster.writesPort, within: 10)
+            try await cluster.writable(port: cluster.writesPort, within: 20)
             try await cluster.sql(port: cluster.writesPort, "CREATE TABLE greeting AS SELECT 'hello'::text AS word")
-            try await waitUntil("the row is read through HAProxy", within: 10) {
+            try await waitUntil("the row is read through HAProxy", within: 20) {
                 let rows = try? await cluster.sql(
                     port: cluster.readsPort, "SELECT word, pg_is_in_recovery() FROM greeting")
                 return rows == [["hello", "t"]]

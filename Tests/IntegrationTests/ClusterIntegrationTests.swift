@@ -9,4 +9,7 @@ struct ClusterIntegrationTests {
     /// The lease of `NodeConfiguration.quick`, in seconds.
     static let ttl = 20.0
     static let loopWait = 2.0
+    /// When another leads after the loss of a leader (invariant L1), with room for the promotion on a slow machine. How
+    /// soon it is on one that is not is measured apart.
+    static let takeover = ttl + loopWait + 10
 }

@@ -25,7 +25,7 @@ extension ClusterIntegrationTests {
                 let daemon = try cluster.daemon(old)
                 daemon.signal(fault == .frozen ? SIGSTOP : SIGKILL)
                 let new = try await cluster.newLeader(after: old, within: Self.shortTTL + 10)
-                try await expectWrites(writer, "on the new leader", within: 15)
+                try await expectWrites(writer, "on the new leader", within: 30)
 
                 // As long again: the old leader has every chance to go on with what it was about to do.
                 let end = bootSeconds() + Self.shortTTL
@@ -63,11 +63,11 @@ extension ClusterIntegrationTests {
                 for _ in 1...5 {
                     let daemon = try cluster.daemon(leader)
                     daemon.signal(SIGKILL)
-                    try await waitUntil("the daemon has ended", within: 10) { !daemon.isAlive }
+                    try await waitUntil("the daemon has ended", within: 20) { !daemon.isAlive }
                     try await cluster.start(leader)
                     try await waitUntil("a leader is known again", within: 20) { await cluster.leader() != nil }
                     #expect(await cluster.leader() == leader)
-                    try await expectWrites(writer, "beside the new daemon", within: 10)
+                    try await expectWrites(writer, "beside the new daemon", within: 20)
                 }
                 #expect(writer.failures == 0)
                 #expect(cluster.postmaster(leader) == postmaster)

@@ -58,7 +58,7 @@ extension ClusterIntegrationTests {
             try await cluster.start(2)
             #expect(try await cluster.healthy(within: 60) == 1)
             try await cluster.loseHost(1)
-            #expect(try await cluster.newLeader(after: 1, within: Self.ttl + 5) == 2)
+            #expect(try await cluster.newLeader(after: 1, within: Self.takeover) == 2)
             try await cluster.writable(port: cluster.postgresqlPort(2), within: 15)
             try await cluster.start(1)
             #expect(try await cluster.healthy(within: 60) == 2)

@@ -173,7 +173,7 @@ struct ToolRunnerTests {
     func late() async throws {
         // It does not listen to SIGTERM, so it takes SIGKILL to end it.
         let (lines, told) = AsyncStream.makeStream(of: String.self)
-        var late = invocation("trap '' TERM; sleep 60 & echo $!; wait", within: .milliseconds(500))
+        var late = invocation("trap '' TERM; sleep 60 & echo $!; wait", within: .seconds(5))
         late.onLine = { told.yield($0) }
         await #expect(throws: PostgreSQLError.timedOut("sh")) { try await ToolRunner().run(late) }
         told.finish()

@@ -51,6 +51,15 @@ public struct RestAPISettings: Sendable, Hashable {
     /// The same for a server that does not, or not yet, speak as configured.
     public func apiURL(isEncrypted: Bool) -> String { "\(isEncrypted ? "https" : "http")://\(connectAddress)/patroni" }
 
+    /// Names of settings that hold from the start of the daemon to its end, where they are not as in `other`.
+    public func settingsOfStart(otherThanIn other: RestAPISettings) -> [String] {
+        [
+            ("handshake_timeout", handshakeTimeout == other.handshakeTimeout),
+            ("request_queue_size", requestQueueSize == other.requestQueueSize),
+            ("request_timeout", requestTimeout == other.requestTimeout),
+        ].compactMap { name, isSame in isSame ? nil : name }
+    }
+
     init(_ reader: inout SettingReader) {
         let listen = RestAPISettings.listen(&reader)
         listenHost = listen.host
