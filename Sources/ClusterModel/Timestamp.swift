@@ -17,6 +17,7 @@ public struct Timestamp: Sendable, Hashable {
     /// none.
     public init?(_ text: String) {
         var reader = Reader(text)
+        reader.skipBlanks()
         guard let year = reader.number(digits: 4), Timestamp.years.contains(year) else { return nil }
         let extended = reader.skip("-")
         guard let month = reader.number(digits: 2), (1...12).contains(month), !extended || reader.skip("-"),
@@ -27,7 +28,9 @@ public struct Timestamp: Sendable, Hashable {
             guard let clock = reader.clock() else { return nil }
             time = clock
         }
-        guard let offset = reader.offset(), reader.isAtEnd else { return nil }
+        guard let offset = reader.offset() else { return nil }
+        reader.skipBlanks()
+        if !reader.isAtEnd { return nil }
         let seconds =
             Timestamp.daysSinceEpoch(year, month, day) * 86_400 + time.hour * 3600 + time.minute * 60 + time.second
             - (offset.minutes ?? 0) * 60
@@ -37,7 +40,7 @@ public struct Timestamp: Sendable, Hashable {
     }
 
     /// Those whose nanoseconds an Int64 holds, whatever the offset.
-    private static let years = 1970...2261
+    private static let years = 1700...2261
 
     /// `2031-01-01T10:00:00.500000+02:00`; six digits of fraction, only where it is not zero.
     public var text: String { render(separator: "T") }
@@ -115,6 +118,16 @@ private struct Reader {
         return true
     }
 
+    mutating func skipBlanks() { while skip(" ") {} }
+
+    /// Letters up to the end, in lower case: the name of a time zone.
+    private mutating func zoneName() -> String? {
+        let rest = bytes[at...].prefix { $0 != 0x20 }
+        guard !rest.isEmpty, rest.allSatisfy({ (0x61...0x7A).contains($0 | 0x20) }) else { return nil }
+        at += rest.count
+        return String(decoding: rest.map { $0 | 0x20 }, as: UTF8.self)
+    }
+
     mutating func number(digits: Int) -> Int? {
         guard at + digits <= bytes.count else { return nil }
         let part = bytes[at..<at + digits]
@@ -146,16 +159,13 @@ private struct Reader {
 
     /// The offset's minutes, nil inside where there is none; nil outside for junk.
     mutating func offset() -> (minutes: Int?, Void)? {
-        _ = skip(" ")
+        skipBlanks()
         if isAtEnd { return (nil, ()) }
         if skip("Z") || skip("z") { return (0, ()) }
-        if bytes[at...].elementsEqual("UTC".utf8) {
-            at = bytes.count
-            return (0, ())
-        }
+        if let zone = zoneName() { return (zone == "utc" || zone == "gmt" ? 0 : nil, ()) }
         let sign = skip("+") ? 1 : skip("-") ? -1 : 0
         guard sign != 0, let hours = number(digits: 2), hours <= 18 else { return nil }
-        if isAtEnd { return (sign * hours * 60, ()) }
+        if isAtEnd || bytes[at] == 0x20 { return (sign * hours * 60, ()) }
         _ = skip(":")
         guard let minutes = number(digits: 2), minutes < 60 else { return nil }
         return (sign * (hours * 60 + minutes), ())

@@ -16,14 +16,14 @@ extension ControlAPI {
         case .success(let view): return .success(view)
         case .failure(let error):
             logger.warning("a request could not be answered: \(error)")
-            return .failure(Unavailable(reason: "\(error)"))
+            return .failure(Unavailable())
         }
     }
 
     /// The store does not answer.
     struct Unavailable: Error {
-        var reason: String
-        var response: HTTPResponse { .stockError(503, explanation: reason) }
+        /// Everybody may ask: where the store is, and what is wrong there, stands in the log.
+        var response: HTTPResponse { .stockError(503, explanation: "the DCS does not answer") }
     }
 
     func cluster() async -> HTTPResponse {

@@ -152,7 +152,7 @@ struct HealthCheck {
         else { return 503 }
         let latest = facts.receiver?.latestEnd ?? .zero
         if snapshot.cachedView(at: now) == nil && latest == .zero { return 503 }
-        let mine = written ? facts.receivedPosition : facts.replayedPosition
+        let mine = written ? StatusDocument.received(facts) : facts.replayedPosition
         let allowed = lag ?? snapshot.settings.maximumLagOnFailover
         return HealthCheck.leaderPosition(snapshot, now: now) - mine > allowed ? 503 : 200
     }

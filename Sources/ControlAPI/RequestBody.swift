@@ -10,24 +10,32 @@ enum RequestBody {
     /// For handlers that need a body: missing, empty, malformed and `{}` are all refused.
     static func required(_ request: HTTPRequest) -> RequestBody {
         if request.body.isEmpty && !request.headers.contains("Content-Length") { return .refused(.stockError(411)) }
-        guard let object = parsed(request), !object.isEmpty else { return .refused(.stockError(400)) }
-        return .object(object)
+        return parsed(request) { $0.isEmpty ? "the object is empty" : nil }
     }
 
     /// For handlers that do without: missing and empty are `{}`, malformed is refused.
     static func optional(_ request: HTTPRequest) -> RequestBody {
         if request.body.isEmpty { return .object(JSONObject()) }
-        guard let object = parsed(request) else { return .refused(.stockError(400)) }
-        return .object(object)
+        return parsed(request) { _ in nil }
     }
 
     /// Merging and comparing look keys up one by one, which is quick for what people write.
     private static let valuesMax = 8192
 
-    private static func parsed(_ request: HTTPRequest) -> JSONObject? {
-        guard let value = try? JSON.parse(bytes: request.body) else { return nil }
-        var left = valuesMax
-        return count(value, &left) ? value.object : nil
+    private static func parsed(_ request: HTTPRequest, objection: (JSONObject) -> String?) -> RequestBody {
+        do throws(JSON.SyntaxError) {
+            let value = try JSON.parse(bytes: request.body)
+            var left = valuesMax
+            guard let object = value.object else { return refused("the body is a JSON object") }
+            if !count(value, &left) { return refused("the body holds at most \(valuesMax) values") }
+            return objection(object).map(refused) ?? .object(object)
+        } catch {
+            return refused("\(error)")
+        }
+    }
+
+    private static func refused(_ why: String) -> RequestBody {
+        .refused(.stockError(400, explanation: why))
     }
 
     /// Counts `left` down by every value within `value`; false when there are more.

@@ -184,8 +184,9 @@ extension Instance {
         return target
     }
 
+    /// Whatever the server or the role is set to, timestamps come as `2027-02-03 04:05:06+00`.
     static func options(_ statementTimeout: Duration) -> String {
-        "-c statement_timeout=\(statementTimeout.nanoseconds / 1_000_000)"
+        "-c statement_timeout=\(statementTimeout.nanoseconds / 1_000_000) -c datestyle=ISO"
     }
 }
 

@@ -39,10 +39,20 @@ enum StatusQuery {
         let facts = PostgreSQLStatus.Facts(
             inRecovery: inRecovery, timeline: inRecovery ? received : row[1].flatMap { TimelineID($0, radix: 16) },
             writePosition: position(2) ?? .zero, receivedPosition: max(position(3) ?? .zero, position(4) ?? .zero),
-            replayedPosition: position(5) ?? .zero, replayedTimestamp: row[6], replayPaused: row[7] == "t",
+            replayedPosition: position(5) ?? .zero, replayedTimestamp: row[6].map(timestamp),
+            replayPaused: row[7] == "t",
             receiver: receiver, hasRestoreCommand: row[14] == "t", serverVersion: version,
-            postmasterStartTime: row[15] ?? "", slots: slots(row[17]), walSenders: senders(row[18]))
+            postmasterStartTime: row[15].map(timestamp) ?? "", slots: slots(row[17]), walSenders: senders(row[18]))
         return (facts, row[16].flatMap { TimelineID($0) })
+    }
+
+    /// PostgreSQL leaves the minutes of a whole hour's offset away, which not everybody reads (rest-api.md §1).
+    static func timestamp(_ text: String) -> String {
+        let end = text.suffix(3)
+        guard text.contains(":"), end.first == "+" || end.first == "-", end.dropFirst().allSatisfy(\.isNumber) else {
+            return text
+        }
+        return text + ":00"
     }
 
     private static func rows(_ text: String?) -> [[JSONValue]] {

@@ -6,7 +6,8 @@ import Testing
 @Suite struct ExtremeTimeTests {
     @Test(arguments: [
         ("9999-12-31T23:59:59Z", false), ("2262-01-01T00:00:00Z", false), ("2261-12-31T23:59:60.999999999-18:59", true),
-        ("1969-12-31T23:59:59Z", false), ("1970-01-01T00:00:00+18:59", true), ("0000-01-01T00:00:00Z", false),
+        ("1969-12-31T23:59:59Z", true), ("1970-01-01T00:00:00+18:59", true), ("0000-01-01T00:00:00Z", false),
+        ("1700-01-01T00:00:00+18:59", true), ("1699-12-31T23:59:59Z", false),
     ])
     func years(_ text: String, _ isRead: Bool) {
         let timestamp = Timestamp(text)

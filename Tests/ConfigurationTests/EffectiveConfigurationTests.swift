@@ -250,6 +250,18 @@ import Testing
         #expect(old.settingsOfStart(otherThanIn: new) == expected)
     }
 
+    /// Where the peer goes on with a default, so do we, and say so.
+    @Test(arguments: [
+        ("server_tokens: foo", "restapi.server_tokens"), ("server_tokens: 5", "restapi.server_tokens"),
+        ("thread_pool_size: many", "restapi.thread_pool_size"), ("thread_pool_size: 2", nil),
+    ])
+    func settingsThatEndNoStart(_ setting: String, _ warned: String?) throws {
+        let configuration = try Example.effective("restapi: {listen: \"127.0.0.1:8008\", \(setting)}")
+        #expect(configuration.restAPI.serverTokens == .original && configuration.restAPI.threadPoolSize == 5)
+        let warnings = configuration.warnings.filter { $0.contains("restapi.") }
+        #expect(warnings.count == (warned == nil ? 0 : 1) && warnings.allSatisfy { $0.contains(warned ?? "") })
+    }
+
     @Test func restAPIWithTLS() throws {
         let configuration = try Example.effective(
             """
@@ -260,7 +272,7 @@ import Testing
               cafile: /ca
               verify_client: Optional
               authentication: {username: u, password: 5}
-              http_extra_headers: {X-Frame: deny, A: b}
+              http_extra_headers: {X-Frame: deny, A: true}
               https_extra_headers: {x-frame: same, HSTS: 1}
               server_tokens: ProductOnly
               allowlist: [10.0.0.0/8, host]
@@ -272,6 +284,7 @@ import Testing
         #expect(api.authentication == configuration.ctl.authentication)
         #expect(api.authentication?.password == "5")
         #expect(api.extraHeaders.map(\.name) == ["A", "x-frame", "HSTS"])
+        #expect(api.extraHeaders.map(\.value) == ["True", "same", "1"])
         #expect(api.serverTokens == .productOnly)
         #expect(api.allowlist == ["10.0.0.0/8", "host"])
         #expect(configuration.ctl.authorityFile == "/ca")

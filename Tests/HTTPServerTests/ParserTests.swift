@@ -74,6 +74,7 @@ let feedingSteps = [1, 7, 1 << 20]
         Good("GET //primary HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/primary"),
         Good("GET ///a//b HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/a//b"),
         Good("GET /a%20%2fb%C3%A9 HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/a /b\u{E9}"),
+        Good("GET /\u{E9}?tag_x=\u{E9} HTTP/1.1\r\n\r\n", "GET", "/\u{E9}", query: "tag_x=\u{E9}"),
         Good("GET http://h:8008/x?y=1 HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "/x", query: "y=1"),
         Good("GET HTTPS://h HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "/"),
         Good("GET http://h?q HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "/", query: "q"),

@@ -177,6 +177,13 @@ struct OutputTests {
         ] as [(String, [String])])
     func refused(text: String, names: [String]) { #expect(RefusedParameters.find(in: text) == names) }
 
+    @Test(arguments: [
+        ("2027-02-03 04:05:06.70809+00", "2027-02-03 04:05:06.70809+00:00"),
+        ("2027-02-03 04:05:06-03", "2027-02-03 04:05:06-03:00"),
+        ("2027-02-03 04:05:06+05:30", "2027-02-03 04:05:06+05:30"), ("2027-02-03", "2027-02-03"), ("", ""),
+    ])
+    func offsetsAreWhole(_ text: String, _ expected: String) { #expect(StatusQuery.timestamp(text) == expected) }
+
     @Test("The row of the status query, for a primary and for a standby")
     func statusRow() throws {
         let primary: [String?] = [

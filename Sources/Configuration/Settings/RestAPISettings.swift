@@ -69,20 +69,37 @@ public struct RestAPISettings: Sendable, Hashable {
         tls = RestAPISettings.tls(&reader)
         allowlist = reader.texts("restapi.allowlist", separator: ",") ?? []
         allowlistIncludesMembers = reader.bool("restapi.allowlist_include_members")
-        var headers = reader.parameters("restapi.http_extra_headers") ?? []
-        let secure = reader.parameters("restapi.https_extra_headers") ?? []
+        var headers = reader.parameters("restapi.http_extra_headers", booleans: ("True", "False")) ?? []
+        let secure = reader.parameters("restapi.https_extra_headers", booleans: ("True", "False")) ?? []
         if tls != nil {
             headers.removeAll { header in secure.contains { $0.name.lowercased() == header.name.lowercased() } }
             headers += secure
         }
         extraHeaders = headers
         requestQueueSize = Int(reader.integer("restapi.request_queue_size", 0...4096, default: 5))
-        let tokens = reader.word(
-            "restapi.server_tokens", ["original", "minimal", "productonly"], default: "original")
         handshakeTimeout = .seconds(reader.integer("restapi.handshake_timeout", 1...60, default: 2))
         requestTimeout = .seconds(reader.integer("restapi.request_timeout", 1...60, default: 5))
-        serverTokens = ServerTokens(rawValue: tokens) ?? .original
-        threadPoolSize = Int(reader.integer("restapi.thread_pool_size", 5...1024, default: 5))
+        serverTokens = RestAPISettings.serverTokens(&reader)
+        threadPoolSize = RestAPISettings.threadPoolSize(&reader)
+    }
+
+    // What the peer goes on without (configuration.md §3.4) ends no start here either.
+
+    private static func serverTokens(_ reader: inout SettingReader) -> ServerTokens {
+        guard let value = reader.raw("restapi.server_tokens") else { return .original }
+        if let tokens = value.string.flatMap({ ServerTokens(rawValue: $0.lowercased()) }) { return tokens }
+        reader.warn(
+            "restapi.server_tokens",
+            "found \(value.comparableText), allowed is Original, Minimal or ProductOnly; Original is used")
+        return .original
+    }
+
+    private static func threadPoolSize(_ reader: inout SettingReader) -> Int {
+        guard let value = reader.raw("restapi.thread_pool_size") else { return 5 }
+        if let number = ValueParsing.integer(value, unit: nil) { return Int(min(max(number, 5), 1024)) }
+        reader.warn(
+            "restapi.thread_pool_size", "found \(value.comparableText), allowed is a whole number; 5 is used")
+        return 5
     }
 
     private static func listen(_ reader: inout SettingReader) -> HostPort {

@@ -127,14 +127,17 @@ struct SettingReader {
         }
     }
 
-    /// A mapping of names to scalars, as PostgreSQL takes them: booleans as `on` and `off`.
-    mutating func parameters(_ path: String) -> [ParameterSetting]? {
+    /// A mapping of names to scalars; booleans as PostgreSQL takes them, unless told otherwise.
+    mutating func parameters(
+        _ path: String, booleans: (true: String, false: String) = ("on", "off")
+    ) -> [ParameterSetting]? {
         guard let object = object(path) else { return nil }
         var settings: [ParameterSetting] = []
         for member in object.members {
             switch member.value {
             case .null: continue
-            case .bool(let value): settings.append(ParameterSetting(name: member.key, value: value ? "on" : "off"))
+            case .bool(let value):
+                settings.append(ParameterSetting(name: member.key, value: value ? booleans.true : booleans.false))
             case .int, .double, .string:
                 settings.append(ParameterSetting(name: member.key, value: member.value.comparableText))
             case .array, .object:

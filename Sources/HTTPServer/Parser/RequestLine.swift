@@ -47,7 +47,7 @@ struct RequestTarget {
     init(_ bytes: Span<UInt8>, method: String) throws(HTTPParseError) {
         if bytes.isEmpty { throw HTTPParseError(400, "the target is missing") }
         for index in bytes.indices where !ByteClass.isTarget(bytes[index]) {
-            throw HTTPParseError(400, "a target consists of visible ASCII, everything else percent-encoded")
+            throw HTTPParseError(400, "a target holds no blanks, control characters or #, except percent-encoded")
         }
         raw = bytes.text
         if method == "OPTIONS" && raw == "*" || method == "CONNECT" {
