@@ -241,8 +241,11 @@ private final class AccessControl: Sendable {
     func replace(_ rules: AccessRules) { current.withLock { $0 = rules } }
 }
 
-/// The first segment of a path: what a route goes by.
-func firstSegment(_ path: String) -> Substring { path.dropFirst().prefix { $0 != "/" } }
+/// The first segment of a path: what a route goes by. Byte by byte: a combining mark after the slash would be one
+/// character with it.
+func firstSegment(_ path: String) -> Substring {
+    Substring(path.utf8.dropFirst().prefix { $0 != UInt8(ascii: "/") })
+}
 
 /// A request that the snapshot answers.
 enum Probe: Sendable {

@@ -187,6 +187,13 @@ struct HealthRow: Sendable, CustomStringConvertible {
         }
     }
 
+    /// One character with the slash, for a text; not for a path.
+    @Test func aMarkAfterTheSlashIsAnotherPath() async throws {
+        #expect(firstSegment("/config/x") == "config" && firstSegment("/") == "")
+        #expect(firstSegment("/\u{320}config").utf8.elementsEqual("\u{320}config".utf8))
+        #expect(try await Bench().ask("GET", "/%CC%A0config").status == 503)
+    }
+
     @Test func unknownPathsAre503WithTheStatus() async throws {
         let bench = Bench()
         let answer = try await bench.ask("GET", "/no/such/path")

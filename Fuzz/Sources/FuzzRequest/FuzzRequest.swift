@@ -25,7 +25,9 @@ private func outcomes(_ input: UnsafeRawBufferPointer, pieces: Int) -> [HTTPRequ
             case .needsMore: break reading
             case .request(let request):
                 precondition(request.body.count <= 1 << 20, "a body beyond the bound")
-                precondition(request.path.hasPrefix("/") || request.path == "*", "a path without a slash")
+                // Not hasPrefix: a slash and a combining mark are one character.
+                precondition(
+                    request.path.utf8.first == UInt8(ascii: "/") || request.path == "*", "a path without a slash")
                 _ = request.queryItems
                 _ = request.headers.all
                 found.append(outcome)
