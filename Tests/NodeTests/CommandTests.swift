@@ -189,6 +189,18 @@ import Testing
         #expect(bed.machine.scheduledRestart == nil)
     }
 
+    @Test(arguments: [
+        ("2031-01-01 00:00:00+00:00", "2031-01-01 02:00:00+02:00", true),
+        ("2031-01-01 00:00:00+00:00", "2031-01-01 00:00:01+00:00", false), ("A", "B", false),
+    ])
+    func aServerIsTheSameInAnotherTimeZone(_ scheduled: String, _ seen: String, _ isSame: Bool) throws {
+        var later = try request(["schedule": "2031-01-01T01:00:00Z"])
+        later.postmasterStartTime = scheduled
+        let verdict = judge(
+            schedule: later, DynamicConfiguration(), Bed().status(seen), wallTime: Self.wall)
+        #expect((verdict == .wait) == isSame)
+    }
+
     // MARK: A new base backup
 
     @Test func aNewBaseBackup() throws {
