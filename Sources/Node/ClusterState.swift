@@ -51,7 +51,7 @@ public actor ClusterState: NodeControl {
     private var commandNumber = 0
     private nonisolated let subscribers = Subscribers()
     private var reloading: (@Sendable () async -> CycleEvent?)?
-    private let reloads = Reloads()
+    private let reloads = OneAtATime()
 
     /// A node that has not begun; `run` begins.
     public init(_ setup: CycleMachine.Setup, _ world: World, logger: Logger) {

@@ -2,6 +2,7 @@ import Configuration
 import ControlAPI
 import HTTPServer
 import Logging
+import Node
 import Posix
 import Synchronization
 
@@ -25,8 +26,7 @@ actor RestServer {
     private let names: HostAddresses
     /// What the names in `allowlist` stood for when they were last looked up.
     private var addresses: [String: [String]] = [:]
-    private var lookingUp: Task<Void, Never>?
-    private var isToBeLookedUp = false
+    private let lookups = OneAtATime()
     /// What holds as it was at the start, whatever is configured meanwhile.
     private let begun: RestAPISettings
 
@@ -137,19 +137,8 @@ actor RestServer {
 
     // MARK: Names in the allowlist
 
-    /// Has the names looked up in the background, and then the access rules follow. One task does so: who comes
-    /// meanwhile has it look again.
-    private func lookUpNames() {
-        isToBeLookedUp = true
-        if lookingUp != nil { return }
-        lookingUp = Task {
-            while isToBeLookedUp {
-                isToBeLookedUp = false
-                await lookUpNamesNow()
-            }
-            lookingUp = nil
-        }
-    }
+    /// Has the names looked up in the background, and then the access rules follow.
+    private func lookUpNames() { lookups.ask { await self.lookUpNamesNow() } }
 
     private func lookUpNamesNow() async {
         let (names, entries) = (names, Set(settings.allowlist.filter { IPNetwork($0) == nil }))

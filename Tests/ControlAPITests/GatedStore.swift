@@ -4,37 +4,19 @@ import Synchronization
 
 /// A store whose reads wait until it is opened.
 final class GatedStore: StoreOfAnAPI {
-    private struct State {
-        var loads = 0
-        var isOpen = false
-        var waiting: [CheckedContinuation<Void, Never>] = []
-    }
-
-    private let state = Mutex(State())
+    private let count = Mutex(0)
+    private let gate = Gate()
     let events = AsyncStream<DCSEvent> { $0.finish() }
 
-    var loads: Int { state.withLock { $0.loads } }
+    var loads: Int { count.withLock { $0 } }
 
     func untilLoading(_ count: Int) async { while loads < count { await Task.yield() } }
 
-    func open() {
-        let waiting = state.withLock { state in
-            state.isOpen = true
-            defer { state.waiting = [] }
-            return state.waiting
-        }
-        for continuation in waiting { continuation.resume() }
-    }
+    func open() { gate.open() }
 
     func load(deadline: BootInstant) async throws(DCSError) -> ClusterView {
-        await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
-                state.loads += 1
-                if !state.isOpen { state.waiting.append(continuation) }
-                return state.isOpen
-            }
-            if isOpen { continuation.resume() }
-        }
+        count.withLock { $0 += 1 }
+        await gate.pass()
         return Scene.view(leader: "pg-a")
     }
 

@@ -72,38 +72,20 @@ import Testing
 
 /// A resolver that gives `x's` for `x`, as soon as it is opened.
 private final class Resolver: Sendable {
-    private struct State {
-        var asked: [String] = []
-        var isOpen: Bool
-        var waiting: [CheckedContinuation<Void, Never>] = []
-    }
+    private let names = Mutex<[String]>([])
+    private let gate: Gate
 
-    private let state: Mutex<State>
+    init(isOpen: Bool = false) { gate = Gate(isOpen: isOpen) }
 
-    init(isOpen: Bool = false) { state = Mutex(State(isOpen: isOpen)) }
-
-    var asked: [String] { state.withLock { $0.asked } }
+    var asked: [String] { names.withLock { $0 } }
 
     func untilAsked(_ count: Int) async { while asked.count < count { await Task.yield() } }
 
-    func open() {
-        let waiting = state.withLock { state in
-            state.isOpen = true
-            defer { state.waiting = [] }
-            return state.waiting
-        }
-        for continuation in waiting { continuation.resume() }
-    }
+    func open() { gate.open() }
 
     @Sendable func resolve(_ name: String) async -> [String] {
-        await withCheckedContinuation { continuation in
-            let isOpen = state.withLock { state in
-                state.asked.append(name)
-                if !state.isOpen { state.waiting.append(continuation) }
-                return state.isOpen
-            }
-            if isOpen { continuation.resume() }
-        }
+        names.withLock { $0.append(name) }
+        await gate.pass()
         return ["\(name)'s"]
     }
 }

@@ -6,7 +6,7 @@ import Testing
 /// Reloads come one after another, and a flood of requests makes two of them.
 @Suite(.timeLimit(.minutes(1))) struct ReloadTests {
     @Test func oneRunsAndOneWaits() async {
-        let reloads = Reloads()
+        let reloads = OneAtATime()
         let bench = ReloadBench()
         reloads.ask(bench.reload)
         await bench.untilBegun(1)
@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test func anotherRunsAfterTheLastHasEnded() async {
-        let reloads = Reloads()
+        let reloads = OneAtATime()
         let bench = ReloadBench()
         for count in 1...3 {
             reloads.ask(bench.reload)

@@ -85,6 +85,11 @@ public struct HTTPRequestParser: Sendable {
     mutating func drop() {
         state = .failed(HTTPParseError(400, "the connection ends"))
         buffer = LineBuffer()
+        forgetRequest()
+    }
+
+    private mutating func forgetRequest() {
+        line = nil
         header = HeaderDraft()
         trailer = HeaderDraft()
         body = []
@@ -202,10 +207,7 @@ public struct HTTPRequestParser: Sendable {
         let request = HTTPRequest(
             method: line.method, target: line.target, version: line.version, headers: header.headers, body: body,
             peer: peer, keepsAlive: header.control.keepsAlive(version: line.version))
-        self.line = nil
-        header = HeaderDraft()
-        trailer = HeaderDraft()
-        body = []
+        forgetRequest()
         return .request(request)
     }
 

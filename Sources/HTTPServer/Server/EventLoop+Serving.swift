@@ -37,11 +37,22 @@ extension EventLoop {
     /// Large requests that are not yet whole share a bound; whoever goes beyond it is refused. Small ones never are.
     private func noteGathered(_ connection: Connection) {
         guard connection.isOpen else { return }
+        countGathered(connection)
+        guard connection.gathered > EventLoop.smallRequestBytes, gatheredBytes > configuration.gatheredBytesMax else {
+            return
+        }
+        turnAway(connection, HTTPParseError(503, "too much is being received, try again"))
+    }
+
+    private func countGathered(_ connection: Connection) {
         let gathered = connection.parser.gatheredCount
         gatheredBytes += gathered - connection.gathered
         connection.gathered = gathered
-        guard gathered > EventLoop.smallRequestBytes, gatheredBytes > configuration.gatheredBytesMax else { return }
-        refuse(connection, HTTPParseError(503, "too much is being received, try again"))
+    }
+
+    /// Refuses what has not come to a request, outside of serving.
+    func turnAway(_ connection: Connection, _ error: HTTPParseError) {
+        refuse(connection, error)
         flush(connection)
         settle(connection)
     }
@@ -131,7 +142,7 @@ extension EventLoop {
     }
 
     /// Answers bytes that are no request. Where the next one begins is unknown, so that the connection ends.
-    func refuse(_ connection: Connection, _ error: HTTPParseError) {
+    private func refuse(_ connection: Connection, _ error: HTTPParseError) {
         setup.logger.debug(
             "HTTP request refused", metadata: ["peer": "\(connection.parser.peer)", "reason": "\(error)"])
         let form = ResponseWriter.Form(version: connection.parser.version, omitsBody: false, keepsAlive: false)
@@ -139,7 +150,7 @@ extension EventLoop {
         connection.isEnding = true
         connection.lingersAtEnd = true
         connection.parser.drop()
-        noteGathered(connection)
+        countGathered(connection)
     }
 
     /// Sends what is gathered and what is left from before, as far as the socket takes it.

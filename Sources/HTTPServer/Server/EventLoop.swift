@@ -187,9 +187,7 @@ final class EventLoop {
         case .idle, .idleInShare, .handshaking, .writing, .lingering: close(connection)
         case .reading:
             let allowed = configuration.requestTimeout
-            refuse(connection, HTTPParseError(408, "a request must arrive whole within \(allowed)"))
-            flush(connection)
-            settle(connection)
+            turnAway(connection, HTTPParseError(408, "a request must arrive whole within \(allowed)"))
         }
     }
 }

@@ -1,8 +1,9 @@
 import Synchronization
 
-/// Reloads, one at a time: what is asked for while one runs is one more after it, however often it was asked for. So
-/// the last one reads what holds at last, an older one never overtakes it, and no flood of requests adds up.
-final class Reloads: Sendable {
+/// Work of one kind, one at a time: what is asked for while it runs is done once more after it, however often it was
+/// asked for. So the last one reads what holds at last, an older one never overtakes it, and no flood of requests adds
+/// up.
+public final class OneAtATime: Sendable {
     private enum State {
         case idle
         case running
@@ -12,15 +13,18 @@ final class Reloads: Sendable {
 
     private let state = Mutex(State.idle)
 
-    /// Has `reload` run after this call, without waiting for it. Where one waits already, that one counts for this call,
+    /// Nothing is asked for yet.
+    public init() {}
+
+    /// Has `work` run after this call, without waiting for it. Where some waits already, that counts for this call,
     /// too.
-    func ask(_ reload: @escaping @Sendable () async -> Void) {
+    public func ask(_ work: @escaping @Sendable () async -> Void) {
         let begins = state.withLock { state in
             defer { state = state == .idle ? .running : .runningAndAsked }
             return state == .idle
         }
         guard begins else { return }
-        Task { repeat { await reload() } while isAskedAgain() }
+        Task { repeat { await work() } while isAskedAgain() }
     }
 
     private func isAskedAgain() -> Bool {
