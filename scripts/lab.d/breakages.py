@@ -26,13 +26,15 @@ class Skip(Exception):
 class FaultLab(cluster.Lab):
     """A lab without HAProxy, whose daemons nobody starts again but us."""
 
-    def __init__(self, *arguments, small_disk=False, **named):
+    def __init__(self, *arguments, small_disk=False, more="", **named):
         super().__init__(*arguments, **named)
         self.small_disk = small_disk
+        self.more = more  # sections of YAML that every node's configuration has on top
 
     def configuration(self, name):
         # Without a guardian (the peer) the section is an unknown one, which is ignored.
         text = layout.node_configuration(self, self.number(name)) + "\nguardian:\n  restart_daemon: off\n"
+        text += self.more
         return text + (f"\nlog:\n  dir: \"{self.disk(name)}\"\n" if self.small_disk else "")
 
     def disk(self, name): return self.directory / name / "log"
@@ -342,14 +344,15 @@ def restarts(lab, leader, watch, times=50):
             "slowest_restart_s": round(slowest, 2)}
 
 
-FAULTS = {fault.__name__: fault for fault in [
+logdisk.needs = {"small_disk": True}
+FAULTS = [
     daemonkill, agentkill, freeze, guardiankill, bothkill, guardianfreeze, memory, logdisk, hostloss, promotion,
-    storefreeze, restarts]}
+    storefreeze, restarts]
 
 
 def broken_promises(name, row):
     """What a round's figures show that must not be, in words."""
-    broken = []
+    broken = list(row.get("also_broken", []))  # what the fault itself saw
     if row["two_primaries_s"] > 0:
         broken.append(f"two nodes accepted writes for {row['two_primaries_s']} s")
     if row["primary_twice_s"] > 0:

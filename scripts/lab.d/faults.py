@@ -1,5 +1,6 @@
 """The commands of scripts/faults."""
 import argparse
+import importlib
 import json
 import multiprocessing
 import os
@@ -20,7 +21,7 @@ import lab as commands  # noqa: E402
 import layout  # noqa: E402
 import load  # noqa: E402
 import witness  # noqa: E402
-from breakages import FAULTS, Skip  # noqa: E402
+from breakages import Skip  # noqa: E402
 from processes import Trouble  # noqa: E402
 
 DESCRIPTION = """\
@@ -34,6 +35,20 @@ that lets them, twenty times a second, and note what the standbys have received;
 What must not be: two nodes that accept writes at the same time, two that say they are the primary, and an acknowledged
 row that a standby had received and that is gone. The exit status is 1 when something was that must not be.
 """
+
+
+def gathered():
+    """Every fault by its name: those of breakages.py, and of the files faults_*.py beside it, each a theme.
+
+    A fault is a function of lab, leader and watch that breaks something and mends it. `needs` of it are arguments of
+    the lab that it is tried in; what it answers goes into the row, `also_broken` is a list of what must not be.
+    """
+    here = pathlib.Path(__file__).parent
+    themes = [breakages] + [importlib.import_module(file.stem) for file in sorted(here.glob("faults_*.py"))]
+    return {fault.__name__: fault for theme in themes for fault in theme.FAULTS}
+
+
+FAULTS = gathered()
 FAULT_HELP = "\n".join(f"  {name:16}{fault.__doc__}" for name, fault in FAULTS.items())
 CHUNK = 5  # rounds that share a lab
 
@@ -63,15 +78,14 @@ class Site:
             if left:  # a run that was killed has left its lab
                 left.down()
                 breakages.FaultLab.remove(breakages.FaultLab(directory, base, small_disk=True))
-            if not any(layout.busy(port) for port, _ in layout.Ports(base).all(3, 1)):
+            if not any(layout.busy(port) for port, _ in layout.Ports(base).all(4, 3)):
                 self.base, self.directory = base, directory
                 return
         raise Trouble("there is no free block of ports between 20300 and 32000")
 
-    def lab(self, options, small_disk=False):
-        made = breakages.FaultLab(self.directory, self.base, daemon=options.command, dcs=options.times,
-                                  small_disk=small_disk)
-        made.dcs = {**layout.PATRONI_DEFAULTS, **options.times}
+    def lab(self, options, dcs=None, **needs):
+        made = breakages.FaultLab(self.directory, self.base, daemon=options.command, dcs=options.times, **needs)
+        made.dcs = {**layout.PATRONI_DEFAULTS, **options.times, **(dcs or {})}
         return made
 
 
@@ -136,7 +150,7 @@ def chunk(site, name, numbers, results, options):
             begun = time.monotonic()
             try:
                 if lab is None:
-                    lab = site.lab(options, small_disk=name == "logdisk")
+                    lab = site.lab(options, **getattr(FAULTS[name], "needs", {}))
                     lab.up()
                 row = play(lab, name, number)
             except Skip as reason:
