@@ -215,7 +215,7 @@ final class Transfer {
     }
 }
 
-// File-level functions, so that they belong to no actor: curl calls them on the client's thread (style.md §3.3).
+// File-level functions, so that they belong to no actor: curl calls them on the client's thread.
 private func transferDidReceive(
     _ data: UnsafeMutablePointer<CChar>?, _ size: Int, _ count: Int, _ context: UnsafeMutableRawPointer?
 ) -> Int {
