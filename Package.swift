@@ -43,8 +43,11 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CJansson", pkgConfig: "jansson", providers: [.apt(["libjansson-dev"])]),
-        // What the C importer cannot see: variadic functions, macros, and system calls that need _GNU_SOURCE.
-        .target(name: "CPlatform", dependencies: ["CCurl", "COpenSSL"]),
+        // What the C importer cannot see: variadic functions, macros, and system calls that need _GNU_SOURCE. One target
+        // for each library, so that who opens a file depends on libc alone.
+        .target(name: "CPlatform"),
+        .target(name: "CCurlShims", dependencies: ["CCurl"]),
+        .target(name: "CTLSShims", dependencies: ["COpenSSL"]),
 
         // The pure core: the standard library and nothing else.
         module("ClusterModel"),
@@ -58,7 +61,7 @@ let package = Package(
         module("JSON", ["ClusterModel", "CJansson"]),
         module("Logs", ["ClusterModel", "Posix", logging]),
         module("Configuration", ["ClusterModel", "JSON", "Posix", "CYAML"]),
-        module("HTTPClient", ["ClusterModel", "Posix", "CCurl", "CPlatform"]),
+        module("HTTPClient", ["ClusterModel", "Posix", "CCurl", "CCurlShims"]),
         module("Etcd", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient", logging]),
         module("Peers", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient"]),
         module(
@@ -68,7 +71,7 @@ let package = Package(
                 "CPlatform", logging,
                 subprocess,
             ]),
-        module("HTTPServer", ["CPlatform", "Posix", "COpenSSL", logging]),
+        module("HTTPServer", ["CPlatform", "CTLSShims", "Posix", "COpenSSL", logging]),
 
         // The parent of the postmaster: the standard library, the C library, and nothing else.
         .target(name: "CGuardian"),

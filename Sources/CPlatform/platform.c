@@ -3,12 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,21 +14,9 @@ int ms_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
     return accept4(fd, address, length, flags);
 }
 
-int ms_pipe2(int fds[2], int flags) { return pipe2(fds, flags); }
-
 int ms_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
-int ms_pidfd_send_signal(int pidfd, int signal) {
-    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
-}
-
 int ms_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
-
-int ms_fcntl_getfl(int fd) { return fcntl(fd, F_GETFL); }
-
-int ms_fcntl_setfl(int fd, int flags) { return fcntl(fd, F_SETFL, flags); }
-
-ssize_t ms_getrandom(void *buffer, size_t length) { return getrandom(buffer, length, 0); }
 
 void ms_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
@@ -58,12 +43,6 @@ int ms_catch_signals(const int signals[], int count) {
     }
     return pipes[0];
 }
-
-int ms_wait_exited(int status) { return WIFEXITED(status); }
-
-int ms_wait_exit_code(int status) { return WEXITSTATUS(status); }
-
-int ms_wait_signal(int status) { return WIFSIGNALED(status) ? WTERMSIG(status) : 0; }
 
 static void write_all(int fd, const void *data, size_t length) {
     const char *at = data;
@@ -180,64 +159,4 @@ int ms_spawn_detached(const char *path, char *const argv[], char *const envp[], 
     if (found <= 0) return EIO;
     *pid = found;
     return 0;
-}
-
-CURLcode ms_curl_setopt_long(CURL *handle, CURLoption option, long value) {
-    return curl_easy_setopt(handle, option, value);
-}
-
-CURLcode ms_curl_setopt_string(CURL *handle, CURLoption option, const char *value) {
-    return curl_easy_setopt(handle, option, value);
-}
-
-CURLcode ms_curl_setopt_pointer(CURL *handle, CURLoption option, void *value) {
-    return curl_easy_setopt(handle, option, value);
-}
-
-CURLcode ms_curl_setopt_list(CURL *handle, CURLoption option, struct curl_slist *value) {
-    return curl_easy_setopt(handle, option, value);
-}
-
-CURLcode ms_curl_setopt_write(CURL *handle, CURLoption option, ms_curl_write_callback callback) {
-    return curl_easy_setopt(handle, option, callback);
-}
-
-CURLcode ms_curl_setopt_seek(CURL *handle, CURLoption option, ms_curl_seek_callback callback) {
-    return curl_easy_setopt(handle, option, callback);
-}
-
-CURLcode ms_curl_getinfo_long(CURL *handle, CURLINFO info, long *value) {
-    return curl_easy_getinfo(handle, info, value);
-}
-
-CURLcode ms_curl_getinfo_string(CURL *handle, CURLINFO info, const char **value) {
-    return curl_easy_getinfo(handle, info, value);
-}
-
-CURLcode ms_curl_getinfo_pointer(CURL *handle, CURLINFO info, void **value) {
-    return curl_easy_getinfo(handle, info, value);
-}
-
-CURLMcode ms_curl_multi_setopt_long(CURLM *handle, CURLMoption option, long value) {
-    return curl_multi_setopt(handle, option, value);
-}
-
-// The two limits travel in the context pointer itself: there is nothing to allocate and nothing to free.
-static int set_tcp_limits(void *context, curl_socket_t socket, curlsocktype purpose) {
-    (void)purpose;
-    uint64_t limits = (uint64_t)(uintptr_t)context;
-    unsigned timeout = (unsigned)limits;
-    int count = (int)(limits >> 32);
-    if (timeout) setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
-    if (count) setsockopt(socket, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-    return CURL_SOCKOPT_OK;
-}
-
-_Static_assert(sizeof(void *) == 8, "the limits are carried in a pointer");
-
-CURLcode ms_curl_setopt_tcp_limits(CURL *handle, uint32_t user_timeout_ms, uint32_t keepalive_count) {
-    uint64_t limits = (uint64_t)keepalive_count << 32 | user_timeout_ms;
-    CURLcode code = curl_easy_setopt(handle, CURLOPT_SOCKOPTDATA, (void *)(uintptr_t)limits);
-    if (code != CURLE_OK) return code;
-    return curl_easy_setopt(handle, CURLOPT_SOCKOPTFUNCTION, set_tcp_limits);
 }

@@ -1,5 +1,5 @@
 import CCurl
-import CPlatform
+import CCurlShims
 import ClusterModel
 import Glibc
 import Posix

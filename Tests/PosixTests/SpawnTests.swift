@@ -17,10 +17,17 @@ import Testing
         return (code, pid)
     }
 
+    /// A pipe that no other process started meanwhile inherits for long.
+    private func pipe() throws -> [Int32] {
+        var ends: [Int32] = [0, 0]
+        guard Glibc.pipe(&ends) == 0 else { throw SystemError(call: "pipe") }
+        for end in ends where fcntl(end, F_SETFD, FD_CLOEXEC) != 0 { throw SystemError(call: "fcntl") }
+        return ends
+    }
+
     /// Everything that the process writes until it and its children have closed the pipe.
     private func output(_ arguments: [String], environment: [String] = [], directory: String? = nil) throws -> String {
-        var ends: [Int32] = [0, 0]
-        guard ms_pipe2(&ends, O_CLOEXEC) == 0 else { throw SystemError(call: "pipe2") }
+        let ends = try pipe()
         let reader = FileDescriptor(owning: ends[0])
         let result = spawn(
             "/bin/sh", ["-c"] + arguments, environment: environment, directory: directory, output: ends[1])
@@ -35,8 +42,7 @@ import Testing
     }
 
     @Test func thePidIsThatOfTheProgram() throws {
-        var ends: [Int32] = [0, 0]
-        #expect(ms_pipe2(&ends, O_CLOEXEC) == 0)
+        let ends = try pipe()
         let reader = FileDescriptor(owning: ends[0])
         let result = spawn("/bin/sh", ["-c", "echo $$"], output: ends[1])
         close(ends[1])

@@ -1,5 +1,5 @@
 import COpenSSL
-import CPlatform
+import CTLSShims
 
 /// Where the parts of a TLS server are, and what it asks of clients (rest-api.md §4).
 public struct TLSConfiguration: Sendable, Hashable {

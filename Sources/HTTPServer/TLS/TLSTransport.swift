@@ -1,5 +1,5 @@
 import COpenSSL
-import CPlatform
+import CTLSShims
 import Glibc
 import Posix
 

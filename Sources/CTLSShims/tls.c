@@ -1,4 +1,4 @@
-#include "CPlatform.h"
+#include "CTLSShims.h"
 
 #include <errno.h>
 #include <openssl/err.h>

@@ -1,0 +1,22 @@
+// What Swift's C importer cannot reach of OpenSSL: macros of 64 bits, callbacks, a BIO of our own.
+#ifndef MATRIARCH_CTLSSHIMS_H
+#define MATRIARCH_CTLSSHIMS_H
+
+// A server's SSL_CTX as every one of ours is: TLS 1.2 or later, no compression, no renegotiation, writes that may be
+// partial and may move. Options and modes are macros, some of them of 64 bits.
+struct ssl_ctx_st;
+void ms_tls_prepare(struct ssl_ctx_st *context);
+
+// Reads a private key. The password callback is C; without one OpenSSL would ask on the terminal. Returns 1 when done.
+int ms_tls_use_key(struct ssl_ctx_st *context, const char *path, const char *password);
+
+/// Has the session speak over the socket, which stays the caller's. Not SSL_set_fd: its reads and writes cost more and
+/// raise SIGPIPE. 1 on success.
+struct ssl_st;
+int ms_tls_set_socket(struct ssl_st *session, int socket);
+
+/// Before each read: so that what one client sends at once does not keep the thread, a turn takes one record's length
+/// or a little more from the socket, and then reads as if there were no more.
+void ms_tls_begin_turn(struct ssl_st *session);
+
+#endif
