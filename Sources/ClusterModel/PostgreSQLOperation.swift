@@ -2,6 +2,8 @@
 public enum PostgreSQLOperation: Sendable, Hashable {
     /// initdb, configuration, start as primary, users (postgresql.md §17).
     case bootstrap
+    /// The new cluster is published: its directory no longer counts as half-made.
+    case finishBootstrap
     /// A new data directory by base backup; what stood there is removed first (postgresql.md §19).
     case clone(from: Upstream)
     /// Starts without any standby signal: the same timeline goes on (ha-loop.md §8.1.3).
@@ -30,6 +32,7 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     public var name: String {
         switch self {
         case .bootstrap: "bootstrap"
+        case .finishBootstrap: "finishing the bootstrap"
         case .clone: "creating replica"
         case .startPrimary: "starting primary after failure"
         case .startStandby: "starting as a standby"

@@ -9,6 +9,26 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         case inaccessible(String)
     }
 
+    /// What was under way in the data directory and was broken off; only that, or a new copy, may follow (S11).
+    public enum UnfinishedWork: Sendable, Hashable {
+        /// A new cluster that was not made, or not published: nobody else knows of it. Moved aside.
+        case bootstrap
+        /// A removal, or the base backup after it. `dataDirectory` is `.empty` then: what stands there is half of
+        /// something, and goes before the next copy.
+        case copy
+        /// pg_rewind had begun to write: rewound again, or replaced by a copy.
+        case rewind
+
+        /// For the log.
+        public var name: String {
+            switch self {
+            case .bootstrap: "an unfinished bootstrap"
+            case .copy: "an unfinished copy or removal"
+            case .rewind: "an unfinished pg_rewind"
+            }
+        }
+    }
+
     /// What pg_isready would say.
     public enum Readiness: Sendable, Hashable {
         /// No postmaster.
@@ -151,6 +171,8 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     }
 
     public var dataDirectory: DataDirectory
+    /// What stands in the data directory by halves. Whatever else is seen there: it is not started as it is.
+    public var unfinished: UnfinishedWork?
     public var state: PostgreSQLState
     /// The pid of the postmaster; nil where none runs.
     public var postmaster: Int32?
@@ -170,12 +192,13 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     public var observedAt: BootInstant
 
     public init(
-        dataDirectory: DataDirectory, state: PostgreSQLState, postmaster: Int32? = nil, readiness: Readiness = .down,
-        facts: Facts? = nil, control: ControlData? = nil, systemIdentifier: String? = nil,
-        hasStandbySignal: Bool = false, pendingRestart: [PendingRestart] = [], canRewind: Bool = false,
-        observedAt: BootInstant
+        dataDirectory: DataDirectory, unfinished: UnfinishedWork? = nil, state: PostgreSQLState,
+        postmaster: Int32? = nil, readiness: Readiness = .down, facts: Facts? = nil, control: ControlData? = nil,
+        systemIdentifier: String? = nil, hasStandbySignal: Bool = false, pendingRestart: [PendingRestart] = [],
+        canRewind: Bool = false, observedAt: BootInstant
     ) {
         self.dataDirectory = dataDirectory
+        self.unfinished = unfinished
         self.state = state
         self.postmaster = postmaster
         self.readiness = readiness

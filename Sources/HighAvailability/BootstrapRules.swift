@@ -55,7 +55,25 @@ func clonePlan(
 }
 
 /// The plan of the node that won `/initialize`.
-public func bootstrapPlan() -> Plan { Plan(.bootstrap, [.postgreSQL(.bootstrap), .publishBootstrap]) }
+public func bootstrapPlan() -> Plan {
+    Plan(.bootstrap, [.postgreSQL(.bootstrap), .publishBootstrap, .postgreSQL(.finishBootstrap)])
+}
+
+/// A new cluster whose making was broken off (S11). Where its identifier was published it was complete; else nobody
+/// knows of it, its users may be missing, and it makes way for a cluster that somebody does know of.
+func unfinishedBootstrapRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
+    guard seen.local.unfinished == .bootstrap else { return nil }
+    guard let local = seen.local.systemIdentifier else { return Decision(.wait, .systemIdentifierInvalid(nil)) }
+    if view.initialize.systemIdentifier == local {
+        return Decision(.carryOut(Plan(.bootstrap, [.postgreSQL(.finishBootstrap)])), .bootstrapBrokenOff)
+    }
+    if seen.settings.isPaused { return Decision(.wait, .bootstrapBrokenOff, .paused) }
+    var steps: [Step] = [.postgreSQL(.setAsideDataDirectory)]
+    if seen.local.postmaster != nil {
+        steps.insert(.postgreSQL(.stop(.immediate, timeout: .seconds(10))), at: 0)
+    }
+    return Decision(.carryOut(Plan(.bootstrap, steps)), .bootstrapBrokenOff)
+}
 
 /// The directory exists and cannot be read: nobody is helped by a leader in that state.
 func inaccessibleDirectoryRule(_ seen: Observation, _ reason: String) -> Decision {

@@ -13,6 +13,8 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     case .inaccessible(let reason): return inaccessibleDirectoryRule(seen, reason)
     case .initialized: break
     }
+    // Before anything that could start what stands there by halves (S11).
+    if let decision = unfinishedBootstrapRule(seen, view) { return decision }
     if let decision = identityRule(seen, view, memory) { return decision }
     if seen.local.postmaster == nil { return stoppedRule(seen, view, &memory) }
     if seen.local.readiness != .accepting, let decision = startingRule(seen, view, memory) { return decision }

@@ -74,6 +74,7 @@ public enum Reason: Sendable, Hashable {
     case waitingForBootstrap
     case waitingForLeader
     case mayNotBootstrap(String)
+    case bootstrapBrokenOff
     case cloneSource(String)
 
     // Everything else.

@@ -21,7 +21,8 @@ extension Reason: CustomStringConvertible {
             requestText
         case .following, .followingNobody, .mustFollow, .upstreamWithoutAddress, .diverged, .notDiverged,
             .divergenceUnknown, .rewindImpossible, .rewindFailed, .sourceNotReadyForRewind, .uncleanShutdown,
-            .nobodyInitialized, .waitingForBootstrap, .waitingForLeader, .mayNotBootstrap, .cloneSource,
+            .nobodyInitialized, .waitingForBootstrap, .waitingForLeader, .mayNotBootstrap, .bootstrapBrokenOff,
+            .cloneSource,
             .operationRunning, .paused, .notBuilt:
             otherText
         }
@@ -124,6 +125,7 @@ extension Reason: CustomStringConvertible {
         case .nobodyInitialized: "nobody has initialized the cluster"
         case .waitingForBootstrap: "another node is initializing the cluster"
         case .waitingForLeader: "waiting for a leader"
+        case .bootstrapBrokenOff: "a bootstrap was broken off in the data directory"
         case .mayNotBootstrap(let why): "this node may not initialize a cluster: \(why)"
         case .cloneSource(let name): "\(name) is the source of the base backup"
         case .operationRunning(let kind, let passed): "\(kind.rawValue) in progress for \(seconds(passed))"

@@ -46,7 +46,7 @@ extension ClusterState {
         case .startPrimary:
             _ = await guarding?.value
             return nil
-        case .bootstrap, .clone, .startStandby, .follow, .stop, .restart, .rewind, .recoverSingleUser,
+        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .stop, .restart, .rewind, .recoverSingleUser,
             .setAsideDataDirectory:
             return nil
         }

@@ -120,6 +120,7 @@ extension CycleMachine {
             local.facts = nil
             local.readiness = .down
             local.observedAt = max(local.observedAt, run.now)
+        case .finishBootstrap: local.unfinished = nil
         case .restart, .recoverSingleUser, .setAsideDataDirectory: break
         }
     }
@@ -147,6 +148,7 @@ extension CycleMachine {
 
     private mutating func failPlan(_ text: String, _ operation: PostgreSQLOperation?, _ run: inout Run) {
         guard let failed = progress?.running else { return }
+        let mayBePublished = progress?.mayBePublished ?? false
         planEnded = run.now
         if let id = progress?.command { run.emit(.reply(id, .failed)) }
         progress = nil
@@ -158,11 +160,15 @@ extension CycleMachine {
         switch operation {
         case .startPrimary?, .startStandby?: memory.failedStarts += 1
         case .rewind?: memory.rewind = .failed(text)
-        case .bootstrap?, .clone?, .follow?, .promote?, .stop?, .restart?, .recoverSingleUser?, .setAsideDataDirectory?,
+        case .bootstrap?, .finishBootstrap?, .clone?, .follow?, .promote?, .stop?, .restart?, .recoverSingleUser?,
+            .setAsideDataDirectory?,
             nil:
             break
         }
-        if failed.plan.kind == .bootstrap { return cancelBootstrap(operation, &run) }
+        // Once the cluster is published it is the others' too, and stays.
+        if failed.plan.kind == .bootstrap, initializeRevision != nil {
+            return cancelBootstrap(mayBePublished: mayBePublished, &run)
+        }
         if isShuttingDown { return shutDown(&run) }
         if phase == .idle { nextCycle = run.now + LeaseArithmetic.retryInterval(settings.timings) }
     }
@@ -236,14 +242,16 @@ extension CycleMachine {
         _ purpose: CycleEffect.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
     ) {
         guard case .publishBootstrap? = currentStep else { return }
-        guard case .success(.written(let revision)) = result else {
-            return failPlan("the new cluster could not be published", nil, &run)
-        }
         guard purpose == .bootstrapInitialize else {
+            // With its identifier the cluster is known; a leader without `/config` writes it again.
             initializeRevision = nil
             return finishStep(&run)
         }
-        // As long as the cluster is not published, a failure takes back what stands there now.
+        guard case .success(.written(let revision)) = result else {
+            // Without an answer it may be published all the same: the mark stays, and what the store says decides.
+            if case .failure = result { self.progress?.mayBePublished = true }
+            return failPlan("the new cluster could not be published", nil, &run)
+        }
         initializeRevision = revision
         run.emit(
             .write(
@@ -252,19 +260,18 @@ extension CycleMachine {
     }
 
     /// A cluster that could not be made leaves no trace but the directory, moved aside (ha-loop.md §6.3).
-    private mutating func cancelBootstrap(_ operation: PostgreSQLOperation?, _ run: inout Run) {
+    private mutating func cancelBootstrap(mayBePublished: Bool, _ run: inout Run) {
         exitCode = 1
         isShuttingDown = true
         run.log(.critical, "Failed to bootstrap cluster")
+        var steps: [Step] = [.postgreSQL(.stop(.immediate, timeout: .seconds(10)))]
+        if !mayBePublished { steps.append(.postgreSQL(.setAsideDataDirectory)) }
         let condition = initializeRevision.map { WriteCondition.unchanged(since: $0) }
         if let condition {
             run.emit(
                 .delete(.initialize, condition, .cancelInitialize, deadline: run.now + settings.timings.retryTimeout))
         }
-        begin(
-            Plan(
-                .shutdown,
-                [.postgreSQL(.stop(.immediate, timeout: .seconds(10))), .postgreSQL(.setAsideDataDirectory)]), &run)
+        begin(Plan(.shutdown, steps), &run)
     }
 
     // MARK: The end

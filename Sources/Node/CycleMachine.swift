@@ -54,6 +54,8 @@ public struct CycleMachine: Sendable {
         var beganWritable: Bool
         /// The new cluster's keys are being written.
         var isPublishing = false
+        /// The identifier was sent and no answer came.
+        var mayBePublished = false
         var receiptUntil: BootInstant?
         /// What takes over when the step that was broken off returns.
         var successor: Plan?

@@ -63,7 +63,11 @@ public enum Files {
     }
 
     /// Replaces `path` by a file with `content`, whole or not at all: written beside it, made durable, renamed over it.
-    public static func replace(_ path: String, with content: some Sequence<UInt8>, mode: UInt32) throws(SystemError) {
+    /// With `durably` the name is durable too when this returns; without, a crash of the machine may bring back what
+    /// stood there before.
+    public static func replace(
+        _ path: String, with content: some Sequence<UInt8>, mode: UInt32, durably: Bool = false
+    ) throws(SystemError) {
         let draft = "\(path).\(getpid()).new"
         unlink(draft)
         let file = try FileDescriptor.open(draft, O_WRONLY | O_CREAT | O_EXCL, mode: mode)
@@ -77,6 +81,43 @@ public enum Files {
             unlink(draft)
             throw error
         }
+        if durably { try synchronize(directory: parent(path)) }
+    }
+
+    /// Makes durable what was created, renamed or removed in a directory.
+    public static func synchronize(directory path: String) throws(SystemError) {
+        let directory = try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+        // Some network file systems know no such thing; their names are durable by themselves.
+        guard retryingInterrupts({ fsync(directory.number) }) == 0 || errno == EINVAL || errno == EBADF else {
+            throw SystemError(call: "fsync", subject: path)
+        }
+    }
+
+    /// The directory that `path` stands in: `/` of `/a`, `.` of `a`.
+    public static func parent(_ path: String) -> String {
+        let bytes = path.utf8
+        guard let slash = bytes.lastIndex(of: UInt8(ascii: "/")) else { return "." }
+        return slash == bytes.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// Where a symbolic link leads, as it stands in the link; nil for what is no link.
+    public static func target(ofLink path: String) -> String? {
+        var buffer = [UInt8](repeating: 0, count: 4096)
+        let count = buffer.withUnsafeMutableBytes { bytes in
+            bytes.withMemoryRebound(to: CChar.self) { text in
+                text.baseAddress.map { readlink(path, $0, text.count) } ?? -1
+            }
+        }
+        return count < 0 ? nil : String(decoding: buffer[..<count], as: UTF8.self)
+    }
+
+    /// Whether another file system begins at the directory `path`.
+    public static func isMountPoint(_ path: String) -> Bool {
+        var (own, above) = (stat(), stat())
+        guard lstat(path, &own) == 0, own.st_mode & S_IFMT == S_IFDIR, lstat(path + "/..", &above) == 0 else {
+            return false
+        }
+        return own.st_dev != above.st_dev || own.st_ino == above.st_ino
     }
 
     /// The names in a directory without `.` and `..`, sorted.
@@ -103,11 +144,13 @@ public enum Files {
     }
 
     /// Removes a file or a whole directory tree; a symbolic link goes, not what it points to. Missing is no error.
-    public static func removeTree(_ path: String) throws(SystemError) {
+    /// `goesOn` is asked before every file: where it says no, what is left stays, and ECANCELED is thrown.
+    public static func removeTree(_ path: String, while goesOn: () -> Bool = { true }) throws(SystemError) {
+        guard goesOn() else { throw SystemError(call: "remove", subject: path, code: ECANCELED) }
         switch kind(path) {
         case .missing: return
         case .directory:
-            for name in try list(path) { try removeTree("\(path)/\(name)") }
+            for name in try list(path) { try removeTree("\(path)/\(name)", while: goesOn) }
             guard rmdir(path) == 0 || errno == ENOENT else { throw SystemError(call: "rmdir", subject: path) }
         case .file, .symbolicLink, .other:
             guard unlink(path) == 0 || errno == ENOENT else { throw SystemError(call: "unlink", subject: path) }

@@ -28,8 +28,10 @@ actor Monitor {
         let asked = BootClock.now()
         let directory = instance.dataDirectory
         let postmaster = instance.postmaster()
+        let found = directory.look()
         var status = PostgreSQLStatus(
-            dataDirectory: directory.inspect(), state: .stopped, postmaster: postmaster?.pid, observedAt: asked)
+            dataDirectory: found.state, unfinished: found.unfinished, state: .stopped, postmaster: postmaster?.pid,
+            observedAt: asked)
         if postmaster == nil {
             connection = nil
             timeline = nil

@@ -12,7 +12,7 @@ extension Operator {
         instance.set(.initializing)
         forgetCluster()
         do throws(PostgreSQLError) {
-            try await runInitdb()
+            try await makeNewDirectory()
             if configuration.hostBasedAuthentication == nil { try writer.appendBootstrapHostBasedAuthentication() }
         } catch {
             instance.set(.initdbFailed)
@@ -31,8 +31,25 @@ extension Operator {
         }
     }
 
-    private func runInitdb() async throws(PostgreSQLError) {
-        var arguments = configuration.initdbOptions
+    /// The cluster is nobody's until it is published: a daemon that finds the mark moves it aside.
+    private func makeNewDirectory() async throws(PostgreSQLError) {
+        var mark = try directory.beginFilling(.bootstrap)
+        let places = ToolPlaces(options: configuration.initdbOptions, mark)
+        mark = try directory.beginDraft(mark, places: places.filled)
+        try await runInitdb(places.arguments)
+        try directory.installDraft(mark)
+    }
+
+    func finishBootstrap() throws(PostgreSQLError) {
+        do throws(SystemError) {
+            try directory.removeMark()
+        } catch {
+            throw .failed("cannot remove the mark in the data directory: \(error)")
+        }
+    }
+
+    private func runInitdb(_ more: [String]) async throws(PostgreSQLError) {
+        var arguments = configuration.initdbOptions + more
         if let user = configuration.superuser.userName { arguments.append("--username=\(user)") }
         let passwords = configuration.passwordFile + ".initdb"
         defer { unlink(passwords) }
@@ -44,7 +61,7 @@ extension Operator {
             }
             arguments.append("--pwfile=\(passwords)")
         }
-        arguments += ["-D", directory.path]
+        arguments += ["-D", directory.draft]
         let text = try await instance.tools.succeed(
             .init(
                 program: instance.program("initdb"), arguments: arguments, deadline: BootClock.now() + .seconds(600)))

@@ -17,32 +17,72 @@ extension Operator {
         do throws(PostgreSQLError) {
             try await copy(source)
         } catch {
-            if error == .cancelled || Task.isCancelled {
-                try? directory.remove()
-                throw .cancelled
-            }
+            // What is there by halves is known to be, and goes when there is time again: a daemon that ends has none.
+            if error == .cancelled || Task.isCancelled { throw .cancelled }
             log.warning("base backup from \(source.name) failed, once more in 5 s: \(error)")
             try? await Task.sleep(for: .seconds(5))
             do throws(PostgreSQLError) {
                 try await copy(source)
             } catch {
-                try? directory.remove()
+                freeSpace()
                 throw error
             }
         }
-        directory.unmarkCopy()
         log.info("base backup from \(source.name) is complete")
     }
 
+    /// Half a copy may fill the volume while the next one waits for its turn.
+    private func freeSpace() {
+        do throws(PostgreSQLError) {
+            _ = try directory.beginFilling(.copy)
+        } catch {
+            log.warning("what the base backup has left is still there: \(error)")
+        }
+    }
+
     private func copy(_ source: Upstream) async throws(PostgreSQLError) {
-        try directory.markCopy()
-        try directory.remove()
+        var mark = try directory.beginFilling(.copy)
         forgetCluster()
+        let places = ToolPlaces(
+            options: configuration.baseBackupOptions, mark, tablespaces: sourceTablespaces(source))
+        mark = try directory.beginDraft(mark, places: places.filled)
+        try await runBaseBackup(source, places.arguments)
+        try directory.installDraft(mark)
+        do throws(SystemError) {
+            try directory.removeMark()
+        } catch {
+            throw .failed("cannot remove the mark in the data directory: \(error)")
+        }
+    }
+
+    /// Where the source's tablespaces are. Who may not ask goes without: only the places that the options name are
+    /// known to be ours then.
+    private func sourceTablespaces(_ source: Upstream) -> [UnfinishedMark.Tablespace] {
+        let deadline = BootClock.now() + .seconds(5)
+        let target = instance.target(
+            configuration.rewindCredentials, host: source.address.host, port: source.address.port,
+            options: Instance.options(.seconds(3)))
+        do throws(PostgreSQLError) {
+            let rows = try PostgreSQLConnection.connect(to: target, deadline: deadline).query(
+                "SELECT oid, pg_tablespace_location(oid) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> ''",
+                deadline: deadline)
+            return rows.compactMap { row in
+                guard row.count == 2, let oid = row[0], let path = row[1] else { return nil }
+                return .init(oid: oid, path: path)
+            }
+        } catch {
+            log.warning("cannot ask \(source.name) for its tablespaces: \(error)")
+            return []
+        }
+    }
+
+    private func runBaseBackup(_ source: Upstream, _ more: [String]) async throws(PostgreSQLError) {
         let (gate, log) = (ProgressGate(), log)
         try await instance.tools.succeed(
             .init(
                 program: instance.program("pg_basebackup"),
-                arguments: ToolArguments.baseBackup(configuration, from: source.address),
+                arguments: ToolArguments.baseBackup(
+                    configuration, from: source.address, into: directory.draft) + more,
                 environment: ["PGPASSFILE": configuration.passwordFile, "LC_ALL": "C", "LANG": "C"],
                 deadline: BootClock.now() + Self.longest,
                 onLine: { line in
@@ -57,9 +97,11 @@ extension Operator {
 
 /// The command lines of the programs. Pure.
 enum ToolArguments {
-    static func baseBackup(_ configuration: LocalPostgreSQLConfiguration, from address: HostPort) -> [String] {
+    static func baseBackup(
+        _ configuration: LocalPostgreSQLConfiguration, from address: HostPort, into directory: String
+    ) -> [String] {
         var arguments = [
-            "--pgdata=\(configuration.dataDirectory)", "-X", "stream",
+            "--pgdata=\(directory)", "-X", "stream",
             "--dbname=\(source(configuration.replication, address))",
             "--progress",
         ]

@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import Ports
 import Posix
+import Synchronization
 
 extension Operator {
     /// Ends recovery and waits until the server accepts writes (postgresql.md §20). By SQL: pg_ctl would cost a process
@@ -68,6 +69,32 @@ extension Operator {
         try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
         await archiveReadySegments()
         try writer.writePasswords(configuration.rewindCredentials, to: source.address)
+        let began = Mutex(false)
+        do throws(PostgreSQLError) {
+            try mark { () throws(SystemError) in try directory.markRewind() }
+            try await runRewind(source) { line in
+                if RewindProgress.hasBegun(line) { began.withLock { $0 = true } }
+            }
+        } catch {
+            // Until pg_rewind says what it is about to do it has only read: the directory is what it was.
+            if !began.withLock({ $0 }) { try? directory.removeRewindMark() }
+            throw error
+        }
+        // pg_rewind has made the result durable itself.
+        try mark { () throws(SystemError) in try directory.removeRewindMark() }
+    }
+
+    private func mark(_ change: () throws(SystemError) -> Void) throws(PostgreSQLError) {
+        do throws(SystemError) {
+            try change()
+        } catch {
+            throw .failed("cannot mark the data directory: \(error)")
+        }
+    }
+
+    private func runRewind(_ source: Upstream, onLine: @escaping @Sendable (String) -> Void)
+        async throws(PostgreSQLError)
+    {
         let text = try await instance.tools.succeed(
             .init(
                 program: instance.program("pg_rewind"),
@@ -78,7 +105,10 @@ extension Operator {
                     "PGOPTIONS": "-c statement_timeout=0",
                 ],
                 deadline: BootClock.now() + .seconds(24 * 3600),
-                onLine: { [log] line in log.info("\(line)") }))
+                onLine: { [log] line in
+                    onLine(line)
+                    log.info("\(line)")
+                }))
         instance.remember { $0.control = nil }
         log.debug("pg_rewind: \(text)")
     }
@@ -125,4 +155,10 @@ enum PostmasterOptions {
         }
         return result
     }
+}
+
+/// What pg_rewind tells. Pure.
+enum RewindProgress {
+    /// It knows where the timelines parted, and goes on to write in the directory.
+    static func hasBegun(_ line: String) -> Bool { line.contains("rewinding from last common checkpoint") }
 }

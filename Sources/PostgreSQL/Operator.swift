@@ -50,9 +50,14 @@ actor Operator {
         case .clone(let source):
             try await clone(from: source)
             return .done
+        case .finishBootstrap:
+            try finishBootstrap()
+            return .done
         case .startPrimary(let timeout):
+            try refuseUnfinished()
             return try await start(.primary, timeout: timeout, halts: halts)
         case .startStandby(let upstream, let timeout):
+            try refuseUnfinished()
             return try await start(.standby(of: .known(upstream)), timeout: timeout, halts: halts)
         case .follow(let upstream):
             return try await follow(upstream, halts: halts)
@@ -62,11 +67,13 @@ actor Operator {
         case .stop(let mode, let timeout):
             return .shutDown(try await stop(mode, timeout: timeout))
         case .restart(let timeout):
+            try refuseUnfinished()
             return try await restart(timeout: timeout, halts: halts)
         case .rewind(let source):
             try await rewind(from: source)
             return .done
         case .recoverSingleUser:
+            try refuseUnfinished()
             try await recoverSingleUser()
             return .done
         case .setAsideDataDirectory:
@@ -80,6 +87,20 @@ actor Operator {
     func refuseWhileRunning() throws(PostgreSQLError) {
         if let postmaster = instance.postmaster() {
             throw .failed("PostgreSQL is running (postmaster \(postmaster.pid)); it must be stopped first")
+        }
+    }
+
+    /// S11, whatever the rules say: what was broken off is not started. A mark that no longer says anything goes.
+    func refuseUnfinished() throws(PostgreSQLError) {
+        if let work = directory.look().unfinished {
+            throw .failed("\(directory.path) holds what \(work.name) has left by halves: it is not started")
+        }
+        do throws(SystemError) {
+            guard try directory.readMark() != nil else { return }
+            log.warning("a whole cluster stands in \(directory.path) now: the mark of an unfinished one is removed")
+            try directory.removeMark()
+        } catch {
+            throw .failed("cannot remove the mark in the data directory: \(error)")
         }
     }
 

@@ -81,7 +81,7 @@ extension SmallWorld {
         case .recoverSingleUser:
             nodes[index].log.append(1)
             nodes[index].wasClean = true
-        case .bootstrap, .restart, .setAsideDataDirectory: break
+        case .bootstrap, .finishBootstrap, .restart, .setAsideDataDirectory: break
         }
     }
 

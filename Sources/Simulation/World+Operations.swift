@@ -15,6 +15,7 @@ extension World {
             number: nodes[index].operations, plan: plan, incarnation: incarnation, operation: operation)
         switch operation {
         case .bootstrap: finish(after: 1000...3000, index)
+        case .finishBootstrap: finish(after: 1...10, index)
         case .clone(let source):
             checkRemoval(index, source, operation)
             let server = nodes[index].postgreSQL
@@ -189,7 +190,8 @@ extension World {
     private mutating func cancelOperation(_ index: Int) {
         guard let operation = nodes[index].operation else { return }
         switch operation.operation {
-        case .bootstrap, .startPrimary, .startStandby, .follow, .promote, .restart, .clone, .rewind, .recoverSingleUser:
+        case .bootstrap, .finishBootstrap, .startPrimary, .startStandby, .follow, .promote, .restart, .clone, .rewind,
+            .recoverSingleUser:
             nodes[index].operation?.failed = true
         case .stop, .setAsideDataDirectory: break
         }
@@ -226,6 +228,7 @@ extension World {
             nodes[index].postgreSQL.process = .running
             nodes[index].postgreSQL.wroteUntil = now
             presentBranch = nodes[index].postgreSQL.log.branch
+        case .finishBootstrap: break
         case .clone(let source): return clone(source, index)
         case .startPrimary, .startStandby:
             switch server.process {

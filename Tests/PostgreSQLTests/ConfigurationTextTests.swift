@@ -149,13 +149,13 @@ struct ConfigurationTextTests {
     @Test("Command lines of the programs")
     func tools() {
         var configuration = Self.configuration()
-        let backup = ToolArguments.baseBackup(configuration, from: Self.upstream.address)
+        let backup = ToolArguments.baseBackup(configuration, from: Self.upstream.address, into: "/d")
         let source = "user=rep host=10.0.0.2 port=5433 sslmode=require connect_timeout=10"
         #expect(
             backup == ["--pgdata=/d", "-X", "stream", "--dbname=\(source)", "--progress", "--checkpoint=fast"])
         configuration.baseBackupOptions = ["--checkpoint=spread", "--max-rate=1M"]
         #expect(
-            ToolArguments.baseBackup(configuration, from: Self.upstream.address).suffix(2)
+            ToolArguments.baseBackup(configuration, from: Self.upstream.address, into: "/d").suffix(2)
                 == ["--checkpoint=spread", "--max-rate=1M"])
         #expect(
             ToolArguments.rewind(configuration, from: Self.upstream.address, serverVersion: 150_000) == [

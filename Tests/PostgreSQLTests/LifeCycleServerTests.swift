@@ -13,7 +13,7 @@ struct LifeCycleServerTests {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
             #expect(await server.observe().dataDirectory == .empty)
-            #expect(try await server.controller.perform(.bootstrap) == .done)
+            #expect(try await server.bootstrap() == .done)
             let status = await server.observe()
             #expect(status.state == .running)
             #expect(status.readiness == .accepting)
@@ -45,7 +45,7 @@ struct LifeCycleServerTests {
     func crashAndRestart() async throws {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
-            _ = try await server.controller.perform(.bootstrap)
+            _ = try await server.bootstrap()
             try await server.sql("CREATE TABLE t AS SELECT 1 AS a")
             let pid = try #require(await server.observe().postmaster)
             let told = Task {
@@ -67,7 +67,7 @@ struct LifeCycleServerTests {
     func reattach() async throws {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
-            _ = try await server.controller.perform(.bootstrap)
+            _ = try await server.bootstrap()
             let again = try TestServer.controller(server.configuration)
             let status = await again.observe(deadline: BootClock.now() + .seconds(5))
             #expect(status.state == .running)
@@ -90,7 +90,7 @@ struct LifeCycleServerTests {
     func hang() async throws {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
-            _ = try await server.controller.perform(.bootstrap)
+            _ = try await server.bootstrap()
             let before = await server.observe()
             let pid = try #require(before.postmaster)
             for process in [pid] + ProcessTable.descendants(of: pid) { kill(process, SIGSTOP) }
@@ -113,7 +113,7 @@ struct LifeCycleServerTests {
     func haltDuringOperation() async throws {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
-            _ = try await server.controller.perform(.bootstrap)
+            _ = try await server.bootstrap()
             let pid = try #require(await server.observe().postmaster)
             kill(pid, SIGSTOP)
             let controller = server.controller
@@ -134,7 +134,7 @@ struct LifeCycleServerTests {
                 configuration.parameters["no_such_parameter"] = "1"
                 configuration.parameters["work_mem"] = "much"
             }
-            #expect(try await server.controller.perform(.bootstrap) == .done)
+            #expect(try await server.bootstrap() == .done)
             #expect(try await server.sql("SHOW work_mem") == [["4MB"]])
         }
     }
@@ -151,7 +151,7 @@ struct LifeCycleServerTests {
                 configuration.initdbOptions.append("--waldir=\(root)/wal")
                 configuration.postBootstrap = "printf %s > '\(root)/told'"
             }
-            #expect(try await server.controller.perform(.bootstrap) == .done)
+            #expect(try await server.bootstrap() == .done)
             #expect(try Files.readText(root + "/etc/pg_hba.conf").contains("# ours"))
             #expect(try await server.sql("SHOW config_file") == [[root + "/etc/postgresql.conf"]])
             let told = try Files.readText(root + "/told")
@@ -169,7 +169,7 @@ struct LifeCycleServerTests {
     func adopt() async throws {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
-            _ = try await server.controller.perform(.bootstrap)
+            _ = try await server.bootstrap()
             try await server.controller.adopt(
                 configuration: ["parameters": ["work_mem": "8MB", "max_connections": 40]])
             #expect(try await server.sql("SHOW work_mem") == [["8MB"]])
@@ -186,7 +186,7 @@ struct LifeCycleServerTests {
     func singleUser() async throws {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
-            _ = try await server.controller.perform(.bootstrap)
+            _ = try await server.bootstrap()
             _ = try await server.controller.perform(.stop(.immediate, timeout: .seconds(5)))
             #expect(await server.observe().control?.state == .inProduction)
             #expect(try await server.controller.perform(.recoverSingleUser) == .done)
@@ -198,7 +198,7 @@ struct LifeCycleServerTests {
     func setAside() async throws {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
-            _ = try await server.controller.perform(.bootstrap)
+            _ = try await server.bootstrap()
             await #expect(throws: PostgreSQLError.self) {
                 try await server.controller.perform(.setAsideDataDirectory)
             }

@@ -16,7 +16,7 @@ struct ReplicationServerTests {
             let (first, second, third) = (
                 try TestServer("n1", in: root), try TestServer("n-2", in: root), try TestServer("n3", in: root)
             )
-            _ = try await first.controller.perform(.bootstrap)
+            _ = try await first.bootstrap()
             try await second.join(first)
             try await third.join(first)
             let streaming = await second.wait { $0.facts?.receiver?.isStreaming == true }
@@ -67,7 +67,7 @@ struct ReplicationServerTests {
     func rewind() async throws {
         try await withServers { root in
             let (first, second) = (try TestServer("n1", in: root), try TestServer("n2", in: root))
-            _ = try await first.controller.perform(.bootstrap)
+            _ = try await first.bootstrap()
             try await second.join(first)
             _ = await second.wait { $0.facts?.receiver?.isStreaming == true }
             _ = try await second.controller.perform(.promote)
@@ -94,7 +94,7 @@ struct ReplicationServerTests {
     func standbyOfNobody() async throws {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
-            _ = try await server.controller.perform(.bootstrap)
+            _ = try await server.bootstrap()
             await server.controller.apply([.create("a"), .create("b")], deadline: BootClock.now() + .seconds(5))
             let slots = await server.observe().facts?.slots ?? []
             #expect(slots.map(\.name) == ["a", "b"])
@@ -120,7 +120,7 @@ struct ReplicationServerTests {
         try await withServers { root in
             let first = try TestServer("n1", in: root)
             let second = try TestServer("n2", in: root) { $0.parameters["max_connections"] = "25" }
-            _ = try await first.controller.perform(.bootstrap)
+            _ = try await first.bootstrap()
             try await second.join(first)
             #expect(try await second.sql("SHOW max_connections") == [["30"]])
             let expected = PostgreSQLStatus.PendingRestart(

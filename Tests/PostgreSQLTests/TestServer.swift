@@ -116,6 +116,12 @@ struct TestServer: Sendable {
         try await SQLThread.shared.run(configuration, statement)
     }
 
+    /// A new cluster that counts as published.
+    func bootstrap() async throws(PostgreSQLError) -> OperationResult {
+        _ = try await controller.perform(.bootstrap)
+        return try await controller.perform(.finishBootstrap)
+    }
+
     func startPrimary() async throws(PostgreSQLError) -> OperationResult {
         try await controller.perform(.startPrimary(timeout: .seconds(30)))
     }

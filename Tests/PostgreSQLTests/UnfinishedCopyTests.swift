@@ -1,25 +1,219 @@
 import ClusterModel
 import Glibc
+import Ports
 import Posix
 import Testing
 
 @testable import PostgreSQL
 
-/// A daemon that dies during a base backup leaves half a directory behind: the next one must take it for what it is.
+/// A directory of a test, with what looks like a cluster with a tablespace.
+private struct Scene {
+    let base = "/tmp/matriarch-copy-\(getpid())-\(BootClock.now().nanoseconds)"
+    var directory: DataDirectory { DataDirectory(path: base + "/data") }
+    var tablespace: String { base + "/tablespace" }
+
+    func file(_ path: String) throws {
+        try Files.makeDirectory(Files.parent(path))
+        try Files.replace(path, with: "15\n".utf8, mode: 0o600)
+    }
+
+    func makeCluster(_ data: String) throws {
+        try file(data + "/PG_VERSION")
+        try file(data + "/global/pg_control")
+        try file(data + "/base/1/1259")
+        try file(data + "/pg_wal/000000010000000000000001")
+        try Files.makeDirectory(data + "/pg_tblspc")
+    }
+
+    func addTablespace() throws {
+        try file(tablespace + "/PG_15_202209061/5/16385")
+        symlink(tablespace, directory.path + "/pg_tblspc/16384")
+    }
+
+    func remove() { try? Files.removeTree(base) }
+}
+
+/// A daemon that dies while a directory is made or removed leaves half of one behind: the next one must take it for
+/// what it is, and end it (S11).
 @Suite struct UnfinishedCopyTests {
-    @Test func anUnfinishedCopyOfOursCountsAsEmpty() throws {
-        let base = "/tmp/matriarch-copy-\(getpid())-\(BootClock.now().nanoseconds)"
-        try Files.makeDirectory(base + "/data")
-        defer { try? Files.removeTree(base) }
-        let directory = DataDirectory(path: base + "/data")
-        try Files.replace(base + "/data/PG_VERSION", with: "15\n".utf8, mode: 0o600)
-        #expect(directory.inspect() == .initialized)
-        try directory.markCopy()
-        #expect(directory.inspect() == .empty)
-        try Files.makeDirectory(base + "/data/global")
-        try Files.replace(directory.controlFile, with: [0], mode: 0o600)
-        #expect(directory.inspect() == .initialized)
-        directory.unmarkCopy()
-        #expect(directory.inspect() == .initialized)
+    @Test("A removal begins with the control file, and counts as empty from its beginning")
+    func removal() throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        try scene.makeCluster(directory.path)
+        try scene.addTablespace()
+        #expect(directory.look() == (.initialized, nil))
+        var mark = UnfinishedMark(.copy)
+        mark.controlStamp = Files.modificationTime(directory.controlFile)
+        try directory.write(mark)
+        // Killed right after the mark: everything stands there still, and is no cluster any more.
+        #expect(directory.look() == (.empty, .copy))
+        let emptied = try directory.beginFilling(.copy)
+        #expect(!Files.exists(directory.controlFile))
+        #expect(directory.look() == (.empty, .copy))
+        #expect(try Files.list(scene.tablespace).isEmpty)
+        #expect(emptied.tablespaces.map(\.path) == [scene.tablespace])
+        #expect(try Files.list(directory.path) == [".matriarch-unfinished"])
+    }
+
+    @Test("An error in what a tablespace's link leads to ends the removal, the mark stays")
+    func errorOutside() throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        try scene.makeCluster(directory.path)
+        try scene.addTablespace()
+        // Something in the way that is not there to be listed: a file where the directory should be readable.
+        try Files.removeTree(scene.tablespace)
+        try Files.makeDirectory(scene.tablespace + "/PG_15_202209061")
+        let holder = scene.tablespace + "/PG_15_202209061/mount"
+        try Files.makeDirectory(holder)
+        guard geteuid() == 0, mount("tmpfs", holder, "tmpfs", 0, nil) == 0 else { return }
+        defer { umount(holder) }
+        #expect(throws: PostgreSQLError.self) { try directory.beginFilling(.copy) }
+        #expect(!Files.exists(directory.controlFile))
+        #expect(Files.exists(directory.path + "/PG_VERSION"))
+        #expect(directory.look() == (.empty, .copy))
+    }
+
+    @Test("A copy is a cluster when its control file has come up, the last of all")
+    func copy() throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        try scene.file(directory.path + "/.snapshot")
+        try scene.file(directory.path + "/lost+found/orphan")
+        #expect(directory.look() == (.empty, nil))
+        var mark = try directory.beginFilling(.copy)
+        mark = try directory.beginDraft(mark, places: [scene.tablespace])
+        #expect(mark.filled == [scene.tablespace])
+        try scene.makeCluster(directory.draft)
+        try scene.file(directory.draft + "/.matriarch-unfinished")
+        #expect(directory.look() == (.empty, .copy))
+        try directory.installDraft(mark)
+        // The mark stands there still: what is complete is not copied again.
+        #expect(directory.look() == (.initialized, nil))
+        #expect(try directory.readMark() == mark)
+        try directory.removeMark()
+        #expect(directory.look() == (.initialized, nil))
+        #expect(Files.exists(directory.path + "/base/1/1259"))
+        #expect(Files.exists(directory.path + "/lost+found/orphan"))
+        #expect(Files.exists(directory.path + "/.snapshot"))
+        #expect(!Files.exists(directory.draft))
+    }
+
+    @Test("What a copy has filled outside is emptied before the next one, and nothing else is")
+    func filled() throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        let others = scene.base + "/others"
+        try scene.file(others + "/letters")
+        var mark = try directory.beginFilling(.copy)
+        mark = try directory.beginDraft(mark, places: [scene.tablespace, others])
+        #expect(mark.filled == [scene.tablespace])
+        // The copy broke off before its link stood in the draft.
+        try scene.file(scene.tablespace + "/PG_15_202209061/5/16385")
+        _ = try directory.beginFilling(.copy)
+        #expect(try Files.list(scene.tablespace).isEmpty)
+        #expect(Files.exists(others + "/letters"))
+    }
+
+    @Test("An operator who restores by hand where a copy broke off keeps what was restored")
+    func restoredByHand() throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        let mark = try directory.beginFilling(.copy)
+        _ = try directory.beginDraft(mark, places: [])
+        #expect(directory.look() == (.empty, .copy))
+        try scene.makeCluster(directory.path)
+        #expect(directory.look() == (.initialized, nil))
+        // Likewise where a removal broke off: the control file is another one.
+        var removal = UnfinishedMark(.copy)
+        removal.controlStamp = 12
+        try directory.write(removal)
+        #expect(directory.look() == (.initialized, nil))
+    }
+
+    @Test("A pg_rewind that broke off, a bootstrap that was not published, and a mark that nobody can read")
+    func others() throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        try scene.makeCluster(directory.path)
+        try directory.markRewind()
+        #expect(directory.look() == (.initialized, .rewind))
+        try directory.removeRewindMark()
+        #expect(directory.look() == (.initialized, nil))
+        try Files.replace(directory.controlFile, with: [1, 0, 0, 0, 0, 0, 0, 0], mode: 0o600)
+        var mark = UnfinishedMark(.bootstrap)
+        mark.systemIdentifier = 1
+        try directory.write(mark)
+        #expect(directory.look() == (.initialized, .bootstrap))
+        mark.systemIdentifier = 2
+        try directory.write(mark)
+        #expect(directory.look() == (.initialized, nil))
+        try Files.replace(directory.mark, with: "nonsense".utf8, mode: 0o600)
+        guard case .inaccessible = directory.look().state else {
+            Issue.record("\(directory.look())")
+            return
+        }
+    }
+
+    @Test("A link as data directory stays one; one that leads nowhere is no empty directory")
+    func link() throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let volume = scene.base + "/volume"
+        let link = scene.base + "/link"
+        try scene.makeCluster(volume)
+        symlink(volume, link)
+        let directory = DataDirectory(path: link)
+        var mark = try directory.beginFilling(.copy)
+        mark = try directory.beginDraft(mark, places: [])
+        try scene.makeCluster(directory.draft)
+        try directory.installDraft(mark)
+        try directory.removeMark()
+        #expect(Files.kind(link) == .symbolicLink)
+        #expect(Files.exists(volume + "/global/pg_control"))
+        try directory.setAside()
+        #expect(Files.kind(link) == .symbolicLink)
+        #expect(directory.look() == (.empty, nil))
+        #expect(Files.exists(volume + "/.failed/global/pg_control"))
+        try Files.removeTree(volume)
+        guard case .inaccessible = directory.look().state else {
+            Issue.record("\(directory.look())")
+            return
+        }
+    }
+
+    @Test("A mark is read as it was written") func text() {
+        var mark = UnfinishedMark(.copy)
+        mark.phase = .filling
+        mark.controlStamp = -5
+        mark.version = 15
+        mark.walDirectory = "/a b\\n\nc"
+        mark.tablespaces = [.init(oid: "16384", path: "/x = y")]
+        mark.filled = ["/1", "/2 "]
+        #expect(UnfinishedMark(mark.text) == mark)
+        #expect(UnfinishedMark("") == nil)
+    }
+
+    @Test("What the tools are told so that links stay, and what they fill") func places() {
+        var mark = UnfinishedMark(.copy)
+        mark.walDirectory = "/fast/wal"
+        mark.tablespaces = [.init(oid: "1", path: "/own/1"), .init(oid: "2", path: "/same/2")]
+        let source: [UnfinishedMark.Tablespace] = [
+            .init(oid: "1", path: "/theirs/1"), .init(oid: "2", path: "/same/2"), .init(oid: "3", path: "/new=3"),
+        ]
+        let plain = ToolPlaces(options: ["--max-rate=10M"], mark, tablespaces: source)
+        #expect(plain.arguments == ["--waldir=/fast/wal", "--tablespace-mapping=/theirs/1=/own/1"])
+        #expect(plain.filled == ["/fast/wal", "/own/1", "/same/2", "/new=3"])
+        let options = ["--waldir=/w", "--tablespace-mapping=/theirs/1=/a", "-T/new\\=3=/b\\=3"]
+        let told = ToolPlaces(options: options, mark, tablespaces: source)
+        #expect(told.arguments.isEmpty)
+        #expect(told.filled == ["/w", "/a", "/b=3", "/same/2"])
     }
 }

@@ -1,0 +1,197 @@
+import ClusterModel
+import Glibc
+import Posix
+
+/// What a data directory's mark remembers of a copy or a bootstrap that is under way (S11): enough to take it up again
+/// in another life of the daemon, and to know afterwards what is half of ours and what an operator has put there.
+struct UnfinishedMark: Sendable, Hashable {
+    enum Work: String, Sendable, Hashable {
+        case bootstrap, copy
+    }
+
+    enum Phase: String, Sendable, Hashable {
+        /// What stood there is being removed, `global/pg_control` first.
+        case emptying
+        /// A tool fills the draft. `global/pg_control` stands in the directory only when the work is complete.
+        case filling
+    }
+
+    /// A tablespace of the cluster that stood there: where its link led.
+    struct Tablespace: Sendable, Hashable {
+        var oid: String
+        var path: String
+    }
+
+    var work: Work
+    var phase = Phase.emptying
+    /// When the control file that is to be removed was last written: another one was put there by somebody else.
+    var controlStamp: Int64?
+    /// Of the cluster that initdb has made.
+    var systemIdentifier: UInt64?
+    /// The major version of the cluster that stood there: only its files in a tablespace's directory are ours.
+    var version = 0
+    /// Where `pg_wal` led to, out of the directory or to another file system: the next one is put there too.
+    var walDirectory: String?
+    var tablespaces: [Tablespace] = []
+    /// Directories outside that were empty before a copy began to fill them: all that stands there is that copy's.
+    var filled: [String] = []
+
+    init(_ work: Work) { self.work = work }
+}
+
+extension UnfinishedMark {
+    /// One fact a line: `name value`. Line breaks and backslashes in paths are escaped.
+    var text: String {
+        var lines = ["work \(work.rawValue)", "phase \(phase.rawValue)", "version \(version)"]
+        if let controlStamp { lines.append("control \(controlStamp)") }
+        if let systemIdentifier { lines.append("identifier \(systemIdentifier)") }
+        if let walDirectory { lines.append("wal \(Self.escaped(walDirectory))") }
+        lines += tablespaces.map { "tablespace \($0.oid) \(Self.escaped($0.path))" }
+        lines += filled.map { "filled \(Self.escaped($0))" }
+        return """
+            # Written by Matriarch while it makes or removes a data directory. With this file the directory is not
+            # started. Remove it only where you have restored the whole cluster here by hand.
+
+            """ + lines.map { $0 + "\n" }.joined()
+    }
+
+    /// Nil where the text is no mark.
+    init?(_ text: String) {
+        var work: Work?
+        var rest = UnfinishedMark(.copy)
+        for line in text.split(separator: "\n") where line.utf8.first != UInt8(ascii: "#") {
+            let words = line.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+            guard words.count == 2 else { return nil }
+            switch words[0] {
+            case "work": work = Work(rawValue: words[1])
+            case "phase":
+                guard let phase = Phase(rawValue: words[1]) else { return nil }
+                rest.phase = phase
+            case "version": rest.version = Int(words[1]) ?? 0
+            case "control": rest.controlStamp = Int64(words[1])
+            case "identifier": rest.systemIdentifier = UInt64(words[1])
+            case "wal": rest.walDirectory = Self.unescaped(words[1])
+            case "tablespace":
+                guard let space = words[1].firstIndex(of: " ") else { return nil }
+                let path = Self.unescaped(String(words[1][words[1].index(after: space)...]))
+                rest.tablespaces.append(Tablespace(oid: String(words[1][..<space]), path: path))
+            case "filled": rest.filled.append(Self.unescaped(words[1]))
+            // A later version of ours may know more.
+            default: continue
+            }
+        }
+        guard let work else { return nil }
+        self = rest
+        self.work = work
+    }
+
+    private static func escaped(_ path: String) -> String {
+        var bytes: [UInt8] = []
+        for byte in path.utf8 {
+            switch byte {
+            case UInt8(ascii: "\\"): bytes += "\\\\".utf8
+            case UInt8(ascii: "\n"): bytes += "\\n".utf8
+            default: bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    private static func unescaped(_ text: String) -> String {
+        var bytes: [UInt8] = []
+        var isEscaped = false
+        for byte in text.utf8 {
+            if isEscaped {
+                bytes.append(byte == UInt8(ascii: "n") ? UInt8(ascii: "\n") : byte)
+                isEscaped = false
+            } else if byte == UInt8(ascii: "\\") {
+                isEscaped = true
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+// MARK: - In the directory
+
+/// Marks stand in the data directory itself: whatever becomes of it (a volume that is mounted elsewhere, a directory
+/// that is moved aside, a link that leads to another), the mark goes where the half-made files go. Nothing of it needs
+/// the directory above to be writable.
+extension DataDirectory {
+    private static let markName = ".matriarch-unfinished"
+    private static let rewindMarkName = ".matriarch-rewind"
+    /// The tools fill a directory below ours: they ask for an empty one, which a mount point with its `lost+found`, or
+    /// a directory with a mark, is not. Complete, its files are moved up, the control file last.
+    private static let draftName = ".matriarch-new"
+    static let ownNames: Set = [markName, rewindMarkName, draftName]
+
+    var mark: String { "\(path)/\(Self.markName)" }
+    /// A named pipe. pg_rewind removes every file, directory and link that its source does not have, and looks past
+    /// everything else: of all that could stand here, only such a thing outlives it.
+    var rewindMark: String { "\(path)/\(Self.rewindMarkName)" }
+    var draft: String { "\(path)/\(Self.draftName)" }
+
+    /// The mark of a copy or a bootstrap; nil without one. Throws where it cannot be read, or is none of ours.
+    func readMark() throws(SystemError) -> UnfinishedMark? {
+        if Files.kind(mark) == .missing { return nil }
+        guard let found = UnfinishedMark(try Files.readText(mark)) else {
+            throw SystemError(call: "parse", subject: mark, code: EILSEQ)
+        }
+        return found
+    }
+
+    func write(_ content: UnfinishedMark) throws(SystemError) {
+        try Files.replace(mark, with: content.text.utf8, mode: 0o600, durably: true)
+        giveToOwner(of: mark)
+    }
+
+    /// Only after everything that the mark stands for is durable.
+    func removeMark() throws(SystemError) { try removeDurably(mark) }
+
+    func markRewind() throws(SystemError) {
+        guard mkfifo(rewindMark, 0o600) == 0 || errno == EEXIST else {
+            throw SystemError(call: "mkfifo", subject: rewindMark)
+        }
+        giveToOwner(of: rewindMark)
+        try Files.synchronize(directory: path)
+    }
+
+    func removeRewindMark() throws(SystemError) { try removeDurably(rewindMark) }
+
+    private func removeDurably(_ file: String) throws(SystemError) {
+        if unlink(file) == 0 { return try Files.synchronize(directory: path) }
+        guard errno == ENOENT else { throw SystemError(call: "unlink", subject: file) }
+    }
+
+    /// What the mark says of what stands in the directory now; nil where it says nothing (any more): while a directory
+    /// is emptied its own control file goes first, and while one is filled there is none, so that another one was put
+    /// there by an operator who has restored the cluster, or by us when all was complete.
+    func unfinished(_ mark: UnfinishedMark?) -> PostgreSQLStatus.UnfinishedWork? {
+        let rewind: PostgreSQLStatus.UnfinishedWork? = Files.kind(rewindMark) == .missing ? nil : .rewind
+        guard let mark else { return rewind }
+        let stamp = Files.modificationTime(controlFile)
+        switch mark.work {
+        case .copy where stamp != nil && (mark.phase == .filling || stamp != mark.controlStamp): return rewind
+        case .copy: return .copy
+        case .bootstrap where stamp != nil && mark.systemIdentifier != systemIdentifier: return rewind
+        case .bootstrap: return .bootstrap
+        }
+    }
+
+    /// The first eight bytes of the control file, in every version.
+    private var systemIdentifier: UInt64? { Self.systemIdentifier(controlFile) }
+
+    static func systemIdentifier(_ controlFile: String) -> UInt64? {
+        guard let bytes = try? Files.read(controlFile, limit: 64 << 10), bytes.count >= 8 else { return nil }
+        return bytes.withUnsafeBytes { $0.loadUnaligned(as: UInt64.self) }
+    }
+
+    /// The owner of the directory above becomes a new file's where we are root: the server is not.
+    func giveToOwner(of path: String) {
+        var status = stat()
+        guard geteuid() == 0, stat(Files.parent(path), &status) == 0 else { return }
+        lchown(path, status.st_uid, status.st_gid)
+    }
+}
