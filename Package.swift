@@ -18,8 +18,8 @@ func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target 
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-    .testTarget(name: name, dependencies: dependencies, swiftSettings: strict)
+func tests(_ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []) -> Target {
+    .testTarget(name: name, dependencies: dependencies, exclude: exclude, swiftSettings: strict)
 }
 
 let package = Package(
@@ -117,7 +117,9 @@ let package = Package(
             "GuardianTests",
             ["Guardian", "HighAvailability", "PostgreSQL", "Ports", "ClusterModel", "Posix", logging]),
         tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", "COpenSSL", logging]),
-        tests("NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", logging]),
+        tests(
+            "NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging],
+            exclude: ["transcripts"]),
         tests("SimulationTests", ["Simulation", "Node", "HighAvailability", "ClusterModel"]),
         tests(
             "ControlAPITests",
