@@ -2,8 +2,13 @@ import ClusterModel
 
 /// No data directory yet (ha-loop.md §6.1): make a new cluster, or a copy of the leader.
 func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView) -> Decision {
-    if seen.isNamedLeader { return Decision(.releaseLeader, .dataDirectoryEmpty) }
+    if seen.isNamedLeader { return giveUpKey(seen, because: .dataDirectoryEmpty) }
     if seen.settings.isPaused { return Decision(.wait, .dataDirectoryEmpty, .paused) }
+    // Its directory went under it: it serves files that nobody can open any more, and nothing is made in their place
+    // before it has ended.
+    if seen.local.postmaster != nil {
+        return Decision(.carryOut(DemotionPlans.lost(seen)), .dataDirectoryEmpty, .runningWithoutDataDirectory)
+    }
     if view.isUnlocked { return newClusterRule(seen, view) }
     guard let source = cloneSource(seen.me, view) else {
         return Decision(.wait, .dataDirectoryEmpty, .waitingForLeader)
@@ -77,5 +82,10 @@ func unfinishedBootstrapRule(_ seen: Observation, _ view: ClusterView) -> Decisi
 
 /// The directory exists and cannot be read: nobody is helped by a leader in that state.
 func inaccessibleDirectoryRule(_ seen: Observation, _ reason: String) -> Decision {
-    Decision(seen.isNamedLeader ? .releaseLeader : .wait, .dataDirectoryInaccessible(reason))
+    if seen.isNamedLeader { return giveUpKey(seen, because: .dataDirectoryInaccessible(reason)) }
+    if seen.local.mayAcceptWrites, !seen.settings.isPaused {
+        return Decision(
+            .carryOut(DemotionPlans.lost(seen)), .dataDirectoryInaccessible(reason), .runningAsPrimaryWithoutLease)
+    }
+    return Decision(.wait, .dataDirectoryInaccessible(reason))
 }

@@ -9,15 +9,15 @@ func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) ->
     if let cluster = view.initialize.systemIdentifier {
         if cluster == local { return configurationRule(seen, view) }
         let mismatch = Reason.systemIdentifierMismatch(cluster: cluster, local: local)
-        if seen.isNamedLeader { return Decision(.releaseLeader, mismatch) }
+        if seen.isNamedLeader { return giveUpKey(seen, because: mismatch) }
         // In pause the operator may be at work on just this; the daemon only says so.
-        return seen.settings.isPaused ? nil : Decision(.exit, mismatch)
+        return seen.settings.isPaused ? nil : leaveCluster(seen, memory, because: mismatch)
     }
     if seen.isNamedLeader { return Decision(.write(.systemIdentifier(local)), .nobodyInitialized) }
     guard view.isUnlocked, !seen.settings.isPaused else { return nil }
     // A standby whose primary no daemon manages yet must not define the cluster.
     if let facts = seen.local.facts, facts.inRecovery, !memory.hasRunUnderUs {
-        return Decision(.exit, .replicaWithoutCluster)
+        return leaveCluster(seen, memory, because: .replicaWithoutCluster)
     }
     return Decision(.write(.systemIdentifier(local)), .nobodyInitialized)
 }

@@ -14,7 +14,7 @@ func leaderRule(_ seen: Observation, _ view: ClusterView) -> Decision {
     let holding = Reason.holdingLease(remaining: lease.deadline - seen.now)
     if seen.local.mayAcceptWrites { return Decision(.wait, holding) }
     if seen.settings.isPaused, view.failover?.candidate != seen.me.name {
-        return Decision(.releaseLeader, .paused, .notRunning(nil))
+        return giveUpKey(seen, because: .paused, .notRunning(nil))
     }
     if seen.settings.isStandbyCluster { return Decision(.wait, holding, .notBuilt("standby clusters")) }
     guard LeaseArithmetic.allowsPromotion(lease, at: seen.now) else { return Decision(.ask(.renewal), holding) }

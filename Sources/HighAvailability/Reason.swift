@@ -21,6 +21,8 @@ public enum Reason: Sendable, Hashable {
     case starting(for: Duration, limit: Duration)
     case startFailed(times: Int)
     case runningAsPrimaryWithoutLease
+    case runningWithoutDataDirectory
+    case stillAcceptsWrites
     case systemIdentifierInvalid(String?)
     case systemIdentifierMismatch(cluster: String, local: String)
     case replicaWithoutCluster

@@ -8,7 +8,8 @@ extension Reason: CustomStringConvertible {
             .storeUnreachableTooLong, .neverLoaded:
             leaseText
         case .dataDirectoryEmpty, .dataDirectoryInaccessible, .notRunning, .starting, .startFailed,
-            .runningAsPrimaryWithoutLease, .systemIdentifierInvalid, .systemIdentifierMismatch, .replicaWithoutCluster,
+            .runningAsPrimaryWithoutLease, .runningWithoutDataDirectory, .stillAcceptsWrites, .systemIdentifierInvalid,
+            .systemIdentifierMismatch, .replicaWithoutCluster,
             .configurationMissing:
             localText
         case .iAmHealthiest, .peerIsPrimary, .peerIsAhead, .peerHasPriority, .laggingBehindStatus, .behindHandedOver,
@@ -54,6 +55,8 @@ extension Reason: CustomStringConvertible {
             "PostgreSQL has been starting for \(seconds(passed)) of \(seconds(limit))"
         case .startFailed(let times): "PostgreSQL failed to start \(times) time(s)"
         case .runningAsPrimaryWithoutLease: "PostgreSQL here may accept writes without the lease"
+        case .runningWithoutDataDirectory: "PostgreSQL still runs, without its data directory"
+        case .stillAcceptsWrites: "PostgreSQL may accept writes still: the leader key goes only after it has ended"
         case .systemIdentifierInvalid(let text):
             "the system identifier of the data directory is not valid (\(text ?? "none")); consider reinitializing"
         case .systemIdentifierMismatch(let cluster, let local):

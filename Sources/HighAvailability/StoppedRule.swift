@@ -4,7 +4,8 @@ import ClusterModel
 func stoppedRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
     let state = seen.local.control?.state
     if seen.settings.isPaused, !memory.isHandingOver {
-        return Decision(seen.isNamedLeader ? .releaseLeader : .wait, .notRunning(state), .paused)
+        if seen.isNamedLeader { return giveUpKey(seen, because: .notRunning(state), .paused) }
+        return Decision(.wait, .notRunning(state), .paused)
     }
     if seen.isNamedLeader { return stoppedLeaderRule(seen, view, memory) }
     return stoppedStandbyRule(seen, view, &memory)
@@ -19,12 +20,12 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
     case .refused?: return Decision(.wait, .notRunning(state), .leaseRefused(holder: nil))
     case .held?: break
     }
-    if memory.failedStarts > 0 { return Decision(.releaseLeader, .startFailed(times: memory.failedStarts)) }
+    if memory.failedStarts > 0 { return giveUpKey(seen, because: .startFailed(times: memory.failedStarts)) }
     if seen.settings.primaryStartTimeout == .zero {
         let candidates = failoverCandidates(seen, view)
         guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), .notRunning(state)) }
         let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
-        if verdicts.contains(where: { $0.verdict == .good }) { return Decision(.releaseLeader, .notRunning(state)) }
+        if verdicts.contains(where: { $0.verdict == .good }) { return giveUpKey(seen, because: .notRunning(state)) }
     }
     let timeout = seen.settings.primaryStartTimeout == .zero ? .seconds(300) : seen.settings.primaryStartTimeout
     if continuesTimeline(seen, view) {
@@ -109,6 +110,5 @@ private func slowStartRule(_ seen: Observation, _ view: ClusterView, _ memory: M
     guard verdicts.contains(where: { $0.verdict == .good }) else {
         return Decision(.wait, starting, .noHealthyCandidate(action: "failover", verdicts: verdicts))
     }
-    let plan = Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5))), .releaseLeader])
-    return Decision(.carryOut(plan), starting)
+    return giveUpKey(seen, because: starting)
 }

@@ -165,6 +165,7 @@ extension CycleMachine {
             phase = .acting
             run.emit(.acquire(deadline: deadline))
         case .releaseLeader:
+            guard mayGiveUpKey(&run) else { return endCycle(&run) }
             phase = .acting
             lease = nil
             run.emit(.publish(snapshot()))

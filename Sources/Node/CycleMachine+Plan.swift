@@ -57,6 +57,7 @@ extension CycleMachine {
 
     /// From here on nobody here is the leader, whatever the store answers.
     mutating func releaseLeader(_ run: inout Run) {
+        guard mayGiveUpKey(&run) else { return }
         let status = handedOverStatus()
         lease = nil
         run.emit(.publish(snapshot()))
@@ -135,6 +136,10 @@ extension CycleMachine {
         planEnded = run.now
         let took = (run.now - finished.since).nanoseconds / 1_000_000
         run.log(.info, "\(finished.plan.kind.rawValue): done in \(took) ms")
+        // What the shutdown had to wait for may have left PostgreSQL running, and an operator may have started it.
+        if isShuttingDown, local.postmaster != nil, finished.plan.kind != .shutdown || local.mayAcceptWrites {
+            return shutDown(&run)
+        }
         if finished.plan.kind == .shutdown || isShuttingDown {
             // A claim that was on its way when the shutdown began may have won the key since.
             return lease == nil ? end(&run) : begin(Plan(.shutdown, [.releaseLeader]), &run)
@@ -146,7 +151,7 @@ extension CycleMachine {
         wake(&run)
     }
 
-    private mutating func failPlan(_ text: String, _ operation: PostgreSQLOperation?, _ run: inout Run) {
+    mutating func failPlan(_ text: String, _ operation: PostgreSQLOperation?, _ run: inout Run) {
         guard let failed = progress?.running else { return }
         let mayBePublished = progress?.mayBePublished ?? false
         planEnded = run.now
@@ -205,7 +210,7 @@ extension CycleMachine {
     }
 
     /// Nobody has everything: this node goes on as primary, and the request ends.
-    private mutating func abandonHandOver(_ why: String, _ run: inout Run) {
+    mutating func abandonHandOver(_ why: String, _ run: inout Run) {
         if progress?.running.plan.kind == .shutdown {
             run.log(.warning, "the leader key is left to expire, nobody is known to have everything: \(why)")
             lease = nil

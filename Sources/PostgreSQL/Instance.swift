@@ -21,7 +21,8 @@ final class Instance: Sendable {
         var isConfigurationWritten = false
         /// The name of the operation under way.
         var operation: String?
-        /// The pid that we have started; the pid file comes only a moment later.
+        /// The postmaster that we have started, found or were told of. It is ours as long as it lives, whatever becomes
+        /// of the pid file: that comes a moment later, and goes with the data directory.
         var launched: Int32?
         var systemIdentifier: String?
         var control: CachedControl?
@@ -90,13 +91,28 @@ extension Instance {
                 dataDirectory: directory)
             if identity.isOurs(candidate, startTime: file.startTime) {
                 watch.watch(file.pid)
+                if !file.isSingleUser { remember { $0.launched = file.pid } }
                 return file
             }
         }
-        guard let launched = memory.withLock({ $0.launched }), watch.isWatching(launched),
-            ProcessTable.isAlive(launched)
-        else { return nil }
+        guard let launched = memory.withLock({ $0.launched }) else { return nil }
+        // By pidfd: a number that somebody else has got since is not taken for ours.
+        guard watch.isWatching(launched), ProcessTable.isAlive(launched) else { return nil }
         return PostmasterPidFile("\(launched)\n")
+    }
+
+    /// Takes a postmaster for ours that no pid file tells of: the guardian holds it, or it was started on the path of
+    /// our data directory, which has gone since. `told` is the guardian's word; nil where it said nothing.
+    func adopt(told: Int32?) {
+        guard postmaster() == nil else { return }
+        let configuration = configuration
+        let paths: Set = [configuration.dataDirectory, realPath(configuration.dataDirectory)]
+        let programs: Set = [lastComponent(program("postgres")), "postgres", "postmaster"]
+        guard let pid = told ?? ProcessTable.postmasters(startedOn: paths, programs: programs).first,
+            ProcessTable.isAlive(pid), watch.watch(pid)
+        else { return }
+        remember { $0.launched = pid }
+        log.warning("postmaster \(pid) runs, and no pid file in \(configuration.dataDirectory) tells of it")
     }
 
     /// A process that is not our PostgreSQL and has the pid of a stale pid file. A zombie counts: PostgreSQL takes it

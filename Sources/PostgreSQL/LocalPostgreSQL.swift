@@ -33,8 +33,12 @@ public final class LocalPostgreSQL: PostgreSQLController {
         self.convert = convert
         exits = instance.watch.exits
         // A server that runs already is ours again: its end is watched for from now on.
+        instance.adopt(told: nil)
         if instance.postmaster() != nil { instance.set(.starting) }
     }
+
+    /// The guardian of an earlier daemon holds this postmaster: it is ours, also where its data directory has gone.
+    public func adopt(postmaster: Int32) { instance.adopt(told: postmaster) }
 
     public let exits: AsyncStream<Int32>
 

@@ -81,6 +81,25 @@ enum ProcessTable {
         }
     }
 
+    /// The postmasters whose command line says that they were started on one of `paths`, by our user and in our view of
+    /// the file system. Their children have other titles.
+    static func postmasters(startedOn paths: Set<String>, programs: Set<String>) -> [Int32] {
+        let view = readLink("/proc/self/ns/mnt")
+        return all().map(\.pid).filter { pid in
+            guard let bytes = try? Files.read("/proc/\(pid)/cmdline") else { return false }
+            let words = bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }
+            guard let option = words.firstIndex(of: "-D"), option + 1 < words.count, paths.contains(words[option + 1]),
+                geteuid() == 0 || owner(pid) == geteuid(), let program = executable(pid)
+            else { return false }
+            return programs.contains(lastComponent(program)) && readLink("/proc/\(pid)/ns/mnt") == view
+        }
+    }
+
+    private static func owner(_ pid: Int32) -> uid_t? {
+        var info = Glibc.stat()
+        return lstat("/proc/\(pid)", &info) == 0 ? info.st_uid : nil
+    }
+
     /// The seconds since the epoch at which the machine began, from `/proc/stat`.
     private static var bootTime: Int64? {
         guard let text = try? Files.readText("/proc/stat") else { return nil }

@@ -127,6 +127,7 @@ struct Daemon {
         do throws(GuardianError) {
             guard let found = try await guardian.adopt(postmaster: running) else { return nil }
             let left = found.lease.map { ", the lease has \(($0.deadline - BootClock.now()).inSeconds) s left" } ?? ""
+            if running == nil, let held = found.status.postmaster { postgreSQL.adopt(postmaster: held) }
             logger.info("guardian \(found.status.pid) holds postmaster \(found.status.postmaster ?? 0)\(left)")
             return found.lease
         } catch {

@@ -95,9 +95,9 @@ import Testing
             seen: Scene.seen(Scene.view(leader: "n2", initialize: .value("7499999999999999999")), Scene.standby()),
             expected: .action(.exit)),
         Row(
-            description: "a leader with the data of another cluster gives the key up",
+            description: "a leader with the data of another cluster ends PostgreSQL and gives the key up",
             seen: Scene.seen(Scene.view(leader: "n1", initialize: .value("7499999999999999999")), Scene.primary()),
-            expected: .action(.releaseLeader)),
+            expected: .plan(.demote)),
         Row(
             description: "the leader restores a lost system identifier",
             seen: Scene.seen(Scene.view(leader: "n1", initialize: .absent), Scene.primary()),

@@ -1,0 +1,37 @@
+public import ClusterModel
+
+// S1 in words: nobody gives the leader key away, for no reason, while a postmaster of ours that may accept writes may
+// live. Here, and nowhere else, that sentence is held: every rule that wants the key gone asks `giveUpKey`, every rule
+// that ends the daemon asks `leaveCluster`, and what reaches the store or ends the process all the same (plans,
+// commands, signals) is asked `mayGiveUpKey` once more by the cycle.
+
+/// Whether the leader key may go as things are: no postmaster of ours lives that may accept writes.
+///
+/// What is not known counts against it: a server that does not answer and has no standby signal may accept them, also
+/// where its data directory is gone, empty or somebody else's.
+public func mayGiveUpKey(_ local: PostgreSQLStatus) -> Bool { !local.mayAcceptWrites }
+
+/// Ends PostgreSQL, then deletes the leader key.
+public func giveUpKeyPlan() -> Plan {
+    Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5))), .releaseLeader])
+}
+
+/// Gives the leader key up: at once where nothing here may accept writes, else after PostgreSQL has ended.
+///
+/// In pause PostgreSQL is its operator's and is not ended; then the key stays, and is renewed, as long as it may accept
+/// writes.
+func giveUpKey(_ seen: Observation, because reasons: Reason...) -> Decision {
+    if mayGiveUpKey(seen.local) { return Decision(.releaseLeader, reasons) }
+    if seen.settings.isPaused {
+        return Decision(seen.renewal == nil ? .ask(.renewal) : .wait, reasons + [.paused, .stillAcceptsWrites])
+    }
+    return Decision(.carryOut(giveUpKeyPlan()), reasons + [.stillAcceptsWrites])
+}
+
+/// Ends the daemon. A PostgreSQL that led this cluster and may accept writes still is ended before: with the daemon
+/// gone nobody would when its lease ends. One that never led under us is somebody else's, and is left alone.
+func leaveCluster(_ seen: Observation, _ memory: Memory, because reasons: Reason...) -> Decision {
+    let isOurs = seen.lease != nil || memory.lastLeader == seen.me.name
+    if mayGiveUpKey(seen.local) || !isOurs { return Decision(.exit, reasons) }
+    return Decision(.carryOut(DemotionPlans.lost(seen)), reasons + [.stillAcceptsWrites])
+}

@@ -1,0 +1,134 @@
+import ClusterModel
+import HighAvailability
+import Testing
+
+/// S1: nobody gives the leader key away, for no reason, while a postmaster of ours that may accept writes may live.
+@Suite struct LeaderKeyTests {
+    static let foreign = Scene.view(leader: "n1", initialize: .value("7499999999999999999"))
+
+    /// `status` with another directory under the same server.
+    static func with(_ directory: PostgreSQLStatus.DataDirectory, _ status: PostgreSQLStatus) -> PostgreSQLStatus {
+        var status = status
+        status.dataDirectory = directory
+        status.hasStandbySignal = false
+        if directory != .initialized { status.systemIdentifier = nil }
+        return status
+    }
+
+    /// Runs and says nothing.
+    static let silent = PostgreSQLStatus(
+        dataDirectory: .initialized, state: .running, postmaster: 100, readiness: .rejecting,
+        systemIdentifier: Scene.identifier, observedAt: Scene.now)
+
+    static let ended = Row.Expectation.action(
+        .carryOut(Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5))), .releaseLeader])))
+    static let lost = Row.Expectation.action(
+        .carryOut(Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5)))])))
+
+    static var led: Memory {
+        var memory = Memory()
+        memory.lastLeader = "n1"
+        return memory
+    }
+
+    static let rows: [Row] = [
+        Row(
+            description: "the directory of a running primary is gone: it is ended, then the key goes",
+            seen: Scene.seen(Scene.view(leader: "n1"), with(.empty, Scene.primary())), expected: ended),
+        Row(
+            description: "also where it does not answer any more",
+            seen: Scene.seen(Scene.view(leader: "n1"), with(.empty, silent)), expected: ended),
+        Row(
+            description: "the directory of a running primary cannot be read",
+            seen: Scene.seen(Scene.view(leader: "n1"), with(.inaccessible("I/O error"), Scene.primary())),
+            expected: ended),
+        Row(
+            description: "somebody has put another identifier into /initialize",
+            seen: Scene.seen(foreign, Scene.primary(), lease: Scene.lease()), expected: ended),
+        Row(
+            description: "with PostgreSQL down the key goes at once",
+            seen: Scene.seen(foreign, Scene.stopped()), expected: .action(.releaseLeader)),
+        Row(
+            description: "in pause the key stays with a PostgreSQL that accepts writes, and is renewed",
+            seen: Scene.seen(foreign, Scene.primary(), lease: Scene.lease(), settings: ["pause": true]),
+            expected: .action(.ask(.renewal))),
+        Row(
+            description: "in pause nothing is ended",
+            seen: Scene.seen(
+                Scene.view(leader: "n1"), with(.empty, Scene.primary()), lease: Scene.lease(), renewal: .held,
+                settings: ["pause": true]), expected: .action(.wait)),
+        Row(
+            description: "a standby without its directory is ended before a copy is made",
+            seen: Scene.seen(Scene.view(leader: "n2"), with(.empty, Scene.standby())), expected: lost),
+        Row(
+            description: "a primary without the key and without its directory, too",
+            seen: Scene.seen(Scene.view(leader: "n2"), with(.empty, Scene.primary())), expected: lost),
+        Row(
+            description: "and before a new cluster is made",
+            seen: Scene.seen(Scene.view(members: [], initialize: .absent), with(.empty, Scene.primary())),
+            expected: lost),
+        Row(
+            description: "a directory that cannot be read is no reason to go on as a primary without the key",
+            seen: Scene.seen(Scene.view(leader: "n2"), with(.inaccessible("I/O error"), Scene.primary())),
+            expected: lost),
+        Row(
+            description: "the daemon does not leave a PostgreSQL behind that led this cluster",
+            seen: Scene.seen(Scene.view(initialize: foreign.initialize), Scene.primary()), memory: led, expected: lost),
+        Row(
+            description: "but one that never did is left alone",
+            seen: Scene.seen(Scene.view(initialize: foreign.initialize), Scene.primary()), expected: .action(.exit)),
+    ]
+
+    @Test(arguments: rows) func decides(_ row: Row) {
+        let (decision, _) = row.decided()
+        #expect(row.expected.matches(decision), "\(row): \(decision)")
+    }
+
+    /// Whatever else is seen beside a server that may accept writes: no decision gives the key away or ends the daemon
+    /// of a leader, and no plan releases before it has stopped.
+    @Test func noCombinationGivesTheKeyAway() {
+        for seen in Self.combinations {
+            var memory = Self.led
+            memory.failedStarts = 1
+            memory.startingSince = seen.now - .seconds(1000)
+            let decision = decide(seen, &memory)
+            switch decision.action {
+            case .releaseLeader, .exit: Issue.record("\(decision)")
+            case .carryOut(let plan), .breakOff(let plan):
+                let release = plan.steps.firstIndex(of: .releaseLeader) ?? plan.steps.endIndex
+                let stops = plan.steps[..<release].contains { if case .postgreSQL(.stop) = $0 { true } else { false } }
+                #expect(release == plan.steps.endIndex || stops, "\(decision)")
+            case .wait, .ask, .acquireLeader, .initializeCluster, .write: break
+            }
+        }
+    }
+
+    static var combinations: [Observation] {
+        let views = ["n1", "n2", nil].flatMap { leader in
+            [ClusterView.Initialization.value(Scene.identifier), foreign.initialize, .absent, .inProgress].map {
+                Scene.view(leader: leader, initialize: $0)
+            }
+        }
+        let directories: [PostgreSQLStatus.DataDirectory] = [.initialized, .empty, .inaccessible("?")]
+        let servers = directories.flatMap { directory in [Scene.primary(), silent].map { with(directory, $0) } }
+        let renewals: [Observation.Renewal?] = [nil, .held, .refused]
+        let documents: [JSONObject] = [[:], ["pause": true], ["primary_start_timeout": 0]]
+        let answers: [[String: PeerAnswer]?] = [nil, ["n2": Scene.peer(1000), "n3": Scene.peer(1000)]]
+        var all: [Observation] = []
+        for view in views {
+            for server in servers {
+                for renewal in renewals {
+                    for document in documents {
+                        for peers in answers {
+                            all.append(
+                                Scene.seen(
+                                    view, server, lease: Scene.lease(), renewal: renewal, peers: peers,
+                                    settings: document))
+                        }
+                    }
+                }
+            }
+        }
+        return all
+    }
+}
