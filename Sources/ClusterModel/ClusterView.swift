@@ -120,15 +120,19 @@ public struct StatusRecord: Sendable, Hashable {
     /// Slot name to position, the leader's own slot name included.
     public var slots: [String: WALPosition]
     public var retainSlots: [String]
+    /// Who released the leader key after PostgreSQL was stopped cleanly: `optime` is where its WAL ends then, not where
+    /// it was when it last looked. Ours alone: the peer passes over it, and the next leader's status is without it.
+    public var handedOverBy: String?
     public var revision: Revision?
 
     public init(
         optime: WALPosition = .zero, slots: [String: WALPosition] = [:], retainSlots: [String] = [],
-        revision: Revision? = nil
+        handedOverBy: String? = nil, revision: Revision? = nil
     ) {
         self.optime = optime
         self.slots = slots
         self.retainSlots = retainSlots
+        self.handedOverBy = handedOverBy
         self.revision = revision
     }
 
@@ -139,6 +143,7 @@ public struct StatusRecord: Sendable, Hashable {
             object["slots"] = .object(JSONObject(slots.sorted { $0.key < $1.key }.map { ($0.key, $0.value.json) }))
         }
         if !retainSlots.isEmpty { object["retain_slots"] = .array(retainSlots.sorted().map { .string($0) }) }
+        object["handed_over_by"] = handedOverBy.map { .string($0) }
         return object
     }
 }

@@ -95,6 +95,7 @@ extension StatusRecord {
                 slots[member.key] = WALPosition(json: member.value) ?? .zero
             }
             retainSlots = nested("retain_slots")?.array?.compactMap(\.string) ?? []
+            handedOverBy = object["handed_over_by"]?.string
         default: break
         }
     }

@@ -38,7 +38,7 @@ private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memor
     if let request = view.failover, !isScheduled(request) {
         if let verdict = requestCandidacy(seen, view, facts, request, memory) { return verdict }
     }
-    return racers(seen, view, facts, memory, excluding: nil, checkLag: true)
+    return waitForEverything(seen, view, facts, memory) ?? racers(seen, view, facts, memory, excluding: nil)
 }
 
 /// A running primary takes its key back, unless the cluster went on without it.
@@ -71,32 +71,45 @@ private func candidacyInPause(_ seen: Observation, _ view: ClusterView, _ memory
     return .no([.paused])
 }
 
-/// Compares with every member that may lead (ha-loop.md §11.1.9–12, §11.2).
+/// Compares with every member that may lead (ha-loop.md §11.1.9–12, §11.2). Who is preferred passes over the others'
+/// priorities.
 func racers(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ memory: Memory, excluding: String?,
-    checkLag: Bool
+    isPreferred: Bool = false
 ) -> Candidacy {
-    if seen.settings.failsafeMode, let failsafe = view.failsafe, !failsafe.isEmpty, failsafe[seen.me.name] == nil {
-        return .no([.notInFailsafe])
-    }
-    let synchronous = isSynchronous(seen, view)
-    if synchronous, !view.sync.names(seen.me.name) {
-        return .no([.notInSynchronousSet(seen.me.name)])
-    }
-    var members = memory.membersUnderLastLeader.filter { old in view.member(old.name) == nil } + view.members
-    members = members.filter { member in
-        member.name != seen.me.name && member.name != excluding && member.apiURL != nil && !member.tags.nofailover
-            && (!synchronous || view.sync.names(member.name))
-    }
-    members.sort { $0.name < $1.name }
+    if let reason = bar(seen.me.name, seen, view) { return .no([reason]) }
+    let members = electorate(seen, view, memory, excluding: excluding)
     guard let peers = seen.peers else { return .ask(.peers(members), [.leaderKeyFree]) }
     let mine = Standing(
         name: seen.me.name, position: facts.position, timeline: facts.timeline ?? 0,
         priority: seen.me.tags.failoverPriority)
-    let rules = RaceRules(
-        statusPosition: view.status.optime, maximumLag: checkLag ? seen.settings.maximumLagOnFailover : nil,
-        clusterTimeline: seen.settings.checkTimeline ? view.timeline : nil, formerLeader: memory.lastLeader)
+    var rules = raceRules(seen, view, memory)
+    rules.heedsPriority = !isPreferred
     return judgeRace(mine, against: members.map { ($0.name, peers[$0.name] ?? .unreachable("not asked")) }, rules)
+}
+
+/// Why a member must not lead, wherever it stands.
+func bar(_ name: String, _ seen: Observation, _ view: ClusterView) -> Reason? {
+    if seen.settings.failsafeMode, let failsafe = view.failsafe, !failsafe.isEmpty, failsafe[name] == nil {
+        return .notInFailsafe
+    }
+    return isSynchronous(seen, view) && !view.sync.names(name) ? .notInSynchronousSet(name) : nil
+}
+
+/// The other members that may lead, those of the last leader's view included.
+func electorate(_ seen: Observation, _ view: ClusterView, _ memory: Memory, excluding: String?) -> [Member] {
+    let synchronous = isSynchronous(seen, view)
+    let former = memory.membersUnderLastLeader.filter { old in view.member(old.name) == nil }
+    return (former + view.members).filter { member in
+        member.name != seen.me.name && member.name != excluding && member.apiURL != nil && !member.tags.nofailover
+            && (!synchronous || view.sync.names(member.name))
+    }.sorted { $0.name < $1.name }
+}
+
+func raceRules(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> RaceRules {
+    RaceRules(
+        statusPosition: view.status.optime, maximumLag: seen.settings.maximumLagOnFailover,
+        clusterTimeline: seen.settings.checkTimeline ? view.timeline : nil, formerLeader: memory.lastLeader)
 }
 
 /// Where this node stands in a race.
@@ -119,18 +132,21 @@ public struct Standing: Sendable, Hashable {
 struct RaceRules {
     /// `/status`.optime.
     var statusPosition: WALPosition
-    /// Nil where lag does not matter.
-    var maximumLag: Int64?
+    var maximumLag: Int64
     /// Nil where timelines do not matter.
     var clusterTimeline: TimelineID?
     /// Its priority does not count at equal position: it just failed (ha-loop.md §11.2.7).
     var formerLeader: String?
+    /// Whether a higher priority wins at equal position.
+    var heedsPriority = true
 }
 
 /// The comparison itself (ha-loop.md §11.2): never promote while a primary lives or a better standby answers.
 func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnswer)], _ rules: RaceRules) -> Candidacy {
-    if let allowed = rules.maximumLag, rules.statusPosition - mine.position > allowed {
-        return .no([.laggingBehindStatus(mine: mine.position, status: rules.statusPosition, allowed: allowed)])
+    if rules.statusPosition - mine.position > rules.maximumLag {
+        return .no([
+            .laggingBehindStatus(mine: mine.position, status: rules.statusPosition, allowed: rules.maximumLag)
+        ])
     }
     if let cluster = rules.clusterTimeline {
         if mine.timeline == 0 { return .no([.timelineUnknown]) }
@@ -147,7 +163,7 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
             return .no([.peerIsAhead(name, peer: peer.position, mine: mine.position)])
         }
         let priority = peer.tags.failoverPriority
-        if mine.position == peer.position, mine.priority < priority, name != rules.formerLeader {
+        if rules.heedsPriority, mine.position == peer.position, mine.priority < priority, name != rules.formerLeader {
             return .no([.peerHasPriority(name, peer: priority, mine: mine.priority)])
         }
     }

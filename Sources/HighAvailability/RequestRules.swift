@@ -91,69 +91,6 @@ public func judge(
     return .good
 }
 
-/// A request while nobody leads (ha-loop.md §12.3). Nil where the ordinary race goes on.
-func requestCandidacy(
-    _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ request: FailoverRequest,
-    _ memory: Memory
-) -> Candidacy? {
-    if let candidate = request.candidate, maySucceed(candidate, request, seen, view) {
-        let cluster = seen.settings.checkTimeline ? view.timeline : nil
-        if candidate == seen.me.name {
-            // Where timelines are checked, a request does not make one of them twice; those who ask us judge the same.
-            if let cluster, facts.timeline ?? 0 < cluster {
-                return .no([.timelineBehind(mine: facts.timeline ?? 0, cluster: cluster)])
-            }
-            return .yes([.iAmTheCandidate])
-        }
-        if let member = view.member(candidate) {
-            guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.leaderKeyFree]) }
-            let verdict = judge(
-                peers[member.name], status: .zero, maximumLag: .max, clusterTimeline: cluster, required: nil)
-            if verdict == .good { return .no([.candidateWillTakeOver(candidate)]) }
-        }
-        // Unknown or unusable: as if none had been named.
-    }
-    if request.leader == seen.me.name {
-        guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.leaderKeyFree]) }
-        let others = failoverCandidates(seen, view).filter { $0.name != request.candidate }
-        // Who lacks some of what was handed over waits (below), so it is not the one to leave the key to either.
-        let anybody = others.contains {
-            judge($0, peers[$0.name], seen, view, required: view.status.optime).verdict == .good
-        }
-        return anybody ? .no([.iWasAskedToStepDown]) : .yes([.iWasAskedToStepDown])
-    }
-    return waitForEverything(seen, view, facts, memory)
-        ?? racers(seen, view, facts, memory, excluding: request.leader, checkLag: false)
-}
-
-/// The leader handed over because somebody had received everything, and `/status` says how much that is. Who has less
-/// and cannot reach that one would win the race and lose commits (S3); it waits for `retry_timeout`, so that a cluster
-/// whose former leader judges as the peer does (ha-loop.md §12.3.7) goes on all the same. Stricter than the peer.
-private func waitForEverything(
-    _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ memory: Memory
-) -> Candidacy? {
-    let limit = seen.settings.timings.retryTimeout
-    let waited = seen.now - (memory.leaderlessSince ?? seen.now)
-    guard facts.position < view.status.optime, waited < limit else { return nil }
-    return .no([
-        .behindHandedOver(mine: facts.position, handedOver: view.status.optime, waited: waited, limit: limit)
-    ])
-}
-
-/// In synchronous mode a switchover ends at a node that `/sync` names (S6), also when that changed after the request
-/// was accepted; a manual failover goes where its operator wants. Stricter than the peer, who trusts the acceptance.
-func maySucceed(
-    _ candidate: String, _ request: FailoverRequest, _ seen: Observation, _ view: ClusterView
-) -> Bool {
-    !isSynchronous(seen, view) || request.leader == nil || view.sync.names(candidate)
-}
-
-/// Everybody whose answer any rule of a race may want, so that one round of questions is enough.
-private func askedInRace(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> [Member] {
-    let former = memory.membersUnderLastLeader.filter { old in view.member(old.name) == nil }
-    return (former + view.members).filter { $0.name != seen.me.name && $0.apiURL != nil }.sorted { $0.name < $1.name }
-}
-
 // MARK: Schedules (ha-loop.md §21.4)
 
 func isScheduled(_ request: FailoverRequest) -> Bool { request.scheduledAt != nil }

@@ -46,6 +46,7 @@ extension CycleMachine {
     private func keepStatus(_ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ run: inout Run) {
         var status = view.status
         status.optime = facts.writePosition
+        status.handedOverBy = nil
         status.slots = publishedSlots(me, facts)
         status.retainSlots = retainedSlots(me, view, facts)
         if status == view.status { return }

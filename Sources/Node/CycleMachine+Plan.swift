@@ -68,6 +68,7 @@ extension CycleMachine {
     private func handedOverStatus() -> JSONObject? {
         guard let positions = progress?.positions, var status = view?.status else { return nil }
         status.optime = positions.required
+        status.handedOverBy = me.name
         return status.json
     }
 

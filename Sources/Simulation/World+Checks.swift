@@ -143,10 +143,14 @@ extension World {
         }
         guard server.isStandby else { return }
         judgeHandOver(to: index)
-        // An operator's request is above the limits of a race (ha-loop.md §12.3).
-        if view.failover?.candidate == name(index), handedOver?.candidates.contains(index) == false { handedOver = nil }
-        if view.failover == nil || view.failover?.leader != nil { checkSynchronousElection(index) }
-        guard view.failover == nil, !published.settings.isPaused else { return }
+        // A manual failover, and nothing else, is above the limits of a race, and only for the node that its operator
+        // has named (ha-loop.md §12.3).
+        if let request = view.failover, request.leader == nil, request.candidate == name(index) {
+            if handedOver?.candidates.contains(index) == false { handedOver = nil }
+            return
+        }
+        checkSynchronousElection(index)
+        if published.settings.isPaused, view.failover == nil { return }
         checkLag(index, view, published.settings.maximumLagOnFailover)
         checkPeers(index)
     }

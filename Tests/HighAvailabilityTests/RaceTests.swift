@@ -102,7 +102,8 @@ import Testing
             seen: Scene.seen(free, Scene.primary(), settings: ["pause": true]), expected: .action(.acquireLeader)),
         Row(
             description: "and so does the candidate of a switchover",
-            seen: Scene.seen(requested(leader: "n2", candidate: "n1"), Scene.standby(), settings: ["pause": true]),
+            seen: Scene.seen(
+                requested(leader: "n2", candidate: "n1"), Scene.standby(), peers: bothEqual, settings: ["pause": true]),
             expected: .action(.acquireLeader)),
         Row(
             description: "unless it must not lead",
@@ -158,50 +159,6 @@ import Testing
             seen: Scene.seen(
                 Scene.view(failsafe: ["n2": "x"]), Scene.standby(), peers: bothEqual, settings: ["failsafe_mode": true]),
             expected: .action(.wait)),
-        Row(
-            description: "the requested candidate does not compare",
-            seen: Scene.seen(requested(candidate: "n1"), Scene.standby()), expected: .action(.acquireLeader)),
-        Row(
-            description: "others ask whether the candidate lives",
-            seen: Scene.seen(requested(candidate: "n3"), Scene.standby()), expected: .asks(["n2", "n3"])),
-        Row(
-            description: "and let it take over",
-            seen: Scene.seen(requested(candidate: "n3"), Scene.standby(), peers: bothEqual), expected: .action(.wait)),
-        Row(
-            description: "a dead candidate is as if none had been named",
-            seen: Scene.seen(
-                requested(candidate: "n3"), Scene.standby(), peers: ["n2": Scene.peer(1000), "n3": Scene.unreachable]),
-            expected: .action(.acquireLeader)),
-        Row(
-            description: "who was asked to step down waits for another",
-            seen: Scene.seen(requested(leader: "n1"), Scene.standby(), peers: bothEqual), expected: .action(.wait)),
-        Row(
-            description: "and leads again when nobody else can",
-            seen: Scene.seen(
-                requested(leader: "n1"), Scene.standby(), peers: ["n2": Scene.unreachable, "n3": Scene.unreachable]),
-            expected: .action(.acquireLeader)),
-        Row(
-            description: "without a candidate the former leader is not raced against",
-            seen: Scene.seen(
-                requested(leader: "n2"), Scene.standby(), peers: ["n2": Scene.peer(5000), "n3": Scene.peer(1000)]),
-            expected: .action(.acquireLeader)),
-        Row(
-            description: "who lacks a byte of what was handed over lets one that has everything go first (S3)",
-            seen: Scene.seen(
-                requested(leader: "n2"), Scene.standby(at: 999),
-                peers: ["n2": Scene.peer(1000), "n3": Scene.unreachable]),
-            memory: leaderless(for: .milliseconds(9_999)), expected: .action(.wait)),
-        Row(
-            description: "but no longer than retry_timeout",
-            seen: Scene.seen(
-                requested(leader: "n2"), Scene.standby(at: 999),
-                peers: ["n2": Scene.peer(1000), "n3": Scene.unreachable]),
-            memory: leaderless(for: .seconds(10)), expected: .action(.acquireLeader)),
-        Row(
-            description: "the former leader leads again when nobody has all that it handed over",
-            seen: Scene.seen(
-                requested(leader: "n1"), Scene.standby(), peers: ["n2": Scene.peer(999), "n3": Scene.unreachable]),
-            expected: .action(.acquireLeader)),
     ]
 
     @Test(arguments: rows) func decides(_ row: Row) {
@@ -221,12 +178,6 @@ import Testing
         var memory = Memory()
         memory.membersUnderLastLeader = Scene.view(leader: leader).members
         memory.lastLeader = leader
-        return memory
-    }
-
-    static func leaderless(for time: Duration) -> Memory {
-        var memory = underLeader("n2")
-        memory.leaderlessSince = Scene.now - time
         return memory
     }
 

@@ -1,0 +1,121 @@
+import ClusterModel
+
+/// A request while nobody leads (ha-loop.md §12.3). Nil where the ordinary race goes on.
+///
+/// Only a manual failover is the operator's will, whatever it costs. A switchover is carried out by its leader, who
+/// sees to it that nothing is lost; where that leader died first, nobody has seen to it, and the request says whom to
+/// prefer among those who could win the race anyway (S3). Stricter than the peer, whose candidate compares nothing.
+func requestCandidacy(
+    _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ request: FailoverRequest,
+    _ memory: Memory
+) -> Candidacy? {
+    if let candidate = request.candidate, maySucceed(candidate, request, seen, view) {
+        let verdict =
+            request.leader == nil
+            ? manualFailover(to: candidate, seen, view, facts, memory)
+            : switchover(to: candidate, seen, view, facts, request, memory)
+        if let verdict { return verdict }
+        // Unknown or unusable: as if none had been named.
+    }
+    if request.leader == seen.me.name { return stepDown(seen, view, facts, request, memory) }
+    return waitForEverything(seen, view, facts, memory)
+        ?? racers(seen, view, facts, memory, excluding: handedOver(view, request) ? request.leader : nil)
+}
+
+/// An operator wants it to lead, also where it lacks what others have.
+private func manualFailover(
+    to candidate: String, _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ memory: Memory
+) -> Candidacy? {
+    let cluster = seen.settings.checkTimeline ? view.timeline : nil
+    if candidate == seen.me.name {
+        // Where timelines are checked, a request does not make one of them twice; those who ask us judge the same.
+        if let cluster, facts.timeline ?? 0 < cluster {
+            return .no([.timelineBehind(mine: facts.timeline ?? 0, cluster: cluster)])
+        }
+        return .yes([.iAmTheCandidate])
+    }
+    guard let member = view.member(candidate) else { return nil }
+    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.leaderKeyFree]) }
+    let verdict = judge(peers[member.name], status: .zero, maximumLag: .max, clusterTimeline: cluster, required: nil)
+    return verdict == .good ? .no([.candidateWillTakeOver(candidate)]) : nil
+}
+
+/// The candidate of a switchover races like everybody, but for priorities; the others leave the key to it where it
+/// would win against them. Both judge by the same rule, so that they do not wait for each other.
+private func switchover(
+    to candidate: String, _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts,
+    _ request: FailoverRequest, _ memory: Memory
+) -> Candidacy? {
+    let former = handedOver(view, request) ? request.leader : nil
+    if candidate == seen.me.name {
+        if let waits = waitForEverything(seen, view, facts, memory) { return waits }
+        switch racers(seen, view, facts, memory, excluding: former, isPreferred: true) {
+        case .yes(let reasons): return .yes([.iAmTheCandidate] + reasons)
+        case let other: return other
+        }
+    }
+    guard view.member(candidate) != nil, bar(candidate, seen, view) == nil else { return nil }
+    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.leaderKeyFree]) }
+    guard case .status(let peer)? = peers[candidate], !peer.isPrimary,
+        judge(peers[candidate], status: .zero, maximumLag: .max, clusterTimeline: nil, required: nil) == .good
+    else { return nil }
+    let theirs = Standing(name: candidate, position: peer.position, timeline: peer.timeline, priority: 0)
+    let mine = PeerAnswer.status(
+        PeerStatus(isPrimary: false, position: facts.position, timeline: facts.timeline ?? 0, tags: seen.me.tags))
+    let others = electorate(seen, view, memory, excluding: former)
+        .filter { $0.name != candidate }.map { ($0.name, peers[$0.name] ?? .unreachable("not asked")) }
+    var rules = raceRules(seen, view, memory)
+    rules.heedsPriority = false
+    guard case .yes = judgeRace(theirs, against: others + [(seen.me.name, mine)], rules) else { return nil }
+    return .no([.candidateWillTakeOver(candidate)])
+}
+
+/// The leader itself was asked to step down: it does, where somebody else has all that it has.
+private func stepDown(
+    _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ request: FailoverRequest,
+    _ memory: Memory
+) -> Candidacy {
+    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.leaderKeyFree]) }
+    let others = failoverCandidates(seen, view).filter { $0.name != request.candidate }
+    // Who lacks some of what was handed over waits (below), so it is not the one to leave the key to either. Before
+    // anything was handed over, what counts is all that is here.
+    let required = handedOver(view, request) ? view.status.optime : max(view.status.optime, facts.position)
+    let anybody = others.contains { judge($0, peers[$0.name], seen, view, required: required).verdict == .good }
+    if anybody { return .no([.iWasAskedToStepDown]) }
+    return racers(seen, view, facts, memory, excluding: nil)
+}
+
+/// The leader that the request names has stopped cleanly and released the key, and `/status` says where its WAL ends.
+/// Without its word, which the peer does not give, a request is one that was never acted upon.
+private func handedOver(_ view: ClusterView, _ request: FailoverRequest) -> Bool {
+    request.leader != nil && view.status.handedOverBy == request.leader
+}
+
+/// The leader handed over because somebody had received everything, and `/status` says how much that is. Who has less
+/// and cannot reach that one would win the race and lose commits (S3); it waits for `retry_timeout`, so that the
+/// cluster goes on all the same, within `maximum_lag_on_failover`. Stricter than the peer.
+func waitForEverything(
+    _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ memory: Memory
+) -> Candidacy? {
+    guard view.status.handedOverBy != nil else { return nil }
+    let limit = seen.settings.timings.retryTimeout
+    let waited = seen.now - (memory.leaderlessSince ?? seen.now)
+    guard facts.position < view.status.optime, waited < limit else { return nil }
+    return .no([
+        .behindHandedOver(mine: facts.position, handedOver: view.status.optime, waited: waited, limit: limit)
+    ])
+}
+
+/// In synchronous mode a switchover ends at a node that `/sync` names (S6), also when that changed after the request
+/// was accepted; a manual failover goes where its operator wants. Stricter than the peer, who trusts the acceptance.
+func maySucceed(
+    _ candidate: String, _ request: FailoverRequest, _ seen: Observation, _ view: ClusterView
+) -> Bool {
+    !isSynchronous(seen, view) || request.leader == nil || view.sync.names(candidate)
+}
+
+/// Everybody whose answer any rule of a race may want, so that one round of questions is enough.
+private func askedInRace(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> [Member] {
+    let former = memory.membersUnderLastLeader.filter { old in view.member(old.name) == nil }
+    return (former + view.members).filter { $0.name != seen.me.name && $0.apiURL != nil }.sorted { $0.name < $1.name }
+}
