@@ -95,10 +95,15 @@ def passes(argv, mutant, seconds):
         return False
 
 
+def bundle(copy):
+    return [next((copy / ".build" / "debug").glob("*.xctest"))]
+
+
 def judge(mutant, copy, simulate, options):
     """By whom the mutant is killed; None for a survivor."""
     number = mutant["number"]
-    tests = ["swift", "test", "--package-path", copy, "--skip-build", "--disable-xctest", "--filter", TESTS]
+    # The bundle itself: `swift test` lets one run at a time in a package.
+    tests = [*bundle(copy), "--filter", TESTS, "--testing-library", "swift-testing"]
     if not passes(tests, number, 60):
         return "tests"
     if options.worlds and not passes([simulate, "--seeds", str(options.worlds), "--profile", "all"], number, 300):

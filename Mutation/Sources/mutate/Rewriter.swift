@@ -59,7 +59,9 @@ final class Rewriter: SyntaxRewriter {
     override func visit(_ node: InitializerDeclSyntax) -> DeclSyntax { inside("init") { super.visit(node) } }
 
     /// An `if` or `switch` that stands here is a value.
-    override func visit(_ node: InitializerClauseSyntax) -> InitializerClauseSyntax { inside("?") { super.visit(node) } }
+    override func visit(_ node: InitializerClauseSyntax) -> InitializerClauseSyntax {
+        inside("?") { super.visit(node) }
+    }
 
     override func visit(_ node: IfConfigDeclSyntax) -> DeclSyntax { DeclSyntax(node) }
 
