@@ -83,7 +83,7 @@ extension EtcdStore {
 
     /// Does `body` under a lease that etcd has just confirmed, or did within `age`; once more with a new lease where
     /// etcd finds that it is gone after all.
-    private func withLease<Value: Sendable>(
+    func withLease<Value: Sendable>(
         _ deadline: BootInstant, provenWithin age: Duration = .zero,
         _ body: (Lease) async throws(EtcdError) -> Value
     ) async throws(DCSError) -> Value {

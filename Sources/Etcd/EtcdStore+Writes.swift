@@ -7,7 +7,7 @@ extension EtcdStore {
         async throws(DCSError) -> WriteOutcome
     {
         let path = keys.prefix + key.rawValue
-        let answer = try await conditionally(path, condition, EtcdOperation.put(path, value), deadline)
+        let answer = try await put(key, path, value, condition, deadline)
         if answer.value.succeeded { return .written(answer.value.revision) }
         // An attempt without an answer may have been the one that wrote. An empty value is everybody's, so whose it is
         // cannot be told: then it counts as the other's (two nodes must not both bootstrap).
@@ -15,6 +15,22 @@ extension EtcdStore {
             return .written(found.revision)
         }
         return .refused
+    }
+
+    /// The claim to make a cluster hangs on our session: where the claimant is gone for good, everybody else would wait
+    /// for it for ever. The identifier that takes its place stays, like every other value.
+    private func put(
+        _ key: DCSKey, _ path: String, _ value: String, _ condition: WriteCondition, _ deadline: BootInstant
+    ) async throws(DCSError) -> Answer<EtcdTransactionReply> {
+        guard key == .initialize, value.isEmpty else {
+            return try await conditionally(path, condition, EtcdOperation.put(path, value), deadline)
+        }
+        return try await withLease(deadline) { (lease) async throws(EtcdError) in
+            let body = EtcdMessages.transaction(
+                await self.compares(path, condition), then: [EtcdOperation.put(path, value, lease: lease.id)],
+                else: [EtcdOperation.get(path)])
+            return try await self.transaction(body, deadline)
+        }
     }
 
     public func delete(_ key: DCSKey, if condition: WriteCondition, deadline: BootInstant) async throws(DCSError)

@@ -7,6 +7,8 @@ import Posix
 /// touched: a restart after a crash then costs no fsync.
 struct ConfigurationWriter: Sendable {
     let configuration: LocalPostgreSQLConfiguration
+    /// Told in words what an operator should know of the files that were found.
+    var notice: @Sendable (String) -> Void = { _ in }
 
     private var directory: DataDirectory { DataDirectory(path: configuration.dataDirectory) }
 
@@ -29,7 +31,7 @@ struct ConfigurationWriter: Sendable {
             if parameters["hba_file"] == nil, let lines = configuration.hostBasedAuthentication {
                 changed = try put(ConfigurationText.lines(lines), configuration.hostBasedAuthenticationFile) || changed
             } else {
-                try copyHostBasedAuthentication()
+                try copyHostBasedAuthentication(parameters)
             }
             if parameters["ident_file"] == nil, let lines = configuration.identityMap {
                 changed = try put(ConfigurationText.lines(lines), configuration.identityFile) || changed
@@ -121,26 +123,61 @@ struct ConfigurationWriter: Sendable {
     }
 
     /// initdb writes into the data directory, also where the configuration stands elsewhere.
-    private func copyHostBasedAuthentication() throws(SystemError) {
+    private func copyHostBasedAuthentication(_ parameters: ParameterMap) throws(SystemError) {
         let (path, original) = (configuration.hostBasedAuthenticationFile, directory.path + "/pg_hba.conf")
-        guard !Files.exists(path), Files.exists(original) else { return }
-        _ = try put(try Files.readText(original), path)
+        if Files.exists(path) || parameters["hba_file"] != nil { return }
+        // One that we have generated is what the configuration once said, not what anybody says now; and a server with
+        // rules that nobody has made lets the wrong people in, or nobody.
+        guard Files.exists(original), let text = try? Files.readText(original), !ConfigurationText.isGenerated(text)
+        else {
+            return notice(
+                "\(path) is missing and postgresql.pg_hba is not set: PostgreSQL does not start without the file")
+        }
+        _ = try put(text, path)
     }
 
-    /// The first time, what initdb or an administrator wrote becomes the base that ours includes.
+    /// The first time, what initdb or an administrator wrote becomes the base that ours includes. A file of ours never
+    /// does: it would include itself, and hold what the configuration once said.
     private func keepBaseConfiguration() throws(SystemError) {
         let (main, base) = (configuration.configurationFile, configuration.baseConfigurationFile)
-        guard configuration.customConfiguration == nil, !Files.exists(base) else { return }
-        if Files.exists(main) {
-            guard rename(main, base) == 0 else { throw SystemError(call: "rename", subject: main) }
-        } else {
+        guard customConfiguration == nil else { return }
+        if Files.exists(base) { return try mendBase(try Files.readText(base), base) }
+        let text = Files.exists(main) ? try Files.readText(main) : nil
+        guard let text, !ConfigurationText.isGenerated(text) else {
+            notice("\(base) is missing: an empty one is made; what stood there beside our settings is not known")
             _ = try put("", base)
+            return
         }
+        guard rename(main, base) == 0 else { throw SystemError(call: "rename", subject: main) }
+        try mendBase(text, base)
+    }
+
+    /// A base that includes itself, or what includes it, cannot be read by PostgreSQL; a generated one is no base.
+    private func mendBase(_ text: String, _ base: String) throws(SystemError) {
+        if ConfigurationText.isGenerated(text) {
+            notice("\(base) is a generated file, which is no base: it is emptied")
+            _ = try put("", base)
+            return
+        }
+        let files = [configuration.configurationFile, base]
+        let mended = ConfigurationText.withoutIncludes(of: files, in: text, of: configuration.configurationDirectory)
+        if mended == text { return }
+        notice("\(base) includes itself: the line is commented out")
+        _ = try put(mended, base)
+    }
+
+    /// `custom_conf`, unless it names the very file that is to include it.
+    private var customConfiguration: String? {
+        guard let custom = configuration.customConfiguration else { return nil }
+        let path = custom.hasPrefix("/") ? custom : "\(configuration.configurationDirectory)/\(custom)"
+        if realPath(path) != realPath(configuration.configurationFile) { return custom }
+        notice("custom_conf names \(path), which is generated: the base configuration is included in its place")
+        return nil
     }
 
     private func writeMain(_ parameters: ParameterMap, _ recovery: ParameterMap) throws(SystemError) -> Bool {
         let text = ConfigurationText.main(
-            include: configuration.customConfiguration ?? lastComponent(configuration.baseConfigurationFile),
+            include: customConfiguration ?? lastComponent(configuration.baseConfigurationFile),
             parameters: parameters, hostBasedAuthenticationFile: configuration.hostBasedAuthenticationFile,
             identityFile: configuration.identityFile, recovery: recovery)
         return try put(text, configuration.configurationFile)

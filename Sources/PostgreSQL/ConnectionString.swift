@@ -1,3 +1,6 @@
+import Glibc
+import Posix
+
 /// Connection strings of libpq, password files, and the quoting of each (postgresql.md §16).
 enum ConnectionString {
     /// The order in which parameters are written; others follow in the order in which they came.
@@ -62,7 +65,17 @@ enum ConnectionString {
 }
 
 /// A password file (postgresql.md §16.2): `host:port:*:user:password`, one line for each host.
-enum PasswordFile {
+public enum PasswordFile {
+    /// Where the file goes: to `path`, unless that is only the default and no file can be written there (HOME is unset,
+    /// read-only, or does not exist: a container, a system user).
+    public static func place(_ path: String, isDefault: Bool, otherwise privatePath: String) -> String {
+        if !isDefault { return path }
+        var directory = Files.parent(path)
+        while !Files.exists(directory), directory != "/", directory != "." { directory = Files.parent(directory) }
+        let isUsable = Files.kind(followingLinks: directory) == .directory && access(directory, W_OK | X_OK) == 0
+        return isUsable ? path : privatePath
+    }
+
     static func render(host: String?, port: Int?, user: String?, password: String) -> String {
         let hosts = (host ?? "*").split(separator: ",").map(String.init)
         // libpq looks a connection through a socket directory up under the name localhost too.

@@ -139,7 +139,7 @@ extension DataDirectory {
     }
 
     private func emptyInside() throws(SystemError) {
-        let names = try contents() + [draft, rewindMark].map(lastComponent)
+        let names = try contents() + [draft, rewindMark, secret].map(lastComponent)
         for name in names {
             let entry = "\(path)/\(name)"
             // What is mounted here cannot go: it is emptied, and filled again.
@@ -212,7 +212,7 @@ extension DataDirectory {
             if Files.isMountPoint("\(path)/\(name)") { continue }
             try rename("\(path)/\(name)", replacing: "\(aside)/\(name)")
         }
-        for name in [draft, rewindMark] { try Files.removeTree(name) }
+        for name in [draft, rewindMark, secret] { try Files.removeTree(name) }
         try Files.synchronize(directory: path)
         try removeMark()
     }

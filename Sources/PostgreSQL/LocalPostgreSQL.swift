@@ -74,6 +74,10 @@ public final class LocalPostgreSQL: PostgreSQLController {
         try await operations.adopt(configuration)
     }
 
+    /// Writes the generated files anew, also where the configuration says what it said before: somebody may have edited
+    /// them by hand. A server that is down gets them when it starts.
+    public func refreshFiles() async throws(PostgreSQLError) { try await operations.refreshFiles() }
+
     public func timelineHistory(_ timeline: TimelineID) async -> (
         lines: [TimelineHistory.Line], writtenAt: String
     )? {

@@ -51,7 +51,8 @@ extension Operator {
     private func runInitdb(_ more: [String]) async throws(PostgreSQLError) {
         var arguments = configuration.initdbOptions + more
         if let user = configuration.superuser.userName { arguments.append("--username=\(user)") }
-        let passwords = configuration.passwordFile + ".initdb"
+        // In the data directory: that we may write there, and nobody may read there, is certain.
+        let passwords = directory.secret
         defer { unlink(passwords) }
         if let password = configuration.superuser.password {
             do throws(SystemError) {

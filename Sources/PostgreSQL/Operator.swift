@@ -16,7 +16,9 @@ actor Operator {
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
     var configuration: LocalPostgreSQLConfiguration { instance.configuration }
-    var writer: ConfigurationWriter { ConfigurationWriter(configuration: configuration) }
+    var writer: ConfigurationWriter {
+        ConfigurationWriter(configuration: configuration) { [log] in log.warning("\($0)") }
+    }
     var directory: DataDirectory { instance.dataDirectory }
     var log: Logger { instance.log }
 
@@ -177,9 +179,24 @@ extension Operator {
             hasPostponedConfiguration = true
             return
         }
+        try await applyInTurn()
+    }
+
+    /// Generated files are written again, whatever became of them since: what was edited by hand is undone.
+    func refreshFiles() async throws(PostgreSQLError) {
+        if turns.isTaken {
+            hasPostponedConfiguration = true
+            return
+        }
+        try await applyInTurn()
+    }
+
+    /// What comes while files are written and read is applied right afterwards: no operation may follow for long.
+    private func applyInTurn() async throws(PostgreSQLError) {
         turns.isTaken = true
         defer { passTurn() }
         try await applyConfiguration()
+        while hasPostponedConfiguration, turns.waiting.isEmpty { await applyPostponedConfiguration() }
     }
 
     private func applyPostponedConfiguration() async {
@@ -198,6 +215,7 @@ extension Operator {
         let following = instance.remember { $0.upstream }
         let role: ConfigurationWriter.Role = directory.hasStandbySignal ? .standby(of: following) : .unchanged
         if try writer.write(role, parameters: usableParameters()) {
+            log.info("the files of PostgreSQL's configuration have changed: they are read again")
             await dropRefusedParameters(role)
             try await reload()
         }
@@ -247,7 +265,14 @@ extension Operator {
 
     /// The parameters without those that the server has refused to read.
     func usableParameters() -> ParameterMap {
-        let refused = instance.remember { $0.refusedParameters }
+        let unreadable = configuration.parameters.entries.filter { !ConfigurationText.isName($0.name) }
+        let (refused, new) = instance.remember { memory in
+            let new = unreadable.filter { memory.refusedParameters.insert($0.name.lowercased()).inserted }
+            return (memory.refusedParameters, new)
+        }
+        for entry in new {
+            log.warning("\(entry.name) is no name of a parameter that PostgreSQL could read: it is left out")
+        }
         return configuration.parameters.filter { !refused.contains($0) }
     }
 

@@ -9,6 +9,11 @@ enum PendingRestartQuery {
         "hot_standby", "hba_file", "ident_file", "config_file", "data_directory", "external_pid_file",
     ]
 
+    /// Parameters with a value that asks the server to find a good one itself.
+    private static let workedOut = [
+        "wal_buffers": "-1", "transaction_buffers": "0", "subtransaction_buffers": "0", "commit_timestamp_buffers": "0",
+    ]
+
     /// A row of pg_settings.
     struct Setting: Sendable, Hashable {
         var name: String
@@ -46,9 +51,10 @@ enum PendingRestartQuery {
                 guard setting.isFlagged else { return nil }
                 return .init(parameter: setting.name, oldValue: setting.shown, newValue: setting.fallback)
             }
-            // The server shows the size that it has worked out in place of the -1 that asks it to.
-            if setting.name == "wal_buffers", wanted == "-1", !setting.isFlagged { return nil }
-            let text = setting.name == "wal_level" && wanted.lowercased() == "hot_standby" ? "replica" : wanted
+            // The server shows the size that it has worked out in place of the value that asks it to.
+            if let asks = workedOut[setting.name], setting.value.isSame(asks, wanted), !setting.isFlagged { return nil }
+            let isOldLevel = setting.name == "wal_level" && ["hot_standby", "archive"].contains(wanted.lowercased())
+            let text = isOldLevel ? "replica" : wanted
             if setting.value.isSame(setting.setting, text), !setting.isFlagged { return nil }
             return .init(parameter: setting.name, oldValue: setting.shown, newValue: wanted)
         }

@@ -11,16 +11,21 @@ struct SettingValue: Sendable, Hashable {
         switch type {
         case "bool": SettingValue.bool(setting) == SettingValue.bool(text)
         case "integer", "real":
-            if let left = Double(setting), let right = number(text) { round(left) == round(right) } else { false }
+            // The server shows permissions in octal, and a fraction with six digits.
+            if let left = SettingValue.plain(setting, isInteger: type == "integer"), let right = number(text) {
+                type == "integer"
+                    ? left == right.rounded(.toNearestOrEven) : abs(left - right) <= 5e-6 * max(abs(left), abs(right))
+            } else {
+                false
+            }
         case "enum":
             // Several of them take the words of a boolean for `on` and `off`: archive_mode, huge_pages.
             setting.lowercased() == text.trimmed.lowercased()
                 || SettingValue.bool(setting) != nil && SettingValue.bool(setting) == SettingValue.bool(text)
-        default: setting == text
+        // A line break does not come through a configuration file.
+        default: setting == String(text.map { $0.isNewline ? " " : $0 })
         }
     }
-
-    private func round(_ value: Double) -> Double { type == "integer" ? value.rounded(.toNearestOrEven) : value }
 
     /// The words that PostgreSQL takes for a boolean, and their unique beginnings.
     static func bool(_ text: String) -> Bool? {
@@ -34,24 +39,44 @@ struct SettingValue: Sendable, Hashable {
     /// The number that `text` means in the server's unit; nil for what is no number or has a unit of another kind.
     func number(_ text: String) -> Double? {
         let text = text.trimmed
-        let digits = text.prefix { $0.isNumber || "+-.".contains($0) || isHex(text) && $0.isHexDigit || $0 == "x" }
+        let digits = SettingValue.digits(of: text)
         let suffix = text.dropFirst(digits.count).trimmed
-        guard let value = SettingValue.plain(String(digits)) else { return nil }
+        guard let value = SettingValue.plain(digits, isInteger: type == "integer") else { return nil }
         if suffix.isEmpty { return value }
         guard let unit, let from = SettingValue.scale(suffix), let to = SettingValue.scale(unit), from.kind == to.kind
         else { return nil }
         return value * from.size / to.size
     }
 
-    private func isHex(_ text: String) -> Bool { text.lowercased().drop { $0 == "-" || $0 == "+" }.hasPrefix("0x") }
-
-    private static func plain(_ digits: String) -> Double? {
-        let lower = digits.lowercased()
-        if lower.hasPrefix("0x") { return Int64(lower.dropFirst(2), radix: 16).map(Double.init) }
-        if lower.count > 1, lower.hasPrefix("0"), lower.allSatisfy(\.isNumber) {
-            return Int64(lower, radix: 8).map(Double.init)
+    /// The part that C would read as a number: a sign, `0x1f`, `12`, `.5`, `1e3`.
+    private static func digits(of text: String) -> String {
+        let sign = text.prefix { $0 == "+" || $0 == "-" }
+        let rest = text.dropFirst(sign.count)
+        if rest.lowercased().hasPrefix("0x") {
+            return String(sign + rest.prefix(2) + rest.dropFirst(2).prefix(while: \.isHexDigit))
         }
-        return Double(lower)
+        let mantissa = rest.prefix { $0.isNumber || $0 == "." }
+        let power = rest.dropFirst(mantissa.count)
+        let exponent = power.dropFirst().drop { $0 == "+" || $0 == "-" }.prefix(while: \.isNumber)
+        guard power.first == "e" || power.first == "E", !exponent.isEmpty else { return String(sign + mantissa) }
+        let signOfPower = power.dropFirst().prefix { $0 == "+" || $0 == "-" }
+        return String(sign + mantissa + "e" + signOfPower + exponent)
+    }
+
+    /// A whole number that begins with a zero is octal, as in C.
+    private static func plain(_ digits: String, isInteger: Bool) -> Double? {
+        let lower = digits.lowercased()
+        let isNegative = lower.hasPrefix("-")
+        let plain = lower.drop { $0 == "+" || $0 == "-" }
+        let value: Double?
+        if plain.hasPrefix("0x") {
+            value = Int64(plain.dropFirst(2), radix: 16).map(Double.init)
+        } else if isInteger, plain.count > 1, plain.hasPrefix("0"), plain.allSatisfy(\.isNumber) {
+            value = Int64(plain, radix: 8).map(Double.init)
+        } else {
+            value = Double(plain)
+        }
+        return value.map { isNegative ? -$0 : $0 }
     }
 
     private enum Kind { case bytes, time }

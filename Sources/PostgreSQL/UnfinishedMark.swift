@@ -125,13 +125,17 @@ extension DataDirectory {
     /// The tools fill a directory below ours: they ask for an empty one, which a mount point with its `lost+found`, or
     /// a directory with a mark, is not. Complete, its files are moved up, the control file last.
     private static let draftName = ".matriarch-new"
-    static let ownNames: Set = [markName, rewindMarkName, draftName]
+    /// A password while initdb reads it, and the passwords of the tools where the home directory takes none.
+    private static let secretName = ".matriarch-secret"
+    private static let passwordsName = ".matriarch-pgpass"
+    static let ownNames: Set = [markName, rewindMarkName, draftName, secretName, passwordsName]
 
     var mark: String { "\(path)/\(Self.markName)" }
     /// A named pipe. pg_rewind removes every file, directory and link that its source does not have, and looks past
     /// everything else: of all that could stand here, only such a thing outlives it.
     var rewindMark: String { "\(path)/\(Self.rewindMarkName)" }
     var draft: String { "\(path)/\(Self.draftName)" }
+    var secret: String { "\(path)/\(Self.secretName)" }
 
     /// The mark of a copy or a bootstrap; nil without one. Throws where it cannot be read, or is none of ours.
     func readMark() throws(SystemError) -> UnfinishedMark? {

@@ -95,7 +95,7 @@ struct Daemon {
             node: node, store: store, peers: peers, clock: clock, access: AccessRules(),
             logger: Logger(label: "restapi"), resolve: RestServer.lookUp, logQueue: logQueue)
         let server = try await RestServer(effective.restAPI, api: api, logger: Logger(label: "restapi"))
-        await node.onReload { await reload(server, peers) }
+        await node.onReload { await reload(server, peers, postgreSQL) }
         try await server.start()
         let signals = try Signals.stream()
         let listener = Task { await listen(signals, node) }
@@ -232,10 +232,13 @@ struct Daemon {
 
     /// The event for the node where the local configuration changed; a configuration that is wrong changes nothing.
     /// Where an address was taken before, it is tried again.
-    private func reload(_ server: RestServer, _ peers: HTTPPeerClient) async -> CycleEvent? {
+    private func reload(
+        _ server: RestServer, _ peers: HTTPPeerClient, _ postgreSQL: LocalPostgreSQL
+    ) async -> CycleEvent? {
         do {
             let isChanged = try await source.reload()
             let fresh = try source.effective(effective.bootstrap?.dynamicConfiguration)
+            Task { await refreshFiles(postgreSQL) }
             // The files that it names may be others, under the same names.
             try peers.adopt(StoreWiring.peers(fresh))
             if !isChanged {
@@ -252,6 +255,15 @@ struct Daemon {
         } catch {
             logger.error("the configuration was not read again: \(error)")
             return nil
+        }
+    }
+
+    /// What somebody has edited by hand in the generated files is undone, as the peer does.
+    private func refreshFiles(_ postgreSQL: LocalPostgreSQL) async {
+        do throws(PostgreSQLError) {
+            try await postgreSQL.refreshFiles()
+        } catch {
+            logger.error("the files of PostgreSQL's configuration were not written anew: \(error)")
         }
     }
 

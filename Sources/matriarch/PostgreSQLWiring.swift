@@ -11,7 +11,10 @@ enum PostgreSQLWiring {
             name: effective.name, scope: effective.scope,
             listenAddresses: settings.listen.hosts.joined(separator: ","), port: settings.listen.port,
             connectAddress: settings.connectAddress, dataDirectory: settings.dataDirectory,
-            configurationDirectory: settings.configurationDirectory, passwordFile: settings.passwordFile,
+            configurationDirectory: settings.configurationDirectory,
+            passwordFile: PasswordFile.place(
+                settings.passwordFile, isDefault: settings.hasDefaultPasswordFile,
+                otherwise: settings.privatePasswordFile),
             superuser: credentials(settings.superuser), replication: credentials(settings.replication),
             parameters: map(
                 ControlledParameters.adapted(settings.parameters, toVersion: version(settings.dataDirectory))))

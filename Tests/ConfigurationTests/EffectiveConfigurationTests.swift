@@ -1,5 +1,6 @@
 import ClusterModel
 import Configuration
+import Glibc
 import Testing
 
 @Suite struct EffectiveConfigurationTests {
@@ -23,6 +24,51 @@ import Testing
         #expect(configuration.guardian.isOn)
         #expect(configuration.guardian.safetyMargin == nil)
         #expect(configuration.warnings == [])
+    }
+
+    @Test func pathsAreSpelledInOneWay() throws {
+        let configuration = try Example.effective(
+            """
+            log: {dir: /var//log/}
+            restapi: {certfile: /c/./x.pem}
+            ctl: {cacert: //ca.pem, certfile: c/, keyfile: ./k}
+            etcd3: {cacert: /a/, cert: /b//, key: /k/.}
+            postgresql:
+              data_dir: /data//./main/
+              bin_dir: /usr/lib/postgresql/15/bin/
+              config_dir: /etc//pg/
+              custom_conf: .//custom.conf
+              pgpass: /home/p/./pgpass
+              authentication: {replication: {sslcert: /a//b, sslrootcert: system}}
+            """)
+        let settings = configuration.postgreSQL
+        #expect(settings.dataDirectory == "/data/main")
+        #expect(settings.binDirectory == "/usr/lib/postgresql/15/bin")
+        #expect(settings.configurationDirectory == "/etc/pg")
+        #expect(settings.customConfiguration == "custom.conf")
+        #expect(settings.passwordFile == "/home/p/pgpass" && !settings.hasDefaultPasswordFile)
+        #expect(value(settings.replication, "sslcert") == "/a/b")
+        #expect(value(settings.replication, "sslrootcert") == "system")
+        #expect(configuration.log.directory == "/var/log")
+        #expect(configuration.restAPI.tls?.certificateFile == "/c/x.pem")
+        #expect(configuration.ctl.authorityFile == "/ca.pem")
+        #expect(configuration.ctl.certificateFile?.hasPrefix("/") == true)
+        #expect(configuration.ctl.keyFile?.hasSuffix("/k") == true)
+        #expect(configuration.etcd.authorityFile == "/a")
+        #expect(configuration.etcd.certificateFile == "/b")
+        #expect(configuration.etcd.keyFile == "/k")
+    }
+
+    @Test func aRelativePathCountsFromWhereTheDaemonWasStarted() throws {
+        let here = try #require(getcwd(nil, 0).map { String(cString: $0) })
+        let settings = try Example.effective("postgresql: {data_dir: data/./n1/, bin_dir: bin}").postgreSQL
+        #expect(settings.dataDirectory == "\(here)/data/n1")
+        #expect(settings.binDirectory == "\(here)/bin")
+        #expect(settings.configurationDirectory == settings.dataDirectory)
+        // Without HOME there is no home directory to put a password file in.
+        #expect(settings.passwordFile == "\(here)/data/n1/.matriarch-pgpass" && settings.hasDefaultPasswordFile)
+        #expect(Example.problems("postgresql: {data_dir: /./}").count == 1)
+        #expect(Example.problems("postgresql: {data_dir: \"/a\\0b\"}").count == 1)
     }
 
     @Test func theGuardianIsSwitchedOffByWord() throws {

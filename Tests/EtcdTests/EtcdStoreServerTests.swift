@@ -26,6 +26,28 @@ struct EtcdStoreServerTests {
         }
     }
 
+    @Test func theClaimToMakeAClusterEndsWithItsClaimantAndTheClusterStays() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore { store in
+                func endSession() async throws {
+                    let lease = try #require(await store.lease?.id)
+                    _ = try await store.transport.call("/lease/revoke", ["ID": .string(lease)], deadline: soon())
+                }
+                guard case .written = try await store.write(.initialize, "", if: .absent, deadline: soon()) else {
+                    throw Unexpected()
+                }
+                try await endSession()
+                #expect(try await store.load(deadline: soon()).initialize == .absent)
+                guard case .written(let claim) = try await store.write(.initialize, "", if: .absent, deadline: soon())
+                else { throw Unexpected() }
+                _ = try await store.write(
+                    .initialize, "7400000000000000001", if: .unchanged(since: claim), deadline: soon())
+                try await endSession()
+                #expect(try await store.load(deadline: soon()).initialize == .value("7400000000000000001"))
+            }
+        }
+    }
+
     @Test func writesHappenOnlyUnderTheirCondition() async throws {
         try await EtcdCluster.run { cluster in
             try await cluster.withStore { store in

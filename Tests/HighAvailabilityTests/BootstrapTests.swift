@@ -3,6 +3,13 @@ import HighAvailability
 import Testing
 
 @Suite struct BootstrapTests {
+    /// A cluster that was made and not published.
+    private static func halfMade(running: Bool = false) -> PostgreSQLStatus {
+        var status = running ? Scene.primary() : Scene.stopped()
+        status.unfinished = .bootstrap
+        return status
+    }
+
     static let rows: [Row] = [
         Row(
             description: "an empty cluster is initialized",
@@ -55,6 +62,30 @@ import Testing
         Row(
             description: "in pause nothing is made",
             seen: Scene.seen(Scene.view(leader: "n2"), Scene.empty, settings: ["pause": true]),
+            expected: .action(.wait)),
+        Row(
+            description: "what a bootstrap has left by halves is moved aside where nobody knows of it",
+            seen: Scene.seen(Scene.view(members: [], initialize: .absent), halfMade()),
+            expected: .action(.carryOut(Plan(.bootstrap, [.postgreSQL(.setAsideDataDirectory)])))),
+        Row(
+            description: "also while another node makes the cluster, and after it was stopped where it runs",
+            seen: Scene.seen(Scene.view(members: [], initialize: .inProgress), halfMade(running: true)),
+            expected: .action(
+                .carryOut(
+                    Plan(
+                        .bootstrap,
+                        [
+                            .postgreSQL(.stop(.immediate, timeout: .seconds(10))),
+                            .postgreSQL(.setAsideDataDirectory),
+                        ])))),
+        Row(
+            description: "where its identifier is the cluster's it was complete",
+            seen: Scene.seen(Scene.view(members: []), halfMade(running: true)),
+            expected: .action(.carryOut(Plan(.bootstrap, [.postgreSQL(.finishBootstrap)])))),
+        Row(
+            description: "in pause it is left alone",
+            seen: Scene.seen(
+                Scene.view(members: [], initialize: .absent), halfMade(), settings: ["pause": true]),
             expected: .action(.wait)),
         Row(
             description: "a directory that cannot be read is waited for",

@@ -24,6 +24,59 @@ import Testing
             observedAt: instant)
     }
 
+    /// A machine that has asked the store to publish the cluster that it has just made.
+    static func publishing() -> (CycleMachine, BootInstant) {
+        var machine = Self.machine()
+        var now = start
+        for event: CycleEvent in [
+            .timer, .observed(status(.stopped, identifier: nil, at: start + .milliseconds(10))),
+            .loaded(.success(ClusterView())), .wrote(.initialize, .success(.written(5))),
+            .performed(plan: 1, .success(.done)),
+        ] {
+            now = now + .milliseconds(10)
+            _ = machine.step(event, now: now, wallTime: 0)
+        }
+        now = now + .milliseconds(10)
+        _ = machine.step(.observed(status(.running, identifier: "7400000000000000001", at: now)), now: now, wallTime: 0)
+        return (machine, now)
+    }
+
+    private static func operations(_ effects: [CycleEffect]) -> [PostgreSQLOperation] {
+        effects.compactMap { if case .perform(let operation, _, _) = $0 { operation } else { nil } }
+    }
+
+    @Test func aClusterThatMayBePublishedIsNotMovedAside() {
+        var (machine, now) = Self.publishing()
+        let failed = machine.step(
+            .wrote(.bootstrapInitialize, .failure(.unreachable("no answer"))), now: now, wallTime: 0)
+        #expect(Self.operations(failed) == [.stop(.immediate, timeout: .seconds(10))])
+        now = now + .milliseconds(10)
+        let stopped = machine.step(.performed(plan: 2, .success(.shutDown(nil))), now: now, wallTime: 0)
+        #expect(Self.operations(stopped) == [])
+        #expect(stopped.contains { if case .exit(code: 1) = $0 { true } else { false } })
+    }
+
+    @Test func aClusterThatTheStoreRefusesIsMovedAside() {
+        var (machine, now) = Self.publishing()
+        _ = machine.step(.wrote(.bootstrapInitialize, .success(.refused)), now: now, wallTime: 0)
+        now = now + .milliseconds(10)
+        let stopped = machine.step(.performed(plan: 2, .success(.shutDown(nil))), now: now, wallTime: 0)
+        #expect(Self.operations(stopped) == [.setAsideDataDirectory])
+    }
+
+    @Test func withItsIdentifierAClusterIsKnownAndStaysWhateverBecomesOfItsConfiguration() {
+        var (machine, now) = Self.publishing()
+        _ = machine.step(.wrote(.bootstrapInitialize, .success(.written(6))), now: now, wallTime: 0)
+        now = now + .milliseconds(10)
+        let effects = machine.step(
+            .wrote(.bootstrapConfig, .failure(.unreachable("no answer"))), now: now, wallTime: 0)
+        #expect(Self.operations(effects) == [.finishBootstrap])
+        now = now + .milliseconds(10)
+        let failed = machine.step(.performed(plan: 1, .failure(.failed("disk"))), now: now, wallTime: 0)
+        #expect(Self.operations(failed) == [])
+        #expect(!failed.contains { if case .exit = $0 { true } else { false } })
+    }
+
     /// An observation that began before initdb was done must not count as the one that tells the new identifier.
     @Test func anObservationFromBeforeTheClusterWasMadeDoesNotFailTheBootstrap() throws {
         var machine = Self.machine()

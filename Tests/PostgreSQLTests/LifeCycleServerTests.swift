@@ -165,6 +165,46 @@ struct LifeCycleServerTests {
         }
     }
 
+    @Test("Octal settings wait for nothing, an unreadable name is left out, passwords stay in the data directory")
+    func octal() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root) { configuration in
+                configuration.parameters["unix_socket_permissions"] = "0770"
+                configuration.parameters["log_file_mode"] = "0640"
+                configuration.parameters["no name"] = "1"
+                configuration.parameters["a.b.c"] = "1"
+                configuration.passwordFile = root + "/n1/.matriarch-pgpass"
+            }
+            #expect(try await server.bootstrap() == .done)
+            #expect(try await server.sql("SHOW unix_socket_permissions") == [["0770"]])
+            #expect(await server.observe().pendingRestart.isEmpty)
+            #expect(!Files.exists(root + "/n1/.matriarch-secret"))
+            let other = try TestServer("n2", in: root) { $0.passwordFile = root + "/n2/.matriarch-pgpass" }
+            try await other.join(server)
+            let streaming = await other.wait { $0.facts?.receiver?.isStreaming == true }
+            #expect(streaming.facts?.receiver?.isStreaming == true)
+        }
+    }
+
+    @Test("Generated files that were edited by hand are written anew and read again")
+    func editedByHand() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            let file = root + "/n1/pg_hba.conf"
+            let generated = try Files.readText(file)
+            try Files.replace(file, with: (generated + "host all all all trust\n").utf8, mode: 0o644)
+            try await server.sql("SELECT pg_reload_conf()")
+            try await server.controller.refreshFiles()
+            #expect(try Files.readText(file) == generated)
+            let rules = try await server.sql("SELECT count(*) FROM pg_hba_file_rules WHERE auth_method = 'trust'")
+            #expect(rules == [["0"]])
+            // Of a server that is down nothing is written: it gets its files when it starts.
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            try await server.controller.refreshFiles()
+        }
+    }
+
     @Test("A new configuration is reloaded; what needs a restart waits for it")
     func adopt() async throws {
         try await withServers { root in

@@ -16,8 +16,8 @@ public struct LocalConfiguration: Sendable, Hashable {
     public let source: Source
     /// What was left out, in words for the log.
     public let warnings: [String]
-    /// For `~/pgpass`.
-    let homeDirectory: String
+    /// For `~/pgpass`; nil where HOME is unset.
+    let homeDirectory: String?
     let settings: OriginatedTree
 
     /// The tree as configured.
@@ -35,7 +35,7 @@ public struct LocalConfiguration: Sendable, Hashable {
     public static func load(
         path: String?, environment: [String: String]
     ) throws(ConfigurationError) -> LocalConfiguration {
-        let home = environment["HOME"] ?? "."
+        let home = environment["HOME"].flatMap { $0.isEmpty ? nil : $0 }
         if let path, Files.exists(path) {
             let variables = EnvironmentVariables(environment)
             var settings = try readFiles(path)
@@ -67,7 +67,7 @@ public struct LocalConfiguration: Sendable, Hashable {
         let variables = EnvironmentVariables(environment)
         settings.apply(patch: variables.originated)
         return LocalConfiguration(
-            source: .path(name), warnings: variables.warnings, homeDirectory: environment["HOME"] ?? ".",
+            source: .path(name), warnings: variables.warnings, homeDirectory: environment["HOME"],
             settings: settings)
     }
 

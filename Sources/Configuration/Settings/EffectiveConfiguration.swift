@@ -59,7 +59,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
     }
 
     private init(
-        _ reader: inout SettingReader, _ timings: ClusterTimings, _ merged: OriginatedTree, _ homeDirectory: String
+        _ reader: inout SettingReader, _ timings: ClusterTimings, _ merged: OriginatedTree, _ homeDirectory: String?
     ) {
         name = EffectiveConfiguration.identifier(&reader, "name")
         scope = EffectiveConfiguration.identifier(&reader, "scope")

@@ -31,9 +31,9 @@ public struct EtcdSettings: Sendable, Hashable {
         endpoints = address.endpoints
         usesProxies = address.isProxy || reader.bool("\(section).use_proxies")
         authentication = address.isURL ? address.authentication : EtcdSettings.authentication(&reader, section)
-        authorityFile = reader.filledText("\(section).cacert", allowed: "a path")
-        certificateFile = reader.filledText("\(section).cert", allowed: "a path")
-        keyFile = reader.filledText("\(section).key", allowed: "a path")
+        authorityFile = reader.path("\(section).cacert")
+        certificateFile = reader.path("\(section).cert")
+        keyFile = reader.path("\(section).key")
     }
 
     private static func choose(_ reader: inout SettingReader) -> String {

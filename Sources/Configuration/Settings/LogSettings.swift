@@ -42,7 +42,7 @@ public struct LogSettings: Sendable, Hashable {
         self.dateFormat = dateFormat?.string.flatMap { $0.isEmpty ? nil : $0 }
         staticFields = reader.parameters("log.static_fields") ?? []
         maxQueueSize = Int(reader.integer("log.max_queue_size", 1...1_000_000, default: 1000))
-        directory = reader.filledText("log.dir", allowed: "a directory")
+        directory = reader.path("log.dir", allowed: "a directory")
         fileSize = Int(reader.integer("log.file_size", 0...(1 << 50), default: 25_000_000))
         fileCount = Int(reader.integer("log.file_num", 0...10_000, default: 4))
         fileMode =

@@ -21,6 +21,10 @@ public struct PostgreSQLSettings: Sendable, Hashable {
     public let binaryNames: [ParameterSetting]
     /// The password file that we write.
     public let passwordFile: String
+    /// Nobody has named the file: it stands in the home directory, if it can.
+    public let hasDefaultPasswordFile: Bool
+    /// Where a password file can always stand: only PostgreSQL's own user may enter the data directory.
+    public let privatePasswordFile: String
     public let krbsrvname: String?
     /// Permitted connection parameters in the order of configuration.md §3.6.2, `username` and `password` among them.
     public let superuser: [ParameterSetting]
@@ -67,23 +71,29 @@ public struct PostgreSQLSettings: Sendable, Hashable {
         "config-file", "no-ensure-shutdown", "version", "help",
     ]
 
-    init(_ reader: inout SettingReader, scope: String, homeDirectory: String) {
+    init(_ reader: inout SettingReader, scope: String, homeDirectory: String?) {
         _ = reader.object("postgresql")
         let listen = PostgreSQLSettings.listen(&reader)
         self.listen = listen
         connectAddress = PostgreSQLSettings.connectAddress(&reader, listen)
         proxyAddress = PostgreSQLSettings.address(&reader, "postgresql.proxy_address")
-        dataDirectory = reader.filledText("postgresql.data_dir", allowed: "a path") ?? ""
+        dataDirectory = reader.path("postgresql.data_dir") ?? ""
+        if dataDirectory == "/" { reader.wrong("postgresql.data_dir", "a directory of its own") }
         if dataDirectory.isEmpty, reader.raw("postgresql.data_dir")?.isTruthy != true {
             reader.missing("postgresql.data_dir", "a path")
         }
-        configurationDirectory = reader.filledText("postgresql.config_dir", allowed: "a path") ?? dataDirectory
+        configurationDirectory = reader.path("postgresql.config_dir") ?? dataDirectory
         configurationBaseName = reader.filledText("postgresql.config_base_name") ?? "postgresql"
         customConfiguration = reader.filledText("postgresql.custom_conf", allowed: "a path")
+            .map(PathText.plain)
         database = reader.filledText("postgresql.database") ?? "postgres"
-        binDirectory = reader.text("postgresql.bin_dir", allowed: "a path") ?? ""
+        binDirectory = reader.path("postgresql.bin_dir") ?? ""
         binaryNames = reader.parameters("postgresql.bin_name") ?? []
-        passwordFile = reader.filledText("postgresql.pgpass", allowed: "a path") ?? "\(homeDirectory)/pgpass"
+        privatePasswordFile = "\(dataDirectory)/.matriarch-pgpass"
+        let named = reader.path("postgresql.pgpass")
+        hasDefaultPasswordFile = named == nil
+        let home = homeDirectory.flatMap { PathText.absolute($0 + "/pgpass", from: PathText.workingDirectory) }
+        passwordFile = named ?? home ?? privatePasswordFile
         krbsrvname = reader.filledText("postgresql.krbsrvname")
         superuser = PostgreSQLSettings.credentials(&reader, "superuser") ?? []
         replication = PostgreSQLSettings.credentials(&reader, "replication") ?? []
@@ -151,12 +161,22 @@ public struct PostgreSQLSettings: Sendable, Hashable {
             return nil
         }
         let settings = KnownSettings.credentialKeys.compactMap { key in
-            reader.filledText("\(path).\(key)").map { ParameterSetting(name: key, value: $0) }
+            credential(&reader, path, key).map { ParameterSetting(name: key, value: $0) }
         }
         if isNeeded, settings.first?.name != "username", reader.raw("\(path).username")?.isTruthy != true {
             reader.missing("\(path).username", "the name of a role")
         }
         return settings.isEmpty ? nil : settings
+    }
+
+    /// Files are named from where the daemon was started, and read by the server in another directory, too.
+    private static func credential(_ reader: inout SettingReader, _ path: String, _ key: String) -> String? {
+        let isFile = ["sslcert", "sslkey", "sslcrl", "sslcrldir", "sslrootcert"].contains(key)
+        // `system` stands for the certificates of the machine.
+        guard isFile, let text = reader.filledText("\(path).\(key)"), text != "system" else {
+            return reader.filledText("\(path).\(key)")
+        }
+        return reader.path("\(path).\(key)")
     }
 
     // MARK: Parameters

@@ -133,11 +133,11 @@ public struct RestAPISettings: Sendable, Hashable {
 
     private static func tls(_ reader: inout SettingReader) -> TLS? {
         let verify = reader.word("restapi.verify_client", ["none", "optional", "required"], default: "none")
-        guard let certificate = reader.filledText("restapi.certfile", allowed: "a path") else { return nil }
+        guard let certificate = reader.path("restapi.certfile") else { return nil }
         return TLS(
-            certificateFile: certificate, keyFile: reader.filledText("restapi.keyfile", allowed: "a path"),
+            certificateFile: certificate, keyFile: reader.path("restapi.keyfile"),
             keyFilePassword: reader.filledText("restapi.keyfile_password"),
-            authorityFile: reader.filledText("restapi.cafile", allowed: "a path"),
+            authorityFile: reader.path("restapi.cafile"),
             ciphers: reader.filledText("restapi.ciphers"),
             verifyClient: ClientVerification(rawValue: verify) ?? .none)
     }
@@ -167,9 +167,9 @@ public struct CtlSettings: Sendable, Hashable {
     init(_ reader: inout SettingReader, restAPI: RestAPISettings) {
         authentication = reader.authentication("ctl") ?? restAPI.authentication
         isInsecure = reader.bool("ctl.insecure")
-        authorityFile = reader.filledText("ctl.cacert", allowed: "a path") ?? restAPI.tls?.authorityFile
-        certificateFile = reader.filledText("ctl.certfile", allowed: "a path")
-        let keyFile = reader.filledText("ctl.keyfile", allowed: "a path")
+        authorityFile = reader.path("ctl.cacert") ?? restAPI.tls?.authorityFile
+        certificateFile = reader.path("ctl.certfile")
+        let keyFile = reader.path("ctl.keyfile")
         let keyFilePassword = reader.filledText("ctl.keyfile_password")
         self.keyFile = certificateFile == nil ? nil : keyFile
         self.keyFilePassword = certificateFile == nil ? nil : keyFilePassword

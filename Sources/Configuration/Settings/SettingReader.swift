@@ -79,6 +79,14 @@ struct SettingReader {
         return text
     }
 
+    /// A path of a file or a directory, absolute and in its plain form.
+    mutating func path(_ path: String, allowed: String = "a path") -> String? {
+        guard let text = filledText(path, allowed: allowed) else { return nil }
+        if let plain = PathText.absolute(text, from: PathText.workingDirectory) { return plain }
+        wrong(path, allowed + " without a null byte")
+        return nil
+    }
+
     mutating func bool(_ path: String, default standard: Bool = false) -> Bool {
         guard let value = raw(path) else { return standard }
         if let bool = ValueParsing.bool(value) { return bool }
