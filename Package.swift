@@ -127,6 +127,9 @@ let package = Package(
                 "ControlAPI", "HTTPServer", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging,
                 subprocess,
             ]),
+        tests(
+            "EscapesTests",
+            ["PostgreSQL", "ControlAPI", "HTTPServer", "Logs", "JSON", "ClusterModel", "CLibPQ", logging]),
         tests("TidyTests", ["Posix"]),
         tests(
             "IntegrationTests", ["Posix", "JSON", "ClusterModel", "HTTPClient", "CPlatform", "CLibPQ", "COpenSSL"]),

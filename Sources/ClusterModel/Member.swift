@@ -82,22 +82,36 @@ public struct HostPort: Sendable, Hashable, CustomStringConvertible {
 
     /// The authority of `scheme://[user@]host[:port][/path]`; nil where there is no host.
     public init?(url: String, defaultPort: Int) {
-        guard let scheme = url.firstRange(of: "://") else { return nil }
-        var authority = url[scheme.upperBound...].prefix { $0 != "/" && $0 != "?" }
-        if let at = authority.lastIndex(of: "@") { authority = authority[authority.index(after: at)...] }
-        if authority.first == "[" {
-            guard let close = authority.firstIndex(of: "]") else { return nil }
-            host = String(authority[authority.index(after: authority.startIndex)..<close])
-            let rest = authority[authority.index(after: close)...]
-            port = rest.first == ":" ? Int(rest.dropFirst()) ?? defaultPort : defaultPort
-        } else if let colon = authority.lastIndex(of: ":") {
-            host = String(authority[..<colon])
-            port = Int(authority[authority.index(after: colon)...]) ?? defaultPort
+        guard let scheme = url.utf8.firstRange(of: "://".utf8) else { return nil }
+        var authority = url.utf8[scheme.upperBound...].prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+        if let at = authority.lastIndex(of: UInt8(ascii: "@")) { authority = authority[at...].dropFirst() }
+        let rest: Substring.UTF8View
+        if authority.first == UInt8(ascii: "[") {
+            guard let close = authority.firstIndex(of: UInt8(ascii: "]")) else { return nil }
+            host = String(Substring(authority[..<close].dropFirst()))
+            rest = authority[close...].dropFirst()
         } else {
-            host = String(authority)
-            port = defaultPort
+            let colon = authority.lastIndex(of: UInt8(ascii: ":")) ?? authority.endIndex
+            host = String(Substring(authority[..<colon]))
+            rest = authority[colon...]
         }
+        let isPort = rest.first == UInt8(ascii: ":")
+        port = isPort ? Int(Substring(rest.dropFirst())) ?? defaultPort : defaultPort
         if host.isEmpty { return nil }
+    }
+
+    /// Whether the host is a name or an address - ASCII letters, digits and `.-_:%` - or the path of a socket's
+    /// directory, and the port is one. What a member key says is looked at before it goes into a connection string, a
+    /// password file or a command line.
+    public var isUsable: Bool {
+        let isPath = host.utf8.first == UInt8(ascii: "/")
+        let others = Set((isPath ? ".-_:%/@+~=" : ".-_:%").utf8)
+        let isSpelled = host.utf8.allSatisfy { byte in
+            others.contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) && byte < 0x80
+        }
+        // A dash would make an option of it where a program takes the host as a word of its own.
+        return isSpelled && !host.isEmpty && host.utf8.first != UInt8(ascii: "-") && (1...65_535).contains(port)
     }
 
     /// `host:port`, with brackets around an IPv6 address.

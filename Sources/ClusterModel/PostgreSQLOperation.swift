@@ -68,9 +68,10 @@ public struct Upstream: Sendable, Hashable {
         self.address = address
     }
 
-    /// The upstream that `member` offers; nil where its key has no usable connection URL.
+    /// The upstream that `member` offers; nil where its key has no usable connection URL. Whoever can write to the
+    /// store writes member keys: what is no host and no port goes no further than this.
     public init?(_ member: Member) {
-        guard let address = member.address else { return nil }
+        guard let address = member.address, address.isUsable else { return nil }
         self.init(name: member.name, address: address)
     }
 }

@@ -24,22 +24,24 @@ public struct ToolOptions: Sendable, Hashable {
     private mutating func append(_ tool: String, _ item: JSONValue, _ forbidden: Set<String>) {
         if case .string(let text) = item {
             // `max-rate=100M` is one item, and its name is what stands before the sign.
-            let name = text.prefix { $0 != "=" }
-            let value = text.dropFirst(name.count + 1)
-            return append(tool, String(name), name.count == text.count ? nil : String(value), forbidden)
+            let parts = text.split(atByte: "=", maxSplits: 1).map { String($0) }
+            return append(tool, parts[0], parts.count > 1 ? parts[1] : nil, forbidden)
         }
         guard let pairs = item.object, pairs.count == 1, let pair = pairs.members.first, let text = pair.value.string
         else {
             problems.append(
-                "option \(item.comparableText) for \(tool) must be a name, or one name with a text for its value")
+                "option \(ToolOptions.shown(item)) for \(tool) must be a name, or one name with a text for its value")
             return
         }
         append(tool, pair.key, text, forbidden)
     }
 
     private mutating func append(_ tool: String, _ name: String, _ value: String?, _ forbidden: Set<String>) {
-        if forbidden.contains(name) {
+        if forbidden.contains(where: { $0.utf8.starts(with: name.utf8) }) {
+            // A tool takes the beginning of a name for the name.
             problems.append("option \(name) for \(tool) is not allowed")
+        } else if !ToolOptions.isName(name) {
+            problems.append("an option for \(tool) has a name of other than letters, digits and dashes")
         } else if let value {
             arguments.append("--\(name)=\(ToolOptions.unquoted(value))")
         } else {
@@ -47,12 +49,24 @@ public struct ToolOptions: Sendable, Hashable {
         }
     }
 
+    private static func isName(_ name: String) -> Bool {
+        let letters = UInt8(ascii: "a")...UInt8(ascii: "z")
+        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+        return name.utf8.allSatisfy { letters.contains($0 | 0x20) || digits.contains($0) || $0 == UInt8(ascii: "-") }
+    }
+
+    /// Values may be secrets, names are none.
+    private static func shown(_ item: JSONValue) -> String {
+        item.object.map { $0.keys.joined(separator: ", ") } ?? "that is no text"
+    }
+
     /// Without the quotes around it, where the whole value is one quoted word.
     private static func unquoted(_ value: String) -> String {
-        guard let quote = value.first, quote == "'" || quote == "\"", value.last == quote, value.count >= 2 else {
-            return value
-        }
-        let inner = value.dropFirst().dropLast()
-        return inner.contains(quote) ? value : String(inner)
+        let bytes = value.utf8
+        guard let quote = bytes.first, [UInt8(ascii: "'"), UInt8(ascii: "\"")].contains(quote), bytes.count >= 2,
+            bytes.last == quote
+        else { return value }
+        let inner = bytes.dropFirst().dropLast()
+        return inner.contains(quote) ? value : String(Substring(inner))
     }
 }

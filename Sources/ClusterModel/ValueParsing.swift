@@ -197,10 +197,5 @@ extension Character {
 
 extension Substring {
     /// Without the blanks around it.
-    var trimmed: Substring {
-        var text = self
-        while let first = text.first, first.isWhitespace { text = text.dropFirst() }
-        while let last = text.last, last.isWhitespace { text = text.dropLast() }
-        return text
-    }
+    var trimmed: Substring { withoutBlanks }
 }

@@ -37,9 +37,10 @@ struct LineFormat: Sendable {
             case .literal(let text): line += text
             case .field("message", let width, let isLeft):
                 let facts = record.metadata.map { " \($0.key)=\($0.value)" }.joined()
-                line += LineFormat.padded(record.message + facts, width, isLeft)
+                line += LineFormat.padded(LineFormat.printable(record.message + facts), width, isLeft)
             case .field(let name, let width, let isLeft):
-                line += LineFormat.padded(record.value(name, dateFormat: dateFormat)?.text ?? "", width, isLeft)
+                line += LineFormat.padded(
+                    LineFormat.printable(record.value(name, dateFormat: dateFormat)?.text ?? ""), width, isLeft)
             }
         }
         return line
@@ -64,6 +65,24 @@ struct LineFormat: Sendable {
             members.append("\(LineFormat.quoted(field.key)): \(LineFormat.quoted(field.name))")
         }
         return "{" + members.joined(separator: ", ") + "}"
+    }
+
+    /// What nobody outside can make look like a line of ours, or like an order to a terminal: a line break is followed
+    /// by a tab, other control characters are written as `\\x1b`. Scalar by scalar: a mark behind one hides nothing.
+    static func printable(_ text: String) -> String {
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0x0A: result.append(contentsOf: "\n\t".unicodeScalars)
+            case 0x09: result.append(scalar)
+            case 0..<0x20, 0x7F..<0xA0:
+                let digits = String(scalar.value, radix: 16)
+                result.append(contentsOf: (digits.utf8.count < 2 ? "\\x0" : "\\x").unicodeScalars)
+                result.append(contentsOf: digits.unicodeScalars)
+            default: result.append(scalar)
+            }
+        }
+        return String(result)
     }
 
     private static func padded(_ text: String, _ width: Int, _ isLeft: Bool) -> String {
@@ -109,7 +128,7 @@ struct LineFormat: Sendable {
     }
 
     /// A JSON string.
-    private static func quoted(_ text: String) -> String {
+    static func quoted(_ text: String) -> String {
         var result = "\""
         for scalar in text.unicodeScalars {
             switch scalar {
@@ -118,7 +137,7 @@ struct LineFormat: Sendable {
             case "\n": result += "\\n"
             case "\r": result += "\\r"
             case "\t": result += "\\t"
-            case _ where scalar.value < 0x20:
+            case _ where scalar.value < 0x20 || (0x7F..<0xA0).contains(scalar.value):
                 let digits = String(scalar.value, radix: 16)
                 result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
             default: result.unicodeScalars.append(scalar)

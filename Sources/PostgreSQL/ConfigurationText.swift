@@ -42,63 +42,101 @@ enum ConfigurationText {
     }
 
     /// pg_hba.conf and pg_ident.conf.
-    static func lines(_ lines: [String]) -> String { header + lines.map { $0 + "\n" }.joined() }
+    static func lines(_ lines: [String]) -> String { header + lines.map { singleLine($0) + "\n" }.joined() }
 
-    /// `'it''s'`: quotes and backslashes doubled. A line break would end the setting, so it becomes a space.
+    /// An entry of a list is one line: a line break in it, or a NUL, becomes a space.
+    static func singleLine(_ text: String) -> String {
+        text.escaping { [0, UInt8(ascii: "\n"), UInt8(ascii: "\r")].contains($0) ? " " : nil }
+    }
+
+    /// `'it''s'`: quotes and backslashes doubled. A line break would end the setting, and a NUL the file: each becomes
+    /// a space.
     static func quote(_ value: String) -> String {
-        let line = String(value.map { $0.isNewline ? " " : $0 })
-        return "'" + line.doubling("\\").doubling("'") + "'"
+        let escaped = value.escaping { byte in
+            switch byte {
+            case UInt8(ascii: "'"): "''"
+            case UInt8(ascii: "\\"): "\\\\"
+            case 0, UInt8(ascii: "\n"), UInt8(ascii: "\r"): " "
+            default: nil
+            }
+        }
+        return "'" + escaped + "'"
     }
 
     /// `postgresql.auto.conf` without the recovery parameters; every other line as it was (postgresql.md §28.6).
     static func withoutRecovery(_ text: String) -> String {
-        text.split(separator: "\n", omittingEmptySubsequences: false)
+        text.split(atByte: "\n")
             .filter { line in setting(line).map { !RecoveryParameters.names.contains($0.name.lowercased()) } ?? true }
             .joined(separator: "\n")
     }
 
     /// The recovery parameters that a configuration file of ours sets.
     static func recovery(in text: String) -> ParameterMap {
-        let settings = text.split(separator: "\n").compactMap { setting($0) }
+        let settings = text.split(atByte: "\n").compactMap { setting($0) }
         return ParameterMap(settings.filter { RecoveryParameters.names.contains($0.name.lowercased()) })
     }
 
     /// `name = 'value'` or `name = value`; nil for comments and blank lines.
     static func setting(_ line: Substring) -> (name: String, value: String)? {
-        let line = line.trimmed
-        let name = String(line.prefix { $0.isLetter || $0.isNumber || $0 == "_" || $0 == "." })
-        guard !name.isEmpty, !line.hasPrefix("#") else { return nil }
-        var rest = line.dropFirst(name.count).drop { $0.isWhitespace }
-        if rest.first == "=" { rest = rest.dropFirst().drop { $0.isWhitespace } }
-        guard rest.first == "'" else { return (name, rest.prefix { $0 != "#" }.trimmed) }
-        var value = ""
-        rest = rest.dropFirst()
-        while let character = rest.first {
-            rest = rest.dropFirst()
-            if character == "'" || character == "\\" {
-                guard let next = rest.first, character == "\\" || next == "'" else { break }
-                value.append(next)
+        var rest = line.withoutBlanks.utf8[...]
+        let name = rest.prefix { isNameByte($0) || $0 == UInt8(ascii: ".") }
+        guard !name.isEmpty else { return nil }
+        rest = rest.dropFirst(name.count).drop(while: isBlank)
+        if rest.first == UInt8(ascii: "=") { rest = rest.dropFirst().drop(while: isBlank) }
+        if rest.first == UInt8(ascii: "'") { return (text(name), unquoted(rest.dropFirst())) }
+        return (text(name), String(Substring(rest.prefix { $0 != UInt8(ascii: "#") }).withoutBlanks))
+    }
+
+    /// Up to the closing quote, which may be missing. After a backslash up to three octal digits are a byte, some
+    /// letters are control characters, and any other byte is itself, as PostgreSQL reads it.
+    private static func unquoted(_ quoted: Substring.UTF8View) -> String {
+        var rest = quoted
+        var value: [UInt8] = []
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "\\") {
+                guard let next = rest.popFirst() else { break }
+                value.append(escapedByte(next, &rest))
+            } else if byte == UInt8(ascii: "'") {
+                guard rest.first == byte else { break }
                 rest = rest.dropFirst()
+                value.append(byte)
             } else {
-                value.append(character)
+                value.append(byte)
             }
         }
-        return (name, value)
+        return String(decoding: value, as: UTF8.self)
     }
 
-    /// Whether PostgreSQL can read the name as one; anything else would break the file for every other setting.
-    static func isName(_ name: String) -> Bool {
-        let parts = name.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        guard parts.count <= 2 else { return false }
-        return parts.allSatisfy { part in
-            guard let first = part.first, isLetter(first) else { return false }
-            return part.allSatisfy { isLetter($0) || (48...57).contains($0) || $0 == UInt8(ascii: "$") }
+    private static func escapedByte(_ first: UInt8, _ rest: inout Substring.UTF8View) -> UInt8 {
+        let octal = UInt8(ascii: "0")...UInt8(ascii: "7")
+        switch first {
+        case UInt8(ascii: "b"): return 0x08
+        case UInt8(ascii: "f"): return 0x0C
+        case UInt8(ascii: "n"): return UInt8(ascii: "\n")
+        case UInt8(ascii: "r"): return UInt8(ascii: "\r")
+        case UInt8(ascii: "t"): return UInt8(ascii: "\t")
+        case octal:
+            let digits = [first] + rest.prefix(2).prefix(while: octal.contains)
+            rest = rest.dropFirst(digits.count - 1)
+            return digits.reduce(0) { $0 &* 8 &+ ($1 - octal.lowerBound) }
+        default: return first
         }
     }
 
-    private static func isLetter(_ byte: UInt8) -> Bool {
-        (65...90).contains(byte) || (97...122).contains(byte) || byte == UInt8(ascii: "_")
+    /// Whether PostgreSQL can read the name as one (guc-file.l): a word, or two with a point between them. Anything
+    /// else would break the file for every other setting. PostgreSQL would also take bytes outside ASCII; no parameter
+    /// has any.
+    static func isName(_ name: String) -> Bool { DynamicDocumentRules.isParameterName(name) }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        isDigit(byte) || byte == UInt8(ascii: "_") || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
     }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || (0x09...0x0D).contains(byte) }
+
+    private static func text(_ bytes: Substring.UTF8View) -> String { String(Substring(bytes)) }
 
     private static func sorted(_ parameters: ParameterMap) -> String {
         parameters.entries.sorted { $0.name.lowercased() < $1.name.lowercased() }

@@ -131,13 +131,15 @@ extension LocalPostgreSQLConfiguration {
 }
 
 /// Names to values in order, names without regard to case, as PostgreSQL reads its parameters.
-public struct ParameterMap: Sendable, Hashable, ExpressibleByDictionaryLiteral {
+public struct ParameterMap: Sendable, ExpressibleByDictionaryLiteral {
     public struct Entry: Sendable, Hashable {
         public let name: String
         public var value: String
     }
 
     public private(set) var entries: [Entry] = []
+    /// Where each name stands, in lower case: `/config` says how many there are.
+    private var places: [String: Int] = [:]
 
     public init() {}
 
@@ -152,17 +154,18 @@ public struct ParameterMap: Sendable, Hashable, ExpressibleByDictionaryLiteral {
 
     /// The value of `name`; nil removes it.
     public subscript(name: String) -> String? {
-        get {
-            let name = name.lowercased()
-            return entries.first { $0.name.lowercased() == name }?.value
-        }
+        get { places[name.lowercased()].map { entries[$0].value } }
         set {
-            let wanted = name.lowercased()
-            let index = entries.firstIndex { $0.name.lowercased() == wanted }
-            switch (index, newValue) {
-            case (let index?, let value?): entries[index].value = value
-            case (let index?, nil): entries.remove(at: index)
-            case (nil, let value?): entries.append(Entry(name: name, value: value))
+            let lower = name.lowercased()
+            switch (places[lower], newValue) {
+            case (let place?, let value?): entries[place].value = value
+            case (let place?, nil):
+                entries.remove(at: place)
+                places = [:]
+                for (place, entry) in entries.enumerated() { places[entry.name.lowercased()] = place }
+            case (nil, let value?):
+                places[lower] = entries.count
+                entries.append(Entry(name: name, value: value))
             case (nil, nil): break
             }
         }
@@ -174,12 +177,13 @@ public struct ParameterMap: Sendable, Hashable, ExpressibleByDictionaryLiteral {
     }
 }
 
+// The places say nothing that the entries do not.
+extension ParameterMap: Hashable {
+    public static func == (left: ParameterMap, right: ParameterMap) -> Bool { left.entries == right.entries }
+    public func hash(into hasher: inout Hasher) { hasher.combine(entries) }
+}
+
 extension StringProtocol {
-    /// Without the spaces around it.
-    var trimmed: String {
-        var text = self[...]
-        while let first = text.first, first.isWhitespace { text = text.dropFirst() }
-        while let last = text.last, last.isWhitespace { text = text.dropLast() }
-        return String(text)
-    }
+    /// Without the blanks around it.
+    var trimmed: String { String(withoutBlanks) }
 }

@@ -116,7 +116,8 @@ extension Operator {
         // The shell splits the command into words; the connection string comes as one more.
         try await instance.tools.succeed(
             .init(
-                program: "sh", arguments: ["-c", command + " \"$1\"", "sh", ConnectionString.render(parameters)],
+                program: "sh",
+                arguments: ["-c", command + " \"$1\"", "sh", ConnectionString.render(parameters, forScript: true)],
                 environment: [
                     "PGPASSFILE": configuration.passwordFile,
                     "PGOPTIONS": "-c synchronous_commit=local -c statement_timeout=0",

@@ -69,9 +69,9 @@ struct ConfigurationTextTests {
     @Test(
         "Connection strings",
         arguments: [
-            (["host": "h", "port": "5432", "user": "u"], "user=u host=h port=5432"),
-            (["password": "a b'c\\", "user": ""], "user='' password=a\\ b\\'c\\\\"),
-            (["zz": "1", "sslmode": "prefer", "dbname": "d"], "dbname=d sslmode=prefer zz=1"),
+            (["host": "h", "port": "5432", "user": "u"], "user='u' host='h' port='5432'"),
+            (["password": "a b'c\\", "user": ""], "user='' password='a b\\'c\\\\'"),
+            (["zz": "1", "sslmode": "prefer", "dbname": "d"], "dbname='d' sslmode='prefer' zz='1'"),
         ] as [(ParameterMap, String)])
     func connectionStrings(parameters: ParameterMap, text: String) throws {
         #expect(ConnectionString.render(parameters) == text)
@@ -105,8 +105,8 @@ struct ConfigurationTextTests {
             of: Self.upstream, Self.configuration(), serverVersion: 150_000)
         #expect(
             parameters["primary_conninfo"]
-                == "user=rep passfile=/p/pgpass host=10.0.0.2 port=5433 sslmode=require application_name=n-1 "
-                + "gssencmode=prefer channel_binding=prefer")
+                == "user='rep' passfile='/p/pgpass' host='10.0.0.2' port='5433' sslmode='require' "
+                + "application_name='n-1' gssencmode='prefer' channel_binding='prefer'")
         #expect(parameters["primary_slot_name"] == "n_1")
         #expect(parameters["recovery_target_timeline"] == "latest")
         #expect(parameters["recovery_target_lsn"] == "")
@@ -150,7 +150,7 @@ struct ConfigurationTextTests {
     func tools() {
         var configuration = Self.configuration()
         let backup = ToolArguments.baseBackup(configuration, from: Self.upstream.address, into: "/d")
-        let source = "user=rep host=10.0.0.2 port=5433 sslmode=require connect_timeout=10"
+        let source = "user='rep' host='10.0.0.2' port='5433' sslmode='require' connect_timeout='10'"
         #expect(
             backup == ["--pgdata=/d", "-X", "stream", "--dbname=\(source)", "--progress", "--checkpoint=fast"])
         configuration.baseBackupOptions = ["--checkpoint=spread", "--max-rate=1M"]
@@ -160,7 +160,7 @@ struct ConfigurationTextTests {
         #expect(
             ToolArguments.rewind(configuration, from: Self.upstream.address, serverVersion: 150_000) == [
                 "--restore-target-wal", "-D", "/d", "--source-server",
-                "dbname=postgres user=postgres host=10.0.0.2 port=5433 connect_timeout=10",
+                "dbname='postgres' user='postgres' host='10.0.0.2' port='5433' connect_timeout='10'",
             ])
         configuration.configurationDirectory = "/etc/pg"
         #expect(

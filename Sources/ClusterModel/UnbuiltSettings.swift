@@ -1,0 +1,174 @@
+/// Settings of the dynamic configuration that this version has no rule for. Whoever sets one relies on it: the REST API
+/// refuses it, and one that stands in the store is told of in the log and in `/patroni`. None of them changes what the
+/// cluster does.
+public struct UnbuiltSetting: Sendable, Hashable, CustomStringConvertible {
+    /// `standby_cluster`, `postgresql.callbacks`.
+    public let key: String
+    /// What does not happen, in words.
+    public let reason: String
+
+    public var description: String { "\(key): \(reason)" }
+
+    /// Those in `document` that ask for anything else than what is done anyway, in the order of the table.
+    public static func found(in document: JSONObject) -> [UnbuiltSetting] {
+        let top = table.filter { row in document[row.key].map { row.asks($0) } ?? false }
+        let postgreSQL = document["postgresql"]?.object ?? JSONObject()
+        let below = postgreSQLTable.filter { row in postgreSQL[row.key].map { row.asks($0) } ?? false }
+        return top.map { UnbuiltSetting(key: $0.key, reason: $0.reason) }
+            + below.map { UnbuiltSetting(key: "postgresql.\($0.key)", reason: $0.reason) }
+    }
+
+    private struct Row: Sendable {
+        let key: String
+        let reason: String
+        /// Whether a value asks for more than the default.
+        var asks: @Sendable (JSONValue) -> Bool = { $0.isTruthy }
+    }
+
+    private static let isOn: @Sendable (JSONValue) -> Bool = { ValueParsing.bool($0) ?? false }
+
+    private static let table: [Row] = [
+        Row(
+            key: "standby_cluster", reason: "standby clusters are not supported yet; the cluster goes on as it was",
+            asks: { section in ["host", "port", "restore_command"].contains { section[$0]?.isTruthy == true } }),
+        Row(
+            key: "synchronous_mode", reason: "not supported yet; commits do not wait for a standby",
+            asks: { isOn($0) || $0.string?.lowercased() == "quorum" }),
+        Row(
+            key: "synchronous_mode_strict", reason: "not supported yet; commits do not wait for a standby", asks: isOn),
+        Row(
+            key: "synchronous_node_count", reason: "not supported yet; commits do not wait for a standby",
+            asks: { (ValueParsing.integer($0) ?? 1) > 1 }),
+        Row(
+            key: "maximum_lag_on_syncnode", reason: "not supported yet; commits do not wait for a standby",
+            asks: { (ValueParsing.integer($0) ?? -1) > 0 }),
+        Row(
+            key: "failsafe_mode", reason: "not supported yet; a leader without the DCS is demoted when its lease ends",
+            asks: isOn),
+        Row(key: "slots", reason: noSlots),
+        Row(key: "permanent_slots", reason: noSlots),
+        Row(key: "permanent_replication_slots", reason: noSlots),
+        Row(
+            key: "primary_race_backoff", reason: "not supported yet; a race for leader begins at once",
+            asks: { (ValueParsing.integer($0) ?? 0) > 0 }),
+    ]
+
+    private static let noSlots = "permanent slots are not supported yet; none is made, kept or copied to standbys"
+
+    private static let postgreSQLTable: [Row] =
+        [
+            Row(key: "callbacks", reason: "not supported yet, none is run"),
+            Row(key: "pre_promote", reason: "not supported yet, it is not run"),
+            Row(key: "before_stop", reason: "not supported yet, it is not run"),
+            Row(
+                key: "create_replica_methods", reason: "only basebackup is supported yet, it is used alone",
+                asks: isOtherMethod),
+            Row(
+                key: "create_replica_method", reason: "only basebackup is supported yet, it is used alone",
+                asks: isOtherMethod),
+        ]
+        + ["parameters", "pg_hba", "pg_ident"].flatMap { key in
+            ["primary", "replica", "standby_leader"].map { role in
+                Row(key: "\(key)_\(role)", reason: "settings by role are not supported yet; \(key) holds for all")
+            }
+        }
+
+    private static let isOtherMethod: @Sendable (JSONValue) -> Bool = { value in
+        if let text = value.string { return !text.isEmpty && text != "basebackup" }
+        return value.array?.contains { $0.string != "basebackup" } ?? value.isTruthy
+    }
+}
+
+/// What may go into `/config` through the REST API.
+public enum DynamicDocumentRules {
+    /// Why a document is not taken: a key and a reason.
+    public struct Objection: Error, Sendable, Hashable, CustomStringConvertible {
+        public let key: String
+        public let reason: String
+
+        public var description: String { key.isEmpty ? reason : "\(key): \(reason)" }
+    }
+
+    /// Every node merges and writes what stands there: more than people write is no configuration.
+    public static let valuesMax = 8192
+    public static let parametersMax = 1000
+
+    /// Refuses what no node can use, and what nobody carries out yet. What stands in `present` already is no reason: it
+    /// must be possible to change something else, and to take it back.
+    public static func check(_ document: JSONObject, inPlaceOf present: JSONObject) throws(Objection) {
+        let all = JSONValue.object(document).valuesCount(upTo: .max)
+        if all > valuesMax, all >= JSONValue.object(present).valuesCount(upTo: .max) {
+            throw Objection(key: "", reason: "the configuration holds at most \(valuesMax) values")
+        }
+        let before = present["postgresql"]?["parameters"]?.object ?? JSONObject()
+        let parameters = document["postgresql"]?["parameters"]?.object ?? JSONObject()
+        if parameters.count > max(parametersMax, before.count) {
+            throw Objection(key: "postgresql.parameters", reason: "holds at most \(parametersMax) parameters")
+        }
+        try checkText(.object(document), .object(present), "")
+        for member in parameters.members where before[member.key] == nil {
+            if !isParameterName(member.key) {
+                throw Objection(
+                    key: "postgresql.parameters.\(member.key)", reason: "PostgreSQL reads no parameter of this name")
+            }
+        }
+        let known = UnbuiltSetting.found(in: present)
+        for setting in UnbuiltSetting.found(in: document) {
+            if known.contains(setting), isSame(setting.key, document, present) { continue }
+            throw Objection(key: setting.key, reason: setting.reason)
+        }
+    }
+
+    /// Letters, digits and `_`, not beginning with a digit; an extension's has its prefix and a point before it.
+    public static func isParameterName(_ name: String) -> Bool {
+        let words = name.split(atByte: ".")
+        return words.count <= 2
+            && words.allSatisfy { word in
+                let isSpelled = word.utf8.allSatisfy { byte in
+                    isDigit(byte) || byte == UInt8(ascii: "_")
+                        || byte < 0x80 && (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+                }
+                return isSpelled && word.utf8.first.map { !isDigit($0) } == true
+            }
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+
+    private static func isSame(_ key: String, _ document: JSONObject, _ present: JSONObject) -> Bool {
+        let path = key.split(atByte: ".").map { String($0) }
+        func value(_ object: JSONObject) -> JSONValue? {
+            path.reduce(JSONValue.object(object)) { value, key in value?[key] }
+        }
+        return value(document) == value(present)
+    }
+
+    /// No text with a NUL: PostgreSQL, libpq and every command line end there.
+    private static func checkText(_ value: JSONValue, _ present: JSONValue?, _ path: String) throws(Objection) {
+        if value == present { return }
+        switch value {
+        case .null, .bool, .int, .double: break
+        case .string(let text):
+            if text.hasByte("\0") { throw Objection(key: path, reason: "a text with a NUL cannot be written anywhere") }
+        case .array(let items):
+            for (index, item) in items.enumerated() { try checkText(item, nil, "\(path).\(index)") }
+        case .object(let object):
+            for member in object.members {
+                let here = path.isEmpty ? member.key : "\(path).\(member.key)"
+                if member.key.hasByte("\0") { throw Objection(key: path, reason: "a key with a NUL means nothing") }
+                try checkText(member.value, present?[member.key], here)
+            }
+        }
+    }
+}
+
+extension JSONValue {
+    /// How many values stand within, itself not counted; counting ends above `limit`.
+    func valuesCount(upTo limit: Int) -> Int {
+        var count = 0
+        for value in array ?? object?.members.map(\.value) ?? [] {
+            count += 1 + value.valuesCount(upTo: limit - count)
+            if count > limit { break }
+        }
+        return count
+    }
+}
