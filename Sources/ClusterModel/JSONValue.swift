@@ -12,9 +12,13 @@ public enum JSONValue: Sendable, Hashable {
 }
 
 /// A JSON object in the order in which its keys were read or set. A key stands once.
-public struct JSONObject: Sendable, Hashable {
+///
+/// A large object finds its keys by hash: whoever writes to the store, or to the REST API, says how many there are.
+public struct JSONObject: Sendable {
     /// The members in order.
     public private(set) var members: [Member]
+    /// Where each key stands; empty while there are so few that looking through them is quicker.
+    private var places: [String: Int] = [:]
 
     /// One key and its value.
     public struct Member: Sendable, Hashable {
@@ -27,6 +31,8 @@ public struct JSONObject: Sendable, Hashable {
         }
     }
 
+    private static let fewKeys = 16
+
     /// The empty object.
     public init() { members = [] }
 
@@ -34,35 +40,67 @@ public struct JSONObject: Sendable, Hashable {
     public init(_ members: [(String, JSONValue)]) {
         self.members = []
         self.members.reserveCapacity(members.count)
-        // By hash: an object of a client's may have as many keys as fit into a body.
-        var places: [String: Int] = [:]
-        for (key, value) in members {
-            if let place = places[key] {
-                self.members[place].value = value
-            } else {
-                places[key] = self.members.count
-                self.members.append(Member(key: key, value: value))
-            }
-        }
+        for (key, value) in members { self[key] = value }
     }
 
     public var isEmpty: Bool { members.isEmpty }
     public var count: Int { members.count }
     public var keys: [String] { members.map(\.key) }
 
-    /// The value under `key`. Setting nil removes the key; setting a value keeps the key's place, or appends it.
+    /// The value under `key`. Setting nil removes the key, in time that grows with the object; setting a value keeps
+    /// the key's place, or appends it.
     public subscript(key: String) -> JSONValue? {
-        get { members.first { $0.key == key }?.value }
+        get { place(of: key).map { members[$0].value } }
         set {
-            let index = members.firstIndex { $0.key == key }
-            switch (index, newValue) {
-            case (let index?, let value?): members[index].value = value
-            case (let index?, nil): members.remove(at: index)
-            case (nil, let value?): members.append(Member(key: key, value: value))
+            switch (place(of: key), newValue) {
+            case (let place?, let value?): members[place].value = value
+            case (_?, nil): remove([key])
+            case (nil, let value?): append(Member(key: key, value: value))
             case (nil, nil): break
             }
         }
     }
+
+    /// Has `body` change the value under `key` where it stands: no other copy of it is made. Nil is no value, before
+    /// and after.
+    public mutating func change<Result>(_ key: String, _ body: (inout JSONValue?) -> Result) -> Result {
+        var value: JSONValue?
+        if let place = place(of: key) {
+            value = members[place].value
+            members[place].value = .null
+        }
+        defer { self[key] = value }
+        return body(&value)
+    }
+
+    /// Removes all of `keys` at once.
+    public mutating func remove(_ keys: Set<String>) {
+        if keys.isEmpty { return }
+        members.removeAll { keys.contains($0.key) }
+        places = [:]
+        index()
+    }
+
+    private func place(of key: String) -> Int? {
+        places.isEmpty ? members.firstIndex { $0.key == key } : places[key]
+    }
+
+    private mutating func append(_ member: Member) {
+        members.append(member)
+        if places.isEmpty { index() } else { places[member.key] = members.count - 1 }
+    }
+
+    private mutating func index() {
+        guard members.count > Self.fewKeys else { return }
+        places.reserveCapacity(members.count)
+        for (place, member) in members.enumerated() { places[member.key] = place }
+    }
+}
+
+// The index says nothing that the members do not.
+extension JSONObject: Hashable {
+    public static func == (left: JSONObject, right: JSONObject) -> Bool { left.members == right.members }
+    public func hash(into hasher: inout Hasher) { hasher.combine(members) }
 }
 
 extension JSONObject: ExpressibleByDictionaryLiteral {
@@ -139,32 +177,36 @@ extension JSONValue {
 
 extension JSONObject {
     /// Merges `patch` into the object as the peer's *patch* does (configuration.md §1.3): null deletes, objects merge,
-    /// everything else replaces where its text differs. Returns whether anything changed.
+    /// everything else replaces where its text differs. Returns whether anything changed. The time grows with the sizes
+    /// of both, not with their product.
     @discardableResult
     public mutating func apply(patch: JSONObject) -> Bool {
         var changed = false
+        var removed: Set<String> = []
         for member in patch.members {
-            switch (self[member.key], member.value) {
-            case (.some, .null):
-                self[member.key] = nil
-                changed = true
-            case (.object(var mine)?, .object(let theirs)):
-                if mine.apply(patch: theirs) {
-                    self[member.key] = .object(mine)
-                    changed = true
-                }
-            case (let mine?, let theirs):
-                if mine.comparableText != theirs.comparableText {
-                    self[member.key] = theirs
-                    changed = true
-                }
-            case (nil, .null):
-                break
-            case (nil, let theirs):
-                self[member.key] = theirs
+            if member.value.isNull {
+                if self[member.key] != nil { removed.insert(member.key) }
+            } else if change(member.key, { $0.apply(patch: member.value) }) {
                 changed = true
             }
         }
-        return changed
+        remove(removed)
+        return changed || !removed.isEmpty
+    }
+}
+
+extension JSONValue? {
+    /// The merge of one key; `patch` is not null.
+    fileprivate mutating func apply(patch: JSONValue) -> Bool {
+        switch (self, patch) {
+        case (.object(var mine)?, .object(let theirs)):
+            self = nil
+            defer { self = .object(mine) }
+            return mine.apply(patch: theirs)
+        case (let mine?, _) where mine.comparableText == patch.comparableText: return false
+        case (_, _):
+            self = patch
+            return true
+        }
     }
 }
