@@ -37,7 +37,7 @@ public struct LogOptions: Sendable, Hashable {
     public var fileSize = 25_000_000
     /// Rotated files that are kept; 0 for no rotation.
     public var fileCount = 4
-    /// Permission bits of the file; nil leaves them to the umask.
+    /// Permission bits of the file; nil is 0600 for a new one, and those that it has for one that is there.
     public var fileMode: UInt32?
     /// A heartbeat that says the same as the one before it is not written.
     public var deduplicatesHeartbeats = false

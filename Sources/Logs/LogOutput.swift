@@ -59,6 +59,9 @@ struct RotatingFile: ~Copyable {
     private var size: Int
     private var file: FileDescriptor
 
+    /// For the owner alone, whatever the umask was when the daemon began: it is another one later.
+    private static let defaultMode: UInt32 = 0o600
+
     /// The directory must exist.
     init(directory: String, _ options: LogOptions) throws(SystemError) {
         path = "\(directory)/\(RotatingFile.name)"
@@ -78,16 +81,24 @@ struct RotatingFile: ~Copyable {
     /// A rotation that fails leaves the log where it was: better a large file than none.
     private mutating func rotate() {
         for index in stride(from: count - 1, to: 0, by: -1) { rename("\(path).\(index)", "\(path).\(index + 1)") }
-        guard rename(path, "\(path).1") == 0, let fresh = try? RotatingFile.open(path, mode) else { return }
+        // An operator who has opened the file to others has done so for those that follow it.
+        guard rename(path, "\(path).1") == 0,
+            let fresh = try? RotatingFile.open(path, mode ?? RotatingFile.mode(file.number))
+        else { return }
         file = fresh
         size = RotatingFile.size(file.number)
     }
 
     private static func open(_ path: String, _ mode: UInt32?) throws(SystemError) -> FileDescriptor {
-        let file = try FileDescriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: mode ?? 0o666)
-        // The mode of open is cut by the umask, and an old file keeps its own.
+        let file = try FileDescriptor.open(path, O_WRONLY | O_APPEND | O_CREAT, mode: mode ?? defaultMode)
+        // The mode of open is cut by the umask, and an old file keeps its own unless told otherwise.
         if let mode, fchmod(file.number, mode) != 0 { throw SystemError(call: "fchmod", subject: path) }
         return file
+    }
+
+    private static func mode(_ descriptor: Int32) -> UInt32? {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 ? status.st_mode & 0o777 : nil
     }
 
     private static func size(_ descriptor: Int32) -> Int {

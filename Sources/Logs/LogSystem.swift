@@ -47,14 +47,18 @@ public final class LogSystem: Sendable {
     /// A handler for swift-log's bootstrap.
     public func handler(label: String) -> any LogHandler { QueueingHandler(label: label, system: self) }
 
-    /// Applies new options: levels at once, the rest to records from here on. On an error everything stays as it was.
-    public func configure(_ options: LogOptions) throws(SystemError) {
+    /// Applies new options: levels at once, the rest to records from here on; whether they are others than before. On
+    /// an error everything stays as it was.
+    @discardableResult
+    public func configure(_ options: LogOptions) throws(SystemError) -> Bool {
+        if state.withLock({ $0.options == options }) { return false }
         let output = OutputBox(try LogOutput(options))
         state.withLock { state in
             state.options = options
             state.queue.append(.configure(options, output))
         }
         wakeUp.signal()
+        return true
     }
 
     /// Records that wait, and records that were lost since the start; for `/patroni`.

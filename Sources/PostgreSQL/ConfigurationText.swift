@@ -19,7 +19,7 @@ enum ConfigurationText {
     /// The text with the lines commented out that include one of `files`, as seen from `directory`.
     static func withoutIncludes(of files: [String], in text: String, of directory: String) -> String {
         let paths = Set(files.map(realPath) + files)
-        return text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+        return text.split(atByte: "\n").map { line in
             guard let (name, file) = setting(line), ["include", "include_if_exists"].contains(name.lowercased())
             else { return String(line) }
             let path = file.hasPrefix("/") ? file : "\(directory)/\(file)"

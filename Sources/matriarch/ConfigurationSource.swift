@@ -26,6 +26,8 @@ final class ConfigurationSource: Sendable {
         let environment = environment
         guard current.isReloadable else { return false }
         let fresh = try await offPool { try LocalConfiguration.load(path: path, environment: environment) }
+        // One that is wrong must not stay: every later change of the dynamic configuration would be refused with it.
+        _ = try EffectiveConfiguration.effective(local: fresh, dynamic: nil)
         return local.withLock { known in
             if fresh.isSame(as: known) { return false }
             known = fresh
@@ -43,9 +45,8 @@ final class ConfigurationSource: Sendable {
         var at = environ
         while let entry = at.pointee {
             let text = String(cString: entry)
-            if let equals = text.firstIndex(of: "=") {
-                variables[String(text[..<equals])] = String(text[text.index(after: equals)...])
-            }
+            let parts = text.split(atByte: "=", maxSplits: 1)
+            if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
             at += 1
         }
         return variables

@@ -238,6 +238,8 @@ struct Daemon {
         do {
             let isChanged = try await source.reload()
             let fresh = try source.effective(effective.bootstrap?.dynamicConfiguration)
+            // First, so that what follows is told where and as it is wanted now.
+            if isChanged { adoptLog(fresh.log) }
             Task { await refreshFiles(postgreSQL) }
             // The files that it names may be others, under the same names.
             try peers.adopt(StoreWiring.peers(fresh))
@@ -264,6 +266,15 @@ struct Daemon {
             try await postgreSQL.refreshFiles()
         } catch {
             logger.error("the files of PostgreSQL's configuration were not written anew: \(error)")
+        }
+    }
+
+    /// A log that cannot be opened leaves the present one in place.
+    private func adoptLog(_ settings: LogSettings) {
+        do throws(SystemError) {
+            if try log.configure(settings) { logger.info("the settings of the log were read again") }
+        } catch {
+            logger.error("log: the present settings stay, because the new ones cannot be used: \(error)")
         }
     }
 

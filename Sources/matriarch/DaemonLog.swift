@@ -15,8 +15,11 @@ struct DaemonLog {
         LoggingSystem.bootstrap { system.handler(label: $0) }
     }
 
-    /// What SIGHUP does.
-    func configure(_ settings: LogSettings) throws(SystemError) { try system.configure(DaemonLog.options(settings)) }
+    /// What SIGHUP does; whether anything was to be changed. Throws where a file cannot be opened: then nothing
+    /// changes.
+    func configure(_ settings: LogSettings) throws(SystemError) -> Bool {
+        try system.configure(DaemonLog.options(settings))
+    }
 
     /// How it keeps up, for `/patroni`.
     var statistics: (waiting: Int, lost: Int) {

@@ -93,6 +93,22 @@ import Testing
         #expect(Files.mode(bench.path + ".2") == 0o640)
     }
 
+    /// From the first byte to the last rotation, whatever the umask is meanwhile.
+    @Test(arguments: [nil, 0o640, 0o604] as [UInt32?]) func theModeOfTheFileIsOne(_ operators: UInt32?) async throws {
+        let bench = try Bench()
+        let system = try LogSystem(
+            bench.options {
+                $0.fileSize = 30
+                $0.fileCount = 1
+            })
+        #expect(Files.mode(bench.path) == 0o600)
+        if let operators { chmod(bench.path, operators) }
+        for index in 0..<3 { logger(system).info("line \(index)") }
+        #expect(await flush(system))
+        #expect(Files.mode(bench.path) == operators ?? 0o600)
+        #expect(Files.mode(bench.path + ".1") == operators ?? 0o600)
+    }
+
     @Test func anExistingFileIsContinued() async throws {
         let bench = try Bench()
         try Files.replace(bench.path, with: "before\n".utf8, mode: 0o600)
