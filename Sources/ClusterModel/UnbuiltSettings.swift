@@ -119,10 +119,12 @@ public enum DynamicDocumentRules {
         }
     }
 
-    /// Letters, digits and `_`, not beginning with a digit; an extension's has its prefix and a point before it.
+    /// Letters, digits and `_`, not beginning with a digit; an extension's has its prefix and a point before it. Words
+    /// that are orders to the reader of the file are no parameters: a file that is not there keeps the server from
+    /// starting.
     public static func isParameterName(_ name: String) -> Bool {
         let words = name.split(atByte: ".")
-        return words.count <= 2
+        return words.count <= 2 && !["include", "include_dir", "include_if_exists"].contains(name.lowercased())
             && words.allSatisfy { word in
                 let isSpelled = word.utf8.allSatisfy { byte in
                     isDigit(byte) || byte == UInt8(ascii: "_")

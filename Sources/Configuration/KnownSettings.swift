@@ -13,6 +13,24 @@ enum KnownSettings {
         "pg_ctl", "initdb", "pg_controldata", "pg_basebackup", "postgres", "pg_isready", "pg_rewind",
     ]
 
+    /// Keys that the peer knows and we have no use for, each with what is so instead: whoever sets one is told. Those
+    /// of the dynamic configuration are `UnbuiltSetting`s.
+    static let withoutEffect: [(path: String, reason: String)] =
+        [
+            ("thread_pool_size", "has no effect: there is no pool of threads"),
+            ("thread_stack_size", "has no effect: there is no pool of threads"),
+            ("restapi.thread_pool_size", "has no effect: requests are answered without a pool of threads"),
+            ("log.traceback_level", "has no effect: there are no tracebacks"),
+        ]
+        + ["parameters", "pg_hba", "pg_ident"].flatMap { key in
+            ["primary", "replica", "standby_leader"].map { role in
+                ("postgresql.\(key)_\(role)", "has no effect yet: \(key) holds in every role")
+            }
+        }
+
+    /// The keys that may stand in a section; `""` is the top.
+    static func keys(of section: String) -> Set<String> { sections[section] ?? [] }
+
     /// Unknown keys of `tree`, each with the nearest known name. Paths in order.
     static func unknown(in tree: JSONObject) -> [(path: SettingPath, nearest: String?)] {
         var found: [(path: SettingPath, nearest: String?)] = []

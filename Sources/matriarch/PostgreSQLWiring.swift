@@ -15,7 +15,8 @@ enum PostgreSQLWiring {
             passwordFile: PasswordFile.place(
                 settings.passwordFile, isDefault: settings.hasDefaultPasswordFile,
                 otherwise: settings.privatePasswordFile),
-            superuser: credentials(settings.superuser), replication: credentials(settings.replication),
+            superuser: credentials(settings.superuser, settings),
+            replication: credentials(settings.replication, settings),
             parameters: map(
                 ControlledParameters.adapted(settings.parameters, toVersion: version(settings.dataDirectory))))
         configuration.configurationBaseName = settings.configurationBaseName
@@ -24,7 +25,7 @@ enum PostgreSQLWiring {
         configuration.binaryNames = Dictionary(
             settings.binaryNames.map { ($0.name, $0.value) }, uniquingKeysWith: { $1 })
         configuration.database = settings.database
-        configuration.rewind = settings.rewindUser.map(credentials)
+        configuration.rewind = settings.rewindUser.map { credentials($0, settings) }
         configuration.usesUnixSocket = settings.usesUnixSocket
         configuration.usesUnixSocketForReplication = settings.usesUnixSocketForReplication
         configuration.hostBasedAuthentication = settings.hostBasedAuthentication
@@ -46,8 +47,13 @@ enum PostgreSQLWiring {
         return configuration
     }
 
-    private static func credentials(_ settings: [ParameterSetting]) -> LocalPostgreSQLConfiguration.Credentials {
-        LocalPostgreSQLConfiguration.Credentials(map(settings))
+    /// `krbsrvname` goes into every connection to PostgreSQL, as an option of each user (configuration.md §3.6.1).
+    private static func credentials(
+        _ options: [ParameterSetting], _ settings: PostgreSQLSettings
+    ) -> LocalPostgreSQLConfiguration.Credentials {
+        var options = map(options)
+        if let name = settings.krbsrvname { options["krbsrvname"] = name }
+        return LocalPostgreSQLConfiguration.Credentials(options)
     }
 
     private static func map(_ settings: [ParameterSetting]) -> ParameterMap {

@@ -19,6 +19,10 @@ enum Unsupported {
         return problems
     }
 
+    private static func isOff(_ mode: JSONValue) -> Bool {
+        mode.bool == false || ["off", "disable", "disabled"].contains(mode.string?.lowercased() ?? "")
+    }
+
     static func warnings(_ effective: EffectiveConfiguration) -> [String] {
         var warnings: [String] = []
         if !effective.postgreSQL.callbacks.isEmpty {
@@ -29,6 +33,12 @@ enum Unsupported {
         }
         if effective.postgreSQL.replicaMethods.contains(where: { $0.name != "basebackup" }) {
             warnings.append("postgresql.create_replica_methods: only basebackup is supported yet, it is used alone")
+        }
+        if let mode = effective.watchdog?["mode"], !isOff(mode) {
+            warnings.append("watchdog.mode: not supported yet, no watchdog is used; the guardian ends PostgreSQL")
+        }
+        if let document = effective.bootstrap?.dynamicConfiguration {
+            warnings += UnbuiltSetting.found(in: document).map { "bootstrap.dcs.\($0)" }
         }
         return warnings
     }

@@ -105,7 +105,7 @@ import Testing
         ("whatever: 1", "b.yml:1: whatever: unknown key"),
         (
             "restapi: {authentication: {user: x, username: y, password: z}}",
-            "b.yml:1: restapi.authentication.user: unknown key"
+            "b.yml:1: restapi.authentication: holds an unknown key"
         ),
     ])
     func unknownKey(changes: String, expected: String) throws {
@@ -120,11 +120,9 @@ import Testing
         let configuration = try Example.effective(
             """
             watchdog: {mode: automatic, device: /dev/watchdog, safety_margin: 5}
-            thread_pool_size: 5
             tags: {anything: 1}
             bootstrap: {method: restore, restore: {command: x, extra: y}, dcs: {slots: {a: {type: physical}}}}
             postgresql:
-              parameters_replica: {a: b}
               create_replica_methods: [mine]
               mine: {command: x, whatever: y}
               authentication: {rewind: {username: x, sslmode: y, gssencmode: z}}

@@ -257,7 +257,8 @@ struct ConfigurationTextTests {
     @Test(
         "Names that PostgreSQL's files can hold",
         arguments: [
-            ("work_mem", true), ("_a.b$1", true), ("", false), ("a b", false), ("1a", false), ("a.b.c", false),
+            ("work_mem", true), ("_a.b1", true), ("a.b$1", false), ("Include_dir", false), ("", false), ("a b", false),
+            ("1a", false), ("a.b.c", false),
             ("a.", false), (".a", false), ("a-b", false), ("å", false),
         ])
     func names(name: String, isName: Bool) {

@@ -44,10 +44,15 @@ struct EnvironmentVariables {
     ) {
         guard let text = values[name], !text.isEmpty else { return }
         guard let value = parse(text) else {
-            warnings.append("\(EnvironmentVariables.prefix)\(name)=\(text) cannot be read and is left out")
+            warnUnreadable(name, text, SettingPath(dotted: path))
             return
         }
         set(SettingPath(dotted: path), value, name)
+    }
+
+    private mutating func warnUnreadable(_ name: String, _ text: String, _ path: SettingPath) {
+        let shown = Secrets.isSecret(path.elements) ? Secrets.mask : Secrets.shown(text)
+        warnings.append("\(EnvironmentVariables.prefix)\(name)=\(shown) cannot be read and is left out")
     }
 
     private mutating func set(_ path: SettingPath, _ value: JSONValue, _ name: String) {
@@ -107,7 +112,7 @@ struct EnvironmentVariables {
                 section != "citus" || ["GROUP", "DATABASE"].contains(suffix)
             else { continue }
             guard let value = EnvironmentVariables.sectionValue(section, suffix, text) else {
-                warnings.append("\(EnvironmentVariables.prefix)\(name)=\(text) cannot be read and is left out")
+                warnUnreadable(name, text, SettingPath([section, suffix.lowercased()]))
                 continue
             }
             set(SettingPath([section, suffix.lowercased()]), value, name)

@@ -40,7 +40,11 @@ struct OriginatedTree: Sendable, Hashable {
 
     /// Sets or, with nil, removes the value at `path` with everything under it; the sections above it are made.
     mutating func set(_ path: SettingPath, _ value: JSONValue?, from source: OriginatedTree? = nil) {
-        origins = origins.filter { !$0.key.elements.starts(with: path.elements) }
+        // What stood there says which origins go: looking through all of them would take as long as the whole tree.
+        if let old = self.value(at: path) {
+            origins[path] = nil
+            visit(old, path) { path, _ in origins[path] = nil }
+        }
         OriginatedTree.set(&root, path.elements[...], value)
         guard let value else { return }
         visit(value, path) { path, _ in origins[path] = source?.origins[path] }
@@ -54,15 +58,31 @@ struct OriginatedTree: Sendable, Hashable {
         visit(value, path) { path, _ in origins[path] = origin }
     }
 
+    /// Where a text holds a NUL, or a key does: then the path ends above it.
+    var pathsWithNUL: [SettingPath] {
+        var found: [SettingPath] = []
+        visit(.object(root), SettingPath()) { path, value in
+            if path.elements.last?.hasByte("\0") == true {
+                found.append(SettingPath(Array(path.elements.dropLast())))
+            } else if value.string?.hasByte("\0") == true {
+                found.append(path)
+            }
+        }
+        return found
+    }
+
     private static func set(_ object: inout JSONObject, _ path: ArraySlice<String>, _ value: JSONValue?) {
         guard let key = path.first else { return }
         if path.count == 1 {
             object[key] = value
             return
         }
-        var child = object[key]?.object ?? JSONObject()
-        set(&child, path.dropFirst(), value)
-        object[key] = .object(child)
+        object.change(key) { section in
+            var child = section?.object ?? JSONObject()
+            section = nil
+            set(&child, path.dropFirst(), value)
+            section = .object(child)
+        }
     }
 
     private static func value(at path: SettingPath, in root: JSONObject) -> JSONValue? {

@@ -12,8 +12,6 @@ public struct BootstrapSettings: Sendable, Hashable {
     public let postBootstrap: String?
     /// `initdb`, or the name of a custom method whose section has a command.
     public let method: String
-    /// The custom method's own section.
-    public let methodOptions: JSONObject?
 
     /// What initdb is given by ourselves, or must not be given.
     private static let forbidden: Set<String> = ["pgdata", "nosync", "pwfile", "sync-only", "version"]
@@ -34,7 +32,6 @@ public struct BootstrapSettings: Sendable, Hashable {
         let wanted = reader.filledText("bootstrap.method") ?? "initdb"
         let section = wanted == "initdb" ? nil : reader.object("bootstrap.\(wanted)")
         method = section?["command"]?.isTruthy == true ? wanted : "initdb"
-        methodOptions = method == "initdb" ? nil : section
     }
 
     /// A cluster must not be born with times that no node can use.

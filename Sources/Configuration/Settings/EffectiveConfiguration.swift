@@ -52,6 +52,9 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         for warning in local.warnings + unknownKeys(local) + layers.warnings + adjusted.warnings {
             reader.warn(warning)
         }
+        for path in local.settings.pathsWithNUL {
+            reader.reportAsItIs(path, "holds a NUL, at which every program but this one would take the text to end")
+        }
 
         let configuration = EffectiveConfiguration(&reader, adjusted.timings, layers.tree, local.homeDirectory)
         if !reader.problems.isEmpty { throw ConfigurationError(reader.problems) }
@@ -81,6 +84,9 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         if reader.raw("bootstrap.users") != nil {
             reader.warn("bootstrap.users", "is not supported since 4.0; make users in a post_bootstrap command")
         }
+        for setting in KnownSettings.withoutEffect where reader.raw(setting.path)?.isTruthy == true {
+            reader.warn(setting.path, setting.reason)
+        }
         for warning in TagRules.contradictions(tags.raw) { reader.warn(warning) }
         warnings = reader.warnings
         self.merged = merged
@@ -92,7 +98,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
             reader.missing(key, "a text")
             return ""
         }
-        guard let text = value.string, !text.isEmpty, !text.contains("/") else {
+        guard let text = value.string, !text.isEmpty, !text.hasByte("/"), !text.hasControlBytes else {
             let quote = value.int != nil || value.object != nil ? " (quote a number)" : ""
             reader.wrong(key, "a text without slashes\(quote)")
             return ""
@@ -104,7 +110,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         _ dynamic: JSONObject
     ) throws(ConfigurationError) -> (timings: ClusterTimings, warnings: [String]) {
         do throws(ClusterTimings.Invalid) { return try ClusterTimings.adjusted(document: dynamic) } catch {
-            let message = "found \(error.found.comparableText), allowed is a whole number of seconds"
+            let message = "found \(Secrets.shown(error.found.comparableText)), allowed is a whole number of seconds"
             throw ConfigurationError([ConfigurationProblem(SettingPath([error.key]), message, .dynamic)])
         }
     }
@@ -112,6 +118,10 @@ public struct EffectiveConfiguration: Sendable, Hashable {
     private static func unknownKeys(_ local: LocalConfiguration) -> [String] {
         KnownSettings.unknown(in: local.tree).map { unknown in
             let path = SettingPath(Array(unknown.path.elements.dropLast()))
+            if unknown.nearest == nil, Secrets.isSecret(path.elements) {
+                // `admin: secret` written in one word is a key.
+                return ConfigurationProblem(path, "holds an unknown key", local.settings.origin(of: path)).description
+            }
             let hint = unknown.nearest.map { "; did you mean \(path.appending($0))?" } ?? ""
             return ConfigurationProblem(unknown.path, "unknown key\(hint)", local.settings.origin(of: unknown.path))
                 .description
@@ -137,14 +147,16 @@ extension String {
     /// Runs of slashes become one.
     var collapsingSlashes: String {
         var result = ""
-        for character in self where character != "/" || result.last != "/" { result.append(character) }
+        for scalar in unicodeScalars where scalar != "/" || result.unicodeScalars.last != "/" {
+            result.unicodeScalars.append(scalar)
+        }
         return result
     }
 
     var trimmingSlashes: String {
-        var text = self[...]
-        while text.first == "/" { text = text.dropFirst() }
-        while text.last == "/" { text = text.dropLast() }
-        return String(text)
+        var bytes = utf8[...]
+        while bytes.first == UInt8(ascii: "/") { bytes = bytes.dropFirst() }
+        while bytes.last == UInt8(ascii: "/") { bytes = bytes.dropLast() }
+        return String(Substring(bytes))
     }
 }

@@ -95,13 +95,13 @@ public struct EtcdSettings: Sendable, Hashable {
         if texts.isEmpty { reader.wrong(path, "a list of host[:port], at least one") }
         return texts.compactMap { text in
             if let host = HostPort(text, defaultPort: port) { return host }
-            reader.report(path, "found \"\(text)\" in the list, allowed is host[:port]")
+            reader.report(path, "found \"\(Secrets.shown(text))\" in the list, allowed is host[:port]")
             return nil
         }
     }
 
     private static func checkDiscovery(_ reader: inout SettingReader, _ section: String, hasEndpoints: Bool) {
-        let names = ["srv", "discovery_srv", "srv_domain"].map { "\(section).\($0)" }
+        let names = ["srv", "discovery_srv", "srv_domain", "srv_suffix"].map { "\(section).\($0)" }
         let discovery = names.first { reader.raw($0)?.isTruthy == true }
         if let discovery {
             let message = "discovery by SRV records is not supported by this version; name the endpoints in hosts"

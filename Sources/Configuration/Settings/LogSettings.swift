@@ -24,7 +24,7 @@ public struct LogSettings: Sendable, Hashable {
     public let fileSize: Int
     /// Rotated files that are kept.
     public let fileCount: Int
-    /// Permission bits of the file; nil leaves them to the umask.
+    /// Permission bits of the file; nil is 0600 for a new one.
     public let fileMode: UInt32?
     /// Levels of single loggers by their labels.
     public let loggers: [ParameterSetting]
@@ -89,7 +89,9 @@ public struct LogSettings: Sendable, Hashable {
     private static func loggers(_ reader: inout SettingReader) -> [ParameterSetting] {
         (reader.parameters("log.loggers") ?? []).compactMap { logger in
             guard levels.contains(logger.value.lowercased()) else {
-                reader.report("log.loggers", "found \(logger.value) for \(logger.name), allowed is one of \(levels)")
+                reader.report(
+                    "log.loggers",
+                    "found \(Secrets.shown(logger.value)) for \(logger.name), allowed is one of \(levels)")
                 return nil
             }
             return ParameterSetting(name: logger.name, value: canonical(logger.value))

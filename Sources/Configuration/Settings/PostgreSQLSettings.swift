@@ -146,7 +146,7 @@ public struct PostgreSQLSettings: Sendable, Hashable {
 
     private static func address(_ reader: inout SettingReader, _ path: String) -> HostPort? {
         guard let text = reader.filledText(path, allowed: "<HOST>:<PORT>") else { return nil }
-        if let address = HostPort(text, defaultPort: 5432) { return address }
+        if let address = HostPort(text, defaultPort: 5432), address.isUsable { return address }
         reader.wrong(path, "<HOST>:<PORT>")
         return nil
     }
@@ -162,6 +162,9 @@ public struct PostgreSQLSettings: Sendable, Hashable {
         }
         let settings = KnownSettings.credentialKeys.compactMap { key in
             credential(&reader, path, key).map { ParameterSetting(name: key, value: $0) }
+        }
+        for setting in settings where setting.value.hasByte("\n") || setting.value.hasByte("\r") {
+            reader.report("\(path).\(setting.name)", "holds a line break, which no password file can carry")
         }
         if isNeeded, settings.first?.name != "username", reader.raw("\(path).username")?.isTruthy != true {
             reader.missing("\(path).username", "the name of a role")
@@ -209,9 +212,11 @@ public struct PostgreSQLSettings: Sendable, Hashable {
     private static func baseBackupOptions(_ reader: inout SettingReader) -> [String] {
         let options = options(&reader, "pg_basebackup", "postgresql.basebackup", forbiddenForBaseBackup)
         return options.filter { option in
-            guard option == "--compress" || option.hasPrefix("--compress="), !option.hasPrefix("--compress=server")
+            // The tool takes the beginning of a name for the name; `--com` is the first that means no other option.
+            let name = option.split(atByte: "=")[0].utf8.dropFirst(2)
+            guard name.count >= 3, "compress".utf8.starts(with: name), !option.hasPrefix("--compress=server")
             else { return true }
-            reader.warn("postgresql.basebackup", "option \(option) is left out: only the server may compress")
+            reader.warn("postgresql.basebackup", "option --compress is left out: only the server may compress")
             return false
         }
     }

@@ -22,8 +22,6 @@ public struct RestAPISettings: Sendable, Hashable {
     /// How long a TLS handshake may take, and a request until it is whole: settings of our own.
     public let handshakeTimeout: Duration
     public let requestTimeout: Duration
-    /// Threads that answer.
-    public let threadPoolSize: Int
 
     /// The certificate and what goes with it.
     public struct TLS: Sendable, Hashable {
@@ -80,7 +78,6 @@ public struct RestAPISettings: Sendable, Hashable {
         handshakeTimeout = .seconds(reader.integer("restapi.handshake_timeout", 1...60, default: 2))
         requestTimeout = .seconds(reader.integer("restapi.request_timeout", 1...60, default: 5))
         serverTokens = RestAPISettings.serverTokens(&reader)
-        threadPoolSize = RestAPISettings.threadPoolSize(&reader)
     }
 
     // What the peer goes on without (configuration.md §3.4) ends no start here either.
@@ -90,16 +87,9 @@ public struct RestAPISettings: Sendable, Hashable {
         if let tokens = value.string.flatMap({ ServerTokens(rawValue: $0.lowercased()) }) { return tokens }
         reader.warn(
             "restapi.server_tokens",
-            "found \(value.comparableText), allowed is Original, Minimal or ProductOnly; Original is used")
+            "found \(Secrets.shown(value.comparableText)), allowed is Original, Minimal or ProductOnly; Original is used"
+        )
         return .original
-    }
-
-    private static func threadPoolSize(_ reader: inout SettingReader) -> Int {
-        guard let value = reader.raw("restapi.thread_pool_size") else { return 5 }
-        if let number = ValueParsing.integer(value, unit: nil) { return Int(min(max(number, 5), 1024)) }
-        reader.warn(
-            "restapi.thread_pool_size", "found \(value.comparableText), allowed is a whole number; 5 is used")
-        return 5
     }
 
     private static func listen(_ reader: inout SettingReader) -> HostPort {
@@ -112,7 +102,7 @@ public struct RestAPISettings: Sendable, Hashable {
         guard let address = ListenAddress(text), address.hosts.count == 1, let host = address.hosts.first else {
             reader.report(
                 "restapi.listen",
-                "Invalid \"restapi\" config: expected <HOST>:<PORT> for \"listen\", but got \"\(text)\"")
+                "Invalid \"restapi\" config: expected <HOST>:<PORT> for \"listen\", but got \"\(Secrets.shown(text))\"")
             return nothing
         }
         return HostPort(host: host, port: address.port)
@@ -148,7 +138,9 @@ enum Wildcard {
     static func matches(_ host: String) -> Bool { ["", "*", "0.0.0.0", "::"].contains(host) }
 
     static func warn(_ reader: inout SettingReader, _ path: String, _ host: String) {
-        if matches(host) { reader.warn(path, "other nodes cannot reach \"\(host)\"; name this node's own address") }
+        if matches(host) {
+            reader.warn(path, "other nodes cannot reach \"\(Secrets.shown(host))\"; name this node's own address")
+        }
     }
 }
 

@@ -5,6 +5,8 @@ struct SettingLayers {
     private(set) var tree = OriginatedTree()
     /// What was set in vain, in words for the log.
     private(set) var warnings: [String] = []
+    /// How the parameters are spelled that are set, by their names in lower case.
+    private var spellings: [String: String] = [:]
 
     private static let postgreSQL = SettingPath(["postgresql"])
     private static let parameters = SettingPath(["postgresql", "parameters"])
@@ -20,7 +22,8 @@ struct SettingLayers {
 
     init(local: LocalConfiguration, dynamic: JSONObject) {
         setDefaults()
-        apply(dynamic: OriginatedTree(dynamic) { _ in .dynamic })
+        let dynamic = OriginatedTree(dynamic) { _ in .dynamic }
+        apply(dynamic: dynamic.pathsWithNUL.isEmpty ? dynamic : withoutNUL(dynamic))
         apply(local: local.settings)
         applyLegacyNames()
     }
@@ -34,6 +37,19 @@ struct SettingLayers {
             guard let standard = parameter.standard else { continue }
             tree.set(SettingLayers.parameters.appending(parameter.name), standard, origin: .byDefault)
         }
+    }
+
+    /// A text that cannot be written as it is counts for nothing; the REST API takes none, but there are other writers.
+    private mutating func withoutNUL(_ dynamic: OriginatedTree) -> OriginatedTree {
+        var result = dynamic
+        for path in dynamic.pathsWithNUL.reversed() {
+            // Of a list nothing is left: without one line the others may mean something else.
+            let path =
+                path.elements.firstIndex { Int($0) != nil }.map { SettingPath(Array(path.elements[..<$0])) } ?? path
+            warn(dynamic, path, "holds a NUL and is left out")
+            if !path.elements.isEmpty { result.set(path, nil) }
+        }
+        return result
     }
 
     private mutating func apply(dynamic: OriginatedTree) {
@@ -123,7 +139,7 @@ struct SettingLayers {
         } else {
             let standard = parameter.standard?.comparableText ?? "the server's own default"
             warnings.append(
-                "postgresql parameter \(parameter.name)=\(value.comparableText) failed validation, "
+                "postgresql parameter \(parameter.name)=\(Secrets.shown(value.comparableText)) failed validation, "
                     + "defaulting to \(standard)")
         }
     }
@@ -132,9 +148,10 @@ struct SettingLayers {
     private mutating func setParameter(
         _ name: String, _ value: JSONValue, _ path: SettingPath, _ source: OriginatedTree
     ) {
-        let present = tree.value(at: SettingLayers.parameters)?.object?.keys ?? []
-        let spelling = present.first { $0.lowercased() == name.lowercased() } ?? name
         guard let origin = source.origin(of: path) else { return }
+        let lower = name.lowercased()
+        let spelling = spellings[lower] ?? name
+        spellings[lower] = spelling
         tree.set(SettingLayers.parameters.appending(spelling), value, origin: origin)
     }
 

@@ -26,7 +26,9 @@ struct SettingReader {
         let place = SettingPath(dotted: path)
         let found = tree.value(at: place)
         var shown = found.map(SettingReader.shown) ?? "nothing"
-        if path.hasSuffix("password") { shown = "something else" }
+        if Secrets.isSecret(place.elements) || SettingReader.areURLs.contains(place.elements.last ?? "") {
+            shown = "something else"
+        }
         var message = "found \(shown), allowed is \(allowed)"
         if found?.bool != nil { message += " (YAML takes on, off, yes and no for booleans: quote a text)" }
         report(path, message)
@@ -40,6 +42,11 @@ struct SettingReader {
         if origin == .dynamic { warn("\(problem); the default is used") } else { problems.append(problem) }
     }
 
+    /// A problem of the local configuration, at a path whose keys may hold points.
+    mutating func reportAsItIs(_ path: SettingPath, _ message: String) {
+        problems.append(ConfigurationProblem(path, message, tree.origin(of: path)))
+    }
+
     mutating func warn(_ message: String) { warnings.append(message) }
 
     /// Warns of the value at `path`.
@@ -48,12 +55,15 @@ struct SettingReader {
         warn(ConfigurationProblem(place, message, tree.origin(of: place)).description)
     }
 
+    /// A text that is no URL may hold the password of one anywhere.
+    private static let areURLs = ["url", "proxy"]
+
     private static func shown(_ value: JSONValue) -> String {
         switch value {
         case .null: "nothing"
         case .bool(let value): value ? "true" : "false"
         case .int, .double: value.comparableText
-        case .string(let text): "\"\(text.prefix(200))\""
+        case .string(let text): "\"\(Secrets.shown(text))\""
         case .array: "a list"
         case .object: "a mapping"
         }
@@ -122,14 +132,18 @@ struct SettingReader {
     }
 
     /// A list of texts; with `separator` also one text that is cut at it.
-    mutating func texts(_ path: String, separator: Character? = nil) -> [String]? {
+    mutating func texts(_ path: String, separator: Unicode.Scalar? = nil) -> [String]? {
         switch raw(path) {
         case nil: return nil
         case .array(let items)?:
             return items.indices.compactMap { text("\(path).\($0)") }
-        case .string(let text)? where separator != nil:
-            return text.split(separator: separator ?? ",").map { $0.trimmingBlanks }
-        case .null?, .bool?, .int?, .double?, .string?, .object?:
+        case .string(let text)?:
+            if let separator {
+                return text.split(atByte: separator).filter { !$0.isEmpty }.map { String($0.withoutBlanks) }
+            }
+            wrong(path, "a list of texts")
+            return nil
+        case .null?, .bool?, .int?, .double?, .object?:
             wrong(path, "a list of texts")
             return nil
         }
@@ -162,6 +176,7 @@ struct SettingReader {
     /// Both or neither: a name without a password is half an authentication (configuration.md §1.4).
     mutating func authentication(_ section: String) -> BasicAuthentication? {
         let path = "\(section).authentication"
+        if raw(path) == nil, raw("\(section).auth") != nil { return legacyAuthentication("\(section).auth") }
         guard let object = object(path), !object.isEmpty else { return nil }
         let username = filledText("\(path).username")
         let password = filledText("\(path).password")
@@ -172,18 +187,20 @@ struct SettingReader {
     }
 }
 
+extension SettingReader {
+    /// `username:password` in one text, which the peer still goes by: an API that was closed must not be open here.
+    private mutating func legacyAuthentication(_ path: String) -> BasicAuthentication? {
+        let parts = text(path)?.split(atByte: ":", maxSplits: 1) ?? []
+        if parts.count == 2, parts.allSatisfy({ !$0.isEmpty }) {
+            return BasicAuthentication(username: String(parts[0]), password: String(parts[1]))
+        }
+        wrong(path, "username:password")
+        return nil
+    }
+}
+
 /// A name and a password of HTTP Basic authentication.
 public struct BasicAuthentication: Sendable, Hashable {
     public let username: String
     public let password: String
-}
-
-extension StringProtocol {
-    /// Without the blanks around it.
-    var trimmingBlanks: String {
-        var text = self[...]
-        while let first = text.first, first.isWhitespace { text = text.dropFirst() }
-        while let last = text.last, last.isWhitespace { text = text.dropLast() }
-        return String(text)
-    }
 }

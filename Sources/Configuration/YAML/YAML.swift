@@ -124,7 +124,8 @@ struct YAMLComposer: ~Copyable {
         switch event.kind {
         case .alias(let name):
             guard let target = anchors[name] else {
-                throw YAMLError(message: "the alias *\(name) has no anchor before it", mark: event.mark)
+                throw YAMLError(
+                    message: "an alias has no anchor before it (a text that begins with * is quoted)", mark: event.mark)
             }
             node = YAMLNode(target.kind, mark: event.mark)
         case .scalar(let text, let plain):
@@ -146,7 +147,7 @@ struct YAMLComposer: ~Copyable {
     private func scalar(_ text: String, plain: Bool, _ event: YAMLEvent) throws(YAMLError) -> JSONValue {
         guard let tag = event.tag else { return plain ? YAMLScalar.value(plain: text) : .string(text) }
         guard let value = YAMLScalar.value(text, tag: tag) else {
-            throw YAMLError(message: "\(text) cannot be read as \(tag)", mark: event.mark)
+            throw YAMLError(message: "a value cannot be read as its tag says", mark: event.mark)
         }
         return value
     }
@@ -157,7 +158,7 @@ struct YAMLComposer: ~Copyable {
             throw YAMLError(message: "nested deeper than \(YAML.Limit.depth)", mark: event.mark)
         }
         if let tag = event.tag, tag != "!", !["tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"].contains(tag) {
-            throw YAMLError(message: "the tag \(tag) is not known", mark: event.mark)
+            throw YAMLError(message: "a tag is not known (a text that begins with ! is quoted)", mark: event.mark)
         }
     }
 
