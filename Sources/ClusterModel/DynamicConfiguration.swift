@@ -7,6 +7,8 @@ public struct DynamicConfiguration: Sendable, Hashable {
     public let timings: ClusterTimings
     /// What was adjusted of the times, in the peer's words.
     public let timingWarnings: [String]
+    /// What the document asks for and nobody does yet.
+    public let unbuilt: [UnbuiltSetting]
     /// A member of the cluster is the peer's: then a ttl below its minimum is raised to that.
     public let isShared: Bool
 
@@ -16,6 +18,7 @@ public struct DynamicConfiguration: Sendable, Hashable {
         self.document = document
         timings = adjusted.timings
         timingWarnings = adjusted.warnings
+        unbuilt = UnbuiltSetting.found(in: document)
         self.isShared = isShared
     }
 
@@ -24,6 +27,7 @@ public struct DynamicConfiguration: Sendable, Hashable {
         document = JSONObject()
         timings = ClusterTimings()
         timingWarnings = []
+        unbuilt = []
         isShared = false
     }
 

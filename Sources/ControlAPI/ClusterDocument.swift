@@ -40,7 +40,7 @@ enum ClusterDocument {
     private static func role(
         _ member: Member, _ isLeader: Bool, _ view: ClusterView, _ settings: DynamicConfiguration
     ) -> String {
-        if isLeader { return settings.isStandbyCluster ? "standby_leader" : "leader" }
+        if isLeader { return settings.isStandbyCluster && member.role != .primary ? "standby_leader" : "leader" }
         if settings.synchronousMode != .off && view.sync.matches(member.name) {
             return settings.synchronousMode == .quorum ? "quorum_standby" : "sync_standby"
         }

@@ -66,7 +66,7 @@ extension ControlAPI {
             }
         }
         guard let config = view.config, config.isValid else { return .stockError(502) }
-        return Self.json(.object(config.data))
+        return Self.json(.object(Secrets.masked(config.data)))
     }
 
     func patchConfiguration(_ request: HTTPRequest) async -> HTTPResponse {
@@ -80,12 +80,13 @@ extension ControlAPI {
         case .success(let view):
             guard let config = view.config, config.isValid else { return .stockError(503) }
             var merged = config.data
-            if merged.apply(patch: patch) {
+            if merged.apply(patch: Secrets.restored(patch, from: config.data)) {
+                if let refusal = Self.refusal(of: merged, inPlaceOf: config.data) { return refusal }
                 let outcome = await write(.config, merged, .unchanged(since: config.revision))
                 guard case .written = outcome else { return .stockError(outcome == nil ? 503 : 409) }
             }
             await node.wake("PATCH /config")
-            return Self.json(.object(merged))
+            return Self.json(.object(Secrets.masked(merged)))
         }
     }
 
@@ -100,17 +101,24 @@ extension ControlAPI {
             switch await freshView() {
             case .failure(let unavailable): return unavailable.response
             case .success(let view):
-                if let config = view.config, config.isValid,
-                    JSONValue.object(config.data).deepEquals(.object(wanted))
-                {
-                    return Self.json(.object(wanted))
-                }
-                if case .written? = await write(.config, wanted, .asSeen(view.config?.revision)) {
-                    return Self.json(.object(wanted))
-                }
+                let present = view.config.flatMap { $0.isValid ? $0.data : nil }
+                let wanted = Secrets.restored(wanted, from: present ?? JSONObject())
+                let answer = Self.json(.object(Secrets.masked(wanted)))
+                if let present, JSONValue.object(present).deepEquals(.object(wanted)) { return answer }
+                if let refusal = Self.refusal(of: wanted, inPlaceOf: present ?? JSONObject()) { return refusal }
+                if case .written? = await write(.config, wanted, .asSeen(view.config?.revision)) { return answer }
             }
         }
         return .stockError(502)
+    }
+
+    private static func refusal(of document: JSONObject, inPlaceOf present: JSONObject) -> HTTPResponse? {
+        do throws(DynamicDocumentRules.Objection) {
+            try DynamicDocumentRules.check(document, inPlaceOf: present)
+            return nil
+        } catch {
+            return .stockError(400, explanation: error.description)
+        }
     }
 
     /// Nil where the store did not answer.

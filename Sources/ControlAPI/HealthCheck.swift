@@ -99,7 +99,8 @@ struct HealthCheck {
     private var isPrimary: Bool {
         guard snapshot.local.isPrimary else { return false }
         if snapshot.cachedView(at: now) == nil && snapshot.settings.isPaused { return true }
-        return isLeader && !snapshot.settings.isStandbyCluster
+        // Whatever `/config` says of a standby cluster: who holds the lease and accepts writes is the primary.
+        return isLeader
     }
 
     private var isStandbyLeader: Bool {

@@ -19,8 +19,7 @@ enum RequestBody {
         return parsed(request) { _ in nil }
     }
 
-    /// Merging and comparing look keys up one by one, which is quick for what people write.
-    private static let valuesMax = 8192
+    private static let valuesMax = DynamicDocumentRules.valuesMax
 
     private static func parsed(_ request: HTTPRequest, objection: (JSONObject) -> String?) -> RequestBody {
         do throws(JSON.SyntaxError) {

@@ -19,7 +19,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     if seen.local.postmaster == nil { return stoppedRule(seen, view, &memory) }
     if seen.local.readiness != .accepting, let decision = startingRule(seen, view, memory) { return decision }
     if view.isUnlocked { return noLeaderRule(seen, view, &memory) }
-    return seen.isNamedLeader ? leaderRule(seen, view) : followerRule(seen, view, &memory)
+    return seen.isNamedLeader ? leaderRule(seen, view, memory) : followerRule(seen, view, &memory)
 }
 
 /// Takes into memory what later cycles need of this observation.
@@ -35,12 +35,19 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
     } else {
         memory.startingSince = nil
     }
+    if seen.local.isPrimary { memory.isLedByPrimary = true }
     if seen.local.isPrimary, let timeline = seen.local.facts?.timeline { memory.ledTimeline = timeline }
     // Until a view with a leader comes, the members of the last one are still asked in a race.
     if let view = seen.view {
         if let leader = view.leaderName {
             memory.membersUnderLastLeader = view.members
             memory.lastLeader = leader
+            // A replica that has just taken the key says nothing of the cluster.
+            switch view.member(leader)?.role {
+            case .primary?: memory.isLedByPrimary = true
+            case .standbyLeader?: memory.isLedByPrimary = false
+            case .replica?, .demoted?, .promoted?, .uninitialized?, nil: break
+            }
         }
         memory.leaderlessSince = view.isUnlocked ? memory.leaderlessSince ?? seen.now : nil
     }

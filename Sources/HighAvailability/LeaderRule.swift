@@ -1,7 +1,7 @@
 import ClusterModel
 
 /// The view names us as leader (ha-loop.md §9.1).
-func leaderRule(_ seen: Observation, _ view: ClusterView) -> Decision {
+func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
     switch seen.renewal {
     case nil: return Decision(.ask(.renewal))
     case .refused?: return refusedRule(seen)
@@ -16,7 +16,12 @@ func leaderRule(_ seen: Observation, _ view: ClusterView) -> Decision {
     if seen.settings.isPaused, view.failover?.candidate != seen.me.name {
         return giveUpKey(seen, because: .paused, .notRunning(nil))
     }
-    if seen.settings.isStandbyCluster { return Decision(.wait, holding, .notBuilt("standby clusters")) }
+    // Standby clusters are not built. A cluster that was led by a primary goes on as it was, whatever `/config` asks
+    // for meanwhile; one that a peer made a standby cluster must not part from what it follows, nor one of which that
+    // is not known.
+    if seen.settings.isStandbyCluster, !memory.isLedByPrimary {
+        return Decision(.wait, holding, .notBuilt("standby clusters"))
+    }
     guard LeaseArithmetic.allowsPromotion(lease, at: seen.now) else { return Decision(.ask(.renewal), holding) }
     return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), holding)
 }

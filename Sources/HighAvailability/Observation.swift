@@ -115,6 +115,8 @@ public struct Memory: Sendable, Hashable {
     public var membersUnderLastLeader: [Member]
     /// The last leader's name, for tie-breaks.
     public var lastLeader: String?
+    /// The cluster has been seen with a leader that is a primary, and with none that leads a standby cluster since.
+    public var isLedByPrimary = false
     /// Since when views have named no leader.
     public var leaderlessSince: BootInstant?
     /// What the running standby was last told to follow; `.unknown` after a start of the daemon.

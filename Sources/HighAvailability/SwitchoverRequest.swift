@@ -84,7 +84,8 @@ public struct SwitchoverRequest: Sendable, Hashable {
     public func candidates(_ view: ClusterView, _ settings: DynamicConfiguration) throws(Refusal) -> [Member] {
         let action = leader != nil ? "switchover" : kind.word
         if let leader, leader != view.leaderName { throw Refusal(412, "leader name does not match") }
-        let priority = settings.synchronousMode == .priority
+        // Without `/sync` commits wait for nobody, whatever is configured: then any complete standby will do.
+        let priority = settings.synchronousMode == .priority && !view.sync.isEmpty
         if let candidate {
             if action == "switchover", priority, !view.sync.matches(candidate) {
                 throw Refusal(412, "candidate name does not match with sync_standby")

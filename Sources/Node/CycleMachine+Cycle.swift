@@ -76,6 +76,7 @@ extension CycleMachine {
         }
         for member in view.members { memberMarks[member.name] = mark(of: member.data) }
         adoptSharing(view, &run)
+        defer { tellUnbuilt(&run) }
         guard let config = view.config, config.isValid, config.revision != configurationRevision else { return }
         configurationRevision = config.revision
         if config.data.isEmpty || JSONValue.object(config.data).deepEquals(.object(settings.document)) { return }
@@ -84,6 +85,18 @@ extension CycleMachine {
         }
         adopt(settings, &run)
         adopt(config.data, &run)
+    }
+
+    /// What nobody does yet is said once for each change, and loudly: whoever has set it relies on it.
+    private mutating func tellUnbuilt(_ run: inout Run) {
+        guard settings.unbuilt != toldUnbuilt else { return }
+        for setting in settings.unbuilt where !toldUnbuilt.contains(setting) {
+            run.log(.error, "/config asks for what this version does not do: \(setting)")
+        }
+        for setting in toldUnbuilt where !settings.unbuilt.contains(setting) {
+            run.log(.info, "/config asks no more for \(setting.key), which this version does not do")
+        }
+        toldUnbuilt = settings.unbuilt
     }
 
     /// A member of the peer's goes by no ttl below its minimum: then nobody does (configuration.md §4.2).

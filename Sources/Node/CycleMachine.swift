@@ -94,6 +94,8 @@ public struct CycleMachine: Sendable {
     var cycleBegan: BootInstant
     var timer: BootInstant?
     var configurationRevision: Revision?
+    /// What the log has been told of as not built yet.
+    var toldUnbuilt: [UnbuiltSetting] = []
     /// What stands in the cache beside the data.
     var cachedDocument: JSONObject?
     /// A document that waits for the end of a plan.

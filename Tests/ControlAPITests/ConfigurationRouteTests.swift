@@ -125,6 +125,86 @@ import Testing
         #expect(never.store.writes.count == 3)
     }
 
+    // MARK: What no node can use, and what nobody does yet
+
+    static let refused: [(body: String, why: String)] = [
+        (#"{"postgresql": {"parameters": {"a": "x\u0000y"}}}"#, "postgresql.parameters.a: a text with a NUL"),
+        (#"{"postgresql": {"pg_hba": ["a", "\u0000"]}}"#, "postgresql.pg_hba.1: a text with a NUL"),
+        (#"{"postgresql": {"parameters": {"a b": 1}}}"#, "postgresql.parameters.a b: PostgreSQL reads no parameter"),
+        (#"{"postgresql": {"parameters": {"a.": 1}}}"#, "postgresql.parameters.a.: PostgreSQL reads no parameter"),
+        (#"{"postgresql": {"parameters": {"a\u0301": 1}}}"#, "PostgreSQL reads no parameter of this name"),
+        (#"{"standby_cluster": {"host": "far"}}"#, "standby_cluster: standby clusters are not supported yet"),
+        (#"{"synchronous_mode": true}"#, "synchronous_mode: not supported yet"),
+        (#"{"synchronous_mode": "Quorum"}"#, "synchronous_mode: not supported yet"),
+        (#"{"synchronous_mode_strict": "on"}"#, "synchronous_mode_strict: not supported yet"),
+        (#"{"failsafe_mode": true}"#, "failsafe_mode: not supported yet"),
+        (#"{"slots": {"a": {"type": "physical"}}}"#, "slots: permanent slots are not supported yet"),
+        (#"{"postgresql": {"parameters_replica": {"a": 1}}}"#, "postgresql.parameters_replica: settings by role"),
+        (#"{"postgresql": {"callbacks": {"on_start": "x"}}}"#, "postgresql.callbacks: not supported yet"),
+        (#"{"postgresql": {"create_replica_methods": ["wal-e"]}}"#, "postgresql.create_replica_methods: only"),
+    ]
+
+    @Test(arguments: refused) func whatCannotBeDoneIsRefused(_ body: String, _ why: String) async throws {
+        for method in ["PATCH", "PUT"] {
+            let bench = Bench(store: store())
+            let answer = try await bench.ask(method, "/config", body)
+            #expect(answer.status == 400 && answer.text.contains(why), "\(method): \(answer.text)")
+            #expect(bench.store.writes.isEmpty)
+        }
+    }
+
+    @Test(arguments: [
+        #"{"synchronous_mode": false, "failsafe_mode": "off", "slots": {}, "standby_cluster": null}"#,
+        #"{"synchronous_node_count": 1, "maximum_lag_on_syncnode": -1, "standby_cluster": {"primary_slot_name": "x"}}"#,
+        #"{"postgresql": {"parameters": {"pg_stat_statements.max": 1}, "create_replica_methods": ["basebackup"]}}"#,
+    ])
+    func whatAsksForNothingIsTaken(_ body: String) async throws {
+        #expect(try await Bench(store: store()).ask("PATCH", "/config", body).status == 200)
+        #expect(try await Bench(store: store()).ask("PUT", "/config", body).status == 200)
+    }
+
+    /// patronictl writes past the REST API: that must not keep anybody from changing something else, or taking it back.
+    @Test func whatStandsInTheStoreAlreadyStopsNoOtherChange() async throws {
+        let present: JSONObject = [
+            "ttl": 30, "standby_cluster": ["host": "far"], "postgresql": ["parameters": ["a b": "x\u{0}"]],
+        ]
+        for body in [#"{"ttl": 20}"#, #"{"standby_cluster": null}"#, #"{"postgresql": {"parameters": {"a b": null}}}"#]
+        {
+            #expect(try await Bench(store: store(present)).ask("PATCH", "/config", body).status == 200)
+        }
+        let other = #"{"standby_cluster": {"host": "elsewhere"}}"#
+        #expect(try await Bench(store: store(present)).ask("PATCH", "/config", other).status == 400)
+    }
+
+    @Test func nobodyMayFillTheStore() async throws {
+        let parameters = (0..<1001).map { "\"a.b\($0)\": 1" }.joined(separator: ", ")
+        let answer = try await Bench(store: store()).ask(
+            "PATCH", "/config", "{\"postgresql\": {\"parameters\": {\(parameters)}}}")
+        #expect(answer.status == 400 && answer.text.contains("at most 1000 parameters"))
+        let full = store(["x": .array(Array(repeating: 1, count: 8190))])
+        #expect(try await Bench(store: full).ask("PATCH", "/config", #"{"a": {"b": 1}}"#).status == 400)
+        let over = store(["x": .array(Array(repeating: 1, count: 9000))])
+        #expect(try await Bench(store: over).ask("PATCH", "/config", #"{"x": null, "y": 1}"#).status == 200)
+    }
+
+    /// Everybody may read `/config`; whoever writes it back has changed nothing.
+    @Test func noSecretIsTold() async throws {
+        let stored: JSONObject = [
+            "postgresql": [
+                "authentication": ["superuser": ["password": "s3cret"]],
+                "parameters": ["archive_command": "put https://u:s3cret@h/%f"],
+            ]
+        ]
+        let bench = Bench(Scene.snapshot(view: nil), store: store(stored))
+        let shown = try await bench.ask("GET", "/config").text
+        #expect(!shown.contains("s3cret") && shown.contains("put https://***@h/%f"))
+        #expect(try await bench.ask("PUT", "/config", shown).text == shown)
+        #expect(bench.store.writes.isEmpty)
+        let answer = try await bench.ask("PATCH", "/config", #"{"ttl": 20}"#)
+        #expect(answer.status == 200 && !answer.text.contains("s3cret"))
+        #expect(bench.store.writes.first?.value.contains("u:s3cret@h") == true)
+    }
+
     // MARK: The rest
 
     @Test func historyComesFromTheCacheOrTheStore() async throws {

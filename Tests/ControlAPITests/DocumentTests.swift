@@ -26,7 +26,8 @@ import Testing
                 "timeline": 4, "replication_state": "streaming", "dcs_last_seen": 1801645201, \
                 "tags": {"zone": "b", "clonefrom": true}, "database_system_identifier": "7400000000000000001", \
                 "pending_restart": true, "pending_restart_reason": {"max_connections": {"old_value": "100", \
-                "new_value": "150"}}, "patroni": {"version": "4.1.4", "scope": "orders", "name": "pg-b"}}
+                "new_value": "150"}}, "patroni": {"version": "4.1.4", "scope": "orders", "name": "pg-b"}, \
+                "unsupported_settings": {"synchronous_mode": "not supported yet; commits do not wait for a standby"}}
                 """)
     }
 

@@ -42,6 +42,9 @@ struct HealthRow: Sendable, CustomStringConvertible {
 
     static let rows = [
         HealthRow("the leader", Scene.leading(), primaries.union(leaders).union(readOnly).union(["/health"])),
+        HealthRow(
+            "a primary whose /config asks for a standby cluster, which nobody makes of it",
+            Scene.leading(standbyCluster), primaries.union(leaders).union(readOnly).union(["/health"])),
         HealthRow("a replica", Scene.snapshot(), replicas.union(asynchronous).union(["/health"])),
         HealthRow(
             "a synchronous standby", voter(true),

@@ -64,6 +64,10 @@ struct SwitchoverRow: Sendable, CustomStringConvertible {
             body: #"{"leader": "pg-a", "candidate": "pg-c"}"#, settings: ["synchronous_mode": true], view: sync,
             status: 412, text: "candidate name does not match with sync_standby"),
         SwitchoverRow(
+            // Nobody has written /sync: commits wait for nobody, so nobody is missing there.
+            body: #"{"leader": "pg-a"}"#, settings: ["synchronous_mode": true], peers: [:], status: 412,
+            text: "switchover is not possible: no good candidates have been found"),
+        SwitchoverRow(
             body: #"{"leader": "pg-a", "candidate": "pg-x"}"#, status: 412, text: "candidate does not exists"),
         SwitchoverRow(
             path: "/failover", body: #"{"candidate": "pg-x"}"#, status: 412, text: "candidate does not exists"),

@@ -37,8 +37,21 @@ import Testing
         Row(
             description: "a standby of a standby cluster is not promoted",
             seen: Scene.seen(
-                leading, Scene.standby(), lease: Scene.lease(), renewal: .held,
-                settings: ["standby_cluster": ["host": "far"]]), expected: .action(.wait)),
+                Scene.view(leader: "n1", members: [Scene.member("n1", role: "standby_leader")]), Scene.standby(),
+                lease: Scene.lease(), renewal: .held, settings: ["standby_cluster": ["host": "far"]]),
+            expected: .action(.wait)),
+        Row(
+            description: "nor one of a cluster of which it is not known whether it is one",
+            seen: Scene.seen(
+                Scene.view(leader: "n1", members: [Scene.member("n1", role: "replica")]), Scene.standby(),
+                lease: Scene.lease(), renewal: .held, settings: ["standby_cluster": ["host": "far"]]),
+            expected: .action(.wait)),
+        Row(
+            description: "standby_cluster in the store of a cluster with a primary stops no failover",
+            seen: Scene.seen(
+                Scene.view(leader: "n1", members: [Scene.member("n1", role: "replica")]), Scene.standby(),
+                lease: Scene.lease(), renewal: .held, settings: ["standby_cluster": ["host": "far"]]),
+            memory: ledByPrimary, expected: .plan(.promote)),
         Row(
             description: "a standby in pause gives the key back",
             seen: Scene.seen(
@@ -113,6 +126,12 @@ import Testing
             description: "a data directory without identifier does nothing",
             seen: Scene.seen(following, unidentified()), expected: .action(.wait)),
     ]
+
+    private static var ledByPrimary: Memory {
+        var memory = Memory()
+        memory.isLedByPrimary = true
+        return memory
+    }
 
     @Test(arguments: rows) func decides(_ row: Row) {
         let (decision, _) = row.decided()
