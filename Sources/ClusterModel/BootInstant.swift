@@ -32,8 +32,8 @@ extension Duration {
     public var nanoseconds: Int64 {
         let (seconds, attoseconds) = components
         let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        if overflow { return seconds < 0 ? .min : .max }
-        return product + attoseconds / 1_000_000_000
+        let (sum, isTooLong) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
+        return overflow || isTooLong ? (seconds < 0 ? .min : .max) : sum
     }
 
     /// The duration in seconds, for people and for ratios.

@@ -72,10 +72,11 @@ public struct ClusterView: Sendable, Hashable {
     }
 
     /// The timeline that the cluster is known to be on: one more than the last parent in `/history`; 1 for an empty
-    /// history that was written, 0 for none (ha-loop.md §1).
+    /// history that was written, 0 for none (ha-loop.md §1). The last timeline that can be numbered has none after it:
+    /// such a history is junk, and tells of no timeline.
     public var timeline: TimelineID {
-        if let last = history.lines.last { return last.timeline + 1 }
-        return history.isPresent ? 1 : 0
+        guard let last = history.lines.last else { return history.isPresent ? 1 : 0 }
+        return last.timeline == .max ? 0 : last.timeline + 1
     }
 }
 

@@ -39,6 +39,12 @@ public struct Timestamp: Sendable, Hashable {
         hasOffset = offset.minutes != nil
     }
 
+    /// How long ago it was at `wallTime` (nanoseconds since the epoch); negative before it. Times are read from requests
+    /// of anybody: what an Int64 of nanoseconds does not hold is cut.
+    public func lateness(at wallTime: Int64) -> Duration {
+        BootInstant(nanoseconds: wallTime) - BootInstant(nanoseconds: nanosecondsSinceEpoch)
+    }
+
     /// Those whose nanoseconds an Int64 holds, whatever the offset.
     private static let years = 1700...2261
 

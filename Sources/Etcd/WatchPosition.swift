@@ -11,8 +11,8 @@ struct WatchPosition: Sendable, Hashable {
     /// The log cannot be followed from here: it was compacted, or it is another cluster's.
     mutating func lose() { told = nil }
 
-    /// The revision to ask for.
-    var next: Revision? { told.map { $0 + 1 } }
+    /// The revision to ask for. None follows the last that can be numbered, which no store reaches by counting.
+    var next: Revision? { told.flatMap { $0 == .max ? nil : $0 + 1 } }
 
     /// Takes one document's events: those that were not told before. Events of one revision come in one document.
     mutating func take(_ events: [EtcdEvent]) -> [EtcdEvent] {

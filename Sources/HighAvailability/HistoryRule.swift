@@ -24,7 +24,7 @@ public func historyLines(
 ) -> [TimelineHistory.Line] {
     let lines = file.map { line in
         let known = stored.lines.first { $0.timeline == line.timeline && $0.position == line.position }
-        let isNewest = line.timeline == timeline - 1
+        let isNewest = line.timeline < timeline && line.timeline + 1 == timeline
         return TimelineHistory.Line(
             timeline: line.timeline, position: line.position, reason: line.reason,
             timestamp: known?.timestamp ?? (isNewest ? writtenAt : nil),

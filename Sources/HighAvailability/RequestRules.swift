@@ -99,7 +99,7 @@ func isScheduled(_ request: FailoverRequest) -> Bool { request.scheduledAt != ni
 private func scheduleRule(_ seen: Observation, _ request: FailoverRequest, _ clear: Action) -> Decision? {
     guard let text = request.scheduledAt, !seen.settings.isPaused else { return nil }
     guard let due = Timestamp(text), due.hasOffset else { return Decision(clear, .scheduleInvalid(text)) }
-    let late = Duration.nanoseconds(seen.wallTime - due.nanosecondsSinceEpoch)
+    let late = due.lateness(at: seen.wallTime)
     return late > seen.settings.timings.loopWait * 3 / 2 ? Decision(clear, .scheduleMissed(text)) : nil
 }
 

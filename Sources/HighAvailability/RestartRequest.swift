@@ -118,7 +118,7 @@ public func judge(
         return .cancelled("PostgreSQL was restarted meanwhile")
     }
     if settings.isPaused { return .wait }
-    let late = Duration.nanoseconds(wallTime - due.nanosecondsSinceEpoch)
+    let late = due.lateness(at: wallTime)
     if late > settings.timings.loopWait * 3 / 2 { return .cancelled("its time has passed") }
     return late >= .zero ? .due : .wait
 }

@@ -98,7 +98,7 @@ extension CycleMachine {
     /// When the scheduled restart wants to be looked at.
     func scheduleDue(_ run: Run) -> BootInstant? {
         guard phase == .idle, !settings.isPaused, let due = scheduledRestart?.schedule else { return nil }
-        return run.now + max(.zero, .nanoseconds(due.nanosecondsSinceEpoch - run.wallTime))
+        return run.now + max(.zero, .zero - due.lateness(at: run.wallTime))
     }
 
     // MARK: A new base backup

@@ -42,7 +42,9 @@ public enum Files {
     public static func modificationTime(_ path: String) -> Int64? {
         var status = stat()
         guard stat(path, &status) == 0 else { return nil }
-        return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+        // File systems know years that nanoseconds since the epoch do not.
+        let seconds = min(max(Int64(status.st_mtim.tv_sec), -9_000_000_000), 9_000_000_000)
+        return seconds * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
     }
 
     /// The whole content of a file of at most `limit` bytes; a larger one is an error (EFBIG).

@@ -42,7 +42,8 @@ struct DataDirectory: Sendable {
 
     /// 150000 of `15`; 0 where `PG_VERSION` cannot be read.
     var version: Int {
-        guard let text = try? Files.readText(path + "/PG_VERSION"), let major = Int(text.trimmed.prefix { $0 != "." })
+        guard let text = try? Files.readText(path + "/PG_VERSION"), let major = Int(text.trimmed.prefix { $0 != "." }),
+            (0..<1000).contains(major)
         else { return 0 }
         return major * 10000
     }

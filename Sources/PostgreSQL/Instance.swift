@@ -224,7 +224,7 @@ extension Instance {
         let output = ControlDataOutput(text)
         guard let data = output.controlData else { return nil }
         // A file that was just written may be written again within the same tick of the file system's clock.
-        let isSettled = WallClock.nanosecondsSinceEpoch() - stamp > 100_000_000
+        let isSettled = stamp < WallClock.nanosecondsSinceEpoch() - 100_000_000
         memory.withLock { memory in
             memory.control = CachedControl(stamp: isSettled ? stamp : -1, output: output)
             memory.systemIdentifier = data.systemIdentifier

@@ -80,6 +80,23 @@ import Testing
         #expect(Self.view([("history", "nonsense")]).timeline == 0)
     }
 
+    /// Nobody can be on the timeline after the last: such a history is junk, and must neither trap nor keep all from
+    /// leading.
+    @Test func aHistoryThatEndsWithTheLastTimelineTellsNothing() {
+        let last = TimelineHistory.Line(timeline: .max, position: .zero, reason: "")
+        #expect(ClusterView(history: TimelineHistory(lines: [last])).timeline == 0)
+        let one = TimelineHistory.Line(timeline: .max - 1, position: .zero, reason: "")
+        #expect(ClusterView(history: TimelineHistory(lines: [one])).timeline == .max)
+    }
+
+    @Test func distancesBetweenPositionsAreCut() {
+        let end = WALPosition(.max)
+        #expect(end - .zero == .max)
+        #expect(.zero - end == -.max)
+        #expect(WALPosition(5) - WALPosition(7) == -2)
+        #expect(WALPosition(7) - WALPosition(5) == 2)
+    }
+
     @Test func members() throws {
         let view = Self.view([
             ("members/n2", "member"), ("members/n1", "nonsense"), ("members/a/b", "member"), ("other", "7"),

@@ -22,5 +22,16 @@ import Testing
         #expect(now - ever == BootInstant(nanoseconds: 1_000 - Int64.max))
         #expect(BootInstant(nanoseconds: -5_000) - ever == BootInstant(nanoseconds: .min))
         #expect(now - Duration.seconds(Int64.min) == BootInstant(nanoseconds: .max))
+        #expect((Duration.seconds(9_223_372_036) + .milliseconds(999)).nanoseconds == .max)
+        #expect((Duration.seconds(-9_223_372_036) - .milliseconds(999)).nanoseconds == .min)
+    }
+
+    /// A request for the year 1700 in `/failover` is read by every daemon.
+    @Test func latenessIsCut() throws {
+        let early = try #require(Timestamp("1700-01-01T00:00:00Z"))
+        #expect(early.lateness(at: 1_900_000_000_000_000_000) == .nanoseconds(Int64.max))
+        #expect(early.lateness(at: early.nanosecondsSinceEpoch + 5) == .nanoseconds(5))
+        let late = try #require(Timestamp("2261-01-01T00:00:00Z"))
+        #expect(late.lateness(at: -1_900_000_000_000_000_000) == .nanoseconds(Int64.min))
     }
 }

@@ -140,6 +140,8 @@ import Testing
         let size = [ParameterSetting(name: "wal_keep_size", value: "1GB")]
         #expect(ControlledParameters.adapted(size, toVersion: 120_000).map(\.value) == ["64"])
         #expect(ControlledParameters.adapted([], toVersion: 150_000).map(\.value) == ["128MB"])
+        let far = [ParameterSetting(name: "wal_keep_segments", value: "9223372036854775807")]
+        #expect(ControlledParameters.adapted(far, toVersion: 150_000).map(\.value) == ["34359738352MB"])
     }
 
     @Test func localWinsWholesaleExceptForParameters() throws {

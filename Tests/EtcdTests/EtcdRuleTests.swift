@@ -142,6 +142,8 @@ import Testing
         #expect(position.next == 21)
         position.lose()
         #expect(position.next == nil)
+        position.start(at: .max)
+        #expect(position.next == nil)
     }
 
     @Test func aWatchThatStaysBehindIsFoundOut() {

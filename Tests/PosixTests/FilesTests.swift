@@ -27,6 +27,19 @@ final class TemporaryDirectory: Sendable {
         #expect(try Files.list(directory.path) == ["file"])
     }
 
+    /// File systems know years that nanoseconds since the epoch do not.
+    @Test func modificationTimesAreCut() throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/file"
+        try Files.replace(path, with: "".utf8, mode: 0o600)
+        for seconds in [15_000_000_000, -15_000_000_000] {
+            let time = timespec(tv_sec: seconds, tv_nsec: 0)
+            // A file system that cannot hold the time cuts it itself.
+            guard utimensat(AT_FDCWD, path, [time, time], 0) == 0 else { continue }
+            #expect(Files.modificationTime(path) != nil)
+        }
+    }
+
     /// Whoever holds the old file keeps the old content: the new one is another file under the same name.
     @Test func replaceIsAtomic() throws {
         let directory = try TemporaryDirectory()

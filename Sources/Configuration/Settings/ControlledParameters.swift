@@ -90,7 +90,9 @@ public enum ControlledParameters {
         let segments = parameters.first { $0.name == "wal_keep_segments" }?.value
         let size = parameters.first { $0.name == "wal_keep_size" }?.value
         if version >= 130_000 {
-            let fromSegments = (segments.flatMap { ValueParsing.integer($0) } ?? 8) * 16
+            // More megabytes than PostgreSQL takes; the product is not to overflow before PostgreSQL can refuse it.
+            let count = min(max(segments.flatMap { ValueParsing.integer($0) } ?? 8, 0), Int64(Int32.max))
+            let fromSegments = count * 16
             result.append(ParameterSetting(name: "wal_keep_size", value: size ?? "\(fromSegments)MB"))
         } else {
             let bytes = size.flatMap { ValueParsing.integer($0, unit: .bytes) } ?? 128 << 20
