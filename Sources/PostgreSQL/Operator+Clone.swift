@@ -57,7 +57,7 @@ extension Operator {
 
     /// Where the source's tablespaces are. Who may not ask goes without: only the places that the options name are
     /// known to be ours then.
-    private func sourceTablespaces(_ source: Upstream) -> [UnfinishedMark.Tablespace] {
+    private func sourceTablespaces(_ source: Upstream) -> [UnfinishedMark.Tablespace]? {
         let deadline = BootClock.now() + .seconds(5)
         let target = instance.target(
             configuration.rewindCredentials, host: source.address.host, port: source.address.port,
@@ -72,7 +72,7 @@ extension Operator {
             }
         } catch {
             log.warning("cannot ask \(source.name) for its tablespaces: \(error)")
-            return []
+            return nil
         }
     }
 

@@ -6,8 +6,9 @@ struct ToolPlaces: Sendable, Hashable {
     /// Everything that is filled outside.
     var filled: [String] = []
 
-    /// `options` are the configured ones, rendered; `mark` tells where `pg_wal` and the tablespaces were before.
-    init(options: [String], _ mark: UnfinishedMark, tablespaces: [UnfinishedMark.Tablespace] = []) {
+    /// `options` are the configured ones, rendered; `mark` tells where `pg_wal` and the tablespaces were before;
+    /// `tablespaces` are the source's, nil where they are not known.
+    init(options: [String], _ mark: UnfinishedMark, tablespaces: [UnfinishedMark.Tablespace]? = []) {
         if let wal = ToolPlaces.value(of: ["--waldir", "-X"], in: options).last(where: { $0.hasPrefix("/") }) {
             filled.append(wal)
         } else if let wal = mark.walDirectory {
@@ -19,8 +20,16 @@ struct ToolPlaces: Sendable, Hashable {
             guard let (old, new) = ToolPlaces.mapping(mapping) else { continue }
             mapped[old] = new
         }
-        filled += mapped.values.sorted()
-        for tablespace in tablespaces where mapped[tablespace.path] == nil {
+        // Without knowing the source's tablespaces any place that is named may be filled; else only those that are used.
+        guard let tablespaces else {
+            filled += mapped.values.sorted()
+            return
+        }
+        for tablespace in tablespaces {
+            if let told = mapped[tablespace.path] {
+                filled.append(told)
+                continue
+            }
             let own = mark.tablespaces.first { $0.oid == tablespace.oid }?.path ?? tablespace.path
             filled.append(own)
             if own == tablespace.path { continue }

@@ -214,6 +214,8 @@ private struct Scene {
         let options = ["--waldir=/w", "--tablespace-mapping=/theirs/1=/a", "-T/new\\=3=/b\\=3"]
         let told = ToolPlaces(options: options, mark, tablespaces: source)
         #expect(told.arguments.isEmpty)
-        #expect(told.filled == ["/w", "/a", "/b=3", "/same/2"])
+        #expect(told.filled == ["/w", "/a", "/same/2", "/b=3"])
+        let unknown = ToolPlaces(options: options + ["--tablespace-mapping=/x=/y"], mark, tablespaces: nil)
+        #expect(unknown.filled == ["/w", "/a", "/b=3", "/y"])
     }
 }

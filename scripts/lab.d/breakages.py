@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,21 +27,40 @@ class Skip(Exception):
 class FaultLab(cluster.Lab):
     """A lab without HAProxy, whose daemons nobody starts again but us."""
 
-    def __init__(self, *arguments, small_disk=False, more="", **named):
+    def __init__(self, *arguments, small_disk=False, more="", tablespaces=False, **named):
         super().__init__(*arguments, **named)
         self.small_disk = small_disk
+        self.tablespaces = tablespaces  # base backups find a place for each other's tablespaces
         self.more = more  # sections of YAML that every node's configuration has on top
 
     def configuration(self, name):
         # Without a guardian (the peer) the section is an unknown one, which is ignored.
         text = layout.node_configuration(self, self.number(name)) + "\nguardian:\n  restart_daemon: off\n"
         text += self.more
+        if self.tablespaces:
+            others = [other for other in self.node_names() if other != name]
+            pairs = "".join(f'\n  - tablespace-mapping: "{self.tablespace(other)}={self.tablespace(name)}"'
+                            for other in others)
+            # Slow enough to be cut off.
+            text = text.replace("\npostgresql:", f"\npostgresql:\n  basebackup:{pairs}\n  - max-rate: 16M", 1)
         return text + (f"\nlog:\n  dir: \"{self.disk(name)}\"\n" if self.small_disk else "")
+
+    def tablespace(self, name): return self.directory / name / "tablespace"
+
+    def remove_data(self, name):
+        """The data directory of a node that is down, with what it leads to."""
+        shutil.rmtree(self.data(name), ignore_errors=True)
+        for entry in self.tablespace(name).iterdir():
+            shutil.rmtree(entry)
 
     def disk(self, name): return self.directory / name / "log"
 
     def prepare(self):
         super().prepare()
+        for name in self.node_names() if self.tablespaces else []:
+            self.tablespace(name).mkdir(exist_ok=True, mode=0o700)
+            if user := processes.run_as():
+                os.chown(self.tablespace(name), user.pw_uid, user.pw_gid)
         if self.small_disk:
             for name in self.node_names():
                 mount_small_disk(self.disk(name))
