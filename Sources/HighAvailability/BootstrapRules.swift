@@ -1,7 +1,7 @@
 import ClusterModel
 
 /// No data directory yet (ha-loop.md §6.1): make a new cluster, or a copy of the leader.
-func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView) -> Decision {
+func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
     if seen.isNamedLeader { return giveUpKey(seen, because: .dataDirectoryEmpty) }
     if seen.settings.isPaused { return Decision(.wait, .dataDirectoryEmpty, .paused) }
     // Its directory went under it: it serves files that nobody can open any more, and nothing is made in their place
@@ -16,9 +16,20 @@ func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView) -> Decision {
     guard let upstream = Upstream(source) else {
         return Decision(.wait, .dataDirectoryEmpty, .upstreamWithoutAddress(source.name))
     }
+    if let failed = memory.failedCopies, failed.source == source.name, seen.now < failed.next {
+        return Decision(.wait, .dataDirectoryEmpty, .copyFailed(times: failed.times, next: failed.next - seen.now))
+    }
     return Decision(
         .carryOut(clonePlan(.clone, seen.me, seen.settings, view, from: upstream)), .dataDirectoryEmpty,
         .cloneSource(source.name))
+}
+
+extension Memory.FailedCopies {
+    /// When the next one may begin: at once after the first failure, then in ten seconds, twice as long each time, a
+    /// minute at most. Each costs the source a checkpoint, and what is in the way seldom goes by itself.
+    var next: BootInstant {
+        times < 2 ? last : last + min(.seconds(60), .seconds(10 << min(8, times - 2)))
+    }
 }
 
 /// Of all nodes that may, the one that creates `/initialize` makes the cluster; absent and empty are different states.

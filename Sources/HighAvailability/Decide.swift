@@ -9,7 +9,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     if let failure = seen.storeFailure { return storeLossRule(seen, failure) }
     if let running = seen.running { return runningPlanRule(seen, view, running) }
     switch seen.local.dataDirectory {
-    case .empty: return emptyDirectoryRule(seen, view)
+    case .empty: return emptyDirectoryRule(seen, view, memory)
     case .inaccessible(let reason): return inaccessibleDirectoryRule(seen, reason)
     case .initialized: break
     }

@@ -127,6 +127,21 @@ public struct Memory: Sendable, Hashable {
     public var isHandingOver = false
     /// Since when a postmaster has been there that accepts no connections.
     public var startingSince: BootInstant?
+    /// Base backups that failed, one after another, from one source.
+    public var failedCopies: FailedCopies?
+
+    /// What is told apart is the source: another one may have what the first has not.
+    public struct FailedCopies: Sendable, Hashable {
+        public var source: String
+        public var times: Int
+        public var last: BootInstant
+
+        public init(source: String, times: Int, last: BootInstant) {
+            self.source = source
+            self.times = times
+            self.last = last
+        }
+    }
 
     /// Whom a standby was told to follow.
     public enum Following: Sendable, Hashable {

@@ -78,6 +78,7 @@ public enum Reason: Sendable, Hashable {
     case mayNotBootstrap(String)
     case bootstrapBrokenOff
     case cloneSource(String)
+    case copyFailed(times: Int, next: Duration)
 
     // Everything else.
     case operationRunning(Plan.Kind, for: Duration)

@@ -23,7 +23,7 @@ extension Reason: CustomStringConvertible {
         case .following, .followingNobody, .mustFollow, .upstreamWithoutAddress, .diverged, .notDiverged,
             .divergenceUnknown, .rewindImpossible, .rewindFailed, .sourceNotReadyForRewind, .uncleanShutdown,
             .nobodyInitialized, .waitingForBootstrap, .waitingForLeader, .mayNotBootstrap, .bootstrapBrokenOff,
-            .cloneSource,
+            .cloneSource, .copyFailed,
             .operationRunning, .paused, .notBuilt:
             otherText
         }
@@ -128,6 +128,8 @@ extension Reason: CustomStringConvertible {
         case .nobodyInitialized: "nobody has initialized the cluster"
         case .waitingForBootstrap: "another node is initializing the cluster"
         case .waitingForLeader: "waiting for a leader"
+        case .copyFailed(let times, let next):
+            "the base backup failed \(times) times, the log says why; the next one begins in \(seconds(next))"
         case .bootstrapBrokenOff: "a bootstrap was broken off in the data directory"
         case .mayNotBootstrap(let why): "this node may not initialize a cluster: \(why)"
         case .cloneSource(let name): "\(name) is the source of the base backup"

@@ -108,6 +108,7 @@ extension CycleMachine {
         case .clone, .rewind:
             memory.rewind = .unsuspected
             memory.ledTimeline = nil
+            memory.failedCopies = nil
         case .promote:
             checkpoint = .wanted
             memory.following = .unknown
@@ -166,7 +167,10 @@ extension CycleMachine {
         switch operation {
         case .startPrimary?, .startStandby?: memory.failedStarts += 1
         case .rewind?: memory.rewind = .failed(text)
-        case .bootstrap?, .finishBootstrap?, .clone?, .follow?, .promote?, .stop?, .restart?, .recoverSingleUser?,
+        case .clone(let source)?:
+            let earlier = memory.failedCopies.flatMap { $0.source == source.name ? $0.times : nil } ?? 0
+            memory.failedCopies = .init(source: source.name, times: earlier + 1, last: run.now)
+        case .bootstrap?, .finishBootstrap?, .follow?, .promote?, .stop?, .restart?, .recoverSingleUser?,
             .setAsideDataDirectory?,
             nil:
             break

@@ -20,7 +20,7 @@ struct ToolPlaces: Sendable, Hashable {
             guard let (old, new) = ToolPlaces.mapping(mapping) else { continue }
             mapped[old] = new
         }
-        // Without knowing the source's tablespaces any place that is named may be filled; else only those that are used.
+        // Without knowing the source's tablespaces any place that is named may be filled; else only those in use.
         guard let tablespaces else {
             filled += mapped.values.sorted()
             return

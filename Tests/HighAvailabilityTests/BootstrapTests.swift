@@ -3,6 +3,12 @@ import HighAvailability
 import Testing
 
 @Suite struct BootstrapTests {
+    private static func failed(_ times: Int, before: Duration) -> Memory {
+        var memory = Memory()
+        memory.failedCopies = .init(source: "n2", times: times, last: Scene.now - before)
+        return memory
+    }
+
     /// A cluster that was made and not published.
     private static func halfMade(running: Bool = false) -> PostgreSQLStatus {
         var status = running ? Scene.primary() : Scene.stopped()
@@ -63,6 +69,22 @@ import Testing
             description: "in pause nothing is made",
             seen: Scene.seen(Scene.view(leader: "n2"), Scene.empty, settings: ["pause": true]),
             expected: .action(.wait)),
+        Row(
+            description: "after a copy that failed again and again the next one waits longer",
+            seen: Scene.seen(Scene.view(leader: "n2"), Scene.empty), memory: failed(4, before: .seconds(39)),
+            expected: .action(.wait)),
+        Row(
+            description: "but not for ever",
+            seen: Scene.seen(Scene.view(leader: "n2"), Scene.empty), memory: failed(90, before: .seconds(60)),
+            expected: .plan(.clone)),
+        Row(
+            description: "after one failure it is tried at once",
+            seen: Scene.seen(Scene.view(leader: "n2"), Scene.empty), memory: failed(1, before: .zero),
+            expected: .plan(.clone)),
+        Row(
+            description: "and from another source, too",
+            seen: Scene.seen(Scene.view(leader: "n3"), Scene.empty), memory: failed(4, before: .zero),
+            expected: .plan(.clone)),
         Row(
             description: "what a bootstrap has left by halves is moved aside where nobody knows of it",
             seen: Scene.seen(Scene.view(members: [], initialize: .absent), halfMade()),
