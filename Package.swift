@@ -28,7 +28,7 @@ let package = Package(
         // For Fuzz, which is a package of its own.
         .library(
             name: "FuzzedParts", type: .static,
-            targets: ["ClusterModel", "HighAvailability", "JSON", "HTTPServer", "ControlAPI"]),
+            targets: ["ClusterModel", "HighAvailability", "JSON", "HTTPServer", "ControlAPI", "PostgreSQL"]),
         .executable(name: "matriarch", targets: ["matriarch"]),
         .executable(name: "matriarch-guardian", targets: ["matriarch-guardian"]),
     ],

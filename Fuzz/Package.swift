@@ -19,6 +19,9 @@ let package = Package(
             name: "FuzzRequest", dependencies: [.product(name: "FuzzedParts", package: "matriarch")],
             swiftSettings: fuzzed),
         .executableTarget(
+            name: "FuzzConfiguration", dependencies: [.product(name: "FuzzedParts", package: "matriarch")],
+            swiftSettings: fuzzed),
+        .executableTarget(
             name: "FuzzText", dependencies: [.product(name: "FuzzedParts", package: "matriarch")],
             swiftSettings: fuzzed),
     ]

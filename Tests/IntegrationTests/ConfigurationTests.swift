@@ -27,6 +27,8 @@ extension ClusterIntegrationTests {
             try await pendingRestart(cluster, leader: leader)
             try await removal(cluster, leader: leader)
             try await refusedPatches(cluster, leader: leader)
+            try await everyCharacter(cluster, leader: leader)
+            try await otherLog(cluster, replica)
             try await otherAddress(cluster, leader: leader, replica)
         }
     }
@@ -68,10 +70,47 @@ extension ClusterIntegrationTests {
                     try await cluster.answer(method, leader, "/config", body: body).status == 400, "\(method) \(body)")
             }
         }
+        let unbuilt = try await cluster.answer("PATCH", leader, "/config", body: #"{"synchronous_mode": true}"#)
+        #expect(unbuilt.status == 400)
         #expect(try await cluster.answer("GET", leader, "/config").json == before)
         let same = try await cluster.answer("PUT", leader, "/config", body: JSON.text(before))
         #expect(same.status == 200)
         #expect(same.json == before)
+    }
+
+    /// A quote with a mark behind it is one character here and a quote to PostgreSQL.
+    private func everyCharacter(_ cluster: TestCluster, leader: Int) async throws {
+        let name = "x'\u{301}y\\\u{200D}z"
+        let body: JSONValue = ["postgresql": ["parameters": ["application_name": .string(name), "work_mem": "7MB"]]]
+        #expect(try await cluster.answer("PATCH", leader, "/config", body: JSON.text(body)).status == 200)
+        for node in cluster.nodes {
+            try await waitUntil("what stands after the name holds on \(cluster.name(node))", within: 15) {
+                await cluster.value(node, "SHOW work_mem") == "7MB"
+            }
+            let setting = "SELECT setting FROM pg_file_settings WHERE name = 'application_name'"
+            #expect(await cluster.value(node, setting).map { Array($0.utf8) } == Array(name.utf8))
+        }
+        let null = #"{"postgresql": {"parameters": {"application_name": "a\u0000"}}}"#
+        #expect(try await cluster.answer("PATCH", leader, "/config", body: null).status == 400)
+        let undo = #"{"postgresql": {"parameters": {"application_name": null, "work_mem": null}}}"#
+        #expect(try await cluster.answer("PATCH", leader, "/config", body: undo).status == 200)
+    }
+
+    /// SIGHUP applies `log`: from then on the lines go to a file, for the owner alone.
+    private func otherLog(_ cluster: TestCluster, _ node: Int) async throws {
+        let directory = "\(cluster.directory)/\(cluster.name(node))"
+        let (scope, file) = ("\"scope\": \"demo\"", "\(directory)/patroni.log")
+        try edit(cluster, node, scope, "\(scope), \"log\": {\"dir\": \"\(directory)\", \"level\": \"DEBUG\"}")
+        try cluster.daemon(node).signal(SIGHUP)
+        try await waitUntil("the log goes to a file", within: 15) {
+            Files.exists(file) && (try Files.readText(file)).contains(" DEBUG: ")
+        }
+        #expect(Files.mode(file) == 0o600)
+        try edit(cluster, node, "\"dir\": \"\(directory)\", ", "")
+        try cluster.daemon(node).signal(SIGHUP)
+        try await waitUntil("the log goes to stderr again", within: 15) {
+            try Files.readText("\(cluster.directory)/\(cluster.name(node)).log").contains(" DEBUG: ")
+        }
     }
 
     /// `restapi.listen` changes under a connection that is kept: first to an address that is taken, then to a free one.
