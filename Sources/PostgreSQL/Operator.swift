@@ -299,7 +299,8 @@ extension Operator {
             }
             if new.isEmpty { return dropped }
             for name in new {
-                log.error("PostgreSQL refuses \(name) = \(configuration.parameters[name] ?? ""): it is left out")
+                let value = Secrets.masked(configuration.parameters[name] ?? "")
+                log.error("PostgreSQL refuses \(name) = \(value): it is left out")
             }
             dropped = true
             _ = try? writer.write(role, parameters: usableParameters())

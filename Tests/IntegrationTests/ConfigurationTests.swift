@@ -103,7 +103,7 @@ extension ClusterIntegrationTests {
         try edit(cluster, node, scope, "\(scope), \"log\": {\"dir\": \"\(directory)\", \"level\": \"DEBUG\"}")
         try cluster.daemon(node).signal(SIGHUP)
         try await waitUntil("the log goes to a file", within: 15) {
-            Files.exists(file) && (try Files.readText(file)).contains(" DEBUG: ")
+            try Files.exists(file) && Files.readText(file).contains(" DEBUG: ")
         }
         #expect(Files.mode(file) == 0o600)
         try edit(cluster, node, "\"dir\": \"\(directory)\", ", "")
