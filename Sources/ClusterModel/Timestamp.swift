@@ -39,8 +39,8 @@ public struct Timestamp: Sendable, Hashable {
         hasOffset = offset.minutes != nil
     }
 
-    /// How long ago it was at `wallTime` (nanoseconds since the epoch); negative before it. Times are read from requests
-    /// of anybody: what an Int64 of nanoseconds does not hold is cut.
+    /// How long ago it was at `wallTime` (nanoseconds since the epoch); negative before it. Times are read from
+    /// requests of anybody: what an Int64 of nanoseconds does not hold is cut.
     public func lateness(at wallTime: Int64) -> Duration {
         BootInstant(nanoseconds: wallTime) - BootInstant(nanoseconds: nanosecondsSinceEpoch)
     }

@@ -33,8 +33,8 @@ public struct WALPosition: Sendable, Hashable, Comparable {
 
     public static func < (left: WALPosition, right: WALPosition) -> Bool { left.bytes < right.bytes }
 
-    /// How many bytes `left` is ahead of `right`; negative when it is behind. Positions come from other members and from
-    /// the store: a distance that an Int64 does not hold is cut, so that far behind never looks like ahead.
+    /// How many bytes `left` is ahead of `right`; negative when it is behind. Positions come from other members and
+    /// from the store: a distance that an Int64 does not hold is cut, so that far behind never looks like ahead.
     public static func - (left: WALPosition, right: WALPosition) -> Int64 {
         left >= right ? Int64(clamping: left.bytes - right.bytes) : -Int64(clamping: right.bytes - left.bytes)
     }
