@@ -13,6 +13,8 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     /// Points a running standby to another upstream, by reload where PostgreSQL allows, else by restart (postgresql.md
     /// §15).
     case follow(Upstream?)
+    /// Goes on replaying WAL where somebody has paused it (ha-loop.md §9.3.6).
+    case resumeReplay
     /// Ends recovery; done when PostgreSQL accepts writes (postgresql.md §20). The physical slots are made first, so
     /// that the other members' receivers find them.
     case promote
@@ -37,6 +39,7 @@ public enum PostgreSQLOperation: Sendable, Hashable {
         case .startPrimary: "starting primary after failure"
         case .startStandby: "starting as a standby"
         case .follow: "changing primary_conninfo"
+        case .resumeReplay: "resuming WAL replay"
         case .promote: "promote"
         case .stop: "stop"
         case .restart: "restart"
@@ -108,6 +111,8 @@ public struct DivergenceFacts: Sendable, Hashable {
     public var localPosition: WALPosition
     /// Whether the local server is, or was shut down, in recovery.
     public var localInRecovery: Bool
+    /// The local server has crashed: its WAL goes at least as far as `localPosition`, and nobody knows how far.
+    public var isAtLeast = false
     /// The end of the local shutdown checkpoint record, where it is the last record; nil where that is not known.
     public var checkpointEnd: WALPosition?
     public var sourceTimeline: TimelineID

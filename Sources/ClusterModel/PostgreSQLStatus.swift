@@ -29,6 +29,19 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         }
     }
 
+    /// What an operator lets be removed without being asked (postgresql.md §21); nothing unless it was said.
+    public struct RemovalPermission: Sendable, Hashable {
+        /// `postgresql.remove_data_directory_on_rewind_failure`.
+        public var onRewindFailure: Bool
+        /// `postgresql.remove_data_directory_on_diverged_timelines`.
+        public var onDivergedTimelines: Bool
+
+        public init(onRewindFailure: Bool = false, onDivergedTimelines: Bool = false) {
+            self.onRewindFailure = onRewindFailure
+            self.onDivergedTimelines = onDivergedTimelines
+        }
+    }
+
     /// What pg_isready would say.
     public enum Readiness: Sendable, Hashable {
         /// No postmaster.
@@ -51,6 +64,8 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         /// Text of `pg_last_xact_replay_timestamp()` as PostgreSQL prints it.
         public var replayedTimestamp: String?
         public var replayPaused: Bool
+        /// Settings of recovery that are not those that this node was told to have: somebody else has changed them.
+        public var alteredRecovery: [String] = []
         public var receiver: WALReceiver?
         /// `restore_command` is set.
         public var hasRestoreCommand: Bool
@@ -188,6 +203,8 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     public var pendingRestart: [PendingRestart]
     /// pg_rewind is configured, present, and the cluster has what it needs (postgresql.md §21.2).
     public var canRewind: Bool
+    /// Whether a data directory that has parted may be removed.
+    public var mayRemove = RemovalPermission()
     /// When these facts were true at the latest: the instant before the question was asked.
     public var observedAt: BootInstant
 

@@ -57,6 +57,7 @@ enum StatusDocument {
             object["scheduled_restart"] = .object(request.json(withStartTime: false))
         }
         addLog(log, to: &object)
+        object["needs_operator"] = (snapshot.decision?.needsOperator).map { .string($0) }
         // Ours alone: why a server that should run is `unknown`.
         if snapshot.isExpired(at: now) { object["facts_expired"] = true }
         return object

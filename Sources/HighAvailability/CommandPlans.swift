@@ -30,7 +30,9 @@ extension Plan.Kind {
     /// nobody else waits for its end.
     public var yieldsToReinitialize: Bool {
         switch self {
-        case .clone, .startStandby, .follow, .rewind, .reclone, .reinitialize, .recoverSingleUser, .restart: true
+        case .clone, .startStandby, .follow, .resumeReplay, .rewind, .stopParted, .reclone, .reinitialize,
+            .recoverSingleUser, .restart:
+            true
         case .bootstrap, .startPrimary, .promote, .handOver, .demote, .demoteOffline, .shutdown: false
         }
     }

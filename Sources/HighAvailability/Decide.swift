@@ -15,6 +15,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     }
     // Before anything that could start what stands there by halves (S11).
     if let decision = unfinishedBootstrapRule(seen, view) { return decision }
+    if let decision = unfinishedRewindRule(seen, view, &memory) { return decision }
     if let decision = identityRule(seen, view, memory) { return decision }
     if seen.local.postmaster == nil { return stoppedRule(seen, view, &memory) }
     if seen.local.readiness != .accepting, let decision = startingRule(seen, view, memory) { return decision }
@@ -26,6 +27,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
 private func remember(_ seen: Observation, _ memory: inout Memory) {
     if seen.local.readiness == .accepting {
         memory.failedStarts = 0
+        memory.starting = Memory.Retries()
         memory.triedSingleUserRecovery = false
         memory.hasRun = true
         memory.isHandingOver = false

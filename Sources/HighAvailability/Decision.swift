@@ -70,6 +70,7 @@ public struct Plan: Sendable, Hashable {
         case startPrimary = "starting primary after failure"
         case startStandby = "starting as a standby"
         case follow = "changing primary_conninfo"
+        case resumeReplay = "resuming WAL replay"
         case promote
         /// Step down for a candidate: stop cleanly, see that the candidate has everything, hand over the key.
         case handOver = "switchover"
@@ -78,6 +79,8 @@ public struct Plan: Sendable, Hashable {
         /// The DCS is gone: stop cleanly before the lease ends, go on read-only.
         case demoteOffline = "demote while the DCS is unreachable"
         case rewind = "running pg_rewind"
+        /// A standby whose timeline has parted, and that is kept as it is: it must not serve, nor stand for election.
+        case stopParted = "stopping a standby whose timeline has parted"
         case reclone = "reinitializing due to diverged timelines"
         /// An operator asked for a new base backup.
         case reinitialize

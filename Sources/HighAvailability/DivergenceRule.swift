@@ -15,6 +15,7 @@ public enum DivergenceVerdict: Sendable, Hashable {
 public func judgeDivergence(_ facts: DivergenceFacts, ledTimeline: TimelineID? = nil) -> DivergenceVerdict {
     if facts.sourceInRecovery { return .undecided("the source is itself in recovery") }
     if facts.localTimeline == 0 || facts.sourceTimeline == 0 { return .undecided("a timeline is unknown") }
+    if facts.isAtLeast { return judgeCrashed(facts) }
     if facts.localTimeline == facts.sourceTimeline {
         // A timeline has one writer. Where a leader was lost before anybody heard of its timeline, the next one makes
         // another of the same number: what was written here is not a part of it.
@@ -29,6 +30,16 @@ public func judgeDivergence(_ facts: DivergenceFacts, ledTimeline: TimelineID? =
     // it.
     if facts.localPosition >= left { return .diverged(leftAt: left) }
     return facts.checkpointEnd == left ? .same : .diverged(leftAt: left)
+}
+
+/// After a crash the last checkpoint tells how far the local WAL goes at least: enough where the source's timeline had
+/// left ours by then.
+private func judgeCrashed(_ facts: DivergenceFacts) -> DivergenceVerdict {
+    guard facts.localTimeline < facts.sourceTimeline,
+        let left = facts.sourceHistory.first(where: { $0.timeline == facts.localTimeline })?.position,
+        facts.localPosition >= left
+    else { return .undecided("after a crash it is not known where the WAL ends") }
+    return .diverged(leftAt: left)
 }
 
 /// Compares with the leader, and decides what becomes of a data directory that has parted (ha-loop.md §8.2). Nil where
@@ -47,38 +58,13 @@ func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, 
     case .undecided: return nil
     case .same:
         memory.rewind = .unsuspected
+        memory.kept = nil
         return nil
     case .diverged(let leftAt):
         let reason = Reason.diverged(
             local: facts.localTimeline, at: facts.localPosition, leftAt: leftAt, source: facts.sourceTimeline)
         // pg_rewind goes by the timelines' numbers: of two that are equal it says that nothing is to be done.
-        if facts.localTimeline == facts.sourceTimeline {
-            return Decision(
-                .carryOut(clonePlan(.reclone, seen.me, seen.settings, view, from: source)), reason, .rewindImpossible)
-        }
-        return rejoin(seen, view, leader, source, memory, because: reason)
+        let hasSameNumber = facts.localTimeline == facts.sourceTimeline
+        return rejoin(seen, view, leader, source, &memory, canRewind: !hasSameNumber, because: reason)
     }
-}
-
-private func rejoin(
-    _ seen: Observation, _ view: ClusterView, _ leader: Member, _ source: Upstream, _ memory: Memory,
-    because reason: Reason
-) -> Decision {
-    if case .failed(let failure) = memory.rewind {
-        return Decision(
-            .carryOut(clonePlan(.reclone, seen.me, seen.settings, view, from: source)), reason, .rewindFailed(failure))
-    }
-    guard seen.local.canRewind else {
-        return Decision(
-            .carryOut(clonePlan(.reclone, seen.me, seen.settings, view, from: source)), reason, .rewindImpossible)
-    }
-    // pg_rewind reads the source's control file: before the first checkpoint after its promotion that shows the old
-    // timeline.
-    if leader.checkpointAfterPromote == false { return Decision(.wait, reason, .sourceNotReadyForRewind(leader.name)) }
-    let upstream = nodeToFollow(seen.me, view).flatMap { Upstream($0) } ?? source
-    var steps: [Step] = []
-    if seen.local.postmaster != nil { steps.append(.postgreSQL(.stop(.fast, timeout: .seconds(60)))) }
-    steps.append(.postgreSQL(.rewind(from: source)))
-    steps.append(.postgreSQL(.startStandby(of: upstream, timeout: seen.settings.primaryStartTimeout)))
-    return Decision(.carryOut(Plan(.rewind, steps)), reason)
 }

@@ -9,7 +9,11 @@ func followerRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
         return Decision(.carryOut(DemotionPlans.lost(seen)), .leaderKeyHeldBy(leader), .runningAsPrimaryWithoutLease)
     }
     if let decision = suspicionRule(seen, view, &memory) { return decision }
-    return followRule(seen, view, memory)
+    if let facts = seen.local.facts, facts.replayPaused, facts.serverVersion >= 140_000, !seen.settings.isPaused {
+        // Also where PostgreSQL has done it itself, for want of parameters: it ends then, and starts with enough.
+        return Decision(.carryOut(Plan(.resumeReplay, [.postgreSQL(.resumeReplay)])), .replayPaused)
+    }
+    return followRule(seen, view, &memory)
 }
 
 /// A standby that does not stream while the leader is on another timeline may have parted: on the older one it may be
@@ -20,6 +24,7 @@ private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: i
     if facts.receiver?.isStreaming == true, !leadsMyTimeline {
         // It streams from the newest timeline or on its way to it: PostgreSQL itself has checked.
         memory.rewind = .unsuspected
+        memory.kept = nil
         return nil
     }
     let isElsewhere = facts.timeline.flatMap { mine in leader.timeline.map { mine != $0 } } ?? false
@@ -29,14 +34,30 @@ private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: i
 }
 
 /// Points the standby to whom it should stream from, where it was last told another.
-func followRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
+func followRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
     let target = nodeToFollow(seen.me, view)
     let upstream = target.flatMap { Upstream($0) }
     if let target, upstream == nil { return Decision(.wait, .upstreamWithoutAddress(target.name)) }
+    if let decision = resetRule(seen, upstream, &memory) { return decision }
     if seen.local.readiness != .accepting || memory.following == .upstream(upstream) {
         return Decision(.wait, upstream.map { .following($0.name) } ?? .followingNobody)
     }
     return Decision(
         .carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])),
+        upstream.map { .mustFollow($0.name) } ?? .followingNobody)
+}
+
+/// What recovery runs with is what it was told: who changes it by hand, on a server that a daemon manages, sees it set
+/// back, as with the peer (ha-loop.md §9.3.8).
+private func resetRule(_ seen: Observation, _ upstream: Upstream?, _ memory: inout Memory) -> Decision? {
+    guard let altered = seen.local.facts?.alteredRecovery, !altered.isEmpty else {
+        memory.resetting = Memory.Retries()
+        return nil
+    }
+    guard memory.following == .upstream(upstream), memory.resetting.pause(at: seen.now) == nil else { return nil }
+    // The next look shows whether it helped; where it does not, something stronger than we are sets it.
+    memory.resetting.note("", at: seen.now, first: .seconds(5), longest: .seconds(300))
+    return Decision(
+        .carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])), .recoverySettingsAltered(altered),
         upstream.map { .mustFollow($0.name) } ?? .followingNobody)
 }

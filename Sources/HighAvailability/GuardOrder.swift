@@ -31,7 +31,9 @@ public func mayBecomeWritable(_ local: PostgreSQLStatus, _ running: RunningPlan?
     case .promote?, .startPrimary?: return true
     case .restart?: return !local.hasStandbySignal
     // These only take it down: what was seen of it decides.
-    case .handOver?, .shutdown?, .bootstrap?, .clone?, .startStandby?, .follow?, .demote?, .demoteOffline?, .rewind?,
+    case .handOver?, .shutdown?, .bootstrap?, .clone?, .startStandby?, .follow?, .resumeReplay?, .demote?,
+        .demoteOffline?,
+        .rewind?, .stopParted?,
         .reclone?, .reinitialize?, .recoverSingleUser?, nil:
         return false
     }

@@ -29,7 +29,8 @@ public struct MemberKey: Sendable, Hashable {
     public static func value(
         _ addresses: Addresses, _ me: NodeIdentity, role: NodeRole, local: PostgreSQLStatus,
         settings: DynamicConfiguration,
-        checkpointPending: Bool, leaderTimeline: TimelineID?, scheduledRestart: RestartRequest? = nil
+        checkpointPending: Bool, leaderTimeline: TimelineID?, scheduledRestart: RestartRequest? = nil,
+        needsOperator: String? = nil
     ) -> JSONObject {
         var object: JSONObject = [
             "conn_url": .string(addresses.connectionURL), "api_url": .string(addresses.apiURL),
@@ -45,6 +46,8 @@ public struct MemberKey: Sendable, Hashable {
             object["pending_restart_reason"] = .object(pendingRestartReason(local))
         }
         if let scheduledRestart { object["scheduled_restart"] = .object(scheduledRestart.json(withStartTime: true)) }
+        // Ours alone: what this node waits for that no daemon can do.
+        object["needs_operator"] = needsOperator.map { .string($0) }
         if let facts = local.facts { addPositions(of: facts, to: &object) }
         if settings.isPaused { object["pause"] = true }
         return object
@@ -79,7 +82,8 @@ public func shownRole(_ local: PostgreSQLStatus, running: Plan?, wasPrimary: Boo
     case .promote?: return .promoted
     case .handOver?, .demote?, .demoteOffline?: return .demoted
     case .bootstrap?: return .uninitialized
-    case .clone?, .startPrimary?, .startStandby?, .follow?, .rewind?, .reclone?, .reinitialize?, .recoverSingleUser?,
+    case .clone?, .startPrimary?, .startStandby?, .follow?, .resumeReplay?, .rewind?, .stopParted?, .reclone?,
+        .reinitialize?, .recoverSingleUser?,
         .restart?,
         .shutdown?,
         nil:

@@ -98,11 +98,18 @@ public struct Memory: Sendable, Hashable {
         case unsuspected
         /// Something happened after which we may have: compare before streaming.
         case suspected
-        /// It failed for this reason; a new base backup is what is left.
+        /// pg_rewind gave up for this reason, its source being well; a new base backup is what is left.
         case failed(String)
     }
 
     public var rewind: Rewind
+    /// The comparison has proved that the data directory has parted, and this is why it stays as it is. Until something
+    /// else is known of it, PostgreSQL does not start on it, leader or not.
+    public var kept: Keeping?
+    /// What keeps failing and is tried again later: mending a parted directory, starting a standby, setting recovery.
+    public var rejoining = Retries()
+    public var starting = Retries()
+    public var resetting = Retries()
     /// Single-user recovery is tried once per incident (ha-loop.md §8.1.5).
     public var triedSingleUserRecovery: Bool
     /// Starts that failed since PostgreSQL last ran.
@@ -140,6 +147,36 @@ public struct Memory: Sendable, Hashable {
             self.source = source
             self.times = times
             self.last = last
+        }
+    }
+
+    /// Why a data directory that has parted is neither rewound nor replaced.
+    public enum Keeping: Sendable, Hashable {
+        /// pg_rewind is not configured, or cannot do it, and nobody allows a removal.
+        case rewindImpossible
+        /// pg_rewind gave up, and nobody allows a removal.
+        case rewindFailed
+    }
+
+    /// Something that failed is tried again, each time a longer while later.
+    public struct Retries: Sendable, Hashable {
+        public var failures = 0
+        public var notBefore: BootInstant?
+        public var why = ""
+
+        public init() {}
+
+        /// Waits for `first` after the first failure, twice as long after each further one, `longest` at most.
+        public mutating func note(_ why: String, at now: BootInstant, first: Duration, longest: Duration) {
+            notBefore = now + min(first * (1 << min(failures, 16)), longest)
+            failures += 1
+            self.why = why
+        }
+
+        /// How long it waits still; nil where it may be tried.
+        func pause(at now: BootInstant) -> Duration? {
+            guard let notBefore, now < notBefore else { return nil }
+            return notBefore - now
         }
     }
 

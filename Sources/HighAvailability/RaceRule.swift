@@ -34,6 +34,8 @@ private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memor
     if seen.settings.isPaused { return candidacyInPause(seen, view, memory) }
     guard seen.local.readiness == .accepting, let facts = seen.local.facts else { return .no([.notRunningYet]) }
     if !facts.inRecovery { return primaryCandidacy(facts, view) }
+    // Its positions are on a timeline that the cluster has left.
+    if let why = memory.kept { return .no([.directoryKept(why)]) }
     if seen.me.tags.nofailover { return .no([.notAllowedToPromote]) }
     if let request = view.failover, !isScheduled(request) {
         if let verdict = requestCandidacy(seen, view, facts, request, memory) { return verdict }

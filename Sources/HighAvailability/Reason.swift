@@ -68,6 +68,12 @@ public enum Reason: Sendable, Hashable {
     case divergenceUnknown(String)
     case rewindImpossible
     case rewindFailed(String)
+    case rewindBrokenOff
+    case directoryKept(Memory.Keeping)
+    case triedAgain(why: String, in: Duration)
+    case startedAgain(in: Duration)
+    case recoverySettingsAltered([String])
+    case replayPaused
     case sourceNotReadyForRewind(String)
     case uncleanShutdown
 

@@ -21,7 +21,8 @@ extension Reason: CustomStringConvertible {
             .iAmTheCandidate:
             requestText
         case .following, .followingNobody, .mustFollow, .upstreamWithoutAddress, .diverged, .notDiverged,
-            .divergenceUnknown, .rewindImpossible, .rewindFailed, .sourceNotReadyForRewind, .uncleanShutdown,
+            .divergenceUnknown, .rewindImpossible, .rewindFailed, .rewindBrokenOff, .directoryKept, .triedAgain,
+            .startedAgain, .recoverySettingsAltered, .replayPaused, .sourceNotReadyForRewind, .uncleanShutdown,
             .nobodyInitialized, .waitingForBootstrap, .waitingForLeader, .mayNotBootstrap, .bootstrapBrokenOff,
             .cloneSource, .copyFailed,
             .operationRunning, .paused, .notBuilt:
@@ -123,6 +124,12 @@ extension Reason: CustomStringConvertible {
         case .divergenceUnknown(let why): "whether my timeline has parted is not known: \(why)"
         case .rewindImpossible: "pg_rewind cannot be used here"
         case .rewindFailed(let why): "pg_rewind failed: \(why)"
+        case .rewindBrokenOff: "pg_rewind was broken off in the data directory: it is rewound again or replaced first"
+        case .directoryKept(let why): why.text
+        case .triedAgain(let why, let pause): "once more in \(seconds(pause)): \(why)"
+        case .startedAgain(let pause): "PostgreSQL is started once more in \(seconds(pause))"
+        case .recoverySettingsAltered(let names): "somebody has changed \(names.joined(separator: ", "))"
+        case .replayPaused: "the replay of WAL was paused"
         case .sourceNotReadyForRewind(let name): "\(name) has not written a checkpoint since its promotion"
         case .uncleanShutdown: "it did not shut down cleanly"
         case .nobodyInitialized: "nobody has initialized the cluster"
@@ -138,6 +145,33 @@ extension Reason: CustomStringConvertible {
         case .notBuilt(let what): "\(what): not supported by this version"
         default: "?"
         }
+    }
+}
+
+extension Memory.Keeping {
+    /// Why the directory stays as it is, and what an operator can do about it.
+    var text: String {
+        let obstacle =
+            switch self {
+            case .rewindImpossible:
+                "pg_rewind cannot be used on it, and postgresql.remove_data_directory_on_diverged_timelines is off"
+            case .rewindFailed:
+                "pg_rewind gave up on it, and postgresql.remove_data_directory_on_rewind_failure and "
+                    + "remove_data_directory_on_diverged_timelines are off"
+            }
+        return
+            "the data directory has parted from the leader's timeline and is kept, PostgreSQL stays down: \(obstacle). "
+            + "Save what you need of it, then ask for a new copy (POST /reinitialize) or allow the removal"
+    }
+}
+
+extension Decision {
+    /// What only an operator can do, in a sentence; nil where nothing waits for one.
+    public var needsOperator: String? {
+        for reason in reasons {
+            if case .directoryKept(let why) = reason { return why.text }
+        }
+        return nil
     }
 }
 

@@ -30,7 +30,8 @@ func needsLease(_ seen: Observation, _ running: RunningPlan) -> Bool {
     switch running.plan.kind {
     case .restart: !seen.local.hasStandbySignal
     case .handOver, .shutdown: seen.local.mayAcceptWrites
-    case .startPrimary, .promote, .bootstrap, .clone, .startStandby, .follow, .demote, .demoteOffline, .rewind,
+    case .startPrimary, .promote, .bootstrap, .clone, .startStandby, .follow, .demote, .demoteOffline, .resumeReplay,
+        .rewind, .stopParted,
         .reclone, .reinitialize,
         .recoverSingleUser:
         true

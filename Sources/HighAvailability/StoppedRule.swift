@@ -54,31 +54,45 @@ private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memo
         Plan(.startStandby, [.postgreSQL(.startStandby(of: target, timeout: seen.settings.primaryStartTimeout))])
     }
     guard let leader = view.leaderMember else {
+        if let why = memory.kept { return Decision(.wait, .notRunning(state), .leaderKeyFree, .directoryKept(why)) }
         return Decision(.carryOut(startStandby(nil)), .notRunning(state), .leaderKeyFree)
     }
-    // What was a primary may have gone on alone; what was a standby follows unless it was seen to be ahead.
-    if !seen.local.hasStandbySignal, memory.rewind == .unsuspected { memory.rewind = .suspected }
+    // What was a primary may have gone on alone; what was a standby follows unless it was seen to be ahead, or has
+    // ended by itself: that is what PostgreSQL does where it finds that it has parted.
+    if memory.rewind == .unsuspected, !seen.local.hasStandbySignal || hasFailed(seen.local, memory) {
+        memory.rewind = .suspected
+    }
     if memory.rewind != .unsuspected {
         if let decision = uncleanRule(seen, &memory) { return decision }
         if let decision = divergenceRule(seen, view, leader, &memory) { return decision }
+    }
+    if let why = memory.kept { return Decision(.wait, .notRunning(state), .directoryKept(why)) }
+    if let pause = memory.starting.pause(at: seen.now) {
+        return Decision(.wait, .startFailed(times: memory.failedStarts), .startedAgain(in: pause))
     }
     let target = nodeToFollow(seen.me, view).flatMap { Upstream($0) }
     return Decision(
         .carryOut(startStandby(target)), .notRunning(state), target.map { .mustFollow($0.name) } ?? .followingNobody)
 }
 
-/// After a crash the control file does not tell where the WAL ends: single-user mode replays it, once.
+private func hasFailed(_ local: PostgreSQLStatus, _ memory: Memory) -> Bool {
+    memory.failedStarts > 0 || [.crashed, .startFailed, .restartFailed].contains(local.state)
+}
+
+/// After a crash the control file does not tell where the WAL ends: single-user mode replays it, once. It writes a
+/// checkpoint, which parts even a directory that was a beginning of the leader's: only where pg_rewind can follow
+/// (ha-loop.md §8.1.5).
 private func uncleanRule(_ seen: Observation, _ memory: inout Memory) -> Decision? {
-    guard let state = seen.local.control?.state, !memory.triedSingleUserRecovery, !seen.local.hasStandbySignal else {
-        return nil
-    }
+    guard let state = seen.local.control?.state, !memory.triedSingleUserRecovery, !seen.local.hasStandbySignal,
+        seen.local.canRewind
+    else { return nil }
     switch state {
-    case .inProduction, .shuttingDown, .inCrashRecovery, .startingUp:
+    case .inProduction, .shuttingDown, .inCrashRecovery:
         memory.triedSingleUserRecovery = true
         return Decision(
             .carryOut(Plan(.recoverSingleUser, [.postgreSQL(.recoverSingleUser)])), .notRunning(state), .uncleanShutdown
         )
-    case .shutDown, .shutDownInRecovery, .inArchiveRecovery: return nil
+    case .startingUp, .shutDown, .shutDownInRecovery, .inArchiveRecovery: return nil
     }
 }
 

@@ -34,7 +34,8 @@ extension Plan.Kind {
         switch self {
         case .startPrimary, .promote, .restart, .handOver, .shutdown: true
         // A bootstrap has no leader key to lose yet; the others take PostgreSQL down or keep it in recovery.
-        case .bootstrap, .clone, .startStandby, .follow, .demote, .demoteOffline, .rewind, .reclone, .reinitialize,
+        case .bootstrap, .clone, .startStandby, .follow, .demote, .demoteOffline, .resumeReplay, .rewind, .stopParted,
+            .reclone, .reinitialize,
             .recoverSingleUser:
             false
         }

@@ -46,7 +46,8 @@ extension ClusterState {
         case .startPrimary:
             _ = await guarding?.value
             return nil
-        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .stop, .restart, .rewind, .recoverSingleUser,
+        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .restart, .rewind,
+            .recoverSingleUser,
             .setAsideDataDirectory:
             return nil
         }

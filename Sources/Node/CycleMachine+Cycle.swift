@@ -161,7 +161,7 @@ extension CycleMachine {
         let kind = "\(decision.action.summary) \(decision.reasons.map { "\($0)".prefix(24) })"
         let isNews = kind != lastLogged
         lastLogged = kind
-        run.log(isNews ? .info : .debug, line)
+        run.log(isNews ? decision.needsOperator == nil ? .info : .warning : .debug, line)
     }
 
     private func reasonsText(_ decision: Decision) -> String {

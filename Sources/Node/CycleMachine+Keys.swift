@@ -34,7 +34,8 @@ extension CycleMachine {
         let value = MemberKey.value(
             addresses, me, role: role, local: local, settings: settings,
             checkpointPending: checkpoint != .done && local.isPrimary && lease != nil,
-            leaderTimeline: view?.leaderMember?.timeline, scheduledRestart: scheduledRestart)
+            leaderTimeline: view?.leaderMember?.timeline, scheduledRestart: scheduledRestart,
+            needsOperator: decision?.needsOperator)
         return .touch(value, seen: view?.member(me.name), deadline: run.now + settings.timings.retryTimeout)
     }
 

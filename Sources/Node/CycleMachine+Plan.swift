@@ -86,7 +86,8 @@ extension CycleMachine {
         guard let progress, progress.number == plan, case .postgreSQL(let operation)? = currentStep else { return }
         if let successor = progress.successor { return succeed(with: successor, &run) }
         switch result {
-        case .failure(let error): failPlan("\(operation.name) failed: \(error)", operation, &run)
+        case .failure(let error):
+            failPlan("\(operation.name) failed: \(error)", operation, &run, isFinal: error.isFinal)
         case .success(.stillStarting):
             run.log(.info, "\(operation.name): PostgreSQL is still starting")
             self.progress?.isStillStarting = true
@@ -107,12 +108,15 @@ extension CycleMachine {
         case .startStandby(let upstream, _), .follow(let upstream): memory.following = .upstream(upstream)
         case .clone, .rewind:
             memory.rewind = .unsuspected
+            memory.kept = nil
+            memory.rejoining = Memory.Retries()
             memory.ledTimeline = nil
             memory.failedCopies = nil
         case .promote:
             checkpoint = .wanted
             memory.following = .unknown
             memory.rewind = .unsuspected
+            memory.kept = nil
         case .startPrimary, .bootstrap:
             memory.following = .unknown
             memory.rewind = .unsuspected
@@ -124,7 +128,7 @@ extension CycleMachine {
             local.readiness = .down
             local.observedAt = max(local.observedAt, run.now)
         case .finishBootstrap: local.unfinished = nil
-        case .restart, .recoverSingleUser, .setAsideDataDirectory: break
+        case .restart, .resumeReplay, .recoverSingleUser, .setAsideDataDirectory: break
         }
     }
 
@@ -153,7 +157,10 @@ extension CycleMachine {
         wake(&run)
     }
 
-    mutating func failPlan(_ text: String, _ operation: PostgreSQLOperation?, _ run: inout Run) {
+    /// `isFinal`: trying again would give the same.
+    mutating func failPlan(
+        _ text: String, _ operation: PostgreSQLOperation?, _ run: inout Run, isFinal: Bool = false
+    ) {
         guard let failed = progress?.running else { return }
         let mayBePublished = progress?.mayBePublished ?? false
         planEnded = run.now
@@ -164,17 +171,7 @@ extension CycleMachine {
             exitCode = 1
             return end(&run)
         }
-        switch operation {
-        case .startPrimary?, .startStandby?: memory.failedStarts += 1
-        case .rewind?: memory.rewind = .failed(text)
-        case .clone(let source)?:
-            let earlier = memory.failedCopies.flatMap { $0.source == source.name ? $0.times : nil } ?? 0
-            memory.failedCopies = .init(source: source.name, times: earlier + 1, last: run.now)
-        case .bootstrap?, .finishBootstrap?, .follow?, .promote?, .stop?, .restart?, .recoverSingleUser?,
-            .setAsideDataDirectory?,
-            nil:
-            break
-        }
+        memory.learnFailure(of: operation, in: failed.plan.kind, text, isFinal: isFinal, at: run.now)
         // Once the cluster is published it is the others' too, and stays.
         if failed.plan.kind == .bootstrap, initializeRevision != nil {
             return cancelBootstrap(mayBePublished: mayBePublished, &run)

@@ -45,6 +45,8 @@ public enum PostgreSQLError: Error, Sendable, Hashable, CustomStringConvertible 
     /// Not done by its deadline.
     case timedOut(String)
     case cancelled
+    /// pg_rewind gave up on this data directory although its source is well: trying again would give the same.
+    case rewindRefused(String)
     /// Anything else that stands in the way: a file, a setting, a state in which the operation makes no sense.
     case failed(String)
 
@@ -54,6 +56,7 @@ public enum PostgreSQLError: Error, Sendable, Hashable, CustomStringConvertible 
         case .query(let state, let message): state.isEmpty ? message : "\(message) (SQLSTATE \(state))"
         case .timedOut(let what): "\(what) was not done in time"
         case .cancelled: "cancelled"
+        case .rewindRefused(let output): "pg_rewind gave up although its source is well: \(output)"
         case .failed(let reason): reason
         }
     }

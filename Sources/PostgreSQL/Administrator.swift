@@ -44,11 +44,7 @@ actor Administrator {
         let version = instance.dataDirectory.version
         let wanted = RecoveryParameters.forStandby(of: upstream, configuration, serverVersion: version)
         let deadline = BootClock.now() + .seconds(2)
-        guard
-            let rows = try? query(
-                "SELECT name, setting FROM pg_settings WHERE name = ANY ($1::text[])",
-                ["{" + RecoveryParameters.names.sorted().joined(separator: ",") + "}"], deadline)
-        else { return true }
+        guard let rows = try? query(RecoveryDrift.statement, [RecoveryDrift.names], deadline) else { return true }
         let actual = ParameterMap(rows.compactMap { row in row[0].map { ($0, row[1] ?? "") } })
         if let upstream, !hasPasswords(for: upstream, configuration) { return false }
         return FollowRule.isFollowing(wanted: wanted, actual: actual)
@@ -134,7 +130,7 @@ extension Administrator {
         guard var facts = DivergenceRule.facts(of: control) else {
             throw .failed("the control file says \"\(control.state.rawValue)\", not where the WAL ends")
         }
-        if !facts.localInRecovery {
+        if !facts.localInRecovery, !facts.isAtLeast {
             let dump = await instance.dumpWAL(
                 timeline: facts.localTimeline, from: facts.localPosition, count: 2, deadline: deadline)
             facts.checkpointEnd = dump?.end(ofLastRecordAt: facts.localPosition)
@@ -152,24 +148,52 @@ enum DivergenceRule {
                 localTimeline: control.minimumRecoveryTimeline, localPosition: control.minimumRecoveryEnd,
                 localInRecovery: true, sourceTimeline: 0, sourceInRecovery: false, sourceHistory: [])
         }
-        guard isRecovery || control.state == .shutDown else { return nil }
-        return DivergenceFacts(
+        guard control.checkpointTimeline != 0, control.checkpoint != .zero else { return nil }
+        var facts = DivergenceFacts(
             localTimeline: control.checkpointTimeline, localPosition: control.checkpoint, localInRecovery: false,
             sourceTimeline: 0, sourceInRecovery: false, sourceHistory: [])
+        facts.isAtLeast = !isRecovery && control.state != .shutDown
+        return facts
     }
 }
 
 /// Whether a standby's settings are those that are wanted (postgresql.md §15). Pure.
 enum FollowRule {
     static func isFollowing(wanted: ParameterMap, actual: ParameterMap) -> Bool {
-        let wantedConnection = wanted["primary_conninfo"] ?? ""
-        let actualConnection = actual["primary_conninfo"] ?? ""
-        guard let wants = ConnectionString.parse(wantedConnection), let has = ConnectionString.parse(actualConnection),
-            wants.isEmpty == has.isEmpty, RecoveryParameters.connectsTo(wanted: wants, actual: has)
-        else { return false }
-        if !wants.isEmpty, wanted["primary_slot_name"] ?? "" != actual["primary_slot_name"] ?? "" { return false }
+        differing(wanted: wanted, actual: actual).isEmpty
+    }
+
+    /// The names of those that are not.
+    static func differing(wanted: ParameterMap, actual: ParameterMap) -> [String] {
+        var names: [String] = []
+        let wants = ConnectionString.parse(wanted["primary_conninfo"] ?? "")
+        if let wants, let has = ConnectionString.parse(actual["primary_conninfo"] ?? ""), wants.isEmpty == has.isEmpty,
+            RecoveryParameters.connectsTo(wanted: wants, actual: has)
+        {
+            if !wants.isEmpty, wanted["primary_slot_name"] ?? "" != actual["primary_slot_name"] ?? "" {
+                names.append("primary_slot_name")
+            }
+        } else {
+            names.append("primary_conninfo")
+        }
         let compared = ["restore_command", "archive_cleanup_command", "recovery_end_command"]
-        return compared.allSatisfy { wanted[$0] == nil || wanted[$0] == actual[$0] }
+        return names + compared.filter { wanted[$0] != nil && wanted[$0] != actual[$0] }
+    }
+}
+
+/// Which settings of recovery somebody else has changed. Pure.
+enum RecoveryDrift {
+    static let statement = "SELECT name, setting, sourcefile FROM pg_settings WHERE name = ANY ($1::text[])"
+    /// The parameters that are asked for, as an array.
+    static let names = "{" + RecoveryParameters.names.sorted().joined(separator: ",") + "}"
+
+    /// Of rows of name, value and file: those that are not as wanted, and those that ALTER SYSTEM has set, of which we
+    /// set none.
+    static func altered(_ rows: [[String?]], wanted: ParameterMap) -> [String] {
+        let actual = ParameterMap(rows.compactMap { row in row[0].map { ($0, row[1] ?? "") } })
+        let bySystem = rows.filter { row in row.count > 2 && row[2]?.hasSuffix("/postgresql.auto.conf") == true }
+        let names = FollowRule.differing(wanted: wanted, actual: actual) + bySystem.compactMap { $0[0] }
+        return Set(names).sorted()
     }
 }
 

@@ -102,6 +102,11 @@ extension LocalPostgreSQLConfiguration {
     var hostBasedAuthenticationFile: String { "\(configurationDirectory)/pg_hba.conf" }
     var identityFile: String { "\(configurationDirectory)/pg_ident.conf" }
     var rewindCredentials: Credentials { rewind ?? superuser }
+    var mayRemove: PostgreSQLStatus.RemovalPermission {
+        .init(
+            onRewindFailure: removesDataDirectoryOnRewindFailure,
+            onDivergedTimelines: removesDataDirectoryOnDivergedTimelines)
+    }
 
     /// The host that our own TCP connections go to (postgresql.md §16.3).
     var localHost: String { LocalPostgreSQLConfiguration.localHost(listenAddresses) }

@@ -46,6 +46,7 @@ actor Monitor {
         status.canRewind = instance.remember { memory in
             memory.configuration.usesRewind && (memory.control?.output.controlData?.supportsRewind ?? false)
         }
+        status.mayRemove = instance.configuration.mayRemove
         status.state = settle(isAlive: postmaster != nil, status.readiness)
         status.pendingRestart = instance.remember { $0.pendingRestart }
         return status
@@ -96,7 +97,7 @@ actor Monitor {
         case .timedOut, .cancelled:
             // A server that hangs has not turned to starting: what was known of it stays, its facts are unknown.
             return (instance.state == .running ? .accepting : .rejecting, nil)
-        case .query, .tool, .failed:
+        case .query, .tool, .rewindRefused, .failed:
             instance.log.warning("cannot observe PostgreSQL: \(error)")
             return (.accepting, nil)
         }
@@ -111,8 +112,22 @@ actor Monitor {
         if facts.inRecovery, facts.timeline == nil {
             facts.timeline = replayTimeline(facts.replayedPosition, answer.controlTimeline, deadline)
         }
+        if facts.inRecovery { facts.alteredRecovery = alteredRecovery(connection, deadline) }
         if !instance.remember({ $0.knowsPendingRestart }) { comparePending(connection, deadline) }
         return facts
+    }
+
+    /// The recovery settings in force that are not ours. Until this node was told whom to follow it has none.
+    private func alteredRecovery(_ connection: PostgreSQLConnection, _ deadline: BootInstant) -> [String] {
+        guard case .known(let upstream) = instance.remember({ $0.upstream }) else { return [] }
+        // What cannot be asked counts as unchanged: the question comes again in the next cycle.
+        guard
+            let rows = try? connection.query(
+                RecoveryDrift.statement, [RecoveryDrift.names], deadline: deadline)
+        else { return [] }
+        let wanted = RecoveryParameters.forStandby(
+            of: upstream, instance.configuration, serverVersion: instance.dataDirectory.version)
+        return RecoveryDrift.altered(rows, wanted: wanted)
     }
 
     private func openConnection(_ deadline: BootInstant) throws(PostgreSQLError) -> PostgreSQLConnection {

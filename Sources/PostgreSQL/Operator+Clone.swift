@@ -33,6 +33,8 @@ extension Operator {
 
     /// Half a copy may fill the volume while the next one waits for its turn.
     private func freeSpace() {
+        // Where the source has not answered at all, what stands here is not half of anything.
+        guard directory.look().unfinished == .copy else { return }
         do throws(PostgreSQLError) {
             _ = try directory.beginFilling(.copy)
         } catch {
@@ -41,6 +43,7 @@ extension Operator {
     }
 
     private func copy(_ source: Upstream) async throws(PostgreSQLError) {
+        try requireAnswer(of: source)
         var mark = try directory.beginFilling(.copy)
         forgetCluster()
         let places = ToolPlaces(
@@ -53,6 +56,13 @@ extension Operator {
         } catch {
             throw .failed("cannot remove the mark in the data directory: \(error)")
         }
+    }
+
+    /// A source that does not answer gives no copy: what stands here stays until one does.
+    private func requireAnswer(of source: Upstream) throws(PostgreSQLError) {
+        let deadline = BootClock.now() + .seconds(5)
+        let session = try ReplicationSession(instance.replicationTarget(source.address), deadline: deadline)
+        _ = try session.identify(deadline: deadline)
     }
 
     /// Where the source's tablespaces are. Who may not ask goes without: only the places that the options name are

@@ -3,7 +3,6 @@ import Glibc
 import Logging
 import Ports
 import Posix
-import Synchronization
 
 extension Operator {
     /// Ends recovery and waits until the server accepts writes (postgresql.md §20). By SQL: pg_ctl would cost a process
@@ -44,6 +43,15 @@ extension Operator {
         try connection.query("SELECT pg_is_in_recovery()", deadline: deadline).first?.first == "t"
     }
 
+    /// Whatever has paused it. Nothing to do on a server that is no standby any more.
+    func resumeReplay() throws(PostgreSQLError) {
+        let deadline = BootClock.now() + .seconds(5)
+        try instance.connect(deadline: deadline).query(
+            "SELECT pg_wal_replay_resume() WHERE pg_is_in_recovery() AND pg_is_wal_replay_paused()",
+            deadline: deadline)
+        log.info("the replay of WAL goes on")
+    }
+
     /// Points the running standby to another upstream (postgresql.md §15).
     func follow(_ upstream: Upstream?, halts: Int) async throws(PostgreSQLError) -> OperationResult {
         guard instance.postmaster() != nil else { throw .failed("PostgreSQL is not running") }
@@ -63,56 +71,6 @@ extension Operator {
         return try await restart(timeout: configuration.startTimeout, halts: halts)
     }
 
-    /// pg_rewind: the local data directory becomes one of `source`'s timeline (postgresql.md §21.6).
-    func rewind(from source: Upstream) async throws(PostgreSQLError) {
-        try refuseWhileRunning()
-        try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
-        await archiveReadySegments()
-        try writer.writePasswords(configuration.rewindCredentials, to: source.address)
-        let began = Mutex(false)
-        do throws(PostgreSQLError) {
-            try mark { () throws(SystemError) in try directory.markRewind() }
-            try await runRewind(source) { line in
-                if RewindProgress.hasBegun(line) { began.withLock { $0 = true } }
-            }
-        } catch {
-            // Until pg_rewind says what it is about to do it has only read: the directory is what it was.
-            if !began.withLock({ $0 }) { try? directory.removeRewindMark() }
-            throw error
-        }
-        // pg_rewind has made the result durable itself.
-        try mark { () throws(SystemError) in try directory.removeRewindMark() }
-    }
-
-    private func mark(_ change: () throws(SystemError) -> Void) throws(PostgreSQLError) {
-        do throws(SystemError) {
-            try change()
-        } catch {
-            throw .failed("cannot mark the data directory: \(error)")
-        }
-    }
-
-    private func runRewind(_ source: Upstream, onLine: @escaping @Sendable (String) -> Void)
-        async throws(PostgreSQLError)
-    {
-        let text = try await instance.tools.succeed(
-            .init(
-                program: instance.program("pg_rewind"),
-                arguments: ToolArguments.rewind(
-                    configuration, from: source.address, serverVersion: directory.version),
-                environment: [
-                    "PGPASSFILE": configuration.passwordFile, "LANG": "C", "LC_ALL": "C",
-                    "PGOPTIONS": "-c statement_timeout=0",
-                ],
-                deadline: BootClock.now() + .seconds(24 * 3600),
-                onLine: { [log] line in
-                    onLine(line)
-                    log.info("\(line)")
-                }))
-        instance.remember { $0.control = nil }
-        log.debug("pg_rewind: \(text)")
-    }
-
     /// Runs crash recovery in a single-user server, which ends with a clean shutdown (postgresql.md §8).
     func recoverSingleUser() async throws(PostgreSQLError) {
         try refuseWhileRunning()
@@ -126,6 +84,8 @@ extension Operator {
         var options = PostmasterOptions.parse(opts)
         options["archive_mode"] = "on"
         options["archive_command"] = "false"
+        // What was not archived yet is not told by anything else once that directory is empty.
+        await archiveReadySegments()
         try writer.writeSignals(standby: false)
         try emptyArchiveStatus()
         let settings = options.entries.flatMap { ["-c", "\($0.name)=\($0.value)"] }
@@ -155,10 +115,4 @@ enum PostmasterOptions {
         }
         return result
     }
-}
-
-/// What pg_rewind tells. Pure.
-enum RewindProgress {
-    /// It knows where the timelines parted, and goes on to write in the directory.
-    static func hasBegun(_ line: String) -> Bool { line.contains("rewinding from last common checkpoint") }
 }

@@ -63,6 +63,9 @@ actor Operator {
             return try await start(.standby(of: .known(upstream)), timeout: timeout, halts: halts)
         case .follow(let upstream):
             return try await follow(upstream, halts: halts)
+        case .resumeReplay:
+            try resumeReplay()
+            return .done
         case .promote:
             try await promote()
             return .done

@@ -154,6 +154,8 @@ extension DataDirectory {
     /// Only after everything that the mark stands for is durable.
     func removeMark() throws(SystemError) { try removeDurably(mark) }
 
+    var hasRewindMark: Bool { Files.kind(rewindMark) != .missing }
+
     func markRewind() throws(SystemError) {
         guard mkfifo(rewindMark, 0o600) == 0 || errno == EEXIST else {
             throw SystemError(call: "mkfifo", subject: rewindMark)

@@ -112,6 +112,7 @@ struct SimulatedPostgreSQL {
         var status = PostgreSQLStatus(
             dataDirectory: .initialized, state: state, systemIdentifier: Self.systemIdentifier,
             hasStandbySignal: isStandby, canRewind: true, observedAt: now)
+        status.mayRemove = .init(onRewindFailure: true, onDivergedTimelines: true)
         switch process {
         case .down:
             status.control = ControlData(

@@ -81,7 +81,7 @@ extension SmallWorld {
         case .recoverSingleUser:
             nodes[index].log.append(1)
             nodes[index].wasClean = true
-        case .bootstrap, .finishBootstrap, .restart, .setAsideDataDirectory: break
+        case .bootstrap, .finishBootstrap, .restart, .resumeReplay, .setAsideDataDirectory: break
         }
     }
 
@@ -141,6 +141,7 @@ extension SmallWorld {
             dataDirectory: .initialized, state: node.isUp ? .running : .stopped,
             systemIdentifier: SimulatedPostgreSQL.systemIdentifier, hasStandbySignal: node.isStandby, canRewind: true,
             observedAt: Self.now)
+        status.mayRemove = .init(onRewindFailure: true, onDivergedTimelines: true)
         guard node.isUp else {
             let clean: ControlData.ClusterState = node.isStandby ? .shutDownInRecovery : .shutDown
             let crashed: ControlData.ClusterState = node.isStandby ? .inArchiveRecovery : .inProduction

@@ -74,7 +74,9 @@ extension World {
         case .stop, .restart, .startPrimary, .rewind, .clone:
             checkLeftAlone(index, operation.name)
             checkFailsafe(index)
-        case .bootstrap, .finishBootstrap, .startStandby, .follow, .recoverSingleUser, .setAsideDataDirectory: break
+        case .bootstrap, .finishBootstrap, .startStandby, .follow, .resumeReplay, .recoverSingleUser,
+            .setAsideDataDirectory:
+            break
         }
         if case .startPrimary = operation, nodes[index].published?.view?.failover != nil {
             coverage.count(.handOverAbandoned)

@@ -18,6 +18,11 @@ extension World {
         case .finishBootstrap: finish(after: 1...10, index)
         case .clone(let source):
             checkRemoval(index, source, operation)
+            // Nothing is removed before the source has answered.
+            guard reachable(source, from: index) != nil else {
+                nodes[index].operation?.failed = true
+                return finish(after: 1...5000, index)
+            }
             let server = nodes[index].postgreSQL
             if server.process != .down { nodes[index].postgreSQL.crash() }
             // What stood there is removed first.
@@ -26,7 +31,7 @@ extension World {
         case .startPrimary(let timeout): start(asStandby: false, of: nil, timeout, index)
         case .startStandby(let upstream, let timeout):
             start(asStandby: true, of: upstream.flatMap { self.index(of: $0.name) }, timeout, index)
-        case .follow: finish(after: 1...100, index)
+        case .follow, .resumeReplay: finish(after: 1...100, index)
         case .promote: promote(index)
         case .stop(let mode, let timeout): stop(mode, timeout, index)
         case .restart: finish(after: 200...3000, index)
@@ -190,8 +195,8 @@ extension World {
     private mutating func cancelOperation(_ index: Int) {
         guard let operation = nodes[index].operation else { return }
         switch operation.operation {
-        case .bootstrap, .finishBootstrap, .startPrimary, .startStandby, .follow, .promote, .restart, .clone, .rewind,
-            .recoverSingleUser:
+        case .bootstrap, .finishBootstrap, .startPrimary, .startStandby, .follow, .resumeReplay, .promote, .restart,
+            .clone, .rewind, .recoverSingleUser:
             nodes[index].operation?.failed = true
         case .stop, .setAsideDataDirectory: break
         }
@@ -242,7 +247,7 @@ extension World {
         case .promote:
             guard server.acceptsWrites else { return .failure(.failed("PostgreSQL was not promoted")) }
         case .stop: return .success(.shutDown(shutdownPositions(index)))
-        case .restart: break
+        case .restart, .resumeReplay: break
         case .rewind(let source): return rewind(source, index)
         case .recoverSingleUser:
             nodes[index].postgreSQL.log.append(1)

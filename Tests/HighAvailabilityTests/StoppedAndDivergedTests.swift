@@ -83,14 +83,6 @@ import Testing
                 Scene.view(leader: "n2", members: members(timeline: 2, checkpointPending: true)),
                 Scene.stopped(.shutDown), divergence: diverged), expected: .action(.wait)),
         Row(
-            description: "and is copied anew where pg_rewind cannot",
-            seen: Scene.seen(following, Scene.stopped(.shutDown, canRewind: false), divergence: diverged),
-            expected: .plan(.reclone)),
-        Row(
-            description: "and is copied anew where pg_rewind failed",
-            seen: Scene.seen(following, Scene.stopped(.shutDown), divergence: diverged), memory: memory(failed: true),
-            expected: .plan(.reclone)),
-        Row(
             description: "the same timeline starts as a standby",
             seen: Scene.seen(following, Scene.stopped(.shutDown), divergence: same),
             expected: .action(.carryOut(startStandby))),
@@ -163,12 +155,24 @@ import Testing
             "source in recovery", facts(5000, sourceInRecovery: true),
             .undecided("the source is itself in recovery")
         ),
+        ("crashed, its last checkpoint before the switch", crashed(999), unknownEnd),
+        ("crashed, its last checkpoint at the switch", crashed(1000), .diverged(leftAt: WALPosition(1000))),
+        ("crashed on the same timeline", crashed(5000, source: 1), unknownEnd),
+        ("crashed on a newer timeline", crashed(5000, source: 1, local: 2), unknownEnd),
         ("unknown timeline", facts(5000, local: 0), .undecided("a timeline is unknown")),
     ]
 
     @Test(arguments: comparisons) func compares(_ name: String, _ facts: DivergenceFacts, _ verdict: DivergenceVerdict)
     {
         #expect(judgeDivergence(facts) == verdict, "\(name)")
+    }
+
+    static let unknownEnd = DivergenceVerdict.undecided("after a crash it is not known where the WAL ends")
+
+    static func crashed(_ position: UInt64, source: TimelineID = 2, local: TimelineID = 1) -> DivergenceFacts {
+        var facts = facts(position, local: local, source: source)
+        facts.isAtLeast = true
+        return facts
     }
 
     static let diverged = Observation.Divergence.facts(facts(2000, recovery: true))

@@ -145,7 +145,8 @@ enum Rendering {
 
     private static func text(_ operation: PostgreSQLOperation) -> String {
         switch operation {
-        case .bootstrap, .finishBootstrap, .promote, .recoverSingleUser, .setAsideDataDirectory: operation.name
+        case .bootstrap, .finishBootstrap, .resumeReplay, .promote, .recoverSingleUser, .setAsideDataDirectory:
+            operation.name
         case .clone(let source): "clone from \(source.name)"
         case .startPrimary(let timeout): "start primary within \(timeout)"
         case .startStandby(let upstream, let timeout):

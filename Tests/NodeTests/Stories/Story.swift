@@ -160,7 +160,7 @@ struct Story {
             world.stops(.shutDownInRecovery)
             world.divergence = .failure(PostgreSQLError.failed("it is the source's own"))
         case .recoverSingleUser: world.stops(.shutDown)
-        case .finishBootstrap: break
+        case .finishBootstrap, .resumeReplay: break
         case .setAsideDataDirectory: world.local.dataDirectory = .empty
         }
         return .success(.done)

@@ -1,0 +1,108 @@
+import ClusterModel
+
+/// What becomes of a data directory that cannot go on as it is (ha-loop.md §8.2, postgresql.md §21.6): pg_rewind makes
+/// it one of the leader's timeline, or else a copy replaces it. Only an operator's word lets what stands there be
+/// removed (`remove_data_directory_on_…`); without it the directory is kept, and PostgreSQL stays down.
+func rejoin(
+    _ seen: Observation, _ view: ClusterView, _ leader: Member, _ source: Upstream, _ memory: inout Memory,
+    canRewind: Bool, because reason: Reason
+) -> Decision {
+    let allowed = seen.local.mayRemove
+    if case .failed(let failure) = memory.rewind {
+        let because = [reason, .rewindFailed(failure)]
+        guard allowed.onRewindFailure || allowed.onDivergedTimelines else {
+            return keep(seen, &memory, .rewindFailed, because: because)
+        }
+        return replace(seen, view, source, memory, because: because)
+    }
+    guard canRewind, seen.local.canRewind else {
+        let because = [reason, .rewindImpossible]
+        guard allowed.onDivergedTimelines else { return keep(seen, &memory, .rewindImpossible, because: because) }
+        return replace(seen, view, source, memory, because: because)
+    }
+    memory.kept = nil
+    if let pause = memory.rejoining.pause(at: seen.now) {
+        return Decision(.wait, reason, .triedAgain(why: memory.rejoining.why, in: pause))
+    }
+    // pg_rewind reads the source's control file: before the first checkpoint after its promotion that shows the old
+    // timeline.
+    if leader.checkpointAfterPromote == false { return Decision(.wait, reason, .sourceNotReadyForRewind(leader.name)) }
+    return Decision(.carryOut(rewindPlan(seen, view, source, &memory)), reason)
+}
+
+private func rewindPlan(_ seen: Observation, _ view: ClusterView, _ source: Upstream, _ memory: inout Memory) -> Plan {
+    let upstream = nodeToFollow(seen.me, view).flatMap { Upstream($0) } ?? source
+    var steps: [Step] = []
+    if seen.local.postmaster != nil {
+        steps.append(.postgreSQL(.stop(.fast, timeout: .seconds(60))))
+    } else if seen.local.unfinished == nil, !memory.triedSingleUserRecovery, isUnclean(seen.local.control?.state) {
+        // pg_rewind would do it itself, but not where a standby signal stands. It has parted: nothing is lost by it.
+        memory.triedSingleUserRecovery = true
+        steps.append(.postgreSQL(.recoverSingleUser))
+    }
+    steps.append(.postgreSQL(.rewind(from: source)))
+    steps.append(.postgreSQL(.startStandby(of: upstream, timeout: seen.settings.primaryStartTimeout)))
+    return Plan(.rewind, steps)
+}
+
+private func isUnclean(_ state: ControlData.ClusterState?) -> Bool {
+    switch state {
+    case .inProduction, .shuttingDown, .inCrashRecovery, .inArchiveRecovery, .startingUp: true
+    case .shutDown, .shutDownInRecovery, nil: false
+    }
+}
+
+private func replace(
+    _ seen: Observation, _ view: ClusterView, _ source: Upstream, _ memory: Memory, because reasons: [Reason]
+) -> Decision {
+    if let pause = memory.rejoining.pause(at: seen.now) {
+        return Decision(.wait, reasons + [.triedAgain(why: memory.rejoining.why, in: pause)])
+    }
+    return Decision(.carryOut(replacementPlan(seen, view, source)), reasons)
+}
+
+/// Stops what runs, and copies the source.
+private func replacementPlan(_ seen: Observation, _ view: ClusterView, _ source: Upstream) -> Plan {
+    var plan = clonePlan(.reclone, seen.me, seen.settings, view, from: source)
+    if seen.local.postmaster != nil { plan.steps.insert(.postgreSQL(.stop(.immediate, timeout: .seconds(60))), at: 0) }
+    return plan
+}
+
+/// A standby that has parted serves what never was, and has positions that mean nothing to the others: it is stopped.
+private func keep(
+    _ seen: Observation, _ memory: inout Memory, _ why: Memory.Keeping, because reasons: [Reason]
+) -> Decision {
+    memory.kept = why
+    let reasons = reasons + [.directoryKept(why)]
+    guard seen.local.postmaster != nil else { return Decision(.wait, reasons) }
+    return Decision(.carryOut(Plan(.stopParted, [.postgreSQL(.stop(.fast, timeout: .seconds(60)))])), reasons)
+}
+
+// MARK: A rewind that was broken off
+
+/// pg_rewind had begun to write (S11): the directory is rewound again or replaced, and never started as it is. Nil
+/// where none was broken off.
+func unfinishedRewindRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
+    guard seen.local.unfinished == .rewind else { return nil }
+    if seen.isNamedLeader { return giveUpKey(seen, because: .rewindBrokenOff) }
+    if seen.settings.isPaused { return Decision(.wait, .rewindBrokenOff, .paused) }
+    // What belongs to another cluster is the identity rule's.
+    if let identifier = seen.local.systemIdentifier, isValidSystemIdentifier(identifier) {
+        if let cluster = view.initialize.systemIdentifier, cluster != identifier { return nil }
+    } else if memory.rewind == .suspected || memory.rewind == .unsuspected {
+        memory.rewind = .failed("it was broken off, and the control file cannot be read")
+    }
+    if seen.local.mayAcceptWrites {
+        return Decision(.carryOut(DemotionPlans.lost(seen)), .rewindBrokenOff, .runningAsPrimaryWithoutLease)
+    }
+    guard let leader = view.leaderMember, let source = Upstream(leader) else {
+        return Decision(.wait, .rewindBrokenOff, .waitingForLeader)
+    }
+    switch seen.divergence {
+    case nil: return Decision(.ask(.divergence(from: source)), .rewindBrokenOff)
+    case .unavailable(let why)?: return Decision(.wait, .rewindBrokenOff, .divergenceUnknown(why))
+    case .facts(let facts)? where facts.sourceInRecovery:
+        return Decision(.wait, .rewindBrokenOff, .divergenceUnknown("\(leader.name) is itself in recovery"))
+    case .facts?: return rejoin(seen, view, leader, source, &memory, canRewind: true, because: .rewindBrokenOff)
+    }
+}
