@@ -144,6 +144,7 @@ def bootstrapkill(lab, leader, watch):
         else:
             reached("a published cluster", 60, lambda: control.exists() and phase(side, "n1") is None)
         kill_all(side.guardians("n1") + side.helpers("n1"))
+        side.wait("end of the daemon", 20, lambda: "it runs" if side.is_up("n1") else None)
         for name in side.node_names():
             if name != "n1" or returns or moment == "published":
                 side.start_node(name)
