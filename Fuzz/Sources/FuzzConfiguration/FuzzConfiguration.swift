@@ -63,6 +63,12 @@ private func onOneLine(_ text: String) -> [UInt8] { text.utf8.map { [0, 0x0A, 0x
 // libFuzzer calls from one thread.
 nonisolated(unsafe) private var batch = Batch()
 
+/// Past every buffer: what comes next ends the process.
+private func tell(_ line: String) {
+    let bytes = Array("\(line)\n".utf8)
+    _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
+}
+
 private struct Batch {
     private static let size = 200
 
@@ -82,7 +88,7 @@ private struct Batch {
             // Which of them it was.
             for entry in entries {
                 for error in check([entry], file, connection) {
-                    fputs("\(error): name \(entry.name.debugDescription), value \(entry.value.debugDescription)\n", stderr)
+                    tell("\(error): name \(entry.name.debugDescription), value \(entry.value.debugDescription)")
                 }
             }
             preconditionFailure("PostgreSQL read another configuration than was written")
