@@ -1,8 +1,8 @@
 import HighAvailability
 import Testing
 
-/// The quorum resolver by exhaustion: every state that standbys which come, go and confirm, leaders that die between any
-/// two steps, and changes of `synchronous_node_count` can lead to.
+/// The quorum resolver by exhaustion: every state that standbys which come, go and confirm, leaders that die between
+/// any two steps, and changes of `synchronous_node_count` can lead to.
 @Suite struct QuorumResolverTests {
     /// A cluster of nodes 0..<count, sets of them as bits.
     struct World: Hashable {

@@ -5,9 +5,9 @@
 /// `number` of `standbys`. The two always meet. For commits that were acknowledged under earlier settings the same
 /// holds by the standbys that have confirmed: they have received all that was written before the settings changed.
 ///
-/// The way is of three steps at most, whatever is to change: `/sync` is widened until it covers both the old and the new
-/// `synchronous_standby_names`; these are set; and once standbys have confirmed them, `/sync` is narrowed to what is
-/// wanted. A step that fails, or a leader that dies between two of them, leaves a state that is safe, from which the
+/// The way is of three steps at most, whatever is to change: `/sync` is widened until it covers both the old and the
+/// new `synchronous_standby_names`; these are set; and once standbys have confirmed them, `/sync` is narrowed to what
+/// is wanted. A step that fails, or a leader that dies between two of them, leaves a state that is safe, from which the
 /// next call goes on. The peer's way has more steps; both end in the same state, and each goes on from the other's.
 public struct QuorumResolver: Sendable, Hashable {
     /// `/sync`: its leader, quorum and voters.
@@ -92,8 +92,8 @@ public struct QuorumResolver: Sendable, Hashable {
         }
     }
 
-    /// What a node sets before it is promoted (ha-loop.md §17.7): enough of the others must acknowledge its commits that
-    /// whoever may win by the `/sync` of its predecessor has them.
+    /// What a node sets before it is promoted (ha-loop.md §17.7): so many of the others must acknowledge its commits
+    /// that whoever may win by the `/sync` of its predecessor has them.
     public func beforePromotion(of candidate: String) -> Step {
         let members = voters.union([leader])
         let others = members.subtracting([candidate])
