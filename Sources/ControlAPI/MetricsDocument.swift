@@ -139,7 +139,7 @@ struct MetricsDocument {
         text += "# HELP \(name) \(help)\n\(comment)# TYPE \(name) gauge\n\(name)\(labels) \(value)\n"
     }
 
-    /// `4.1.4` is `040104`.
+    /// `4.1.5` is `040105`.
     private static func version(_ text: String) -> String {
         text.split(separator: ".").map { $0.count < 2 ? "0\($0)" : "\($0)" }.joined()
     }

@@ -67,7 +67,7 @@ extension World {
             scope: "sim", me: NodeIdentity(name: name),
             addresses: MemberKey.Addresses(
                 connectionURL: "postgres://\(name):5432/postgres", apiURL: "http://\(name):8008/patroni",
-                version: "4.1.4", ownVersion: "0"),
+                version: "4.1.5", ownVersion: "0"),
             document: document)
         setup.hasGuardian = self.setup.guardian
         setup.adoptedLease = nodes[index].postgreSQL.acceptsWrites ? nodes[index].enforced : nil

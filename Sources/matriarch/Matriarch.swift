@@ -36,7 +36,7 @@ enum Matriarch {
 enum Version {
     static let own = "0.1.0"
     /// Published in the member key: other nodes decide by it what we understand (dcs.md §2.11).
-    static let peer = "4.1.4"
+    static let peer = "4.1.5"
 }
 
 /// The terminal, for what is said before there is a log.

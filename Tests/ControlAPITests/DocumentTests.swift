@@ -26,7 +26,7 @@ import Testing
                 "timeline": 4, "replication_state": "streaming", "dcs_last_seen": 1801645201, \
                 "tags": {"zone": "b", "clonefrom": true}, "database_system_identifier": "7400000000000000001", \
                 "pending_restart": true, "pending_restart_reason": {"max_connections": {"old_value": "100", \
-                "new_value": "150"}}, "patroni": {"version": "4.1.4", "scope": "orders", "name": "pg-b"}, \
+                "new_value": "150"}}, "patroni": {"version": "4.1.5", "scope": "orders", "name": "pg-b"}, \
                 "unsupported_settings": {"synchronous_mode": "not supported yet; commits do not wait for a standby"}}
                 """)
     }
@@ -38,7 +38,7 @@ import Testing
         let text = """
             {"state": "stopped", "role": "replica", "pause": true, "cluster_unlocked": true, \
             "dcs_last_seen": 1801645300, "database_system_identifier": "7400000000000000001", \
-            "patroni": {"version": "4.1.4", "scope": "orders", "name": "pg-b"}}
+            "patroni": {"version": "4.1.5", "scope": "orders", "name": "pg-b"}}
             """
         let bench = Bench(snapshot)
         let health = try await bench.ask("GET", "/health")
@@ -68,7 +68,7 @@ import Testing
                 "application_name": "pg_basebackup", "client_addr": null, "state": "backup", "sync_state": "async", \
                 "sync_priority": 0}], "dcs_last_seen": 1801645201, \
                 "database_system_identifier": "7400000000000000001", \
-                "patroni": {"version": "4.1.4", "scope": "orders", "name": "pg-b"}}
+                "patroni": {"version": "4.1.5", "scope": "orders", "name": "pg-b"}}
                 """)
     }
 

@@ -35,7 +35,7 @@ import Testing
     @Test func everySeriesOfAReplicaInThePeersOrder() {
         #expect(
             values(Scene.snapshot()) == [
-                "patroni_version 040104", "patroni_postgres_running 1",
+                "patroni_version 040105", "patroni_postgres_running 1",
                 "patroni_postmaster_start_time 1801627506.708090", "patroni_primary 0", "patroni_xlog_location 0",
                 "patroni_standby_leader 0", "patroni_replica 1", "patroni_sync_standby 0",
                 "patroni_quorum_standby 0", "patroni_xlog_received_location 251658240",

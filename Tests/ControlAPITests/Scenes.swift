@@ -12,7 +12,7 @@ enum Scene {
         running: RunningPlan? = nil, name: String = "pg-b", nextCycle: BootInstant = now
     ) -> NodeSnapshot {
         NodeSnapshot(
-            scope: "orders", version: "4.1.4", me: NodeIdentity(name: name, tags: Tags(tags)),
+            scope: "orders", version: "4.1.5", me: NodeIdentity(name: name, tags: Tags(tags)),
             settings: DynamicConfiguration(document: settings) ?? DynamicConfiguration(), view: view,
             viewAt: view == nil ? nil : now, storeFailure: storeFailure, storeLastSeen: 1_801_645_201, local: local,
             role: role, lease: lease, running: running, decision: nil, nextCycle: nextCycle)

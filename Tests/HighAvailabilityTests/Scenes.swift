@@ -15,7 +15,7 @@ enum Scene {
         var data: JSONObject = [
             "conn_url": .string("postgres://127.0.0.1:543\(number)/postgres"),
             "api_url": .string("http://127.0.0.1:800\(number)/patroni"), "state": .string(state), "role": .string(role),
-            "version": "4.1.4", "timeline": .int(timeline),
+            "version": "4.1.5", "timeline": .int(timeline),
         ]
         if checkpointPending { data["checkpoint_after_promote"] = false }
         if !tags.isEmpty { data["tags"] = .object(tags) }

@@ -17,7 +17,7 @@ import Testing
             CycleMachine.Setup(
                 scope: "test", me: NodeIdentity(name: "n1", tags: Tags(["nofailover": true])),
                 addresses: MemberKey.Addresses(
-                    connectionURL: "postgres://a:1/p", apiURL: "http://a:2/patroni", version: "4.1.4"),
+                    connectionURL: "postgres://a:1/p", apiURL: "http://a:2/patroni", version: "4.1.5"),
                 document: ["ttl": 30]), now: CommandTests.start)
         var now = CommandTests.start
         var wall = CommandTests.wall

@@ -19,7 +19,7 @@ import Testing
             var setup = CycleMachine.Setup(
                 scope: "test", me: NodeIdentity(name: "n1"),
                 addresses: MemberKey.Addresses(
-                    connectionURL: "postgres://a:1/p", apiURL: "http://a:2/patroni", version: "4.1.4"),
+                    connectionURL: "postgres://a:1/p", apiURL: "http://a:2/patroni", version: "4.1.5"),
                 document: ["ttl": 30])
             setup.hasGuardian = true
             setup.adoptedLease = adopted
