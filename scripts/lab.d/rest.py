@@ -219,18 +219,22 @@ def summarise(found):
                   f"{cell['cpu'] / cell['per_s'] * 1e6:7.1f} {cell['rss_mb']:6.1f}  {name}")
 
 
-def endure(servers, count, seconds):
-    """Probes among hostile clients, for each server."""
+def endure(servers, attacks, clients, probes):
+    """Probes among attackers, for each server and each kind of attack."""
     found = {}
-    for server in servers:
-        host, port = server.url.split("//")[1].split(":")
-        cell = hostile.measure((host, int(port)), server.url.startswith("https"), count, seconds)
-        cell["rss_mb"] = server.memory()
-        found[server.name] = cell
-        print(f"{server.url.split(':')[0]:5} {server.name:8} {count} hostile clients: {cell['answered']} of "
-              f"{cell['probes']} probes answered, p99 {cell['p99_among_ms']:.2f} ms (alone {cell['p99_alone_ms']:.2f}), "
-              f"max {cell['max_among_ms']:.2f} ms; {cell['reopened']} were ended and came again; "
-              f"{cell['rss_mb']:.1f} MB", flush=True)
+    for kind in attacks:
+        for server in servers:
+            host, port = server.url.split("//")[1].split(":")
+            cell = hostile.measure(kind, (host, int(port)), server.url.startswith("https"), clients, probes)
+            cell["rss_mb"] = server.memory()
+            found.setdefault(kind, {})[server.name] = cell
+            print(f"{server.url.split(':')[0]:5} {kind:11} {cell['clients']:5} {server.name:8} "
+                  f"{cell['answered']:5} of {cell['probes']} answered, p50 {cell['p50_among_ms']:.2f} "
+                  f"p99 {cell['p99_among_ms']:.2f} (alone {cell['p99_alone_ms']:.2f}) "
+                  f"max {cell['max_among_ms']:.2f} ms; "
+                  f"{cell['opened_per_s']:.0f} opened a second; {cell['rss_mb']:.1f} MB", flush=True)
+            # What is left of the attack in the kernel's queues is not the next one's.
+            time.sleep(3)
     return found
 
 
@@ -251,7 +255,9 @@ def measure_all(options):
                 nginx = Nginx({path: fetch(servers[0].url + path) for path in PATHS}, tls)
                 servers.append(nginx.server(scheme))
                 if options.hostile:
-                    found[scheme] = endure(servers, options.hostile, 4 * options.seconds)
+                    known = hostile.TLS if scheme == "https" else hostile.PLAIN
+                    chosen = [kind for kind in known if kind in (options.attack or known)]
+                    found[scheme] = endure(servers, chosen, options.hostile, options.probes)
                 else:
                     measure(scheme, servers, options.seconds, found)
             finally:
@@ -265,8 +271,11 @@ def measure_all(options):
 def main():
     parser = contest.parser("scripts/bench rest", __doc__)
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default 5)")
-    parser.add_argument("--hostile", type=int, metavar="CLIENTS", nargs="?", const=2000,
-                        help="instead: probe each among so many idle, half-open and slow clients (default 2000)")
+    parser.add_argument("--hostile", type=int, metavar="CLIENTS", nargs="?", const=10000,
+                        help="instead: probe each while so many clients attack it (default 10000)")
+    parser.add_argument("--attack", action="append", metavar="KIND", choices=sorted({*hostile.PLAIN, *hostile.TLS}),
+                        help="only this; again for more: " + ", ".join(sorted({*hostile.PLAIN, *hostile.TLS})))
+    parser.add_argument("--probes", type=int, default=1000, help="of each attack (default 1000)")
     options = parser.parse_args()
     return contest.run(options, measure_all, lambda found: None if options.hostile else summarise(found))
 
