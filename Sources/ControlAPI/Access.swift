@@ -49,14 +49,15 @@ public struct AccessRules: Sendable {
         if addresses.networks == nil && members == nil { return true }
         if addresses.networks?.contains(where: { $0.contains(peer) }) == true { return true }
         guard let members else { return false }
-        return await members().contains { IPNetwork($0)?.contains(peer) == true }
+        return await members().contains { IPNetwork(address: $0)?.contains(peer) == true }
     }
 
     private func refusal(ofCredentials request: HTTPRequest) -> HTTPResponse? {
         guard let credentials else { return nil }
         guard let header = request.headers["Authorization"] else { return Self.challenge("no auth header received") }
-        let scheme = "Basic "
-        guard header.hasPrefix(scheme), equalInConstantTime(Array(header.dropFirst(scheme.count).utf8), credentials)
+        let scheme = "Basic ".utf8
+        guard header.utf8.starts(with: scheme),
+            equalInConstantTime(Array(header.utf8.dropFirst(scheme.count)), credentials)
         else { return Self.challenge("not authenticated") }
         return nil
     }

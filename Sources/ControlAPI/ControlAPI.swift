@@ -20,6 +20,7 @@ public struct ControlAPI: HTTPHandler {
     private let refresher = Refresher()
     let views: SharedViews
     let clusters = ClusterRendering()
+    private let members = MemberNetworks()
 
     /// PostgreSQL's facts in an answer are at most this old; concurrent requests share one observation.
     static let freshness = Duration.milliseconds(250)
@@ -46,24 +47,43 @@ public struct ControlAPI: HTTPHandler {
         self.logger = logger
     }
 
-    /// Health checks and the status document, while the facts are fresh: no waiting, no SQL.
-    public func answerNow(_ request: HTTPRequest) -> HTTPResponse? {
-        let document = request.method == "GET" ? firstSegment(request.path) : ""
-        if document == "cluster" { return views.recent(within: Self.viewFreshness).map(cluster) }
+    /// What becomes of a request. Health checks and the status document are answered at once while the facts are fresh:
+    /// no waiting, no SQL. A probe is worked on however many switchovers wait for their end; where an observation hangs
+    /// and many probes wait for it, the next one is told what was last seen, as long as that may be trusted at all.
+    public func reply(to request: HTTPRequest) -> HTTPReply {
+        switch Route(request) {
+        case .probe(let probe):
+            if let snapshot = recentSnapshot() { return .ready(answer(probe, from: snapshot), .urgent) }
+            return .later(
+                .urgent, otherwise: { answer(probe, from: node.snapshot()) },
+                work: { answer(probe, from: await node.freshSnapshot(Self.freshness)) })
+        case .document(let document):
+            if let ready = answerNow(document) { return .ready(ready) }
+            return .later(.reading) { await read(document) }
+        case .change(let change): return .later(.changing) { await carryOutIfAllowed(change, request) }
+        case .unsupported: return .ready(Self.unsupported(request.method))
+        }
+    }
+
+    /// The snapshot, if its facts are fresh; where they soon will not be, they are observed again meanwhile.
+    private func recentSnapshot() -> NodeSnapshot? {
         let snapshot = node.snapshot()
         let age = clock.now() - snapshot.local.observedAt
         guard age <= Self.freshness else { return nil }
         if age > Self.freshness / 2 { refresher.refresh(node) }
-        if document == "metrics" { return metrics(snapshot) }
-        return answer(request, from: snapshot)
+        return snapshot
     }
 
-    public func answer(_ request: HTTPRequest) async -> HTTPResponse {
-        if let probe = Probe(request) {
-            return answer(probe, request, from: await node.freshSnapshot(Self.freshness))
+    private func answerNow(_ document: Route.Document) -> HTTPResponse? {
+        switch document {
+        case .cluster: views.recent(within: Self.viewFreshness).map(cluster)
+        case .metrics: recentSnapshot().map(metrics)
+        case .contract: Self.contract
+        case .history, .configuration, .failsafe, .events: nil
         }
-        if request.method == "GET" { return await read(firstSegment(request.path)) }
-        guard let change = Change(request) else { return Self.unsupported(request.method) }
+    }
+
+    private func carryOutIfAllowed(_ change: Route.Change, _ request: HTTPRequest) async -> HTTPResponse {
         let rules = access.rules
         let members = change.isForMembers ? memberAddresses : nil
         if let refusal = await rules.refusal(request, members: members) { return refusal }
@@ -73,83 +93,43 @@ public struct ControlAPI: HTTPHandler {
     /// Has other rules hold from the next request on.
     public func adopt(_ rules: AccessRules) { access.replace(rules) }
 
-    /// A probe is worked on however many switchovers wait for their end.
-    public func kind(of request: HTTPRequest) -> HTTPRequestKind {
-        if Probe(request) != nil { return .urgent }
-        return request.method == "GET" ? .reading : .changing
-    }
-
-    /// Where an observation hangs and many probes wait for it, the next one is told what was last seen, as long as that
-    /// may be trusted at all.
-    public func answerWithoutWork(_ request: HTTPRequest) -> HTTPResponse? { answer(request, from: node.snapshot()) }
-
     /// Health checks keep their connections, and so do members: by their addresses, or, where names stand for these,
     /// by what they ask of a peer, which is a health check, too.
-    public func hasShare(_ request: HTTPRequest) -> Bool {
-        if Probe(request) != nil { return true }
-        return memberHosts.contains { IPNetwork($0)?.contains(request.peer) == true }
+    public func hasShare(peer: String) -> Bool {
+        guard let view = node.snapshot().cachedView(at: clock.now()) else { return false }
+        return members.networks(of: view) { Self.hosts(of: $0) }.contains { $0.contains(peer) }
     }
 
     /// The hosts in the members' `api_url`s, from the cached view; none without one.
     private var memberHosts: [String] {
-        let members = node.snapshot().cachedView(at: clock.now())?.members ?? []
-        return members.compactMap { $0.apiURL.flatMap { HostPort(url: $0, defaultPort: 8008) }?.host }
+        node.snapshot().cachedView(at: clock.now()).map(Self.hosts) ?? []
+    }
+
+    private static func hosts(of view: ClusterView) -> [String] {
+        view.members.compactMap { $0.apiURL.flatMap { HostPort(url: $0, defaultPort: 8008) }?.host }
     }
 
     /// The addresses that `memberHosts` are or stand for (rest-api.md §3).
     private func memberAddresses() async -> [String] {
         let hosts = memberHosts
-        let unresolved = hosts.filter { IPNetwork($0) == nil }
+        let unresolved = hosts.filter { IPNetwork(address: $0) == nil }
         if unresolved.isEmpty { return hosts }
         return await hosts + names.addresses(of: unresolved).values.joined()
     }
 
-    /// What GET has handlers for beside the probes; none of them needs credentials.
-    static let documents: Set<Substring> = [
-        "cluster", "history", "config", "failsafe", "metrics", "events", "openapi.yaml",
-    ]
-
-    private func read(_ segment: Substring) async -> HTTPResponse {
-        switch segment {
-        case "cluster": await cluster()
-        case "history": await history()
-        case "config": await configuration()
-        case "failsafe": failsafeMembers()
-        case "metrics": metrics(await node.freshSnapshot(Self.freshness))
-        case "events": events()
-        default: Self.contract
+    private func read(_ document: Route.Document) async -> HTTPResponse {
+        switch document {
+        case .cluster: await cluster()
+        case .history: await history()
+        case .configuration: await configuration()
+        case .failsafe: failsafeMembers()
+        case .metrics: metrics(await node.freshSnapshot(Self.freshness))
+        case .events: events()
+        case .contract: Self.contract
         }
     }
 
-    /// What changes something, and therefore passes the access rules first.
-    private enum Change {
-        case patchConfiguration, putConfiguration, switchover, failover, cancelSwitchover
-        case restart, cancelRestart, reload, reinitialize, shutDown, failsafe, workerEvent
-
-        /// Whether members may call it for being members. A failsafe ping is for primaries, known by address or
-        /// password.
-        var isForMembers: Bool { self != .failsafe }
-
-        init?(_ request: HTTPRequest) {
-            switch (request.method, firstSegment(request.path)) {
-            case ("PATCH", "config"): self = .patchConfiguration
-            case ("PUT", "config"): self = .putConfiguration
-            case ("POST", "switchover"): self = .switchover
-            case ("POST", "failover"): self = .failover
-            case ("DELETE", "switchover"): self = .cancelSwitchover
-            case ("POST", "restart"): self = .restart
-            case ("DELETE", "restart"): self = .cancelRestart
-            case ("POST", "reload"): self = .reload
-            case ("POST", "reinitialize"): self = .reinitialize
-            case ("POST", "sigterm"): self = .shutDown
-            case ("POST", "failsafe"): self = .failsafe
-            case ("POST", "mpp"), ("POST", "citus"): self = .workerEvent
-            default: return nil
-            }
-        }
-    }
-
-    private func carryOut(_ change: Change, _ request: HTTPRequest) async -> HTTPResponse {
+    private func carryOut(_ change: Route.Change, _ request: HTTPRequest) async -> HTTPResponse {
         switch change {
         case .patchConfiguration: await patchConfiguration(request)
         case .putConfiguration: await putConfiguration(request)
@@ -191,11 +171,7 @@ public struct ControlAPI: HTTPHandler {
 
     // MARK: Probes
 
-    private func answer(_ request: HTTPRequest, from snapshot: NodeSnapshot) -> HTTPResponse? {
-        Probe(request).map { answer($0, request, from: snapshot) }
-    }
-
-    private func answer(_ probe: Probe, _ request: HTTPRequest, from snapshot: NodeSnapshot) -> HTTPResponse {
+    private func answer(_ probe: Probe, from snapshot: NodeSnapshot) -> HTTPResponse {
         let now = clock.now()
         let snapshot = snapshot.withoutExpiredFacts(at: now)
         let check = HealthCheck(snapshot: snapshot, now: now)
@@ -204,9 +180,10 @@ public struct ControlAPI: HTTPHandler {
         case .liveness: return .bare(check.liveness())
         case .readiness(let lag, let written): return .bare(check.readiness(lag: lag, written: written))
         case .status: code = 200
-        case .health(let path, let parameters): code = check.code(path, parameters)
+        case .health(let rule, let parameters, let isBare):
+            code = check.code(rule, parameters)
+            if isBare { return .bare(code) }
         }
-        if request.method != "GET" { return .bare(code) }
         return renderings.answer(.status(code), snapshot, now: now) {
             Self.json(.object(StatusDocument.object(snapshot, now: now, log: logQueue())), status: code)
         }
@@ -241,52 +218,15 @@ private final class AccessControl: Sendable {
     func replace(_ rules: AccessRules) { current.withLock { $0 = rules } }
 }
 
-/// The first segment of a path: what a route goes by. Byte by byte: a combining mark after the slash would be one
-/// character with it.
-func firstSegment(_ path: String) -> Substring {
-    Substring(path.utf8.dropFirst().prefix { $0 != UInt8(ascii: "/") })
-}
+/// The addresses of the members: the same revision of the store holds the same members.
+private final class MemberNetworks: Sendable {
+    private let known = Mutex<(revision: Revision, networks: [IPNetwork])?>(nil)
 
-/// A request that the snapshot answers.
-enum Probe: Sendable {
-    case health(path: String, HealthCheck.Parameters)
-    case status
-    case liveness
-    case readiness(lag: Int64?, written: Bool)
-
-    /// Nil for what has a handler of its own.
-    init?(_ request: HTTPRequest) {
-        guard ["GET", "HEAD", "OPTIONS"].contains(request.method) else { return nil }
-        if request.method == "GET" {
-            switch firstSegment(request.path) {
-            case "patroni":
-                self = .status
-                return
-            case "liveness":
-                self = .liveness
-                return
-            case "readiness":
-                let lag = request.queryValue("lag").flatMap { ValueParsing.integer($0, unit: .bytes) }
-                self = .readiness(lag: lag, written: request.queryValue("mode") == "write")
-                return
-            case let segment where ControlAPI.documents.contains(segment): return nil
-            default: break
-            }
-        }
-        self = .health(path: request.path, Self.parameters(request))
-    }
-
-    private static func parameters(_ request: HTTPRequest) -> HealthCheck.Parameters {
-        var parameters = HealthCheck.Parameters()
-        if request.query.isEmpty { return parameters }
-        parameters.lag = request.queryValue("lag").flatMap { ValueParsing.integer($0, unit: .bytes) }
-        parameters.replicationState = request.queryValue("replication_state")
-        var seen: Set<String> = []
-        for item in request.queryItems where item.name.hasPrefix("tag_") && !item.value.isEmpty {
-            let name = String(item.name.dropFirst("tag_".count))
-            if seen.insert(name).inserted { parameters.tags.append((name, item.value)) }
-        }
-        return parameters
+    func networks(of view: ClusterView, hosts: (ClusterView) -> [String]) -> [IPNetwork] {
+        if let networks = known.withLock({ $0?.revision == view.revision ? $0?.networks : nil }) { return networks }
+        let networks = hosts(view).compactMap { IPNetwork(address: $0) }
+        known.withLock { $0 = (view.revision, networks) }
+        return networks
     }
 }
 

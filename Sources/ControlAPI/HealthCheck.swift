@@ -28,12 +28,15 @@ struct HealthCheck {
     let snapshot: NodeSnapshot
     let now: BootInstant
 
-    /// The code for `path`.
-    func code(_ path: String, _ parameters: Parameters) -> Int { answers(path, parameters) ? 200 : 503 }
+    /// The code for what a path asks for.
+    func code(_ rule: Rule, _ parameters: Parameters) -> Int { answers(rule, parameters) ? 200 : 503 }
 
     /// What a path asks for. The peer looks for words anywhere in it.
-    private enum Rule {
-        case standbyLeader, leader, primary, replica, readOnly, health, exact
+    enum Rule: Sendable, Hashable {
+        case standbyLeader, leader, primary, replica, readOnly, health
+        // These are whole paths.
+        case synchronous, quorum, asynchronous, readOnlyQuorum, readOnlySynchronous
+        case nothing
 
         init(_ path: String) {
             switch path {
@@ -43,56 +46,75 @@ struct HealthCheck {
             case "/replica": self = .replica
             case "/read-only": self = .readOnly
             case "/health": self = .health
-            default: self.init(searching: path)
+            case "/sync", "/synchronous": self = .synchronous
+            case "/quorum": self = .quorum
+            case "/async", "/asynchronous": self = .asynchronous
+            case "/read-only-quorum": self = .readOnlyQuorum
+            case "/read-only-sync", "/read-only-synchronous": self = .readOnlySynchronous
+            default: self.init(searching: Array(path.utf8))
             }
         }
 
-        private init(searching path: String) {
-            if path.contains("standby_leader") || path.contains("standby-leader") {
+        private init(searching path: [UInt8]) {
+            func has(_ word: String) -> Bool { path.firstRange(of: word.utf8) != nil }
+            if has("standby_leader") || has("standby-leader") {
                 self = .standbyLeader
-            } else if path.contains("leader") {
+            } else if has("leader") {
                 self = .leader
-            } else if path.contains("master") || path.contains("primary") || path.contains("read-write") {
+            } else if has("master") || has("primary") || has("read-write") {
                 self = .primary
-            } else if path.contains("replica") {
+            } else if has("replica") {
                 self = .replica
-            } else if path.contains("read-only") && !path.contains("sync") && !path.contains("quorum") {
+            } else if has("read-only") && !has("sync") && !has("quorum") {
                 self = .readOnly
             } else {
-                self = path.contains("health") ? .health : .exact
+                self = has("health") ? .health : .nothing
+            }
+        }
+
+        /// Whether the answer depends on what the query asks for.
+        var readsQuery: Bool {
+            switch self {
+            case .standbyLeader, .leader, .primary, .nothing: false
+            case .replica, .readOnly, .health: true
+            case .synchronous, .quorum, .asynchronous, .readOnlyQuorum, .readOnlySynchronous: true
             }
         }
     }
 
-    private func answers(_ path: String, _ parameters: Parameters) -> Bool {
-        switch Rule(path) {
+    private func answers(_ rule: Rule, _ parameters: Parameters) -> Bool {
+        switch rule {
         case .standbyLeader: isStandbyLeader
-        case .leader: isPrimary || isStandbyLeader
+        case .leader: leads
         case .primary: isPrimary
         case .replica: isReplica(parameters) && matches(parameters.tags)
-        case .readOnly: (isPrimary || isStandbyLeader || isReplica(parameters)) && matches(parameters.tags)
+        case .readOnly: (leads || isReplica(parameters)) && matches(parameters.tags)
         case .health:
             snapshot.local.state == .running && snapshot.local.facts != nil && matches(parameters.tags)
-        case .exact: exactAnswers(path, parameters) && matches(parameters.tags)
+        case .synchronous: voter == .synchronous && isReplica(parameters) && matches(parameters.tags)
+        case .quorum: voter == .quorum && isReplica(parameters) && matches(parameters.tags)
+        case .asynchronous: voter == .nobody && isReplica(parameters) && matches(parameters.tags)
+        case .readOnlyQuorum: readOnly(of: .quorum, parameters)
+        case .readOnlySynchronous: readOnly(of: .synchronous, parameters)
+        case .nothing: false
         }
     }
 
-    private func exactAnswers(_ path: String, _ parameters: Parameters) -> Bool {
-        guard let view = snapshot.cachedView(at: now) else { return false }
-        let replica = isReplica(parameters)
-        let leads = isPrimary || isStandbyLeader
-        let isVoter = StatusDocument.isSynchronousStandby(snapshot, view, now: now)
-        let isQuorum = isVoter && snapshot.settings.synchronousMode == .quorum
-        let isSync = isVoter && !isQuorum
-        switch path {
-        case "/sync", "/synchronous": return isSync && replica
-        case "/quorum": return isQuorum && replica
-        case "/async", "/asynchronous": return !isVoter && replica
-        case "/read-only-quorum": return leads || isQuorum && replica
-        case "/read-only-sync", "/read-only-synchronous": return leads || isSync && replica
-        default: return false
-        }
+    private func readOnly(of kind: Voter, _ parameters: Parameters) -> Bool {
+        guard let voter else { return false }
+        return (leads || voter == kind && isReplica(parameters)) && matches(parameters.tags)
     }
+
+    private enum Voter { case synchronous, quorum, nobody }
+
+    /// What commits wait for of this node; nil where no view of the cluster says so.
+    private var voter: Voter? {
+        guard let view = snapshot.cachedView(at: now) else { return nil }
+        guard StatusDocument.isSynchronousStandby(snapshot, view, now: now) else { return .nobody }
+        return snapshot.settings.synchronousMode == .quorum ? .quorum : .synchronous
+    }
+
+    private var leads: Bool { isPrimary || isStandbyLeader }
 
     private var isLeader: Bool { snapshot.isLeader(at: now) }
 
@@ -111,7 +133,7 @@ struct HealthCheck {
         guard let facts = snapshot.local.facts, facts.inRecovery, snapshot.local.state == .running,
             !snapshot.me.tags.noloadbalance, !isStandbyLeader
         else { return false }
-        if let wanted = parameters.replicationState, facts.replicationState != wanted { return false }
+        if let wanted = parameters.replicationState, facts.replicationState?.isBytewise(wanted) != true { return false }
         guard let lag = parameters.lag else { return true }
         let leader = HealthCheck.leaderPosition(snapshot, now: now)
         return leader == .zero || leader - facts.replayedPosition <= lag
@@ -124,12 +146,13 @@ struct HealthCheck {
     }
 
     private func matches(_ wanted: [(name: String, value: String)]) -> Bool {
-        let tags = snapshot.me.tags.published
+        if wanted.isEmpty { return true }
+        let tags = snapshot.me.tags.published.members
         return wanted.allSatisfy { tag in
-            switch tags[tag.name] {
+            switch tags.first(where: { $0.key.isBytewise(tag.name) })?.value {
             case nil: false
-            case .string(let text)?: text == tag.value
-            case let value?: value.comparableText.lowercased() == tag.value
+            case .string(let text)?: text.isBytewise(tag.value)
+            case let value?: value.comparableText.lowercased().isBytewise(tag.value)
             }
         }
     }

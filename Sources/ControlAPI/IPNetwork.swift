@@ -26,6 +26,13 @@ public struct IPNetwork: Sendable, Hashable {
         address = parsed.bytes
     }
 
+    /// One address; nil for what is none, a network among it: what a member says of itself lets in nobody else.
+    init?(address text: String) {
+        guard let parsed = Self.bytes(text) else { return nil }
+        address = parsed.bytes
+        bits = parsed.bytes.count * 8
+    }
+
     /// Whether the address `text` belongs to the network; false for what is no address.
     public func contains(_ text: String) -> Bool {
         guard let other = Self.bytes(text)?.bytes, other.count == address.count else { return false }

@@ -127,7 +127,7 @@ actor RestServer {
         if onlyIfChanged && !isNew { return }
         stamps = fresh
         do {
-            tls = try await Self.context(settings)
+            tls = Self.present(try await Self.context(settings), tls)
             server.adopt(Self.serverSettings(settings, tls))
             if isNew && tls != nil { logger.info("the certificate of the REST API was read again") }
         } catch {
@@ -171,10 +171,7 @@ actor RestServer {
         configuration.backlog = max(configuration.backlog, Int32(clamping: settings.requestQueueSize))
         configuration.handshakeTimeout = settings.handshakeTimeout
         configuration.requestTimeout = settings.requestTimeout
-        configuration.accessLog = { access in
-            logger.debug(
-                "\(access.peer) \(access.method) \(access.target) \(access.status) \(access.latency.inMilliseconds)")
-        }
+        configuration.accessLog = { access in logger.debug("\(access)") }
         return configuration
     }
 
@@ -193,6 +190,12 @@ actor RestServer {
     private static func context(_ settings: RestAPISettings) async throws -> TLSContext? {
         guard let tls = settings.tls else { return nil }
         return try await offPool { try TLSContext(configuration(tls)) }
+    }
+
+    /// The present context stays where nothing was changed: clients go on resuming their sessions.
+    private static func present(_ fresh: TLSContext?, _ present: TLSContext?) -> TLSContext? {
+        guard let fresh, let present, fresh.isSame(as: present) else { return fresh }
+        return present
     }
 
     private static func configuration(_ tls: RestAPISettings.TLS) -> TLSConfiguration {
@@ -229,12 +232,5 @@ actor RestServer {
     /// The addresses of a host, looked up away from the cooperative pool.
     @Sendable static func lookUp(_ name: String) async -> [String] {
         (try? await offPool { HostLookup.addresses(of: name) }) ?? []
-    }
-}
-
-extension Duration {
-    fileprivate var inMilliseconds: String {
-        let (seconds, attoseconds) = components
-        return "\(seconds * 1000 + attoseconds / 1_000_000_000_000_000) ms"
     }
 }

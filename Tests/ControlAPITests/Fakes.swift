@@ -170,9 +170,15 @@ struct Bench {
         if let body { headers.append("Content-Length", "\(body.utf8.count)") }
         let request = try HTTPRequest(
             method: method, target: target, headers: headers, body: Array((body ?? "").utf8))
-        if let now = api.answerNow(request) { return now }
         return await api.answer(request)
     }
+}
+
+extension ControlAPI {
+    func answerNow(_ request: HTTPRequest) -> HTTPResponse? { reply(to: request).response }
+    func answer(_ request: HTTPRequest) async -> HTTPResponse { await reply(to: request).answer() }
+    func kind(of request: HTTPRequest) -> HTTPRequestKind { reply(to: request).kind }
+    func hasShare(_ request: HTTPRequest) -> Bool { kind(of: request) == .urgent || hasShare(peer: request.peer) }
 }
 
 extension HTTPResponse {

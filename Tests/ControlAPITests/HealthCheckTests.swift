@@ -194,7 +194,85 @@ struct HealthRow: Sendable, CustomStringConvertible {
     @Test func aMarkAfterTheSlashIsAnotherPath() async throws {
         #expect(firstSegment("/config/x") == "config" && firstSegment("/") == "")
         #expect(firstSegment("/\u{320}config").utf8.elementsEqual("\u{320}config".utf8))
-        #expect(try await Bench().ask("GET", "/%CC%A0config").status == 503)
+        #expect(try await Bench().ask("GET", "/\u{320}config").status == 503)
+    }
+
+    // MARK: What a request is made of
+
+    /// As the peer does it: escapes are part of the path.
+    @Test(arguments: ["/%70rimary", "/prim%61ry", "/patron%69", "/confi%67", "/%6Ceader"])
+    func aPathIsTakenAsItStands(_ path: String) async throws {
+        let answer = try await Bench(Scene.leading()).ask("GET", path)
+        #expect(answer.status == 503 && answer.headers["Content-Type"] == "application/json")
+    }
+
+    /// What is longer than a route may be is none, whatever words are in it.
+    @Test func longPathsAreNotSearched() async throws {
+        let bench = Bench(Scene.leading())
+        let long = String(repeating: "x", count: Route.pathBytesMax - "/primary".utf8.count)
+        #expect(try await bench.ask("GET", "/primary" + long).status == 200)
+        #expect(try await bench.ask("GET", "/primaryx" + long).status == 503)
+        #expect(try await bench.ask("HEAD", "/leader/" + long + long).isBare)
+        #expect(try await bench.ask("GET", "/cluster/" + long).status == 503)
+        #expect(try await bench.ask("POST", "/reload/x" + long).status == 501)
+    }
+
+    /// Marks make other characters of what stands before them, and equal texts of different bytes.
+    @Test func wordsAndTagsAreComparedByteByByte() async throws {
+        let leader = Bench(Scene.leading())
+        #expect(try await leader.ask("GET", "/leader\u{301}").status == 200)
+        #expect(try await leader.ask("GET", "/\u{301}leader\u{200D}x").status == 200)
+        #expect(try await leader.ask("GET", "/le\u{301}ader").status == 503)
+        let bench = Bench(Scene.snapshot(tags: ["zone": "\u{E9}", "caf\u{E9}": "1"]))
+        for (query, code) in [
+            ("tag_zone=\u{E9}", 200), ("tag_zone=%C3%A9", 200), ("tag_zone=e\u{301}", 503), ("tag_caf\u{E9}=1", 200),
+            ("tag_cafe\u{301}=1", 503), ("tag_\u{301}zone=x", 503), ("lag=1\u{301}", 200),
+            ("lag=" + String(repeating: "0", count: 80) + "1", 200), ("replication_state=streaming\u{301}", 503),
+        ] { #expect(try await bench.ask("GET", "/replica?\(query)").status == code, "\(query)") }
+    }
+
+    /// Each costs its bytes and nothing more: as grapheme clusters the costliest took a thousand times as much as the
+    /// usual one, which is the measure, so that the speed of the machine does not count.
+    @Test func whatATargetIsMadeOfCostsNothing() async throws {
+        let bench = Bench(Scene.leading())
+        let flags = String(repeating: "\u{1F1E6}", count: 2000)
+        let marks = String(repeating: "\u{301}", count: 4000)
+        func cost(_ target: String) throws -> Duration {
+            let request = try HTTPRequest(method: "GET", target: target)
+            return (0..<5).map { _ in
+                ContinuousClock().measure { for _ in 0..<20 { _ = bench.api.reply(to: request) } }
+            }.min() ?? .zero
+        }
+        let usual = try cost("/replica?tag_zone=b&tag_rack=12&lag=16MB")
+        let query = (0..<32).map { "tag_\($0)\(marks.prefix(0))=\($0)" }.joined(separator: "&")
+        for target in [
+            "/" + flags, "/leader" + marks, "/x?" + flags, "/replica?lag=" + flags, "/replica?tag_a=" + flags,
+            "/replica?replication_state=" + marks, "/replica?" + query, "/readiness?lag=" + flags,
+        ] {
+            let cost = try cost(target)
+            #expect(cost < usual * 300, "\(target.utf8.prefix(20)): \(cost), usually \(usual)")
+        }
+    }
+
+    @Test func aRouteIsMadeOnceAndTellsAllApart() throws {
+        func route(_ method: String, _ path: String) throws -> String {
+            switch Route(try HTTPRequest(method: method, target: path)) {
+            case .probe(.health(let rule, _, let isBare)): "\(rule)\(isBare ? " bare" : "")"
+            case .probe(.status): "status"
+            case .probe(.liveness): "liveness"
+            case .probe(.readiness): "readiness"
+            case .document(let document): "document \(document)"
+            case .change(let change): "change \(change)"
+            case .unsupported: "unsupported"
+            }
+        }
+        for (method, path, expected) in [
+            ("GET", "/", "primary"), ("OPTIONS", "/", "primary bare"), ("HEAD", "/patroni", "nothing bare"),
+            ("GET", "/patroni/x", "status"), ("GET", "/liveness", "liveness"), ("GET", "/readiness?lag=1", "readiness"),
+            ("GET", "/config", "document configuration"), ("GET", "/openapi.yaml", "document contract"),
+            ("PUT", "/config", "change putConfiguration"), ("POST", "/citus", "change workerEvent"),
+            ("DELETE", "/failover", "unsupported"), ("OPTIONS", "*", "nothing bare"), ("GET", "/xsync", "nothing"),
+        ] { #expect(try route(method, path) == expected, "\(method) \(path)") }
     }
 
     @Test func unknownPathsAre503WithTheStatus() async throws {
@@ -223,6 +301,10 @@ struct HealthRow: Sendable, CustomStringConvertible {
         await bench.clock.sleep(until: Scene.held.deadline)
         #expect(try await bench.ask("GET", "/primary").status == 503)
     }
+}
+
+extension HealthCheck {
+    func code(_ path: String, _ parameters: Parameters) -> Int { code(Rule(path), parameters) }
 }
 
 extension HealthCheck.Parameters {

@@ -132,9 +132,9 @@ struct Situation: Sendable, CustomStringConvertible {
         #expect(try await bench.ask("GET", "/primary").status == 200)
         // Also where too many others wait for an observation.
         let probe = try HTTPRequest(method: "GET", target: "/primary")
-        #expect(bench.api.answerNow(probe) == nil && bench.api.answerWithoutWork(probe)?.status == 200)
+        #expect(bench.api.answerNow(probe) == nil && bench.api.reply(to: probe).responseWithoutWork?.status == 200)
         await bench.clock.sleep(until: Scene.now + NodeSnapshot.factsLast + .nanoseconds(1))
-        #expect(bench.api.answerWithoutWork(probe)?.status == 503)
+        #expect(bench.api.reply(to: probe).responseWithoutWork?.status == 503)
         for path in ["/", "/primary", "/leader", "/read-only", "/health", "/replica"] {
             let answer = try await bench.ask("GET", path)
             #expect(answer.status == 503, "\(path)")

@@ -81,7 +81,9 @@ private final class NoTransport: Transport {
     let socket: Int32 = -1
     let awaits: Readiness = []
     let isHandshaking = false
-    let security = HTTPRequest.Security.plain
+    let isGreeting = false
+    let isEncrypted = false
+    let client: VerifiedClient? = nil
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult { .ended }
     func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult { .ended }
     func endSending() {}

@@ -64,6 +64,9 @@ let feedingSteps = [1, 7, 1 << 20]
         }
     }
 
+    /// A query of so many pairs.
+    static func many(_ count: Int) -> String { (0..<count).map { "a\($0)" }.joined(separator: "&") }
+
     static let good: [Good] = [
         Good("GET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/"),
         Good("OPTIONS / HTTP/1.0\r\n\r\n", "OPTIONS", "/").old(keepsAlive: false),
@@ -73,7 +76,9 @@ let feedingSteps = [1, 7, 1 << 20]
         Good("GET /replica?lag=10MB&tag_a=b HTTP/1.1\r\n\r\n", "GET", "/replica", query: "lag=10MB&tag_a=b"),
         Good("GET //primary HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/primary"),
         Good("GET ///a//b HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/a//b"),
-        Good("GET /a%20%2fb%C3%A9 HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/a /b\u{E9}"),
+        Good("GET /a%20%2fb%C3%A9 HTTP/1.1\r\nHost: a\r\n\r\n", "GET", "/a%20%2fb%C3%A9"),
+        Good("GET /%zz%4%00 HTTP/1.1\r\n\r\n", "GET", "/%zz%4%00"),
+        Good("GET /?\(many(32)) HTTP/1.1\r\n\r\n", "GET", "/", query: many(32)),
         Good("GET /\u{E9}?tag_x=\u{E9} HTTP/1.1\r\n\r\n", "GET", "/\u{E9}", query: "tag_x=\u{E9}"),
         Good("GET http://h:8008/x?y=1 HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "/x", query: "y=1"),
         Good("GET HTTPS://h HTTP/1.1\r\nHost: h\r\n\r\n", "GET", "/"),

@@ -12,6 +12,7 @@ final class TLSClient {
         var certificate: String?
         var key: String?
         var maximumVersion: Int = 0
+        var ciphers: String?
         var session: SavedSession?
     }
 
@@ -59,6 +60,7 @@ final class TLSClient {
             // SSL_set_max_proto_version is a macro.
             SSL_ctrl(session, SSL_CTRL_SET_MAX_PROTO_VERSION, options.maximumVersion, nil)
         }
+        if let ciphers = options.ciphers { SSL_set_cipher_list(session, ciphers) }
         if let saved = options.session { SSL_set_session(session, saved.pointer) }
         SSL_set_fd(session, socket.number)
         guard SSL_connect(session) == 1 else { throw ClientError("the handshake failed") }
@@ -68,6 +70,26 @@ final class TLSClient {
         SSL_free(session)
         SSL_CTX_free(context)
     }
+
+    /// What a client says first, as any number of them may send it who compute nothing.
+    static func hello() throws -> [UInt8] {
+        guard let context = SSL_CTX_new(TLS_client_method()), let session = SSL_new(context),
+            let input = BIO_new(BIO_s_mem()), let output = BIO_new(BIO_s_mem())
+        else { throw ClientError("no TLS") }
+        defer {
+            SSL_free(session)
+            SSL_CTX_free(context)
+        }
+        SSL_set_bio(session, input, output)
+        _ = SSL_connect(session)
+        var bytes = [UInt8](repeating: 0, count: 4096)
+        let count = BIO_read(output, &bytes, Int32(bytes.count))
+        guard count > 0 else { throw ClientError("no hello") }
+        return Array(bytes.prefix(Int(count)))
+    }
+
+    /// The name of the cipher that was agreed on.
+    var cipher: String { SSL_get_current_cipher(session).map { String(cString: SSL_CIPHER_get_name($0)) } ?? "" }
 
     /// The subject of the server's certificate.
     var server: String {

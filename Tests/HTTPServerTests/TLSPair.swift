@@ -16,10 +16,9 @@ final class TLSPair {
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         guard socketpair(AF_UNIX, type, 0, &ends) == 0 else { throw SystemError(call: "socketpair") }
         socket = FileDescriptor(owning: ends[1])
-        guard let server = TLSTransport(FileDescriptor(owning: ends[0]), serverContext),
-            let context = SSL_CTX_new(TLS_client_method()), let client = SSL_new(context)
+        server = TLSTransport(FileDescriptor(owning: ends[0]), serverContext)
+        guard let context = SSL_CTX_new(TLS_client_method()), let client = SSL_new(context)
         else { throw ClientError("no TLS") }
-        self.server = server
         self.context = context
         self.client = client
         SSL_set_fd(client, ends[1])
@@ -42,7 +41,7 @@ final class TLSPair {
         switch buffer.withUnsafeMutableBytes({ server.receive(into: $0) }) {
         case .moved(let count): return String(decoding: buffer[..<count], as: UTF8.self)
         case .blocked: return nil
-        case .ended: throw ClientError("the connection ended")
+        case .ended, .unencrypted: throw ClientError("the connection ended")
         case .failed(let code): throw ClientError("errno \(code)")
         }
     }

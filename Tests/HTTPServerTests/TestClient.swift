@@ -49,9 +49,11 @@ final class TestClient {
     private let deadline: Int64
     private(set) var buffer: [UInt8] = []
 
-    /// Connects to loopback; unless it `waits`, not until the server's side is there. `seconds` bound everything that
-    /// the client will ever wait for.
-    init(port: UInt16, seconds: Int64 = 20, receiveBuffer: Int32? = nil, waits: Bool = true) throws {
+    /// Connects to loopback, from 127.0.0.`last` where that is said; unless it `waits`, not until the server's side is
+    /// there. `seconds` bound everything that the client will ever wait for.
+    init(
+        port: UInt16, seconds: Int64 = 20, receiveBuffer: Int32? = nil, waits: Bool = true, from last: UInt8? = nil
+    ) throws {
         deadline = BootClockNow.nanoseconds() + seconds * 1_000_000_000
         let type = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
         let number = Glibc.socket(AF_INET, type, 0)
@@ -60,18 +62,28 @@ final class TestClient {
         if var size = receiveBuffer {
             setsockopt(number, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
         }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr = in_addr(s_addr: UInt32(0x7F00_0001).bigEndian)
-        let result = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(number, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
+        if let last {
+            let result = TestClient.withLoopback(last, 0) { bind(number, $0, $1) }
+            guard result == 0 else { throw SystemError(call: "bind") }
         }
+        let result = TestClient.withLoopback(1, port) { connect(number, $0, $1) }
         if result != 0 {
             guard errno == EINPROGRESS else { throw SystemError(call: "connect") }
             if waits { try untilConnected() }
+        }
+    }
+
+    private static func withLoopback(
+        _ last: UInt8, _ port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+    ) -> Int32 {
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr = in_addr(s_addr: (UInt32(0x7F00_0000) + UInt32(last)).bigEndian)
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
         }
     }
 
@@ -88,8 +100,10 @@ final class TestClient {
         return poll(&entry, 1, 0) > 0
     }
 
-    func send(_ text: String) throws {
-        var rest = Array(text.utf8)[...]
+    func send(_ text: String) throws { try send(Array(text.utf8)) }
+
+    func send(_ bytes: [UInt8]) throws {
+        var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes {
                 Glibc.send(socket.number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))

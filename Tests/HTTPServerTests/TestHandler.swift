@@ -10,6 +10,9 @@ final class TestHandler: HTTPHandler {
     private struct Gates {
         var waiting: [CheckedContinuation<Void, Never>] = []
         var isOpen = false
+        var isReleased = false
+        var busy = 0
+        var holding = false
         var started = 0
         var cancelled = 0
         var finished = 0
@@ -21,11 +24,16 @@ final class TestHandler: HTTPHandler {
         }
     }
 
-    func hasShare(_ request: HTTPRequest) -> Bool { request.path == "/health" }
+    func reply(to request: HTTPRequest) -> HTTPReply {
+        if let response = answerNow(request) { return .ready(response, request.path == "/health" ? .urgent : .reading) }
+        return .later(request.method == "GET" ? .reading : .changing) { await self.answer(request) }
+    }
 
-    func answerNow(_ request: HTTPRequest) -> HTTPResponse? {
+    private func answerNow(_ request: HTTPRequest) -> HTTPResponse? {
         switch request.path {
         case "/stall": stall()
+        case "/hold": hold()
+        case "/busy": busy()
         case "/health": health
         case "/bare": .bare(200)
         case "/echo": .text(200, "\(request.method) \(request.target) \(request.peer) \(request.body.count)")
@@ -44,7 +52,7 @@ final class TestHandler: HTTPHandler {
         }
     }
 
-    func answer(_ request: HTTPRequest) async -> HTTPResponse {
+    private func answer(_ request: HTTPRequest) async -> HTTPResponse {
         if request.path == "/later" { return .text(200, "later \(request.target)") }
         update { $0.started += 1 }
         await withTaskCancellationHandler {
@@ -69,6 +77,28 @@ final class TestHandler: HTTPHandler {
         while !gates.withLock({ $0.isOpen }) { pause(milliseconds: 1) }
         return .text(200, "stalled")
     }
+
+    /// Holds the loop until `release`.
+    private func hold() -> HTTPResponse {
+        update { $0.holding = true }
+        while !gates.withLock({ $0.isReleased }) { pause(milliseconds: 1) }
+        return .text(200, "held")
+    }
+
+    var isHolding: Bool { gates.withLock { $0.holding } }
+
+    func release() { gates.withLock { $0.isReleased = true } }
+
+    /// Costs more than a turn.
+    private func busy() -> HTTPResponse {
+        update { $0.busy += 1 }
+        pause(milliseconds: 2)
+        return .text(200, "busy")
+    }
+
+    /// How many requests for `/busy` were answered.
+    var busyCount: Int { gates.withLock { $0.busy } }
+    func untilBusy() async { await until { $0.busy > 0 } }
 
     private func streaming(
         _ run: @escaping @Sendable (@escaping @Sendable ([UInt8]) -> Bool) async -> Void
@@ -148,9 +178,11 @@ func withServer(
         try await body(addresses[0].port, handler, server)
     } catch {
         handler.open()
+        handler.release()
         await server.stop(drain: .zero)
         throw error
     }
     handler.open()
+    handler.release()
     await server.stop(drain: .zero)
 }

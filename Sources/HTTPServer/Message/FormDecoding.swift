@@ -11,7 +11,7 @@ public struct QueryItem: Sendable, Hashable {
     }
 }
 
-/// Percent- and form-decoding.
+/// Form-decoding of a query; a path is taken as it stands.
 enum FormDecoding {
     /// The pairs of `name=value&name=value`. A broken escape stays as it is: probes like `?tag_x=100%` must not fail.
     static func items(_ query: String) -> [QueryItem] {
@@ -19,24 +19,6 @@ enum FormDecoding {
             let parts = pair.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             return QueryItem(name: formText(parts[0]), value: parts.count > 1 ? formText(parts[1]) : "")
         }
-    }
-
-    /// A path with its escapes decoded; nil when an escape is broken or hides a NUL.
-    static func path(_ bytes: [UInt8]) -> String? {
-        var decoded: [UInt8] = []
-        decoded.reserveCapacity(bytes.count)
-        var index = 0
-        while index < bytes.count {
-            if bytes[index] != UInt8(ascii: "%") {
-                decoded.append(bytes[index])
-                index += 1
-                continue
-            }
-            guard let byte = escape(bytes, at: index), byte != 0 else { return nil }
-            decoded.append(byte)
-            index += 3
-        }
-        return String(decoding: decoded, as: UTF8.self)
     }
 
     private static func formText(_ text: Substring.UTF8View) -> String {

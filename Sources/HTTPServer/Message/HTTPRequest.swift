@@ -17,9 +17,10 @@ public struct HTTPRequest: Sendable, Hashable {
     public let method: String
     /// The target as sent.
     public let target: String
-    /// The path, percent-decoded, with one leading slash however many came; `*` for `OPTIONS *`.
+    /// The path as sent, escapes and all, with one leading slash however many came; `*` for `OPTIONS *`.
     public let path: String
-    /// The query as sent, without the question mark; empty when there is none.
+    /// The query as sent, without the question mark; empty when there is none. At most `HTTPLimits.queryItemsMax` pairs
+    /// are in it.
     public let query: String
     /// What the client speaks.
     public let version: HTTPVersion

@@ -32,6 +32,8 @@ public struct HTTPLimits: Sendable, Hashable {
     public var bodyBytesMax = 1 << 20
     /// The longest line of a chunk's size with its extensions, in bytes; beyond it 400.
     public var chunkLineBytesMax = 256
+    /// The most pairs in a query, those counted that are empty; beyond it 400.
+    public static let queryItemsMax = 32
     /// Empty lines that may come before a request: some clients end a body with one too many.
     public var blankLinesMax = 2
 

@@ -44,7 +44,9 @@ struct MessageControl {
             if hasHost { throw HTTPParseError(400, "Host may come once") }
             hasHost = true
         case 6 where name.equalsIgnoringCase("expect"):
-            guard value.equalsIgnoringCase("100-continue") else { throw HTTPParseError(417, "Expect: \(value.text)") }
+            guard value.equalsIgnoringCase("100-continue") else {
+                throw HTTPParseError(417, "100-continue is the only expectation that is met")
+            }
             expectsContinue = true
         case 10 where name.equalsIgnoringCase("connection"): readConnection(value)
         case 14 where name.equalsIgnoringCase("content-length"): try readLength(value, limits: limits)

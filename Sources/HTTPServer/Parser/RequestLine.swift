@@ -39,7 +39,7 @@ struct RequestLine {
 struct RequestTarget {
     /// As sent.
     let raw: String
-    /// Decoded, with one leading slash.
+    /// As sent, with one leading slash.
     let path: String
     /// As sent, without the question mark.
     let query: String
@@ -50,15 +50,31 @@ struct RequestTarget {
             throw HTTPParseError(400, "a target holds no blanks, control characters or #, except percent-encoded")
         }
         raw = bytes.text
-        if method == "OPTIONS" && raw == "*" || method == "CONNECT" {
+        let isAsterisk = bytes.count == 1 && bytes[0] == UInt8(ascii: "*")
+        if method == "OPTIONS" && isAsterisk || method == "CONNECT" {
             path = raw
             query = ""
             return
         }
         let start = try RequestTarget.pathStart(bytes)
         let mark = bytes.firstIndex(of: UInt8(ascii: "?"), from: start)
-        path = try RequestTarget.path(bytes.extracting(start..<(mark ?? bytes.count)))
-        query = mark.map { bytes.extracting(($0 + 1)..<bytes.count).text } ?? ""
+        let range = RequestTarget.pathRange(bytes, start..<(mark ?? bytes.count))
+        // Most targets are a path and nothing else: they share one text.
+        path = range.count == bytes.count ? raw : range.isEmpty ? "/" : bytes.extracting(range).text
+        if let mark {
+            query = try RequestTarget.query(bytes.extracting((mark + 1)..<bytes.count))
+        } else {
+            query = ""
+        }
+    }
+
+    private static func query(_ bytes: Span<UInt8>) throws(HTTPParseError) -> String {
+        var items = 1
+        for index in bytes.indices where bytes[index] == UInt8(ascii: "&") { items += 1 }
+        if items > HTTPLimits.queryItemsMax {
+            throw HTTPParseError(400, "a query of at most \(HTTPLimits.queryItemsMax) pairs is allowed")
+        }
+        return bytes.text
     }
 
     /// Where the path begins: at once in origin form, after scheme and authority in absolute form.
@@ -78,18 +94,13 @@ struct RequestTarget {
         return end
     }
 
-    /// Several leading slashes count as one (rest-api.md §2); an absolute target without a path means the root.
-    private static func path(_ bytes: Span<UInt8>) throws(HTTPParseError) -> String {
-        var start = 0
-        while start + 1 < bytes.count, bytes[start] == UInt8(ascii: "/"), bytes[start + 1] == UInt8(ascii: "/") {
+    /// The path without what comes before its last leading slash: several count as one (rest-api.md §2). Empty for an
+    /// absolute target without a path, which means the root. Escapes stay as they are: `/%70rimary` is no `/primary`.
+    private static func pathRange(_ bytes: Span<UInt8>, _ range: Range<Int>) -> Range<Int> {
+        var start = range.lowerBound
+        while start + 1 < range.upperBound, bytes[start] == UInt8(ascii: "/"), bytes[start + 1] == UInt8(ascii: "/") {
             start += 1
         }
-        let rest = bytes.extracting(start..<bytes.count)
-        if rest.isEmpty { return "/" }
-        if rest.firstIndex(of: UInt8(ascii: "%"), from: 0) == nil { return rest.text }
-        guard let decoded = FormDecoding.path(rest.withUnsafeBufferPointer { Array($0) }) else {
-            throw HTTPParseError(400, "an escape in a path is % and two hexadecimal digits, not of NUL")
-        }
-        return decoded
+        return start..<range.upperBound
     }
 }

@@ -6,7 +6,7 @@ final class Connection {
     /// The request whose answer a task is working on; nothing further is read meanwhile.
     var pending: PendingAnswer?
     /// What is under way of the answer, where that is a stream: it ends with the server, not after it.
-    var stream: StreamBacklog?
+    var stream: StreamUnderWay?
     /// What the socket did not take yet.
     var unsent = UnsentBytes()
     /// What the socket is watched for.
@@ -25,13 +25,22 @@ final class Connection {
     var hasMore = false
     /// A request was finished since the waits were last set, so that the next one has its own time.
     var finishedRequest = false
-    /// It is one of those that a share of all connections is kept for.
+    /// It is one of those that a share of all connections is kept for, by what it last asked, or by who it is.
     var hasShare = false
+    /// A request has come on it.
+    var hasAsked = false
+    /// Nothing was answered yet, nor a handshake begun: it is watched among the newcomers as well.
+    var isNewcomer = true
+    /// It stands in a queue of the loop for its next turn, and is not watched for input meanwhile.
+    var isQueued = false
+    /// Which of the loop's sources it comes from.
+    let source: Int
     var isOpen = true
 
-    init(transport: any Transport, token: EventToken, limits: HTTPLimits, peer: String) {
+    init(transport: any Transport, token: EventToken, limits: HTTPLimits, peer: String, source: Int = 0) {
         self.transport = transport
         self.token = token
+        self.source = source
         self.parser = HTTPRequestParser(limits: limits, peer: peer)
     }
 

@@ -40,12 +40,14 @@ extension EventLoop {
     func listen() {
         for (index, listener) in acceptor.listeners.enumerated() {
             _ = epoll.add(listener.descriptor.number, .input, .listener(index))
+            _ = newcomers.add(listener.descriptor.number, .input, .listener(index))
         }
     }
 
     func closeListeners() {
         for listener in acceptor.listeners {
             epoll.remove(listener.descriptor.number)
+            newcomers.remove(listener.descriptor.number)
             listener.descriptor.close()
         }
         acceptor.listeners = []
@@ -72,7 +74,7 @@ extension EventLoop {
             var address = sockaddr_storage()
             let socket = acceptOne(number, &address)
             if socket >= 0 {
-                admit(FileDescriptor(owning: socket), peer: PeerAddress.text(address))
+                admit(FileDescriptor(owning: socket), peer: Peer(address))
                 continue
             }
             switch errno {
@@ -95,7 +97,7 @@ extension EventLoop {
     }
 
     /// Connections go round the loops.
-    private func admit(_ descriptor: consuming FileDescriptor, peer: String) {
+    private func admit(_ descriptor: consuming FileDescriptor, peer: Peer) {
         let mailbox = setup.mailboxes[acceptor.nextLoop]
         acceptor.nextLoop = (acceptor.nextLoop + 1) % setup.mailboxes.count
         if mailbox === setup.mailbox { return register(descriptor, peer: peer) }
@@ -104,20 +106,23 @@ extension EventLoop {
     }
 
     /// Takes a new connection in.
-    func register(_ descriptor: consuming FileDescriptor, peer: String) {
+    func register(_ descriptor: consuming FileDescriptor, peer: Peer) {
         // Dropping the descriptor closes it.
         if isStopping { return }
-        if table.count >= setup.connectionsMax && !closeOldest() { return }
+        if table.count >= setup.connectionsMax && !endOne() { return }
         let token = table.reserve()
-        guard let transport = transport(descriptor) else { return table.release(token) }
-        let connection = Connection(transport: transport, token: token, limits: configuration.limits, peer: peer)
+        let transport = transport(descriptor)
+        let source = sources.enter(peer.source)
+        let connection = Connection(
+            transport: transport, token: token, limits: configuration.limits, peer: peer.text, source: source)
         table.insert(connection)
-        waits.move(connection.slot, to: transport.isHandshaking ? .handshaking : .idle, now: now)
-        // Most clients have sent their request by now; who asks once is answered without having been watched.
-        receive(connection)
+        waits.move(connection.slot, of: source, to: transport.isHandshaking ? .handshaking : .silent, now: now)
+        // Most clients have sent their request by now; who asks once is answered without having been watched. What a
+        // handshake costs is paid in its turn, when there is something to read.
+        if transport.isHandshaking { settle(connection) } else { receive(connection) }
     }
 
-    private func transport(_ descriptor: consuming FileDescriptor) -> (any Transport)? {
+    private func transport(_ descriptor: consuming FileDescriptor) -> any Transport {
         guard let tls = settings.tls else { return PlainTransport(descriptor) }
         return TLSTransport(descriptor, tls)
     }
@@ -125,16 +130,22 @@ extension EventLoop {
     /// Of the connections, the part kept for health checks and members: so many of theirs stay however many others
     /// come.
     private static let share = 4
+    /// Before one is ended, so many are looked at once more.
+    private static let lastLooksMax = 4
 
-    /// Ends the connection that has waited longest: an idle one first, then one that lingers, then one that has not
-    /// sent what it must, then one that does not take its answer, last one of the share; where there are more of these
-    /// than the share holds, one of them first. Whoever comes new is let in for it, so that a health check always is.
-    /// False when every connection has an answer under way.
-    private func closeOldest() -> Bool {
-        let isShareFull = waits.count(.idleInShare) > setup.connectionsMax / EventLoop.share
-        let others: [TimeoutQueues.Wait] = [.idle, .lingering, .handshaking, .reading, .writing]
-        for wait in isShareFull ? [.idleInShare] + others : others + [.idleInShare] {
-            guard let oldest = waits.oldest(wait), let connection = table.inSlot(oldest.slot) else { continue }
+    /// Ends one connection, so that whoever comes new is let in, and a health check always is. False when every
+    /// connection has an answer under way. Whoever has sent a request that was not looked at yet is answered first.
+    private func endOne() -> Bool {
+        let before = table.count
+        for look in 0...EventLoop.lastLooksMax {
+            let eviction = Eviction(
+                waits: waits, heaviest: sources.heaviest, shareMax: setup.connectionsMax / EventLoop.share, now: now)
+            guard let slot = eviction.victim, let connection = table.inSlot(slot) else { return false }
+            if look < EventLoop.lastLooksMax, waits.wait(of: slot) == .silent {
+                receive(connection)
+                if table.count < before { return true }
+                if waits.wait(of: slot) != .silent { continue }
+            }
             close(connection)
             return true
         }
@@ -146,7 +157,7 @@ extension EventLoop {
     /// True when accepting may go on at once.
     private func makeRoom(_ listener: Int32) -> Bool {
         warnOfShortage(SystemError.message(errno))
-        if closeOldest() { return true }
+        if endOne() { return true }
         if acceptor.spare != nil {
             acceptor.spare = nil
             var address = sockaddr_storage()
@@ -167,17 +178,20 @@ extension EventLoop {
 
     private func restListeners() {
         acceptor.resumesAt = now + EventLoop.rest
-        for (index, listener) in acceptor.listeners.enumerated() {
-            _ = epoll.change(listener.descriptor.number, [], .listener(index))
-        }
+        watchListeners([])
     }
 
     func resumeAccepting() {
         guard let resumesAt = acceptor.resumesAt, now >= resumesAt else { return }
         acceptor.resumesAt = nil
         if acceptor.spare == nil { acceptor.openSpare() }
+        watchListeners(.input)
+    }
+
+    private func watchListeners(_ interest: Readiness) {
         for (index, listener) in acceptor.listeners.enumerated() {
-            _ = epoll.change(listener.descriptor.number, .input, .listener(index))
+            _ = epoll.change(listener.descriptor.number, interest, .listener(index))
+            _ = newcomers.change(listener.descriptor.number, interest, .listener(index))
         }
     }
 }

@@ -23,6 +23,39 @@ extension EventLoop {
     }
 
     func receive(_ connection: Connection) {
+        if connection.transport.isGreeting { return awaitHandshake(connection) }
+        receiveNow(connection)
+    }
+
+    /// The client has begun a handshake; it is gone on with in its turn.
+    private func awaitHandshake(_ connection: Connection) {
+        if connection.isQueued { return }
+        connection.isQueued = true
+        leaveNewcomers(connection)
+        handshakes.append(connection.token, of: connection.source)
+        settle(connection)
+    }
+
+    /// The turn of a handshake.
+    func greet(_ connection: Connection) {
+        connection.isQueued = false
+        receiveNow(connection)
+    }
+
+    /// The turn of a connection that had more to be answered than fitted into the last one.
+    func resume(_ connection: Connection) {
+        connection.isQueued = false
+        if connection.hasMore { serve(connection) }
+    }
+
+    /// Something is answered: whoever waits for a first answer does so without this one.
+    private func leaveNewcomers(_ connection: Connection) {
+        guard connection.isNewcomer else { return }
+        connection.isNewcomer = false
+        if connection.isWatched { newcomers.remove(connection.transport.socket) }
+    }
+
+    private func receiveNow(_ connection: Connection) {
         switch connection.transport.receive(into: scratch) {
         case .moved(let count):
             if waits.wait(of: connection.slot) == .lingering { return discard(connection, count) }
@@ -30,6 +63,7 @@ extension EventLoop {
             serve(connection)
             noteGathered(connection)
         case .blocked: settle(connection)
+        case .unencrypted: turnAway(connection, HTTPParseError(400, "this port speaks HTTPS"))
         case .ended, .failed: close(connection)
         }
     }
@@ -69,10 +103,14 @@ extension EventLoop {
         settle(connection)
     }
 
-    /// Answers requests until none is whole, one needs a task, or enough is gathered to be sent first (true).
+    /// Answers requests until none is whole, one needs a task, or the turn ends (true).
     private func answerBuffered(_ connection: Connection) -> Bool {
+        let begun = LoopClock.now()
+        var requests = 0
         while connection.mayServe {
-            if outgoing.count >= EventLoop.outgoingBytesMax { return true }
+            if outgoing.count >= EventLoop.outgoingBytesMax || requests == EventLoop.requestsPerTurnMax { return true }
+            if requests > 0 && LoopClock.now() - begun >= EventLoop.turn { return true }
+            requests += 1
             switch connection.parser.next() {
             case .needsMore: return false
             case .sendContinue: outgoing += ResponseWriter.continueLine
@@ -80,34 +118,42 @@ extension EventLoop {
             case .failed(let error): refuse(connection, error)
             }
         }
-        return false
+        // What is unsent may be taken at the next attempt already, and then nothing tells of what is buffered.
+        return !connection.unsent.isEmpty
     }
 
     private func answer(_ request: HTTPRequest, on connection: Connection) {
         var request = request
-        request.security = connection.transport.security
+        leaveNewcomers(connection)
+        connection.hasAsked = true
         connection.finishedRequest = true
-        if !connection.hasShare && request.keepsAlive { connection.hasShare = setup.handler.hasShare(request) }
-        if let response = setup.handler.answerNow(request) {
-            return write(response, Exchange(request, since: now), on: connection)
+        let exchange = Exchange(request, since: now)
+        guard isTrusted(connection) else {
+            var refusal = HTTPResponse.text(403, "client certificate required")
+            refusal.closesConnection = true
+            return write(refusal, exchange, on: connection)
         }
-        let slots = setup.slots[setup.handler.kind(of: request)]
-        guard slots.take() else {
-            let refusal = HTTPResponse.stockError(503, explanation: "too many requests are being worked on")
-            let answer = setup.handler.answerWithoutWork(request) ?? refusal
-            return write(answer, Exchange(request, since: now), on: connection)
+        request.security = security(of: connection)
+        let reply = setup.handler.reply(to: request)
+        if request.keepsAlive {
+            connection.hasShare = reply.kind == .urgent || setup.handler.hasShare(peer: request.peer)
         }
-        connection.pending = PendingAnswer(
-            task: startTask(request, connection.token, slots), exchange: Exchange(request, since: now))
+        switch reply.form {
+        case .ready(let response): write(response, exchange, on: connection)
+        case .work(let work):
+            let slots = setup.slots[reply.kind]
+            guard slots.take() else {
+                let refusal = HTTPResponse.stockError(503, explanation: "too many requests are being worked on")
+                return write(work.otherwise() ?? refusal, exchange, on: connection)
+            }
+            connection.pending = PendingAnswer(task: startTask(work, connection.token, slots), exchange: exchange)
+        }
     }
 
-    private func startTask(
-        _ request: HTTPRequest, _ token: EventToken, _ slots: AnswerSlots
-    ) -> Task<Void, Never> {
-        let handler = setup.handler
+    private func startTask(_ work: HTTPWork, _ token: EventToken, _ slots: AnswerSlots) -> Task<Void, Never> {
         let mailbox = setup.mailbox
         return Task {
-            let response = await handler.answer(request)
+            let response = await work.run()
             // Given back when the work has ended, not when the client left: the bound is on the work.
             slots.giveBack()
             mailbox.post(.answered(token, response))
@@ -129,7 +175,7 @@ extension EventLoop {
             response = .stockError(503, explanation: "too many streams are open")
         }
         let keepsAlive =
-            exchange.keepsAlive && !response.closesConnection && !isStopping && response.stream == nil
+            exchange.keepsAlive && !response.closesConnection && !connection.isEnding && response.stream == nil
         let form = ResponseWriter.Form(
             version: exchange.version, omitsBody: exchange.method == "HEAD", keepsAlive: keepsAlive)
         ResponseWriter.append(response, form: form, stamp: stamp, to: &outgoing)
@@ -149,6 +195,7 @@ extension EventLoop {
         ResponseWriter.append(error.response, form: form, stamp: stamp, to: &outgoing)
         connection.isEnding = true
         connection.lingersAtEnd = true
+        leaveNewcomers(connection)
         connection.parser.drop()
         countGathered(connection)
     }
@@ -177,7 +224,7 @@ extension EventLoop {
             switch connection.transport.send(UnsafeRawBufferPointer(rebasing: bytes[sent...])) {
             case .moved(let count): sent += count
             case .blocked: return sent
-            case .ended, .failed:
+            case .ended, .failed, .unencrypted:
                 close(connection)
                 return bytes.count
             }
@@ -190,13 +237,14 @@ extension EventLoop {
         if !connection.lingersAtEnd || isStopping { return close(connection) }
         connection.lingersAtEnd = false
         connection.transport.endSending()
-        waits.move(connection.slot, to: .lingering, now: now)
+        waits.move(connection.slot, of: connection.source, to: .lingering, now: now)
     }
 
     /// What a connection waits for that has nothing to be answered or sent.
     private func quietWait(_ connection: Connection) -> TimeoutQueues.Wait {
         if connection.transport.isHandshaking { return .handshaking }
         if connection.parser.isMidRequest { return .reading }
+        if !connection.hasAsked { return .silent }
         return connection.hasShare ? .idleInShare : .idle
     }
 
@@ -207,7 +255,13 @@ extension EventLoop {
         let wait: TimeoutQueues.Wait?
         if waits.wait(of: connection.slot) == .lingering {
             (interest, wait) = (.input, .lingering)
-        } else if !connection.unsent.isEmpty || connection.hasMore && connection.mayServe {
+        } else if connection.hasMore && connection.mayServe {
+            if !connection.isQueued { unfinished.append(connection.token) }
+            connection.isQueued = true
+            (interest, wait) = ([], .writing)
+        } else if connection.isQueued && connection.transport.isHandshaking {
+            (interest, wait) = (.peerEnded, .handshaking)
+        } else if !connection.unsent.isEmpty {
             // A client may end its side and still read: that it did is no news while there is something to send.
             (interest, wait) = (.output, .writing)
         } else if connection.pending != nil {
@@ -217,15 +271,23 @@ extension EventLoop {
         }
         interest = interest.watched(awaits: connection.transport.awaits, hasUnsent: !connection.unsent.isEmpty)
         if waits.wait(of: connection.slot) != wait || connection.finishedRequest {
-            waits.move(connection.slot, to: wait, now: now)
+            waits.move(connection.slot, of: connection.source, to: wait, now: now)
         }
         connection.finishedRequest = false
+        watch(connection, interest)
+    }
+
+    private func watch(_ connection: Connection, _ interest: Readiness) {
         if connection.isWatched && connection.interest == interest { return }
         connection.interest = interest
-        let socket = connection.transport.socket
-        let isWatched =
-            connection.isWatched
-            ? epoll.change(socket, interest, connection.token) : epoll.add(socket, interest, connection.token)
+        let (socket, token) = (connection.transport.socket, connection.token)
+        let isWatched: Bool
+        if connection.isWatched {
+            isWatched = epoll.change(socket, interest, token)
+        } else {
+            let isAmongNewcomers = !connection.isNewcomer || newcomers.add(socket, .input, token)
+            isWatched = epoll.add(socket, interest, token) && isAmongNewcomers
+        }
         connection.isWatched = true
         if !isWatched { close(connection) }
     }

@@ -8,6 +8,8 @@ final class EventLoop {
     /// What a loop is made from, on the thread that starts the server.
     struct Setup: Sendable {
         let epoll: SharedDescriptor
+        /// Watches the listeners, and those connections of which nothing was answered yet, a second time.
+        let newcomers: SharedDescriptor
         let mailbox: LoopMailbox
         /// The sockets to accept from: all of them in the first loop, none in the others.
         let listeners: [Listener]
@@ -23,8 +25,17 @@ final class EventLoop {
 
     let setup: Setup
     let epoll: Epoll
+    let newcomers: Epoll
     var table = ConnectionTable()
     var waits = TimeoutQueues()
+    var sources: Sources
+    /// Connections with more to be answered than fits into a turn, and those whose handshake is due.
+    var unfinished = TokenQueue()
+    var handshakes = HandshakeQueue()
+    /// Connections with a stream, the oldest first, and some that have none any more.
+    var streams: [EventToken] = []
+    /// When the newcomers were last looked after.
+    private var newcomersSince = LoopClock.now()
     let timeouts: [Int64]
     /// Where received bytes land before the parser takes them; shared, because one connection is read at a time.
     let scratch: UnsafeMutableRawBufferPointer
@@ -44,6 +55,11 @@ final class EventLoop {
     var configuration: HTTPServerConfiguration { setup.configuration }
 
     static let scratchBytes = 64 << 10
+    /// How long one connection is served before others are, and how long those that were served before are before the
+    /// newcomers are; in nanoseconds.
+    static let turn: Int64 = 1_000_000
+    /// How many requests of one connection are answered in a turn.
+    static let requestsPerTurnMax = 64
     /// Answers to pipelined requests are gathered up to here before they are sent.
     static let outgoingBytesMax = 64 << 10
     /// What a request may hold however much the others do.
@@ -52,6 +68,8 @@ final class EventLoop {
     init(_ setup: Setup) {
         self.setup = setup
         epoll = Epoll(setup.epoll)
+        newcomers = Epoll(setup.newcomers)
+        sources = Sources(connectionsMax: setup.connectionsMax)
         scratch = .allocate(byteCount: EventLoop.scratchBytes, alignment: 16)
         settings = setup.configuration.settings
         stamp = ResponseStamp(server: settings.serverName, extraHeaders: settings.extraHeaders)
@@ -59,7 +77,7 @@ final class EventLoop {
         let configuration = setup.configuration
         timeouts = TimeoutQueues.Wait.allCases.map { wait in
             switch wait {
-            case .idle, .idleInShare: LoopClock.nanoseconds(configuration.idleTimeout)
+            case .silent, .idle, .idleInShare: LoopClock.nanoseconds(configuration.idleTimeout)
             case .handshaking: LoopClock.nanoseconds(configuration.handshakeTimeout)
             case .reading: LoopClock.nanoseconds(configuration.requestTimeout)
             case .writing: LoopClock.nanoseconds(configuration.writeTimeout)
@@ -75,20 +93,54 @@ final class EventLoop {
         _ = epoll.add(setup.mailbox.wakeNumber, .input, .mailbox)
         listen()
         while !isFinished {
-            let count = epoll.wait(milliseconds: millisecondsToWait())
+            let hasTurns = !unfinished.isEmpty || !handshakes.isEmpty
+            let count = epoll.wait(milliseconds: hasTurns ? 0 : millisecondsToWait())
             now = LoopClock.now()
+            newcomersSince = now
             stamp.refresh(secondsSinceEpoch: LoopClock.wallSeconds())
-            for index in 0..<count { dispatch(epoll.event(index)) }
+            for index in 0..<count {
+                dispatch(epoll.event(index))
+                lookAfterNewcomers()
+            }
+            giveTurns()
             expireWaits()
             resumeAccepting()
         }
         end()
     }
 
+    /// However many connections have something to be answered, who has had no answer yet waits no longer than a turn.
+    private func lookAfterNewcomers() {
+        guard LoopClock.now() - newcomersSince >= EventLoop.turn else { return }
+        now = LoopClock.now()
+        for index in 0..<newcomers.wait(milliseconds: 0) { dispatch(newcomers.event(index)) }
+        newcomersSince = LoopClock.now()
+    }
+
+    /// What waits for a turn has one in each round: first what is left of pipelined requests, then handshakes, at least
+    /// one.
+    private func giveTurns() {
+        let begun = LoopClock.now()
+        while LoopClock.now() - begun < EventLoop.turn, let token = unfinished.popFirst() {
+            if let connection = table[token] { resume(connection) }
+        }
+        if handshakes.isEmpty { return }
+        lookAfterNewcomers()
+        let greeted = LoopClock.now()
+        while let token = handshakes.popFirst() {
+            guard let connection = table[token] else { continue }
+            greet(connection)
+            if LoopClock.now() - greeted >= EventLoop.turn { return }
+        }
+    }
+
     private func adopt(_ settings: HTTPServerSettings) {
+        let changesTrust = settings.tls?.trust != self.settings.tls?.trust
         self.settings = settings
         stamp = ResponseStamp(server: settings.serverName, extraHeaders: settings.extraHeaders)
         stamp.refresh(secondsSinceEpoch: LoopClock.wallSeconds())
+        guard changesTrust else { return }
+        for connection in table.all where !isTrusted(connection) { endWhenDone(connection) }
     }
 
     private var isFinished: Bool {
@@ -121,10 +173,13 @@ final class EventLoop {
     private func stop(deadline: Int64) {
         stopDeadline = min(stopDeadline ?? deadline, deadline)
         closeListeners()
-        for connection in table.all {
-            connection.isEnding = true
-            if connection.stream != nil || connection.pending == nil && connection.unsent.isEmpty { close(connection) }
-        }
+        for connection in table.all { endWhenDone(connection) }
+    }
+
+    /// An answer that is under way or unsent may finish; a stream, which has no end, ends now.
+    private func endWhenDone(_ connection: Connection) {
+        connection.isEnding = true
+        if connection.stream != nil || connection.pending == nil && connection.unsent.isEmpty { close(connection) }
     }
 
     private func end() {
@@ -144,6 +199,7 @@ final class EventLoop {
         }
         acceptor.spare = nil
         epoll.close()
+        newcomers.close()
     }
 
     /// Ends a connection at once, and the task that works on its answer.
@@ -153,7 +209,8 @@ final class EventLoop {
         connection.pending?.task.cancel()
         connection.pending = nil
         gatheredBytes -= connection.gathered
-        waits.move(connection.slot, to: nil, now: now)
+        waits.move(connection.slot, of: connection.source, to: nil, now: now)
+        sources.leave(connection.source)
         // Closing the socket takes it out of epoll: no other descriptor refers to it.
         connection.transport.close()
         table.remove(connection.token)
@@ -184,7 +241,7 @@ final class EventLoop {
 
     private func expire(_ connection: Connection, _ wait: TimeoutQueues.Wait) {
         switch wait {
-        case .idle, .idleInShare, .handshaking, .writing, .lingering: close(connection)
+        case .silent, .idle, .idleInShare, .handshaking, .writing, .lingering: close(connection)
         case .reading:
             let allowed = configuration.requestTimeout
             turnAway(connection, HTTPParseError(408, "a request must arrive whole within \(allowed)"))

@@ -186,14 +186,15 @@ public final class HTTPServer: Sendable {
             var mailboxes: [LoopMailbox] = []
             for _ in 0..<count { mailboxes.append(try LoopMailbox()) }
             var epolls: [SharedDescriptor] = []
-            for _ in 0..<count { epolls.append(SharedDescriptor(try Epoll.open())) }
+            for _ in 0..<(2 * count) { epolls.append(SharedDescriptor(try Epoll.open())) }
             let loops = Loops(mailboxes: mailboxes, latch: EndLatch(running: count), listeners: listeners)
             let slots = AnswerSlotsByKind(configuration)
             let streamSlots = AnswerSlots(configuration.streamsMax)
             let connectionsMax = max(1, (configuration.connectionsMax ?? HTTPServer.connectionsMax()) / count)
             for index in 0..<count {
                 let setup = EventLoop.Setup(
-                    epoll: epolls[index], mailbox: mailboxes[index], listeners: index == 0 ? listeners : [],
+                    epoll: epolls[index], newcomers: epolls[count + index], mailbox: mailboxes[index],
+                    listeners: index == 0 ? listeners : [],
                     mailboxes: mailboxes, connectionsMax: connectionsMax, slots: slots,
                     streamSlots: streamSlots, configuration: configuration, handler: handler, logger: logger)
                 try start(setup, loops, index)

@@ -22,7 +22,7 @@ public struct HTTPServerConfiguration: Sendable {
     /// Event-loop threads, at least one.
     public var loops = 1
     /// Connections that the kernel completes before they are accepted (`request_queue_size`).
-    public var backlog: Int32 = 1024
+    public var backlog: Int32 = 4096
     /// Lets several processes listen on one port (SO_REUSEPORT).
     public var sharesPort = false
     /// What may change later.
@@ -39,15 +39,17 @@ public struct HTTPServerConfiguration: Sendable {
     public var writeTimeout: Duration = .seconds(10)
     /// How long a refused client may go on sending, so that it gets to read why.
     public var lingerTimeout: Duration = .seconds(2)
-    /// Open connections, at most; beyond it the one idle for longest is closed, but a quarter is kept for those of
-    /// which the handler says so (`hasShare`). Nil: 4096, or half of what the process may open if that is less.
+    /// Open connections, at most; beyond it one ends for each that comes (`Eviction`), but a quarter is kept for health
+    /// checks and for those of which the handler says so (`hasShare`). Nil: 4096, or half of what the process may open
+    /// if that is less.
     public var connectionsMax: Int?
     /// Requests that `answer` works on at once, of each kind: beyond it 503, unless the handler has an answer without
     /// work.
     public var urgentAnswersMax = 256
     public var readingAnswersMax = 64
     public var changingAnswersMax = 64
-    /// Streams at once; beyond it 503. They are counted apart: they last as long as their clients like.
+    /// Streams at once, counted apart: they last as long as their clients like. Beyond it the client with most of them
+    /// loses its oldest.
     public var streamsMax = 32
     /// What a loop holds of requests above 16 KiB that are not yet whole, in bytes; beyond it 503.
     public var gatheredBytesMax = 32 << 20

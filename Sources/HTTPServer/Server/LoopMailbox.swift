@@ -6,7 +6,7 @@ import Synchronization
 /// What other threads tell an event loop.
 enum LoopMessage: Sendable {
     /// A connection that the accepting loop hands over. The socket is owned by whoever takes the message.
-    case connection(socket: Int32, peer: String)
+    case connection(socket: Int32, peer: Peer)
     /// The answer of a task.
     case answered(EventToken, HTTPResponse)
     /// More of a stream; nil ends it.

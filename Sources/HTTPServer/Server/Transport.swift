@@ -11,6 +11,8 @@ enum TransportResult: Equatable {
     case ended
     /// The connection is broken; an errno value.
     case failed(Int32)
+    /// The client speaks HTTP without TLS where TLS is meant; an answer in clear can still be sent.
+    case unencrypted
 }
 
 /// What carries the bytes of a connection: the seam at which TLS comes in. Never blocks.
@@ -21,7 +23,11 @@ protocol Transport: AnyObject {
     var awaits: Readiness { get }
     /// The two sides have not agreed on keys yet.
     var isHandshaking: Bool { get }
-    var security: HTTPRequest.Security { get }
+    /// The next read may cost a signature: whoever asks for many waits for a turn.
+    var isGreeting: Bool { get }
+    var isEncrypted: Bool { get }
+    /// The certificate that the client has shown, if it was verified.
+    var client: VerifiedClient? { get }
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult
     func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult
     /// Tells the other side that nothing more comes.
@@ -35,7 +41,9 @@ final class PlainTransport: Transport {
     let socket: Int32
     let awaits: Readiness = []
     let isHandshaking = false
-    let security = HTTPRequest.Security.plain
+    let isGreeting = false
+    let isEncrypted = false
+    let client: VerifiedClient? = nil
     private var descriptor: FileDescriptor?
 
     init(_ descriptor: consuming FileDescriptor) {
@@ -43,21 +51,25 @@ final class PlainTransport: Transport {
         self.descriptor = consume descriptor
     }
 
-    func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult {
-        let count = retryingInterrupts { recv(socket, buffer.baseAddress, buffer.count, 0) }
-        return count == 0 ? .ended : result(count)
-    }
+    func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult { Self.receive(socket, into: buffer) }
 
-    func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult {
-        // A client that is gone must be an error here, not a signal to the process.
-        result(retryingInterrupts { Glibc.send(socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)) })
-    }
+    func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult { Self.send(socket, bytes) }
 
     func endSending() { _ = shutdown(socket, Int32(SHUT_WR)) }
 
     func close() { descriptor = nil }
 
-    private func result(_ count: Int) -> TransportResult {
+    static func receive(_ socket: Int32, into buffer: UnsafeMutableRawBufferPointer) -> TransportResult {
+        let count = retryingInterrupts { recv(socket, buffer.baseAddress, buffer.count, 0) }
+        return count == 0 ? .ended : result(count)
+    }
+
+    static func send(_ socket: Int32, _ bytes: UnsafeRawBufferPointer) -> TransportResult {
+        // A client that is gone must be an error here, not a signal to the process.
+        result(retryingInterrupts { Glibc.send(socket, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL)) })
+    }
+
+    private static func result(_ count: Int) -> TransportResult {
         if count > 0 { return .moved(count) }
         let code = errno
         return code == EAGAIN || code == EWOULDBLOCK ? .blocked : .failed(code)

@@ -1,5 +1,6 @@
 import COpenSSL
 import CTLSShims
+import Posix
 
 /// Where the parts of a TLS server are, and what it asks of clients (rest-api.md §4).
 public struct TLSConfiguration: Sendable, Hashable {
@@ -10,7 +11,7 @@ public struct TLSConfiguration: Sendable, Hashable {
     public var keyFilePassword: String?
     /// PEM: who signs clients' certificates. Without it none can be verified.
     public var authorityFile: String?
-    /// OpenSSL's list for TLS 1.2; nil for its default.
+    /// OpenSSL's list for TLS 1.2; nil for those whose keys are forgotten with the connection.
     public var ciphers: String?
     public var clientVerification: ClientVerification
 
@@ -59,13 +60,43 @@ public struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+/// Whom a server trusts among clients: who was verified under the same trust would be verified now.
+struct ClientTrust: Sendable, Hashable {
+    var verification: TLSConfiguration.ClientVerification
+    /// The authority file; empty where there is none, or where no certificate is asked for.
+    var authority: [UInt8]
+}
+
+/// A client whose certificate was verified.
+struct VerifiedClient {
+    var trust: ClientTrust
+    /// When the certificate ends, on `LoopClock`.
+    var until: Int64
+}
+
 /// Certificate, key and rules, read once; connections made with it keep it. Loading reads files: off the event loop.
 public final class TLSContext: @unchecked Sendable {
     // An SSL_CTX may be used by any number of threads once it is set up, and is only set up here.
     let context: OpaquePointer
+    let trust: ClientTrust
+    /// A digest of everything that was read, so that the same files need not begin another context.
+    private let fingerprint: [UInt8]
+
+    /// With TLS 1.2 the peer's certificate signs, and the keys are agreed on anew: who records a connection and finds
+    /// the server's key later cannot read it.
+    private static let defaultCiphers = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
     /// Reads the files. Throws naming the one that cannot be used.
     public init(_ configuration: TLSConfiguration) throws(TLSError) {
+        // Before OpenSSL reads them: where a file is replaced between, the next reading finds a difference.
+        let contents = configuration.files.map { path -> [UInt8] in
+            // What cannot be read is named below.
+            (try? Files.read(path)) ?? []
+        }
+        fingerprint = TLSContext.digest(configuration, contents)
+        let asks = configuration.clientVerification != .none && configuration.authorityFile != nil
+        trust = ClientTrust(
+            verification: configuration.clientVerification, authority: asks ? contents.last ?? [] : [])
         ERR_clear_error()
         guard let context = SSL_CTX_new(TLS_server_method()) else { throw TLSError("TLS") }
         self.context = context
@@ -78,10 +109,22 @@ public final class TLSContext: @unchecked Sendable {
         guard SSL_CTX_check_private_key(context) == 1 else {
             throw TLSError("key \(key) of certificate \(configuration.certificateFile)")
         }
-        if let ciphers = configuration.ciphers, SSL_CTX_set_cipher_list(context, ciphers) != 1 {
-            throw TLSError("ciphers \(ciphers)")
-        }
+        let ciphers = configuration.ciphers ?? TLSContext.defaultCiphers
+        guard SSL_CTX_set_cipher_list(context, ciphers) == 1 else { throw TLSError("ciphers \(ciphers)") }
         try verifyClients(configuration)
+    }
+
+    /// Whether the other was made from the same files and settings: one may stand for the other.
+    public func isSame(as other: TLSContext) -> Bool { fingerprint == other.fingerprint }
+
+    private static func digest(_ configuration: TLSConfiguration, _ contents: [[UInt8]]) -> [UInt8] {
+        var bytes = Array("\(configuration)".utf8)
+        for content in contents { bytes += Array("\n\(content.count)\n".utf8) + content }
+        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var count: UInt32 = 0
+        // Without a digest no two are the same.
+        guard EVP_Digest(bytes, bytes.count, &digest, &count, EVP_sha256(), nil) == 1 else { return bytes }
+        return Array(digest.prefix(Int(count)))
     }
 
     private func verifyClients(_ configuration: TLSConfiguration) throws(TLSError) {
