@@ -12,7 +12,7 @@ extension EtcdStore {
                 [EtcdCompare.absent(self.keys.leader)],
                 then: [EtcdOperation.put(self.keys.leader, self.name, lease: lease.id)],
                 else: [EtcdOperation.get(self.keys.leader)])
-            let reply = try await self.transaction(body, deadline).value
+            let reply = try await self.claimed(body, lease, deadline)
             // It is also ours where an attempt that seemed to fail had put it.
             let isOurs = reply.found?.value == self.name && reply.found?.lease == lease.id
             return reply.succeeded || isOurs ? self.claim(lease) : .refused
@@ -23,32 +23,47 @@ extension EtcdStore {
         async throws(DCSError) -> LeaderClaim
     {
         try await withLease(deadline) { (lease) async throws(EtcdError) in
-            if let seen, seen.name == self.name, seen.session == lease.id { return self.claim(lease) }
+            if let seen, seen.name == self.name {
+                if seen.session == lease.id { return self.claim(lease) }
+                // A claim of long ago that was taken after this node had gone on: no race was won with it.
+                if self.retired.contains(seen.session) { return .refused }
+            }
             let put = EtcdOperation.put(self.keys.leader, self.name, lease: lease.id)
             let ifGone = EtcdMessages.transaction([EtcdCompare.absent(self.keys.leader)], then: [put])
             let body = EtcdMessages.transaction(
                 [EtcdCompare.value(self.keys.leader, is: self.name)], then: [put],
                 else: replacingGone ? [EtcdOperation.transaction(ifGone)] : [])
-            let reply = try await self.transaction(body, deadline).value
+            let reply = try await self.claimed(body, lease, deadline)
             return reply.succeeded || reply.nestedSucceeded ? self.claim(lease) : .refused
         }
     }
 
-    public func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool {
+    public func releaseLeader(status: String?, deadline: BootInstant) async throws(DCSError) -> Bool {
         // By the session, too: what a daemon sent before it was killed must not take the key from the next one.
         let body = EtcdMessages.transaction(
-            await compares(keys.leader, .leading), then: [EtcdOperation.delete(keys.leader)],
+            await compares(keys.leader, .leading),
+            then: (status.map { [EtcdOperation.put(keys.prefix + DCSKey.status.rawValue, $0)] } ?? [])
+                + [EtcdOperation.delete(keys.leader)],
             else: [EtcdOperation.get(keys.leader)])
         do throws(EtcdError) {
             let answer = try await transaction(body, deadline)
             leaderLease = nil
+            retireDoubtful()
             return answer.value.succeeded || answer.isRepeated && answer.value.found == nil
         } catch {
+            // It may be taken yet, when this node leads again: the key is put under another session before that, and a
+            // late release, which names this one, finds nothing of its own.
+            if let leaderLease, lease?.id == leaderLease { lease = nil }
             throw DCSError(error)
         }
     }
 
     public func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {
+        try await putMember(value, seen: seen, deadline: deadline)
+        await endRetired(deadline)
+    }
+
+    private func putMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {
         try await withLease(deadline, provenWithin: loopWait / 2) { (lease) async throws(EtcdError) in
             var known = seen
             if let own = self.ownMember, own.revision > (seen?.revision ?? 0), seen != nil { known = own }
@@ -72,6 +87,44 @@ extension EtcdStore {
             }
             throw .malformed("\(self.keys.member) changes all the time: does another node bear the name \(self.name)?")
         }
+    }
+
+    // MARK: Late claims
+
+    /// A transaction that claims the leader key: until it is answered nobody knows whether etcd has taken it, or will.
+    private func claimed(_ body: JSONObject, _ lease: Lease, _ deadline: BootInstant) async throws(EtcdError)
+        -> EtcdTransactionReply
+    {
+        let isFirst = doubtful.insert(lease.id).inserted
+        let answer = try await transaction(body, deadline)
+        // Of two attempts the first may still be on its way.
+        if isFirst, !answer.isRepeated { doubtful.remove(lease.id) }
+        return answer.value
+    }
+
+    /// We do not lead, or do not any more: a claim that is still on its way must not make us lead again, without a race
+    /// and behind somebody who has led and gone since. It names its session, which ends.
+    func retireDoubtful() {
+        for id in doubtful {
+            if lease?.id == id { lease = nil }
+            retired.append(id)
+        }
+        doubtful = []
+        retired.removeFirst(max(0, retired.count - Self.maximumRetired))
+    }
+
+    /// More sessions than these have ended by themselves.
+    private static let maximumRetired = 16
+
+    /// The member key hangs on another session now. What cannot be ended here ends with its ttl, and stays known.
+    private func endRetired(_ deadline: BootInstant) async {
+        for id in retired where !ended.contains(id) {
+            guard
+                (try? await transport.call("/lease/revoke", EtcdMessages.leaseKeepalive(id), deadline: deadline)) != nil
+            else { return }
+            ended.insert(id)
+        }
+        ended.formIntersection(retired)
     }
 
     // MARK: The lease

@@ -30,6 +30,13 @@ public actor EtcdStore: DistributedConfigurationStore {
     var lease: Lease?
     /// The lease under which we last held the leader key.
     var leaderLease: String?
+    /// Sessions of which a claim to the leader key has gone out and was not answered: etcd may take it yet.
+    var doubtful: Set<String> = []
+    /// Sessions that are not used any more, so that a late claim under them leads nowhere; ended when our member key has
+    /// moved to another.
+    var retired: [String] = []
+    /// Those of them that etcd has ended.
+    var ended: Set<String> = []
     /// Our member key as we last wrote it: callers may have seen an older one.
     var ownMember: Member?
     private(set) var ttl: Duration
@@ -153,7 +160,9 @@ public actor EtcdStore: DistributedConfigurationStore {
                 StoredEntry(leaf: $0, value: pair.value, revision: pair.revision, session: pair.lease)
             }
         }
-        return ClusterView(entries: entries, revision: range.header.revision) { try? JSON.parse($0) }
+        let view = ClusterView(entries: entries, revision: range.header.revision) { try? JSON.parse($0) }
+        if view.leaderName != name { retireDoubtful() }
+        return view
     }
 }
 

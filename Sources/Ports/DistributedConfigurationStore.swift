@@ -22,7 +22,10 @@ public protocol DistributedConfigurationStore: Sendable {
         -> LeaderClaim
 
     /// Deletes the leader key if it still holds our name, under our session where the store can tell. True if it did.
-    func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool
+    ///
+    /// With `status` the same transaction writes `/status`: what the next leader must have stands there before anybody
+    /// can become it. Where it cannot be written the key stays.
+    func releaseLeader(status: String?, deadline: BootInstant) async throws(DCSError) -> Bool
 
     /// Puts our member key, bound to our session, which is prolonged on the way. The store leaves the write out where
     /// neither value nor session changed since `seen`.

@@ -71,7 +71,7 @@ extension StoreOfAnAPI {
     func renewLeader(_ seen: LeaderRecord?, replacingGone: Bool, deadline: BootInstant) async throws(DCSError)
         -> LeaderClaim
     { .refused }
-    func releaseLeader(deadline: BootInstant) async throws(DCSError) -> Bool { false }
+    func releaseLeader(status: String?, deadline: BootInstant) async throws(DCSError) -> Bool { false }
     func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {}
     func adopt(ttl: Duration, loopWait: Duration, retryTimeout: Duration) async {}
     func close() async {}

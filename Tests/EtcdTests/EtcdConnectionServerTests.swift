@@ -129,7 +129,7 @@ struct EtcdConnectionServerTests {
                 let revision = try #require(view.config?.revision)
                 #expect(try await store.delete(.config, if: .unchanged(since: revision), deadline: soon()) != .refused)
                 proxy.loseAnswer(with: "response_delete_range")
-                #expect(try await store.releaseLeader(deadline: soon()))
+                #expect(try await store.releaseLeader(status: nil, deadline: soon()))
                 #expect(proxy.hasLost)
             }
         }

@@ -98,8 +98,8 @@ struct EtcdStoreServerTests {
 
                     #expect(try await first.write(.status, "{}", if: .leading, deadline: soon()) != .refused)
                     #expect(try await second.write(.status, "{}", if: .leading, deadline: soon()) == .refused)
-                    #expect(try await second.releaseLeader(deadline: soon()) == false)
-                    #expect(try await first.releaseLeader(deadline: soon()))
+                    #expect(try await second.releaseLeader(status: nil, deadline: soon()) == false)
+                    #expect(try await first.releaseLeader(status: nil, deadline: soon()))
                     #expect(try await first.write(.status, "{}", if: .leading, deadline: soon()) == .refused)
                     #expect(try await second.acquireLeader(deadline: soon()) != .refused)
                 }
@@ -123,7 +123,7 @@ struct EtcdStoreServerTests {
                     let now = try await new.load(deadline: soon()).leader
                     #expect(now?.session == session && now?.session != seen?.session)
                     #expect(try await old.write(.status, "{}", if: .leading, deadline: soon()) == .refused)
-                    #expect(try await !old.releaseLeader(deadline: soon()))
+                    #expect(try await !old.releaseLeader(status: nil, deadline: soon()))
                     #expect(try await new.write(.status, "{}", if: .leading, deadline: soon()) != .refused)
                 }
             }

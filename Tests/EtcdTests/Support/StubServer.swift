@@ -85,9 +85,12 @@ final class CuttingProxy: Sendable {
     private let listener: Int32
     private let isRefusing = Mutex(false)
     private let losing = Mutex<String?>(nil)
+    private let target: Int
+    private let holding = Mutex<(part: String?, held: [UInt8]?)>((nil, nil))
 
     init(to target: Int) throws {
         let listener = try Listener()
+        self.target = target
         port = listener.port
         let number = listener.descriptor.release()
         self.listener = number
@@ -112,7 +115,7 @@ final class CuttingProxy: Sendable {
                     continue
                 }
                 pairs.withLock { $0 += [inner, outer] }
-                try? NamedThread.start("proxy-in") { Self.copy(inner, outer) { _ in true } }
+                try? NamedThread.start("proxy-in") { Self.copy(inner, outer) { request in self.lets(request) } }
                 try? NamedThread.start("proxy-out") { [self] in
                     Self.copy(outer, inner) { answer in self.passes(answer) }
                 }
@@ -139,6 +142,43 @@ final class CuttingProxy: Sendable {
     func loseAnswer(with part: String) { losing.withLock { $0 = part } }
 
     var hasLost: Bool { losing.withLock { $0 == nil } }
+
+    /// Holds the first request that contains `part`; it and its repetitions are not answered. Nil ends it, and keeps
+    /// what is held.
+    func holdRequests(with part: String?) { holding.withLock { $0 = (part, part == nil ? $0.held : nil) } }
+
+    var hasHeld: Bool { holding.withLock { $0.held != nil } }
+
+    /// Gives the request that was held to the server after all; true when it has answered.
+    func deliver() -> Bool {
+        guard let request = holding.withLock({ $0.held }) else { return false }
+        let outer = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(outer) }
+        var address = loopback(target)
+        let code = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(outer, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        // Its head may have gone its way before: etcd does nothing without the body.
+        let body = request.drop { $0 != UInt8(ascii: "{") }
+        let head =
+            "POST /v3/kv/txn HTTP/1.1\r\nHost: etcd\r\nContent-Length: \(body.count)\r\nConnection: close\r\n\r\n"
+        let whole = Array(head.utf8) + body
+        var patience = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(outer, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
+        guard code == 0, write(outer, whole, whole.count) == whole.count else { return false }
+        var answer = [UInt8](repeating: 0, count: 4096)
+        return read(outer, &answer, answer.count) > 0
+    }
+
+    private func lets(_ request: [UInt8]) -> Bool {
+        holding.withLock { holding in
+            guard let part = holding.part, String(decoding: request, as: UTF8.self).contains(part) else { return true }
+            holding.held = holding.held ?? request
+            return false
+        }
+    }
 
     func stop() {
         shutdown(listener, Int32(SHUT_RDWR))
