@@ -43,6 +43,19 @@ public struct DynamicConfiguration: Sendable, Hashable {
         .seconds(
             integer(document["primary_start_timeout"] != nil ? "primary_start_timeout" : "master_start_timeout", 300))
     }
+    /// How long a start is waited for where it is no question of another node leading instead: of a standby, or because
+    /// an operator asked. `primary_start_timeout: 0` says that a crashed leader gives way at once, not that a start may
+    /// take no time.
+    public var startPatience: Duration {
+        primaryStartTimeout > .zero ? primaryStartTimeout : .seconds(300)
+    }
+    /// How long a clean stop may take before PostgreSQL is ended by force: `primary_stop_timeout` where it counts
+    /// (configuration.md §4: above 0, in synchronous mode), else a time of ours. Never `primary_start_timeout`.
+    public var stopTimeout: Duration {
+        let key = document["primary_stop_timeout"] != nil ? "primary_stop_timeout" : "master_stop_timeout"
+        let seconds = integer(key, 0)
+        return seconds > 0 && synchronousMode != .off ? .seconds(seconds) : PostgreSQLOperation.customaryStopTimeout
+    }
     /// How long the slot of a member that went away is kept.
     public var memberSlotsTTL: Duration {
         .seconds(ValueParsing.integer(document["member_slots_ttl"], unit: .seconds) ?? 1800)

@@ -18,10 +18,14 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     /// Ends recovery; done when PostgreSQL accepts writes (postgresql.md §20). The physical slots are made first, so
     /// that the other members' receivers find them.
     case promote
-    /// Stops the server; the result tells where its WAL ends (postgresql.md §6).
-    case stop(StopMode, timeout: Duration)
-    /// Stop (fast) and start in the same role.
-    case restart(timeout: Duration)
+    /// Stops the server; the result tells where its WAL ends (postgresql.md §6). `timeout` is for the clean stop; it is
+    /// ended by force after that.
+    ///
+    /// `heirs` are the members that wait for the end of the WAL: with them the operation is done as soon as that is
+    /// written, also while the server archives still, and whoever else receives WAL does not hold it up for long.
+    case stop(StopMode, timeout: Duration, heirs: [String]? = nil)
+    /// Stop (fast, within `stopTimeout`) and start in the same role (within `timeout`).
+    case restart(timeout: Duration, stopTimeout: Duration = customaryStopTimeout)
     /// pg_rewind against a primary; the server is down before and after (postgresql.md §21).
     case rewind(from: Upstream)
     /// `postgres --single`: ends crash recovery cleanly, so that pg_rewind can read the control file (postgresql.md
@@ -29,6 +33,9 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     case recoverSingleUser
     /// Moves a data directory whose bootstrap failed out of the way (postgresql.md §3).
     case setAsideDataDirectory
+
+    /// How long a clean stop may take where nothing else is configured.
+    public static let customaryStopTimeout = Duration.seconds(300)
 
     /// The name under which the operation is logged and told over REST (ha-loop.md §3).
     public var name: String {
@@ -84,6 +91,9 @@ public enum OperationResult: Sendable, Hashable {
     case done
     /// Of a stop: where the WAL ends, where the control file says so.
     case shutDown(ShutdownPositions?)
+    /// Of a stop with heirs: the WAL ends there, and the postmaster is still there to archive it. It accepts no writes
+    /// any more (`PostgreSQLStatus.Finish.shutDown`).
+    case archiving(ShutdownPositions)
     /// Of a start whose timeout passed while the server still replays.
     case stillStarting
 }

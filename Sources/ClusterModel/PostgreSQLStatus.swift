@@ -51,6 +51,17 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         case accepting
     }
 
+    /// Why a postmaster that is still there accepts no writes any more, whatever else is seen of it: the proof that S1
+    /// asks for.
+    public enum Finish: Sendable, Hashable {
+        /// The control file has come to say `shut down` since this postmaster was told to stop: no session is left, its
+        /// last record is written, and it only sends and archives what there is.
+        case shutDown
+        /// SIGKILL is pending for it and for all its children: none of them runs again, however long the kernel keeps
+        /// them.
+        case killed
+    }
+
     /// What SQL told of a server that accepts connections.
     public struct Facts: Sendable, Hashable {
         public var inRecovery: Bool
@@ -192,6 +203,10 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     /// The pid of the postmaster; nil where none runs.
     public var postmaster: Int32?
     public var readiness: Readiness
+    /// The postmaster is still there and accepts no writes any more; nil where it may, or is gone.
+    public var finish: Finish?
+    /// What a stop that is under way waits for, in words; nil for nothing that takes long.
+    public var waitingFor: String?
     /// Nil where PostgreSQL does not accept connections or did not answer in time.
     public var facts: Facts?
     /// pg_controldata, read while PostgreSQL is down; nil while it runs or where it cannot be read.
@@ -232,9 +247,9 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     public var isPrimary: Bool { facts.map { !$0.inRecovery } ?? false }
 
     /// Whether the server may accept writes: by its own word or, where it does not answer, because it runs without a
-    /// standby signal. Safety goes by this, `isPrimary` by what is certain.
+    /// standby signal. Not where it is proven to have finished. Safety goes by this, `isPrimary` by what is certain.
     public var mayAcceptWrites: Bool {
-        postmaster != nil && (facts.map { !$0.inRecovery } ?? !hasStandbySignal)
+        postmaster != nil && finish == nil && (facts.map { !$0.inRecovery } ?? !hasStandbySignal)
     }
 }
 

@@ -66,7 +66,9 @@ extension ControlAPI {
         }
         let title = request.leader != nil ? "Switchover" : request.kind.title
         let seconds = limit.nanoseconds / 1_000_000_000
-        return .text(503, "\(title) status unknown after \(seconds) seconds; operation may still be in progress")
+        let waiting = node.snapshot().local.waitingFor.map { ": the stop waits for \($0)" } ?? ""
+        return .text(
+            503, "\(title) status unknown after \(seconds) seconds; operation may still be in progress\(waiting)")
     }
 
     func cancelSwitchover() async -> HTTPResponse {

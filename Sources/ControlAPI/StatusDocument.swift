@@ -58,6 +58,8 @@ enum StatusDocument {
         }
         addLog(log, to: &object)
         object["needs_operator"] = (snapshot.decision?.needsOperator).map { .string($0) }
+        // Ours alone: what holds up a stop.
+        object["waiting_for"] = local.waitingFor.map { .string($0) }
         // Ours alone: why a server that should run is `unknown`.
         if snapshot.isExpired(at: now) { object["facts_expired"] = true }
         return object

@@ -66,7 +66,7 @@ func clonePlan(
         kind,
         [
             .postgreSQL(.clone(from: source)),
-            .postgreSQL(.startStandby(of: upstream, timeout: settings.primaryStartTimeout)),
+            .postgreSQL(.startStandby(of: upstream, timeout: settings.startPatience)),
         ])
 }
 

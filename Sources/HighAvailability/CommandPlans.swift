@@ -3,9 +3,12 @@ public import ClusterModel
 /// A restart in the role that the server has. One that is down is started as a standby, unless this node leads and the
 /// directory says that it was a primary: only the holder of the key starts what accepts writes (S5).
 public func restartPlan(
-    _ me: NodeIdentity, _ local: PostgreSQLStatus, _ view: ClusterView, isLeading: Bool, timeout: Duration
+    _ me: NodeIdentity, _ local: PostgreSQLStatus, _ view: ClusterView, isLeading: Bool, timeout: Duration,
+    stopTimeout: Duration
 ) -> Plan {
-    if local.postmaster != nil { return Plan(.restart, [.postgreSQL(.restart(timeout: timeout))]) }
+    if local.postmaster != nil {
+        return Plan(.restart, [.postgreSQL(.restart(timeout: timeout, stopTimeout: stopTimeout))])
+    }
     if isLeading && !local.hasStandbySignal {
         return Plan(.restart, [.postgreSQL(.startPrimary(timeout: timeout))])
     }

@@ -17,6 +17,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     if let decision = unfinishedBootstrapRule(seen, view) { return decision }
     if let decision = unfinishedRewindRule(seen, view, &memory) { return decision }
     if let decision = identityRule(seen, view, memory) { return decision }
+    if let decision = finishedRule(seen, memory) { return decision }
     if seen.local.postmaster == nil { return stoppedRule(seen, view, &memory) }
     if seen.local.readiness != .accepting, let decision = startingRule(seen, view, memory) { return decision }
     if view.isUnlocked { return noLeaderRule(seen, view, &memory) }
@@ -32,7 +33,7 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         memory.hasRun = true
         memory.isHandingOver = false
     }
-    if seen.local.postmaster != nil, seen.local.readiness == .rejecting {
+    if seen.local.postmaster != nil, seen.local.finish == nil, seen.local.readiness == .rejecting {
         memory.startingSince = memory.startingSince ?? seen.now
     } else {
         memory.startingSince = nil

@@ -28,6 +28,19 @@ func giveUpKey(_ seen: Observation, because reasons: Reason...) -> Decision {
     return Decision(.carryOut(giveUpKeyPlan()), reasons + [.stillAcceptsWrites])
 }
 
+/// A postmaster that is still there and has proven to accept no writes any more: one that only archives is ended, so
+/// that the node can go on; one that the kernel does not let go is waited for, without the key. Nil for any other.
+func finishedRule(_ seen: Observation, _ memory: Memory) -> Decision? {
+    guard let finish = seen.local.finish, seen.local.postmaster != nil else { return nil }
+    if seen.settings.isPaused, !memory.isHandingOver { return Decision(.wait, .finished(finish), .paused) }
+    switch finish {
+    case .shutDown: return Decision(.carryOut(DemotionPlans.lost(seen)), .finished(finish))
+    case .killed:
+        return seen.isNamedLeader
+            ? giveUpKey(seen, because: .finished(finish)) : Decision(.wait, .finished(finish))
+    }
+}
+
 /// Ends the daemon. A PostgreSQL that led this cluster and may accept writes still is ended before: with the daemon
 /// gone nobody would when its lease ends. One that never led under us is somebody else's, and is left alone.
 func leaveCluster(_ seen: Observation, _ memory: Memory, because reasons: Reason...) -> Decision {

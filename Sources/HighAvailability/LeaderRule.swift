@@ -10,7 +10,7 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> D
     guard let lease = seen.lease, lease.isValid(at: seen.now) else {
         return Decision(.wait, .leaseRefused(holder: nil))
     }
-    if let decision = leaderRequestRule(seen, view) { return decision }
+    if let decision = leaderRequestRule(seen, view, memory) { return decision }
     let holding = Reason.holdingLease(remaining: lease.deadline - seen.now)
     if seen.local.mayAcceptWrites { return Decision(.wait, holding) }
     if seen.settings.isPaused, view.failover?.candidate != seen.me.name {

@@ -132,6 +132,8 @@ public struct Memory: Sendable, Hashable {
     public var hasRun: Bool
     /// It was stopped to hand over, and has not run since: then it is started in pause, too.
     public var isHandingOver = false
+    /// The request in `/failover` whose hand-over was called off.
+    public var calledOff: Revision?
     /// Since when a postmaster has been there that accepts no connections.
     public var startingSince: BootInstant?
     /// Base backups that failed, one after another, from one source.

@@ -23,6 +23,7 @@ public enum Reason: Sendable, Hashable {
     case runningAsPrimaryWithoutLease
     case runningWithoutDataDirectory
     case stillAcceptsWrites
+    case finished(PostgreSQLStatus.Finish)
     case systemIdentifierInvalid(String?)
     case systemIdentifierMismatch(cluster: String, local: String)
     case replicaWithoutCluster
@@ -46,6 +47,7 @@ public enum Reason: Sendable, Hashable {
     // Requests.
     case requestNamesAnotherLeader(requested: String, leader: String)
     case requestNamesMe
+    case calledOffBefore
     case requested(action: String, candidate: String?)
     case noHealthyCandidate(action: String, verdicts: [CandidateVerdict])
     case candidateWillTakeOver(String)

@@ -8,7 +8,8 @@ extension Reason: CustomStringConvertible {
             .storeUnreachableTooLong, .neverLoaded:
             leaseText
         case .dataDirectoryEmpty, .dataDirectoryInaccessible, .notRunning, .starting, .startFailed,
-            .runningAsPrimaryWithoutLease, .runningWithoutDataDirectory, .stillAcceptsWrites, .systemIdentifierInvalid,
+            .runningAsPrimaryWithoutLease, .runningWithoutDataDirectory, .stillAcceptsWrites, .finished,
+            .systemIdentifierInvalid,
             .systemIdentifierMismatch, .replicaWithoutCluster,
             .configurationMissing:
             localText
@@ -16,7 +17,8 @@ extension Reason: CustomStringConvertible {
             .timelineBehind, .timelineUnknown, .notAllowedToPromote, .notInSynchronousSet, .notInFailsafe,
             .runningPrimaryReclaims, .notRunningYet:
             raceText
-        case .requestNamesAnotherLeader, .requestNamesMe, .requested, .noHealthyCandidate, .candidateWillTakeOver,
+        case .requestNamesAnotherLeader, .requestNamesMe, .calledOffBefore, .requested, .noHealthyCandidate,
+            .candidateWillTakeOver,
             .candidateUnusable, .scheduledFor, .scheduleMissed, .scheduleInvalid, .iWasAskedToStepDown,
             .iAmTheCandidate:
             requestText
@@ -57,6 +59,8 @@ extension Reason: CustomStringConvertible {
         case .startFailed(let times): "PostgreSQL failed to start \(times) time(s)"
         case .runningAsPrimaryWithoutLease: "PostgreSQL here may accept writes without the lease"
         case .runningWithoutDataDirectory: "PostgreSQL still runs, without its data directory"
+        case .finished(.shutDown): "PostgreSQL has shut down, and its postmaster is still there to archive"
+        case .finished(.killed): "PostgreSQL was killed, and the kernel has not let it go yet"
         case .stillAcceptsWrites: "PostgreSQL may accept writes still: the leader key goes only after it has ended"
         case .systemIdentifierInvalid(let text):
             "the system identifier of the data directory is not valid (\(text ?? "none")); consider reinitializing"
@@ -96,6 +100,7 @@ extension Reason: CustomStringConvertible {
         switch self {
         case .requestNamesAnotherLeader(let requested, let leader):
             "the request names \(requested) as the leader, which is \(leader)"
+        case .calledOffBefore: "the switchover was tried and called off"
         case .requestNamesMe: "the requested candidate is the leader already"
         case .requested(let action, let candidate): "\(action) was requested" + (candidate.map { " to \($0)" } ?? "")
         case .noHealthyCandidate(let action, let verdicts):

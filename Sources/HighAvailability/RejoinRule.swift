@@ -41,7 +41,7 @@ private func rewindPlan(_ seen: Observation, _ view: ClusterView, _ source: Upst
         steps.append(.postgreSQL(.recoverSingleUser))
     }
     steps.append(.postgreSQL(.rewind(from: source)))
-    steps.append(.postgreSQL(.startStandby(of: upstream, timeout: seen.settings.primaryStartTimeout)))
+    steps.append(.postgreSQL(.startStandby(of: upstream, timeout: seen.settings.startPatience)))
     return Plan(.rewind, steps)
 }
 

@@ -1,12 +1,14 @@
 public import ClusterModel
 
 /// A request in `/failover`, on the leader (ha-loop.md §12.2). Nil where there is none, or it is not due.
-func leaderRequestRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
+func leaderRequestRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision? {
     guard let request = view.failover else { return nil }
     if seen.settings.isPaused && !seen.local.mayAcceptWrites { return nil }
     let clear = Action.write(.clearFailover(request.revision))
     if let decision = scheduleRule(seen, request, clear) { return decision }
     guard isDue(seen, request) else { return nil }
+    // Tried, and called off after PostgreSQL was down for it: not again, also while the store does not let us clear it.
+    if memory.calledOff == request.revision { return Decision(clear, .calledOffBefore) }
     if let leader = request.leader, leader != seen.me.name {
         return Decision(clear, .requestNamesAnotherLeader(requested: leader, leader: seen.me.name))
     }
@@ -28,7 +30,8 @@ private func handOverRule(
     let plan = Plan(
         .handOver,
         [
-            .postgreSQL(.stop(.fastAfterCheckpoint, timeout: seen.settings.primaryStartTimeout)),
+            .postgreSQL(
+                .stop(.fastAfterCheckpoint, timeout: seen.settings.stopTimeout, heirs: good.map(\.name))),
             .confirmReceipt(by: good),
             .releaseLeader,
         ])

@@ -27,7 +27,7 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
         let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
         if verdicts.contains(where: { $0.verdict == .good }) { return giveUpKey(seen, because: .notRunning(state)) }
     }
-    let timeout = seen.settings.primaryStartTimeout == .zero ? .seconds(300) : seen.settings.primaryStartTimeout
+    let timeout = seen.settings.startPatience
     if continuesTimeline(seen, view) {
         return Decision(
             .carryOut(Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: timeout))])), .notRunning(state))
@@ -51,7 +51,7 @@ private func continuesTimeline(_ seen: Observation, _ view: ClusterView) -> Bool
 private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
     let state = seen.local.control?.state
     let startStandby = { (target: Upstream?) in
-        Plan(.startStandby, [.postgreSQL(.startStandby(of: target, timeout: seen.settings.primaryStartTimeout))])
+        Plan(.startStandby, [.postgreSQL(.startStandby(of: target, timeout: seen.settings.startPatience))])
     }
     guard let leader = view.leaderMember else {
         if let why = memory.kept { return Decision(.wait, .notRunning(state), .leaderKeyFree, .directoryKept(why)) }

@@ -18,7 +18,8 @@ private func whileRunning(_ seen: Observation, _ running: RunningPlan, _ failure
     let remaining = seen.lease.map { $0.deadline - seen.now }
     let unreachable = Reason.storeUnreachable(failure, leaseRemaining: remaining)
     let busy = Reason.operationRunning(running.plan.kind, for: seen.now - running.since)
-    guard running.plan.kind.mayLeaveWritable, needsLease(seen, running),
+    // In pause PostgreSQL goes on without a lease, and so does what an operator does to it.
+    guard running.plan.kind.mayLeaveWritable, !seen.settings.isPaused, needsLease(seen, running),
         seen.lease.map({ seen.now >= LeaseArithmetic.stopBy($0) }) ?? true
     else {
         return Decision(.wait, busy, unreachable)
@@ -56,6 +57,6 @@ enum DemotionPlans {
             left > .zero ? .stop(.fast, timeout: left) : .stop(.immediate, timeout: .seconds(5))
         return Plan(
             .demoteOffline,
-            [.postgreSQL(stop), .postgreSQL(.startStandby(of: nil, timeout: seen.settings.primaryStartTimeout))])
+            [.postgreSQL(stop), .postgreSQL(.startStandby(of: nil, timeout: seen.settings.startPatience))])
     }
 }

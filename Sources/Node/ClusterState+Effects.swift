@@ -67,7 +67,6 @@ extension ClusterState {
 
     private func askStore(_ effect: CycleEffect) {
         let store = world.store
-        let logger = logger
         request {
             switch effect {
             case .load(let deadline):
@@ -82,7 +81,11 @@ extension ClusterState {
                 return .acquired(
                     await outcome { () async throws(DCSError) in try await store.acquireLeader(deadline: deadline) })
             case .release(let status, let deadline):
-                return .released(await release(store, status, deadline, logger))
+                let text = status.map { JSON.text($0, .compact) }
+                return .released(
+                    await outcome { () async throws(DCSError) in
+                        try await store.releaseLeader(status: text, deadline: deadline)
+                    })
             case .write(let key, let value, let condition, let purpose, let deadline):
                 return .wrote(
                     purpose,
@@ -155,20 +158,6 @@ extension ClusterState {
         case .critical: logger.critical("\(text)")
         }
     }
-}
-
-/// `/status` first: what the next leader must have stands there before anybody can become it.
-private func release(
-    _ store: any DistributedConfigurationStore, _ status: JSONObject?, _ deadline: BootInstant, _ logger: Logger
-) async -> Result<Bool, DCSError> {
-    if let status {
-        let text = JSON.text(status, .compact)
-        let written = await outcome { () async throws(DCSError) in
-            try await store.write(.status, text, if: .leading, deadline: deadline)
-        }
-        if case .failure(let error) = written { logger.warning("writing /status failed: \(error)") }
-    }
-    return await outcome { () async throws(DCSError) in try await store.releaseLeader(deadline: deadline) }
 }
 
 /// The result of a call with a typed error: `Result(catching:)` for what waits.

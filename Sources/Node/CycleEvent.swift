@@ -48,7 +48,7 @@ public enum CycleEffect: Sendable {
     case load(deadline: BootInstant)
     case renew(LeaderRecord?, replacingGone: Bool, deadline: BootInstant)
     case acquire(deadline: BootInstant)
-    /// Writes `/status` first where it is given, then deletes the leader key.
+    /// Deletes the leader key and, where it is given, writes `/status` in the same breath: both or neither.
     case release(status: JSONObject?, deadline: BootInstant)
     case write(DCSKey, String, WriteCondition, Purpose, deadline: BootInstant)
     case delete(DCSKey, WriteCondition, Purpose, deadline: BootInstant)

@@ -55,8 +55,10 @@ extension CycleMachine {
         guard request.isSatisfied(role: role, local: local) else { return reply(id, .conditionsNotMet, &run) }
         if let running = progress?.running.plan.kind { return reply(id, .busy(running.rawValue), &run) }
         guard local.dataDirectory == .initialized, let view else { return reply(id, .failed, &run) }
-        let timeout = request.timeout ?? settings.primaryStartTimeout
-        begin(restartPlan(me, local, view, isLeading: isLeading, timeout: timeout), &run)
+        let timeout = request.timeout ?? settings.startPatience
+        begin(
+            restartPlan(
+                me, local, view, isLeading: isLeading, timeout: timeout, stopTimeout: settings.stopTimeout), &run)
         progress?.command = id
     }
 

@@ -289,17 +289,6 @@ extension CycleMachine {
         decideNow(&run)
     }
 
-    mutating func released(_ result: Result<Bool, DCSError>, _ run: inout Run) {
-        switch result {
-        case .success(true): run.log(.info, "released the leader key")
-        case .success(false): run.log(.warning, "the leader key was not ours any more")
-        case .failure(let error): run.log(.error, "releasing the leader key failed, it ends with the lease: \(error)")
-        }
-        if case .releaseLeader? = currentStep { return finishStep(&run) }
-        guard phase == .acting else { return }
-        pauseBeforeNextCycle(.seconds(1), &run)
-    }
-
     mutating func wrote(
         _ purpose: CycleEffect.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
     ) {

@@ -98,6 +98,7 @@ extension CycleMachine {
         run.log(.error, "the guardian does not answer: PostgreSQL is restarted under another one")
         guardian?.failures = 0
         begin(
-            Plan(.restart, [.postgreSQL(.restart(timeout: settings.primaryStartTimeout))]), &run)
+            Plan(.restart, [.postgreSQL(.restart(timeout: settings.startPatience, stopTimeout: settings.stopTimeout))]),
+            &run)
     }
 }

@@ -4,6 +4,27 @@ import Ports
 
 /// What leaves this node for good passes here (S1; the sentence is in LeaderKeyRule.swift).
 extension CycleMachine {
+    mutating func released(_ result: Result<Bool, DCSError>, _ run: inout Run) {
+        switch result {
+        case .success(true): run.log(.info, "released the leader key")
+        case .success(false): run.log(.warning, "the leader key was not ours any more")
+        case .failure(let error): run.log(.error, "releasing the leader key failed, it ends with the lease: \(error)")
+        }
+        if case .releaseLeader? = currentStep { return releasedInPlan(result, &run) }
+        guard phase == .acting else { return }
+        pauseBeforeNextCycle(.seconds(1), &run)
+    }
+
+    /// A store that has refused what the next leader must know (`/status`) has not let the key go either: who could have
+    /// gone on does. Without any answer the next view tells.
+    private mutating func releasedInPlan(_ result: Result<Bool, DCSError>, _ run: inout Run) {
+        switch (result, progress?.running.plan.kind) {
+        case (.failure(.failed(let why)), .handOver?), (.failure(.unauthorized(let why)), .handOver?):
+            abandonHandOver("the store has refused /status and the release: \(why)", &run)
+        case (.success, _), (.failure, _): finishStep(&run)
+        }
+    }
+
     /// The last look before the key goes, whoever wants it to. False where PostgreSQL may accept writes after all,
     /// because an operator has started it or a step did less than it said: then something else was begun.
     mutating func mayGiveUpKey(_ run: inout Run) -> Bool {

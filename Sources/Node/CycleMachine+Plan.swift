@@ -7,6 +7,9 @@ extension CycleMachine {
     static let receiptTimeout = Duration.seconds(5)
     /// Between two questions whether it has.
     static let receiptInterval = Duration.milliseconds(50)
+    /// How long a primary that has handed over may archive before it is ended and joins the new leader. What is not
+    /// archived by then nobody else archives, so this is long.
+    static let archivingPatience = Duration.seconds(300)
 
     var currentStep: Step? {
         guard let progress, progress.step < progress.running.plan.steps.count else { return nil }
@@ -93,13 +96,28 @@ extension CycleMachine {
             self.progress?.isStillStarting = true
             finishStep(&run)
         case .success(let outcome):
-            if case .shutDown(let positions?) = outcome {
-                self.progress?.positions = positions
-                run.log(.info, "PostgreSQL was shut down at \(positions.checkpoint) on timeline \(positions.timeline)")
-            }
             learn(from: operation, &run)
+            tookDown(outcome, &run)
             finishStep(&run)
         }
+    }
+
+    /// Where the WAL of a server that was stopped ends. One that archives still is waited for at the end of the plan,
+    /// when somebody else leads.
+    private mutating func tookDown(_ outcome: OperationResult, _ run: inout Run) {
+        let positions: ShutdownPositions
+        switch outcome {
+        case .done, .stillStarting, .shutDown(nil): return
+        case .shutDown(let found?): positions = found
+        case .archiving(let found):
+            positions = found
+            local.finish = .shutDown
+            progress?.running.plan.steps.append(.postgreSQL(.stop(.fast, timeout: Self.archivingPatience)))
+            run.log(.info, "PostgreSQL has written its last record, and archives still")
+        }
+        if progress?.positions == positions { return }
+        progress?.positions = positions
+        run.log(.info, "PostgreSQL was shut down at \(positions.checkpoint) on timeline \(positions.timeline)")
     }
 
     /// What a successful operation changes in memory.
@@ -208,7 +226,8 @@ extension CycleMachine {
         if let until = progress.receiptUntil, run.now < until {
             return run.emit(.retryReceipt(at: run.now + Self.receiptInterval, plan: plan))
         }
-        abandonHandOver(verdicts.map { "\($0)" }.joined(separator: ", "), &run)
+        abandonHandOver(
+            "no candidate has received everything: " + verdicts.map { "\($0)" }.joined(separator: ", "), &run)
     }
 
     /// Nobody has everything: this node goes on as primary, and the request ends.
@@ -218,10 +237,11 @@ extension CycleMachine {
             lease = nil
             return finishPlan(&run)
         }
-        run.log(.error, "the switchover is called off, no candidate has received everything: \(why)")
+        run.log(.error, "the switchover is called off, \(why)")
         progress = nil
         planEnded = run.now
         if let request = view?.failover {
+            memory.calledOff = request.revision
             run.emit(
                 .write(
                     .failover, "{}", .unchanged(since: request.revision), .clearFailover,
@@ -289,13 +309,13 @@ extension CycleMachine {
             run.log(.info, "the cluster is paused: PostgreSQL and the leader key are left as they are")
             return end(&run)
         }
-        var steps: [Step] = [.postgreSQL(.stop(.fast, timeout: settings.primaryStartTimeout))]
         // The key goes at once only to somebody who has everything; else it ends with the session, and this node may be
         // back before.
         let heirs = (view?.members ?? []).filter { $0.name != me.name && $0.apiURL != nil && !$0.tags.nofailover }
-        if isLeading {
-            steps += [.confirmReceipt(by: heirs), .releaseLeader]
-        }
+        let stop = PostgreSQLOperation.stop(
+            .fast, timeout: settings.stopTimeout, heirs: isLeading ? heirs.map(\.name) : nil)
+        var steps: [Step] = [.postgreSQL(stop)]
+        if isLeading { steps += [.confirmReceipt(by: heirs), .releaseLeader] }
         let plan = Plan(.shutdown, steps)
         if progress == nil { return begin(plan, &run) }
         if progress?.running.plan.kind == .shutdown || progress?.successor?.kind == .shutdown { return }

@@ -31,6 +31,12 @@ final class Instance: Sendable {
         var knowsPendingRestart = false
         /// Whom the standby follows, as far as we have set it ourselves.
         var upstream: Following = .unknown
+        /// The postmaster that was told to stop, and when the control file was last written before.
+        var stopping: (pid: Int32, stamp: Int64?)?
+        /// A postmaster that may still be there and accepts no writes any more: the proof.
+        var finished: (pid: Int32, how: PostgreSQLStatus.Finish)?
+        /// What the stop under way waits for.
+        var waitingFor: String?
         /// Counts the calls of `halt`: an operation that finds it changed starts nothing any more.
         var halts = 0
         /// Parameters that the server has refused to read; they are left out of the file.
@@ -124,12 +130,24 @@ extension Instance {
         return file.pid
     }
 
-    /// SIGKILL for a postmaster and everything below it. It is stopped first, so that it starts no new child meanwhile.
-    func killTree(_ pid: Int32) async {
+    /// SIGKILL for a postmaster and everything below it: whom it was sent to. It is stopped first, so that it starts no
+    /// new child meanwhile.
+    @discardableResult
+    func killTree(_ pid: Int32) async -> [Int32] {
         _ = await launcher.signal(SIGSTOP, to: pid)
         let children = ProcessTable.descendants(of: pid)
         _ = await launcher.signal(SIGKILL, to: pid)
         for child in children { _ = await launcher.signal(SIGKILL, to: child) }
+        return [pid] + children
+    }
+
+    /// A postmaster was stopped: unless the kernel keeps it, it is known no more.
+    func forgetEnded() {
+        remember { memory in
+            if let finished = memory.finished, finished.how == .killed, finished.pid == memory.launched { return }
+            memory.launched = nil
+            memory.finished = nil
+        }
     }
 
     /// Ends what a postmaster that was killed has left behind: such a process holds the shared memory, and PostgreSQL

@@ -32,6 +32,8 @@ actor Monitor {
         var status = PostgreSQLStatus(
             dataDirectory: found.state, unfinished: found.unfinished, state: .stopped, postmaster: postmaster?.pid,
             observedAt: asked)
+        status.finish = postmaster.flatMap { instance.finish(of: $0.pid) }
+        status.waitingFor = instance.remember { $0.waitingFor }
         if postmaster == nil {
             connection = nil
             timeline = nil
@@ -47,7 +49,7 @@ actor Monitor {
             memory.configuration.usesRewind && (memory.control?.output.controlData?.supportsRewind ?? false)
         }
         status.mayRemove = instance.configuration.mayRemove
-        status.state = settle(isAlive: postmaster != nil, status.readiness)
+        status.state = settle(isAlive: postmaster != nil, status.readiness, isFinishing: status.finish != nil)
         status.pendingRestart = instance.remember { $0.pendingRestart }
         return status
     }
@@ -65,8 +67,9 @@ actor Monitor {
         }
     }
 
-    private func settle(isAlive: Bool, _ readiness: PostgreSQLStatus.Readiness) -> PostgreSQLState {
-        instance.remember { memory in
+    private func settle(isAlive: Bool, _ readiness: PostgreSQLStatus.Readiness, isFinishing: Bool) -> PostgreSQLState {
+        if isFinishing { return .stopping }
+        return instance.remember { memory in
             memory.state = StateRule.next(
                 memory.state, isAlive: isAlive, readiness: readiness, isOperating: memory.operation != nil)
             return memory.state

@@ -132,17 +132,18 @@ extension Operator {
         }
     }
 
-    func restart(timeout: Duration, halts: Int) async throws(PostgreSQLError) -> OperationResult {
-        let deadline = BootClock.now() + min(timeout, .seconds(30 * 24 * 3600))
+    /// A stop within its own time, and a start within `timeout`, which is its alone.
+    func restart(
+        timeout: Duration, stopTimeout: Duration = PostgreSQLOperation.customaryStopTimeout, halts: Int
+    ) async throws(PostgreSQLError) -> OperationResult {
         instance.set(.restarting)
         do throws(PostgreSQLError) {
-            _ = try await stop(.fastAfterCheckpoint, timeout: timeout, announce: false)
+            _ = try await stop(.fastAfterCheckpoint, timeout: stopTimeout, announce: false)
         } catch {
             if instance.postmaster() != nil { instance.set(.running) }
             throw error
         }
-        let left = max(.seconds(1), deadline - BootClock.now())
-        return try await start(.unchanged, timeout: left, halts: halts)
+        return try await start(.unchanged, timeout: timeout, halts: halts)
     }
 }
 

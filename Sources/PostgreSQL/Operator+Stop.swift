@@ -10,10 +10,10 @@ extension Operator {
     /// "No timeout" of a caller must not run over the end of time.
     private static let longest = Duration.seconds(30 * 24 * 3600)
 
-    /// Stops the server; where its WAL ends, if the control file says so. Without `announce` it is a part of a restart:
+    /// Stops the server; where its WAL ends, if the control file says so. With `heirs` done as soon as that is written. Without `announce` it is a part of a restart:
     /// the state does not tell of it, and nobody asks where the WAL ends.
-    func stop(_ mode: StopMode, timeout: Duration, announce: Bool = true) async throws(PostgreSQLError)
-        -> ShutdownPositions?
+    func stop(_ mode: StopMode, timeout: Duration, heirs: [String]? = nil, announce: Bool = true)
+        async throws(PostgreSQLError) -> OperationResult
     {
         let timeout = min(timeout, Self.longest)
         let deadline = BootClock.now() + timeout
@@ -24,15 +24,16 @@ extension Operator {
             if mode == .fastAfterCheckpoint { checkpointBeforeStop(timeout) }
             if announce { instance.set(.stopping) }
             do throws(PostgreSQLError) {
-                try await end(postmaster.pid, mode, deadline)
+                if let positions = try await end(postmaster.pid, mode, deadline, heirs) { return .archiving(positions) }
             } catch {
                 if announce, error != .cancelled { instance.set(.stopFailed) }
                 throw error
             }
         }
         if announce { instance.set(.stopped) }
-        instance.remember { $0.launched = nil }
-        return announce ? await instance.shutdownPositions(deadline: BootClock.now() + .seconds(10)) : nil
+        instance.forgetEnded()
+        guard announce else { return .shutDown(nil) }
+        return .shutDown(await instance.shutdownPositions(deadline: BootClock.now() + .seconds(10)))
     }
 
     /// Makes the checkpoint of the shutdown short, while sessions still work. Half of the time may go into it.
@@ -46,18 +47,30 @@ extension Operator {
         }
     }
 
-    private func end(_ pid: Int32, _ mode: StopMode, _ deadline: BootInstant) async throws(PostgreSQLError) {
+    /// Where the WAL ends, of a postmaster that is left to archive; nil where it has ended.
+    private func end(_ pid: Int32, _ mode: StopMode, _ deadline: BootInstant, _ heirs: [String]?)
+        async throws(PostgreSQLError) -> ShutdownPositions?
+    {
         if mode != .immediate {
-            if try await signalAndWait(SIGINT, pid, deadline) { return }
-            log.warning("postmaster \(pid) has not stopped in time; SIGQUIT")
+            switch try await stopFast(pid, deadline, heirs: heirs) {
+            case .ended: return nil
+            case .archiving(let positions): return positions
+            case .tooLong: log.warning("postmaster \(pid) has not stopped in time; SIGQUIT")
+            }
         }
-        if try await signalAndWait(SIGQUIT, pid, BootClock.now() + Self.immediateStopAllowance) { return }
+        if try await signalAndWait(SIGQUIT, pid, BootClock.now() + Self.immediateStopAllowance) { return nil }
         log.warning("postmaster \(pid) does not stop; SIGKILL")
-        await instance.killTree(pid)
-        guard await instance.watch.waitForExit(of: pid, deadline: BootClock.now() + .seconds(10)) else {
-            throw Task.isCancelled ? .cancelled : .timedOut("the end of postmaster \(pid)")
+        let killed = await instance.killTree(pid)
+        if await !instance.watch.waitForExit(of: pid, deadline: BootClock.now() + .seconds(10)) {
+            if Task.isCancelled { throw .cancelled }
+            guard killed.allSatisfy(ProcessTable.isDoomed) else { throw .timedOut("the end of postmaster \(pid)") }
+            // On a disk that hangs, say. It runs no more, and whoever waits for it may go on.
+            log.error("postmaster \(pid) is killed, and the kernel does not let it go")
+            instance.remember { $0.finished = (pid, .killed) }
+            return nil
         }
         try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
+        return nil
     }
 
     private func signalAndWait(_ signal: Int32, _ pid: Int32, _ deadline: BootInstant) async throws(PostgreSQLError)

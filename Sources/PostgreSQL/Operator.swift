@@ -69,11 +69,11 @@ actor Operator {
         case .promote:
             try await promote()
             return .done
-        case .stop(let mode, let timeout):
-            return .shutDown(try await stop(mode, timeout: timeout))
-        case .restart(let timeout):
+        case .stop(let mode, let timeout, let heirs):
+            return try await stop(mode, timeout: timeout, heirs: heirs)
+        case .restart(let timeout, let stopTimeout):
             try refuseUnfinished()
-            return try await restart(timeout: timeout, halts: halts)
+            return try await restart(timeout: timeout, stopTimeout: stopTimeout, halts: halts)
         case .rewind(let source):
             try await rewind(from: source)
             return .done

@@ -134,8 +134,10 @@ struct SimulatedStore {
         return .held(since: since, ttl: ttl, session: session)
     }
 
-    mutating func release(by claimant: Claimant) -> Bool {
+    /// Both or neither.
+    mutating func release(status: String?, by claimant: Claimant) -> Bool {
         guard isLeader(claimant) else { return false }
+        if let status { put(DCSKey.status.rawValue, status) }
         remove("leader")
         return true
     }

@@ -33,7 +33,7 @@ extension World {
             start(asStandby: true, of: upstream.flatMap { self.index(of: $0.name) }, timeout, index)
         case .follow, .resumeReplay: finish(after: 1...100, index)
         case .promote: promote(index)
-        case .stop(let mode, let timeout): stop(mode, timeout, index)
+        case .stop(let mode, let timeout, _): stop(mode, timeout, index)
         case .restart: finish(after: 200...3000, index)
         case .rewind: finish(after: 500...5000, index)
         case .recoverSingleUser: finish(after: 200...3000, index)

@@ -72,8 +72,7 @@ extension World {
             if case .held = claim { checkElection(index) }
             return .acquired(.success(claim))
         case .release(let status, _):
-            if let status { _ = store.write(.status, Self.text(status), .leading, by: claimant) }
-            let isDone = store.release(by: claimant)
+            let isDone = store.release(status: status.map(Self.text), by: claimant)
             if isDone { checkRelease(index) }
             if isDone, status != nil { handOver(index) }
             return .released(.success(isDone))

@@ -15,7 +15,7 @@ import Testing
     /// Their readers are being written, each with the rule that it belongs to.
     private static let awaited: Set<String> = [
         "memberSlotsTTL", "isInsecure", "removesDataDirectoryOnRewindFailure",
-        "removesDataDirectoryOnDivergedTimelines", "primary_stop_timeout", "master_stop_timeout",
+        "removesDataDirectoryOnDivergedTimelines",
     ]
 
     private struct Source {

@@ -20,6 +20,13 @@ import Testing
         dataDirectory: .initialized, state: .running, postmaster: 100, readiness: .rejecting,
         systemIdentifier: Scene.identifier, observedAt: Scene.now)
 
+    /// Its postmaster is there, and the proof that it accepts no writes.
+    static func finished(_ how: PostgreSQLStatus.Finish) -> PostgreSQLStatus {
+        var status = silent
+        status.finish = how
+        return status
+    }
+
     static let ended = Row.Expectation.action(
         .carryOut(Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5))), .releaseLeader])))
     static let lost = Row.Expectation.action(
@@ -28,6 +35,12 @@ import Testing
     static var led: Memory {
         var memory = Memory()
         memory.lastLeader = "n1"
+        return memory
+    }
+
+    static var calledOff: Memory {
+        var memory = led
+        memory.calledOff = 7
         return memory
     }
 
@@ -74,6 +87,34 @@ import Testing
         Row(
             description: "the daemon does not leave a PostgreSQL behind that led this cluster",
             seen: Scene.seen(Scene.view(initialize: foreign.initialize), Scene.primary()), memory: led, expected: lost),
+        Row(
+            description: "one that has finished lets the key go, though its postmaster is there",
+            seen: Scene.seen(foreign, finished(.shutDown)), expected: .action(.releaseLeader)),
+        Row(
+            description: "one that only archives is ended, so that the node can go on",
+            seen: Scene.seen(Scene.view(leader: "n2"), finished(.shutDown)), expected: lost),
+        Row(
+            description: "also by the leader, whose hand-over was called off",
+            seen: Scene.seen(Scene.view(leader: "n1"), finished(.shutDown)), expected: lost),
+        Row(
+            description: "one that was killed and does not go leaves the key to others",
+            seen: Scene.seen(Scene.view(leader: "n1"), finished(.killed)), expected: .action(.releaseLeader)),
+        Row(
+            description: "and is waited for",
+            seen: Scene.seen(Scene.view(leader: "n2"), finished(.killed)), expected: .action(.wait)),
+        Row(
+            description: "a switchover that was called off is not tried again",
+            seen: Scene.seen(
+                Scene.view(leader: "n1", failover: FailoverRequest(leader: "n1", candidate: "n2", revision: 7)),
+                Scene.primary(), lease: Scene.lease(), renewal: .held, peers: ["n2": Scene.peer(1000)]),
+            memory: calledOff, expected: .action(.write(.clearFailover(7)))),
+        Row(
+            description: "in pause what an operator does to PostgreSQL outlives the lease",
+            seen: Scene.seen(
+                Scene.view(leader: "n1"), Scene.primary(), lease: Scene.lease(heldFor: .seconds(29)),
+                running: RunningPlan(
+                    plan: Plan(.restart, [.postgreSQL(.restart(timeout: .seconds(60)))]), since: Scene.now),
+                settings: ["pause": true], storeFailure: "no endpoint answers"), expected: .action(.wait)),
         Row(
             description: "but one that never did is left alone",
             seen: Scene.seen(Scene.view(initialize: foreign.initialize), Scene.primary()), expected: .action(.exit)),

@@ -96,7 +96,7 @@ import Testing
         }
         #expect(
             plan.steps == [
-                .postgreSQL(.stop(.fastAfterCheckpoint, timeout: .seconds(300))),
+                .postgreSQL(.stop(.fastAfterCheckpoint, timeout: .seconds(300), heirs: ["n2"])),
                 .confirmReceipt(by: [Scene.member("n2")]), .releaseLeader,
             ])
     }

@@ -87,7 +87,7 @@ import Testing
             expected: .plan(.demoteOffline)
         ).decided()
         guard case .carryOut(let plan) = decision.action,
-            case .postgreSQL(.stop(.fast, let timeout))? = plan.steps.first
+            case .postgreSQL(.stop(.fast, let timeout, _))? = plan.steps.first
         else {
             Issue.record("no clean stop: \(decision)")
             return

@@ -118,6 +118,7 @@ enum Rendering {
         switch result {
         case .done: "done"
         case .stillStarting: "still starting"
+        case .archiving(let positions): "archiving, shut down at \(positions.checkpoint)"
         case .shutDown(let positions):
             "shut down" + (positions.map { " at \($0.checkpoint), WAL to \($0.required)" } ?? "")
         }
@@ -152,8 +153,8 @@ enum Rendering {
         case .startStandby(let upstream, let timeout):
             "start standby of \(upstream?.name ?? "nobody") within \(timeout)"
         case .follow(let upstream): "follow \(upstream?.name ?? "nobody")"
-        case .stop(let mode, let timeout): "stop \(mode.rawValue) within \(timeout)"
-        case .restart(let timeout): "restart within \(timeout)"
+        case .stop(let mode, let timeout, _): "stop \(mode.rawValue) within \(timeout)"
+        case .restart(let timeout, _): "restart within \(timeout)"
         case .rewind(let source): "rewind from \(source.name)"
         }
     }

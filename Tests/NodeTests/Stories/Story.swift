@@ -151,7 +151,7 @@ struct Story {
         case .startPrimary: world.runs(asPrimary: true, timeline: world.local.control?.checkpointTimeline ?? 1)
         case .startStandby, .follow: world.runs(asPrimary: false, timeline: max(1, world.view().timeline))
         case .promote: world.runs(asPrimary: true, timeline: (world.local.facts?.timeline ?? 1) + 1)
-        case .stop(let mode, _):
+        case .stop(let mode, _, _):
             let wasPrimary = world.local.isPrimary
             world.stops(mode == .immediate ? .inProduction : wasPrimary ? .shutDown : .shutDownInRecovery)
             return .success(.shutDown(wasPrimary && mode != .immediate ? world.shutdown : nil))

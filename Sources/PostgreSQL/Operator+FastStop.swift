@@ -1,0 +1,171 @@
+import ClusterModel
+import Glibc
+import Logging
+import Ports
+import Posix
+
+/// A clean stop, watched: what it waits for is told, who holds it up is ended, and its last record is noticed.
+extension Operator {
+    /// How a clean stop went.
+    enum FastStop {
+        case ended
+        /// The WAL ends there, and the postmaster is still there.
+        case archiving(ShutdownPositions)
+        case tooLong
+    }
+
+    /// How long a receiver that is no heir may hold up a stop. PostgreSQL itself waits for all of them.
+    private static let senderPatience = Duration.seconds(10)
+    /// From here on a stop says what it waits for.
+    private static let silence = Duration.seconds(2)
+    /// A server without anything to archive ends within this after its last record.
+    private static let archivingGrace = Duration.milliseconds(500)
+
+    func stopFast(_ pid: Int32, _ deadline: BootInstant, heirs: [String]?) async throws(PostgreSQLError) -> FastStop {
+        let began = BootClock.now()
+        let senders = WALSenderProcess.list(instance, deadline: min(deadline, began + .seconds(2)))
+        instance.noteStopping(pid)
+        defer { instance.remember { $0.waitingFor = nil } }
+        _ = await instance.launcher.signal(SIGINT, to: pid)
+        let patience = min(Self.senderPatience, (deadline - began) / 3)
+        var told = ""
+        var nextSignal = began + patience
+        var finishedAt: BootInstant?
+        while true {
+            if await instance.watch.waitForExit(of: pid, deadline: min(deadline, BootClock.now() + .milliseconds(50))) {
+                return .ended
+            }
+            if Task.isCancelled { throw .cancelled }
+            let now = BootClock.now()
+            if finishedAt == nil, await instance.hasWrittenLastRecord(pid) { finishedAt = now }
+            if heirs != nil, let finishedAt, now - finishedAt >= Self.archivingGrace,
+                let positions = await instance.shutdownPositions(deadline: now + .seconds(10))
+            {
+                return .archiving(positions)
+            }
+            if now - began >= Self.silence { tellWaiting(pid, senders, &told) }
+            if now >= nextSignal {
+                nextSignal = now + .seconds(1)
+                await end(senders, of: pid, sparing: heirs ?? [], after: now - began)
+            }
+            if now >= deadline { return .tooLong }
+        }
+    }
+
+    private func tellWaiting(_ pid: Int32, _ senders: [WALSenderProcess], _ told: inout String) {
+        let waiting = ProcessTable.waiting(below: pid, senders)
+        instance.remember { $0.waitingFor = waiting.isEmpty ? nil : waiting }
+        guard waiting != told, !waiting.isEmpty else { return }
+        told = waiting
+        log.warning("the stop of postmaster \(pid) waits for \(waiting)")
+    }
+
+    /// SIGTERM, again and again: at the first one a sender tells its client, who does not listen, and waits; the next
+    /// one ends that, too.
+    private func end(
+        _ senders: [WALSenderProcess], of pid: Int32, sparing heirs: [String], after waited: Duration
+    ) async {
+        for sender in senders where !heirs.contains(sender.application) && sender.isChild(of: pid) {
+            log.warning("\(sender) has held up the stop for \(Int(waited.inSeconds)) s: it is ended")
+            _ = await instance.launcher.signal(SIGTERM, to: sender.pid)
+        }
+    }
+}
+
+/// A walsender as it was known before the stop; afterwards nobody can ask.
+struct WALSenderProcess: Sendable, Hashable, CustomStringConvertible {
+    var pid: Int32
+    /// A member's name, where it is one.
+    var application: String
+    var user: String
+    var client: String
+    var slot: String
+    var isLogical: Bool
+
+    var description: String {
+        let at = client.isEmpty ? "" : " at \(client)"
+        let by = slot.isEmpty ? "" : ", slot \(slot)"
+        return "\(isLogical ? "logical " : "")walsender \(pid) of \(application.isEmpty ? user : application)\(at)\(by)"
+    }
+
+    func isChild(of postmaster: Int32) -> Bool { ProcessTable.stat(pid)?.parent == postmaster }
+
+    /// Empty where the server does not answer.
+    static func list(_ instance: Instance, deadline: BootInstant) -> [WALSenderProcess] {
+        guard instance.state != .starting else { return [] }
+        let statement = """
+            SELECT s.pid, s.application_name, s.usename, host(s.client_addr), r.slot_name, r.slot_type = 'logical' \
+            FROM pg_stat_replication s LEFT JOIN pg_replication_slots r ON r.active_pid = s.pid
+            """
+        guard let rows = try? instance.connect(deadline: deadline).query(statement, deadline: deadline) else {
+            return []
+        }
+        return rows.compactMap { row in
+            guard row.count == 6, let pid = row[0].flatMap({ Int32($0) }) else { return nil }
+            return WALSenderProcess(
+                pid: pid, application: row[1] ?? "", user: row[2] ?? "", client: row[3] ?? "", slot: row[4] ?? "",
+                isLogical: row[5] == "t")
+        }
+    }
+}
+
+extension ProcessTable {
+    /// What a postmaster that ends waits for: the senders that are left, else its other children by their titles.
+    static func waiting(below postmaster: Int32, _ senders: [WALSenderProcess]) -> String {
+        let left = senders.filter { $0.isChild(of: postmaster) }.map(\.description)
+        let titles = all().filter { $0.parent == postmaster }.compactMap { title($0.pid) }
+        // The archiver comes last; while senders are left it waits as the others do.
+        return (left.isEmpty ? titles : left).prefix(4).joined(separator: "; ")
+    }
+
+    /// What a server process calls itself, `archiver archiving 000000010000000000000003`.
+    private static func title(_ pid: Int32) -> String? {
+        guard let bytes = try? Files.read("/proc/\(pid)/cmdline") else { return nil }
+        let text = String(decoding: bytes.prefix { $0 != 0 }.prefix(200), as: UTF8.self)
+        return text.hasPrefix("postgres: ") ? text.dropFirst(10).trimmed : nil
+    }
+
+    /// Whether SIGKILL is pending for a process: it runs no more, however long the kernel keeps it.
+    static func isDoomed(_ pid: Int32) -> Bool {
+        guard let text = try? Files.readText("/proc/\(pid)/status") else { return true }
+        return isDoomed(status: text)
+    }
+
+    /// Of the text of `/proc/PID/status`: the ninth bit of the pending signals, of the process or of its thread.
+    static func isDoomed(status text: String) -> Bool {
+        text.split(separator: "\n").contains { line in
+            guard line.hasPrefix("ShdPnd:") || line.hasPrefix("SigPnd:"),
+                let mask = UInt64(line.dropFirst(7).trimmed, radix: 16)
+            else { return false }
+            return mask & (1 << UInt64(SIGKILL - 1)) != 0
+        }
+    }
+}
+
+// MARK: - What proves that a server has finished
+
+extension Instance {
+    /// The stop of a postmaster begins: how the control file stood then.
+    func noteStopping(_ pid: Int32) {
+        let stamp = Files.modificationTime(dataDirectory.controlFile)
+        remember { memory in
+            guard memory.stopping?.pid != pid else { return }
+            memory.stopping = (pid, stamp)
+        }
+    }
+
+    /// Whether the control file has come to say `shut down` since `pid` was told to stop: one that says so from an
+    /// earlier stop proves nothing, a server that starts does not change it before it accepts writes.
+    func hasWrittenLastRecord(_ pid: Int32) async -> Bool {
+        guard let stopping = remember({ $0.stopping }), stopping.pid == pid,
+            let stamp = Files.modificationTime(dataDirectory.controlFile), stamp != stopping.stamp,
+            await control(deadline: BootClock.now() + .seconds(5))?.controlData?.state == .shutDown
+        else { return false }
+        remember { $0.finished = (pid, .shutDown) }
+        return true
+    }
+
+    func finish(of pid: Int32) -> PostgreSQLStatus.Finish? {
+        remember { memory in memory.finished.flatMap { $0.pid == pid ? $0.how : nil } }
+    }
+}

@@ -1,0 +1,111 @@
+import ClusterModel
+import HighAvailability
+import Ports
+import Testing
+
+@testable import Node
+
+/// What happens between the wish to give the leader key away and its going (S1).
+@Suite struct LeaderKeyFlowTests {
+    static let positions = ShutdownPositions(checkpoint: WALPosition(1000), required: WALPosition(990), timeline: 1)
+
+    static func releases(_ effects: [CycleEffect]) -> Bool {
+        effects.contains { if case .release = $0 { true } else { false } }
+    }
+
+    static func stops(_ effects: [CycleEffect]) -> [PostgreSQLOperation] {
+        effects.compactMap { effect in
+            if case .perform(.stop(let mode, let timeout, let heirs), _, _) = effect {
+                .stop(mode, timeout: timeout, heirs: heirs)
+            } else {
+                nil
+            }
+        }
+    }
+
+    /// A leader that was asked to hand over and has stopped PostgreSQL, which archives still or has ended.
+    static func handingOver(_ outcome: OperationResult) throws -> GuardianOrderTests.Scene {
+        var scene = HonestTimeTests.leader(of: ["n2:0.1"])
+        let plan = Plan(
+            .handOver,
+            [
+                .postgreSQL(.stop(.fastAfterCheckpoint, timeout: .seconds(300), heirs: ["n2"])),
+                .confirmReceipt(by: scene.machine.view?.members.filter { $0.name == "n2" } ?? []), .releaseLeader,
+            ])
+        var run = CycleMachine.Run(now: scene.now, wallTime: 0, writesLog: false)
+        scene.machine.begin(plan, &run)
+        let number = try #require(scene.machine.progress?.number)
+        _ = scene.step(.performed(plan: number, .success(outcome)))
+        return scene
+    }
+
+    static func received(_ scene: inout GuardianOrderTests.Scene) throws -> [CycleEffect] {
+        let number = try #require(scene.machine.progress?.number)
+        let status = PeerStatus(isPrimary: false, position: WALPosition(1000), timeline: 1)
+        return scene.step(.peersAnswered(.receipt(plan: number), ["n2": .status(status)]))
+    }
+
+    @Test func aServerThatArchivesHandsOverAndIsEndedAfterwards() throws {
+        var scene = try Self.handingOver(.archiving(Self.positions))
+        var archiving = scene.status(writable: true)
+        archiving.readiness = .rejecting
+        archiving.facts = nil
+        archiving.finish = .shutDown
+        scene.now = scene.now + .seconds(1)
+        archiving.observedAt = scene.now
+        // The postmaster is there and has no standby signal: it is no reason to break anything off.
+        let looked = scene.step(.observed(archiving))
+        #expect(!looked.contains { if case .breakOff = $0 { true } else { false } })
+        #expect(Self.releases(try Self.received(&scene)))
+        let released = scene.step(.released(.success(true)))
+        #expect(Self.stops(released) == [.stop(.fast, timeout: CycleMachine.archivingPatience)])
+    }
+
+    @Test func aServerThatEndedIsNotStoppedTwice() throws {
+        var scene = try Self.handingOver(.shutDown(Self.positions))
+        #expect(Self.releases(try Self.received(&scene)))
+        #expect(Self.stops(scene.step(.released(.success(true)))).isEmpty)
+        #expect(scene.machine.progress == nil)
+    }
+
+    @Test func anOperatorWhoStartsItAgainKeepsTheKeyHere() throws {
+        var scene = try Self.handingOver(.shutDown(Self.positions))
+        scene.now = scene.now + .seconds(1)
+        _ = scene.step(.observed(scene.status(writable: true)))
+        #expect(!Self.releases(try Self.received(&scene)))
+        #expect(scene.machine.progress == nil)
+        #expect(scene.machine.lease != nil)
+    }
+
+    /// The store refuses `/status` with the end of the WAL, and with it the release: this node goes on.
+    @Test func aReleaseThatTheStoreRefusesEndsTheSwitchover() throws {
+        var scene = try Self.handingOver(.shutDown(Self.positions))
+        let effects = try Self.received(&scene)
+        let status = effects.compactMap { effect -> JSONObject? in
+            if case .release(let status, _) = effect { status } else { nil }
+        }
+        #expect(status.first?["optime"] == 990)
+        _ = scene.step(.released(.failure(.unauthorized("permission denied"))))
+        #expect(scene.machine.progress == nil)
+        #expect(scene.machine.view?.leaderName == "n1")
+    }
+
+    @Test func theTimeOfAStartIsNotThatOfAStop() throws {
+        var scene = HonestTimeTests.leader(of: ["n2:0.1"])
+        scene.machine.settings = try #require(
+            DynamicConfiguration(document: ["ttl": 30, "primary_start_timeout": 0, "primary_stop_timeout": 7]))
+        let stop = try #require(Self.stops(scene.step(.shutdownRequested)).first)
+        #expect(stop == .stop(.fast, timeout: .seconds(300), heirs: ["n2"]))
+    }
+
+    @Test(
+        arguments: [
+            (["primary_start_timeout": 0], .seconds(300)), (["primary_stop_timeout": 7], .seconds(300)),
+            (["primary_stop_timeout": 7, "synchronous_mode": true], .seconds(7)),
+            (["master_stop_timeout": 8, "synchronous_mode": "quorum"], .seconds(8)),
+            (["primary_stop_timeout": 0, "master_stop_timeout": 8, "synchronous_mode": true], .seconds(300)),
+        ] as [(JSONObject, Duration)])
+    func stopTimeout(document: JSONObject, expected: Duration) throws {
+        #expect(try #require(DynamicConfiguration(document: document)).stopTimeout == expected)
+    }
+}

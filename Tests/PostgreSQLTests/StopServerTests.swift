@@ -1,0 +1,125 @@
+import ClusterModel
+import Glibc
+import Logging
+import Ports
+import Posix
+import Testing
+
+@testable import PostgreSQL
+
+/// What a stop waits for, and what it does not.
+@Suite("Stops that are held up", .serialized, .enabled(if: TestServer.binDirectory != nil), .timeLimit(.minutes(2)))
+struct StopServerTests {
+    @Test("A server that cannot archive has finished when its control file says so; it is left to archive, then ended")
+    func hangingArchive() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root) { configuration in
+                configuration.parameters["archive_mode"] = "on"
+                configuration.parameters["archive_command"] = "while test -e \(root)/hang; do sleep 0.1; done"
+            }
+            _ = try await server.bootstrap()
+            try Files.replace("\(root)/hang", with: "".utf8, mode: 0o644)
+            let pid = try #require(await server.observe().postmaster)
+            try await server.sql("SELECT pg_switch_wal()")
+
+            let began = BootClock.now()
+            let result = try await server.controller.perform(
+                .stop(.fastAfterCheckpoint, timeout: .seconds(60), heirs: ["n2"]))
+            guard case .archiving(let positions) = result else {
+                Issue.record("it did not archive: \(result)")
+                return
+            }
+            #expect(BootClock.now() - began < .seconds(30))
+            #expect(positions.required <= positions.checkpoint)
+            let status = await server.observe()
+            #expect(status.postmaster == pid)
+            #expect(status.finish == .shutDown)
+            #expect(!status.mayAcceptWrites)
+            #expect(status.state == .stopping)
+
+            let rest = Task {
+                try await server.controller.perform(.stop(.fast, timeout: .seconds(60)))
+            }
+            let waiting = await server.wait { $0.waitingFor?.contains("archiver") == true }
+            #expect(waiting.waitingFor?.contains("archiver") == true)
+            unlink("\(root)/hang")
+            #expect(try await rest.value == .shutDown(positions))
+            let down = await server.observe()
+            #expect(down.postmaster == nil && down.finish == nil && down.waitingFor == nil)
+            #expect(try await server.startPrimary() == .done)
+            #expect(await server.observe().mayAcceptWrites)
+        }
+    }
+
+    @Test("What the control file says of an earlier stop proves nothing")
+    func proofIsOfThisStop() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20), heirs: []))
+            let instance = try Instance(
+                configuration: server.configuration, launcher: QuietLauncher(),
+                tools: ToolRunner(prefix: TestServer.commandPrefix), log: Logger(label: "test"))
+            // A postmaster that begins to start from here, and is told to stop.
+            instance.noteStopping(getpid())
+            #expect(await !instance.hasWrittenLastRecord(getpid()))
+            #expect(instance.finish(of: getpid()) == nil)
+        }
+    }
+
+    @Test("A receiver that does not move holds a stop up for so long, is named, and is ended")
+    func stuckReceiver() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root) { $0.parameters["wal_level"] = "logical" }
+            _ = try await server.bootstrap()
+            try await server.sql("SELECT pg_create_logical_replication_slot('stuck', 'test_decoding')")
+            try await server.sql("CREATE TABLE t (a text)")
+            let consumer = try spawnConsumer(server)
+            defer { kill(consumer, SIGKILL) }
+            let streaming = "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"
+            var tries = 0
+            while try await server.sql(streaming) != [["1"]], tries < 200 {
+                tries += 1
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            kill(consumer, SIGSTOP)
+            // More than the sockets between the two can hold.
+            try await server.sql("INSERT INTO t SELECT repeat('x', 1000) FROM generate_series(1, 20000)")
+
+            let began = BootClock.now()
+            let stop = Task { try await server.controller.perform(.stop(.fast, timeout: .seconds(60), heirs: ["n2"])) }
+            let waiting = await server.wait { $0.waitingFor?.contains("slot stuck") == true }
+            #expect(waiting.waitingFor?.contains("logical walsender") == true)
+            guard case .shutDown(.some) = try await stop.value else {
+                Issue.record("it was not a clean stop")
+                return
+            }
+            #expect(BootClock.now() - began < .seconds(40))
+        }
+    }
+
+    /// pg_recvlogical writing to nowhere.
+    private func spawnConsumer(_ server: TestServer) throws -> Int32 {
+        let words =
+            TestServer.commandPrefix + [
+                "/usr/bin/env", "PGPASSWORD=\(server.configuration.superuser.password ?? "")",
+                "\(TestServer.binDirectory ?? "")/pg_recvlogical", "-h", "127.0.0.1", "-p",
+                String(server.configuration.port), "-U", "postgres", "-d", "postgres", "-S", "stuck", "--start", "-f",
+                "/dev/null",
+            ]
+        var arguments = words.map { strdup($0) } + [nil]
+        defer { for text in arguments { free(text) } }
+        var pid: pid_t = 0
+        let code = posix_spawn(&pid, words[0], nil, nil, &arguments, environ)
+        guard code == 0 else { throw SystemError(call: "posix_spawn", subject: words[0], code: code) }
+        return pid
+    }
+
+    @Test("A process for which SIGKILL is pending runs no more")
+    func doomed() {
+        let text = "Name:\tx\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000100\n"
+        #expect(ProcessTable.isDoomed(status: text))
+        #expect(!ProcessTable.isDoomed(status: text.replacing("0100", with: "0200")))
+        #expect(!ProcessTable.isDoomed(getpid()))
+    }
+}
