@@ -27,8 +27,10 @@ class Skip(Exception):
 class FaultLab(cluster.Lab):
     """A lab without HAProxy, whose daemons nobody starts again but us."""
 
-    def __init__(self, *arguments, small_disk=False, more="", tablespaces=False, **named):
+    def __init__(self, *arguments, small_disk=False, more="", tablespaces=False, removes=True, rewinds=True, **named):
         super().__init__(*arguments, **named)
+        self.removes = removes  # a data directory that pg_rewind cannot mend may be replaced
+        self.rewinds = rewinds  # pg_rewind is used
         self.small_disk = small_disk
         self.tablespaces = tablespaces  # base backups find a place for each other's tablespaces
         self.more = more  # sections of YAML that every node's configuration has on top
@@ -37,6 +39,10 @@ class FaultLab(cluster.Lab):
         # Without a guardian (the peer) the section is an unknown one, which is ignored.
         text = layout.node_configuration(self, self.number(name)) + "\nguardian:\n  restart_daemon: off\n"
         text += self.more
+        settings = "".join(f"\n  remove_data_directory_on_{why}: true" for why in
+                           ("diverged_timelines", "rewind_failure") if self.removes)
+        settings += "" if self.rewinds else "\n  use_pg_rewind: false"
+        text = text.replace("\npostgresql:", f"\npostgresql:{settings}", 1)
         if self.tablespaces:
             others = [other for other in self.node_names() if other != name]
             pairs = "".join(f'\n  - tablespace-mapping: "{self.tablespace(other)}={self.tablespace(name)}"'
