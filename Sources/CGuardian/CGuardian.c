@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *const oom_file = "/proc/self/oom_score_adj";
@@ -20,7 +21,7 @@ static ssize_t inherited_oom_length;
 
 int gd_become_reaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
-static void lower_oom_score(void) {
+void gd_lower_oom_score(void) {
     int fd = open(oom_file, O_RDWR | O_CLOEXEC);
     if (fd < 0) return;
     inherited_oom_length = read(fd, inherited_oom_score, sizeof inherited_oom_score);
@@ -29,8 +30,7 @@ static void lower_oom_score(void) {
     close(fd);
 }
 
-void gd_protect(void) {
-    lower_oom_score();
+void gd_lock_memory(void) {
     struct rlimit limit;
     // Under a limit, memory that is still to come must not be locked: its allocation would fail.
     int future = getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY ? MCL_FUTURE : 0;
@@ -40,6 +40,22 @@ void gd_protect(void) {
 int gd_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int gd_pidfd_kill(int pidfd) { return (int)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0); }
+
+static timer_t dead_man;
+static int has_dead_man;
+
+int gd_make_dead_man(void) {
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
+    if (timer_create(CLOCK_BOOTTIME, &event, &dead_man) != 0) return -1;
+    has_dead_man = 1;
+    return 0;
+}
+
+void gd_set_dead_man(int64_t at) {
+    if (!has_dead_man) return;
+    struct itimerspec value = {.it_value = {.tv_sec = at / 1000000000, .tv_nsec = at % 1000000000}};
+    timer_settime(dead_man, TIMER_ABSTIME, &value, NULL);
+}
 
 int gd_accept(int fd) { return accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
 

@@ -18,6 +18,8 @@ int ms_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int ms_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
 
+int ms_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
 void ms_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 static int caught_signals = -1;
@@ -79,8 +81,10 @@ struct report {
     int value;
 };
 
-// Runs in the grandchild, between fork and exec: async-signal-safe calls only.
-static void become(const char *path, char *const argv[], char *const envp[], const char *cwd, const int stdio[3],
+enum { most_fds = 8 };
+
+// Runs between fork and exec: async-signal-safe calls only. `report` is above most_fds.
+static void become(const char *path, char *const argv[], char *const envp[], const char *cwd, const int *fds, int count,
                    int report) {
     struct sigaction plain = {.sa_handler = SIG_DFL};
     sigset_t none;
@@ -89,21 +93,24 @@ static void become(const char *path, char *const argv[], char *const envp[], con
     sigprocmask(SIG_SETMASK, &none, NULL);
 
     if (cwd && chdir(cwd) != 0) goto failed;
-    for (int i = 0; i < 3; i++) {
-        int fd = stdio[i];
-        if (fd < 0) {
-            fd = open("/dev/null", i == 0 ? O_RDONLY : O_WRONLY);
-            if (fd < 0) goto failed;
-        }
-        if (fd == i) {
-            int flags = fcntl(fd, F_GETFD);
-            if (flags < 0 || fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC) < 0) goto failed;
-        } else if (dup2(fd, i) < 0) {
+    // Out of each other's way first: one may have the number that another is to get.
+    int moved[most_fds];
+    for (int i = 0; i < count; i++) {
+        int fd = fds[i];
+        if (fd < 0 && i < 3) fd = open("/dev/null", i == 0 ? O_RDONLY : O_WRONLY);
+        if (fd < 0 && i < 3) goto failed;
+        moved[i] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, most_fds + 1);
+        if (fd >= 0 && moved[i] < 0) goto failed;
+    }
+    for (int i = 0; i < count; i++) {
+        if (moved[i] < 0) {
+            close(i);
+        } else if (dup2(moved[i], i) < 0) {
             goto failed;
         }
     }
     // The report pipe is close-on-exec: its end of file tells the parent that exec succeeded.
-    if (report > 3) syscall(SYS_close_range, 3u, (unsigned)report - 1, 0u);
+    if (report > count) syscall(SYS_close_range, (unsigned)count, (unsigned)report - 1, 0u);
     syscall(SYS_close_range, (unsigned)report + 1, ~0u, 0u);
     execve(path, argv, envp);
 failed:;
@@ -116,8 +123,8 @@ int ms_spawn_detached(const char *path, char *const argv[], char *const envp[], 
                       pid_t *pid) {
     int pipes[2];
     if (pipe2(pipes, O_CLOEXEC) != 0) return errno;
-    // Descriptors 0 to 2 are about to be replaced: the report must not live there.
-    int report = fcntl(pipes[1], F_DUPFD_CLOEXEC, 3);
+    // The first descriptors are about to be replaced: the report must not live there.
+    int report = fcntl(pipes[1], F_DUPFD_CLOEXEC, most_fds + 1);
     if (report < 0) {
         int error = errno;
         close(pipes[0]);
@@ -133,7 +140,7 @@ int ms_spawn_detached(const char *path, char *const argv[], char *const envp[], 
     if (middle == 0) {
         setsid();
         pid_t child = fork();
-        if (child == 0) become(path, argv, envp, cwd, stdio, report);
+        if (child == 0) become(path, argv, envp, cwd, stdio, 3, report);
         struct report message = {.kind = child < 0 ? 'e' : 'p', .value = child < 0 ? errno : child};
         write_all(report, &message, sizeof message);
         _exit(0);
@@ -158,5 +165,40 @@ int ms_spawn_detached(const char *path, char *const argv[], char *const envp[], 
     }
     if (found <= 0) return EIO;
     *pid = found;
+    return 0;
+}
+
+int ms_spawn_child(const char *path, char *const argv[], char *const envp[], const int *fds, int count, pid_t *pid) {
+    if (count > most_fds) return EINVAL;
+    int pipes[2];
+    if (pipe2(pipes, O_CLOEXEC) != 0) return errno;
+    int report = fcntl(pipes[1], F_DUPFD_CLOEXEC, most_fds + 1);
+    int error = errno;
+    close(pipes[1]);
+    if (report < 0) {
+        close(pipes[0]);
+        return error;
+    }
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t child = fork();
+    error = errno;
+    if (child == 0) {
+        setsid();
+        become(path, argv, envp, NULL, fds, count, report);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close(report);
+    struct report message = {0};
+    ssize_t got = child < 0 ? 0 : read_all(pipes[0], &message, sizeof message);
+    close(pipes[0]);
+    if (child < 0) return error;
+    if (got > 0) {
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+        }
+        return got == sizeof message && message.value ? message.value : EIO;
+    }
+    *pid = child;
     return 0;
 }

@@ -26,6 +26,14 @@ public struct FileDescriptor: ~Copyable, Sendable {
         return FileDescriptor(owning: number)
     }
 
+    /// The two ends of a pipe, close-on-exec, for the caller to own: what is written into the second is read from the
+    /// first.
+    public static func pipe() throws(SystemError) -> (output: Int32, input: Int32) {
+        var ends: [Int32] = [-1, -1]
+        guard ms_pipe(&ends) == 0 else { throw SystemError(call: "pipe") }
+        return (ends[0], ends[1])
+    }
+
     /// Reads once, at most `count` bytes; empty at the end of the file.
     public func read(count: Int) throws(SystemError) -> [UInt8] {
         var failure: SystemError?

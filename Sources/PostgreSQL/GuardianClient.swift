@@ -16,30 +16,23 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         /// Of `matriarch-guardian`.
         public var executable: String
         public var dataDirectory: String
-        /// Where its socket is, or will be; closed to other users.
-        public var directory: String
+        /// Where its socket is, or will be; closed to other users. Nil: in a directory that it makes itself.
+        public var directory: String?
         /// Kept free before the end of a lease; nil is the margin of `LeaseArithmetic`.
         public var safetyMargin: Duration?
         /// The daemon is started again when it dies.
         public var restartsDaemon = false
+        /// Where its log goes, and the postmaster's; another descriptor in tests.
+        var standardError = STDERR_FILENO
         /// Stands before its command line; for tests that run as root.
         public var commandPrefix: [String] = []
 
         public init(executable: String, dataDirectory: String, directory: String? = nil, safetyMargin: Duration? = nil)
         {
             self.executable = executable
-            self.dataDirectory = dataDirectory
-            self.directory = directory ?? Self.directory(of: dataDirectory)
+            self.dataDirectory = GuardianPlace.canonical(dataDirectory)
+            self.directory = directory ?? GuardianPlace.configured(for: self.dataDirectory)
             self.safetyMargin = safetyMargin
-        }
-
-        /// A directory that a daemon finds again however it is started: it depends on the user and on the configured
-        /// path of the data directory alone, and exists before the data directory does.
-        static func directory(of dataDirectory: String) -> String {
-            let parent = getenv("MATRIARCH_RUN_DIR").map { String(cString: $0) } ?? "/tmp"
-            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-            for byte in dataDirectory.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
-            return "\(parent)/matriarch-\(geteuid())/\(String(hash, radix: 16))"
         }
     }
 
@@ -50,14 +43,19 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         public var lease: Lease?
     }
 
-    private let options: Options
-    private let log: Logger
+    let options: Options
+    let log: Logger
     private let executor: ThreadExecutor
-    private var connection: Connection?
+    var connection: Connection?
+    /// Where the guardian that we have started listens, if not where it was told to.
+    var ownDirectory: String?
+    var attempts = GuardianAttempts()
     /// The order that stands: a new guardian hears it before it starts anything.
     private var order: GuardOrder?
+    /// The order that the guardian at the other end has acknowledged.
+    var heard: GuardOrder?
 
-    private struct Connection {
+    struct Connection {
         var socket: Int32
         /// The guardian's.
         var pid: Int32
@@ -82,11 +80,15 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         self.order = order
         switch order {
         case .enforce:
-            return status(try ask(request(order), deadline))
+            let reply = try ask(request(order), deadline)
+            heard = order
+            return status(reply)
         case .disarm:
             // Where no guardian runs there is nothing to disarm, and no need for one.
             if connection == nil, try !connect(starting: false, deadline) { return GuardianStatus(pid: 0) }
-            return status(try ask(.disarm, deadline))
+            let reply = try ask(.disarm, deadline)
+            heard = order
+            return status(reply)
         }
     }
 
@@ -94,6 +96,7 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
     public func adopt(postmaster: Int32?) async throws(GuardianError) -> Adoption? {
         let deadline = BootClock.now() + .seconds(5)
         guard try connect(starting: postmaster != nil, deadline) else { return nil }
+        chooseAmongSeveral(postmaster, deadline)
         let reply = try ask(.status, deadline)
         var lease: Lease?
         if let found = reply.lease, reply.postmaster == postmaster {
@@ -152,11 +155,15 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
     /// SIGKILL, and the wait until its socket is gone: the next one must not be sought there.
     private static func kill(_ guardian: Int32) {
         let process = gd_pidfd_open(guardian)
-        guard process >= 0 else { return }
-        defer { close(process) }
+        if process < 0 && errno == ESRCH { return }
         guard Glibc.kill(guardian, SIGKILL) == 0 else { return }
-        var end = pollfd(fd: process, events: Int16(POLLIN), revents: 0)
-        _ = poll(&end, 1, 2000)
+        if process >= 0 {
+            defer { close(process) }
+            var end = pollfd(fd: process, events: Int16(POLLIN), revents: 0)
+            _ = poll(&end, 1, 2000)
+        } else {
+            for _ in 0..<200 where ProcessTable.isAlive(guardian) { _ = poll(nil, 0, 10) }
+        }
     }
 
     public nonisolated func signal(_ signal: Int32, to pid: Int32) async -> Bool { Glibc.kill(pid, signal) == 0 }
@@ -179,21 +186,25 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
     private func ask(_ request: GuardianRequest, _ deadline: BootInstant) throws(GuardianError) -> GuardianReply {
         if connection == nil {
             guard try connect(starting: true, deadline) else { throw GuardianError("no guardian runs") }
-            if case .launch = request, let order {
-                // The postmaster of the order is gone, or nothing would be launched.
-                _ = try exchange(self.request(order, isRunning: false), deadline)
-            }
+        }
+        if case .launch = request, let order, heard != order {
+            // The postmaster of the order is gone, or nothing would be launched. A guardian that does not take it
+            // starts nothing: it would be unguarded.
+            let reply = try exchange(self.request(order, isRunning: false), deadline)
+            if let refusal = reply.refusal { throw GuardianError("refused: \(refusal)", isRefusal: true) }
+            heard = order
         }
         let reply = try exchange(request, deadline)
         if let refusal = reply.refusal { throw GuardianError("refused: \(refusal)", isRefusal: true) }
         return reply
     }
 
-    private func exchange(_ request: GuardianRequest, _ deadline: BootInstant) throws(GuardianError) -> GuardianReply {
+    func exchange(_ request: GuardianRequest, _ deadline: BootInstant) throws(GuardianError) -> GuardianReply {
         guard let connection else { throw GuardianError("no guardian runs") }
         do throws(GuardianError) {
             var message = request.message
             message.add("sent", BootClock.now().nanoseconds)
+            message.add("data", options.dataDirectory)
             let bytes = message.bytes
             guard bytes.count <= GuardianMessage.maximumLength else {
                 throw GuardianError("arguments and environment are too long: \(bytes.count) bytes")
@@ -225,94 +236,6 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
                 throw GuardianError(error.description)
             }
         }
-    }
-
-    // MARK: The connection
-
-    /// False where no guardian runs and none is to be started.
-    private func connect(
-        starting: Bool, _ deadline: BootInstant, keepsAlive: Bool = true
-    ) throws(GuardianError) -> Bool {
-        if connection != nil { return true }
-        var started: BootInstant?
-        while true {
-            if let socket = try open() {
-                connection = Connection(socket: socket, pid: try authenticate(socket))
-                if keepsAlive { try keepAlive(deadline) }
-                return true
-            }
-            guard starting else { return false }
-            let now = BootClock.now()
-            guard now < deadline else { throw GuardianError("it does not listen in \(options.directory)") }
-            // One that has just died may still hold the lock: another attempt.
-            if started.map({ now - $0 > .milliseconds(500) }) ?? true {
-                try spawn()
-                started = now
-            }
-            _ = poll(nil, 0, 2)
-        }
-    }
-
-    /// Nil where nobody listens.
-    private func open() throws(GuardianError) -> Int32? {
-        let socket = gd_socket()
-        guard socket >= 0 else { throw GuardianError("\(SystemError(call: "socket"))") }
-        if gd_connect(socket, "\(options.directory)/socket") == 0 { return socket }
-        let code = errno
-        close(socket)
-        if code == ENOENT || code == ECONNREFUSED { return nil }
-        throw GuardianError("\(SystemError(call: "connect", subject: "\(options.directory)/socket", code: code))")
-    }
-
-    /// Only a process of our own user is our guardian; its pid.
-    private func authenticate(_ socket: Int32) throws(GuardianError) -> Int32 {
-        var user: uid_t = 0
-        var pid: pid_t = 0
-        guard gd_peer(socket, &user, &pid) == 0, user == geteuid() || geteuid() == 0 else {
-            close(socket)
-            throw GuardianError("user \(user) listens in \(options.directory), allowed is \(geteuid())")
-        }
-        return pid
-    }
-
-    /// The guardian's pid, whether it answers or not.
-    private func peer() throws(GuardianError) -> Int32? {
-        if let connection { return connection.pid }
-        guard let socket = try open() else { return nil }
-        defer { close(socket) }
-        var user: uid_t = 0
-        var pid: pid_t = 0
-        return gd_peer(socket, &user, &pid) == 0 && (user == geteuid() || geteuid() == 0) ? pid : nil
-    }
-
-    private func disconnect() {
-        if let connection { close(connection.socket) }
-        connection = nil
-    }
-
-    private func keepAlive(_ deadline: BootInstant) throws(GuardianError) {
-        guard options.restartsDaemon else { return }
-        let executable = realPath("/proc/self/exe")
-        _ = try exchange(
-            .keepAlive(
-                .init(
-                    executable: executable, arguments: CommandLine.arguments,
-                    environment: PostmasterEnvironment.inherited, workingDirectory: realPath("."))), deadline)
-    }
-
-    private func spawn() throws(GuardianError) {
-        let words =
-            options.commandPrefix + [
-                options.executable, "--directory", options.directory, "--data-dir", options.dataDirectory,
-            ]
-        var arguments = words.map { strdup($0) } + [nil]
-        var environment = PostmasterEnvironment.filtered(PostmasterEnvironment.inherited).map { strdup($0) } + [nil]
-        defer { for text in arguments + environment { free(text) } }
-        var pid: pid_t = 0
-        let stdio: [Int32] = [-1, 2, 2]
-        let code = ms_spawn_detached(words[0], &arguments, &environment, "/", stdio, &pid)
-        guard code == 0 else { throw GuardianError("cannot start \(words[0]): \(SystemError.message(code))") }
-        log.info("started guardian \(pid)")
     }
 
     private func status(_ reply: GuardianReply) -> GuardianStatus {

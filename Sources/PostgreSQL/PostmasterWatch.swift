@@ -13,7 +13,16 @@ final class PostmasterWatch: Sendable {
     private let inner: Mutex<Inner>
     private let descriptors: Descriptors
 
+    /// Opens a pidfd, or returns -1 with errno; another one in tests.
+    typealias Opener = @Sendable (Int32) -> Int32
+
+    private let open: Opener
+
+    /// Between two looks at a process that the kernel gives no pidfd for.
+    private static let lookInterval = Duration.milliseconds(50)
+
     private struct Inner {
+        /// The pidfd of each pid; -1 for one that is looked at now and then.
         var watched: [Int32: Int32] = [:]
         var waiters: [Waiter] = []
         var nextWaiter: UInt64 = 0
@@ -27,7 +36,8 @@ final class PostmasterWatch: Sendable {
         var continuation: CheckedContinuation<Bool, Never>
     }
 
-    init() throws(SystemError) {
+    init(open: @escaping Opener = { ms_pidfd_open($0) }) throws(SystemError) {
+        self.open = open
         // More exits than this between two looks of the reader mean nothing new to it.
         (exits, told) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(16))
         inner = Mutex(Inner())
@@ -45,21 +55,24 @@ final class PostmasterWatch: Sendable {
 
     deinit {
         told.finish()
-        for (_, descriptor) in inner.withLock({ $0.watched }) { close(descriptor) }
+        for (_, descriptor) in inner.withLock({ $0.watched }) where descriptor >= 0 { close(descriptor) }
         wakeUp()
     }
 
-    /// Begins to watch `pid`, unless it is watched already. False where there is no such process.
+    /// Begins to watch `pid`, unless it is watched already. False where there is no such process. Whatever else keeps
+    /// the kernel from giving us a pidfd (no descriptors left, a seccomp filter, an old kernel) tells nothing of it.
     @discardableResult
     func watch(_ pid: Int32) -> Bool {
-        inner.withLock { inner in
-            if inner.watched[pid] != nil { return true }
-            let descriptor = ms_pidfd_open(pid)
-            guard descriptor >= 0 else { return false }
-            inner.watched[pid] = descriptor
-            add(descriptor, tag: pid)
-            return true
+        let (isThere, isPolled) = inner.withLock { inner in
+            if inner.watched[pid] != nil { return (true, false) }
+            let descriptor = open(pid)
+            if descriptor < 0 && (errno == ESRCH || !ProcessTable.isAlive(pid)) { return (false, false) }
+            inner.watched[pid] = max(-1, descriptor)
+            if descriptor >= 0 { add(descriptor, tag: pid) }
+            return (true, descriptor < 0)
         }
+        if isPolled { wakeUp() }
+        return isThere
     }
 
     /// Whether `pid` is watched and has not ended.
@@ -103,18 +116,32 @@ final class PostmasterWatch: Sendable {
             var count: UInt64 = 0
             _ = read(descriptors.wake.number, &count, 8)
         } else {
-            let descriptor = inner.withLock { $0.watched.removeValue(forKey: tag) }
-            if let descriptor { close(descriptor) }
-            resume(true) { $0.pid == tag }
-            told.yield(tag)
+            ended(tag)
         }
+    }
+
+    private func ended(_ pid: Int32) {
+        let descriptor = inner.withLock { $0.watched.removeValue(forKey: pid) }
+        if let descriptor, descriptor >= 0 { close(descriptor) }
+        resume(true) { $0.pid == pid }
+        told.yield(pid)
+    }
+
+    /// Looks at those without a pidfd; when to look again, nil without any.
+    private func look(_ now: BootInstant) -> BootInstant? {
+        let polled = inner.withLock { $0.watched.filter { $0.value < 0 }.map(\.key) }
+        let left = polled.filter(ProcessTable.isAlive)
+        for pid in polled where !left.contains(pid) { ended(pid) }
+        return left.isEmpty ? nil : now + Self.lookInterval
     }
 
     /// Until the next waiter's deadline, -1 without any; whoever is past it is told here.
     private func timeoutMilliseconds() -> Int32 {
         let now = BootClock.now()
+        let look = look(now)
         resume(false) { $0.deadline <= now }
-        guard let next = inner.withLock({ $0.waiters.map(\.deadline).min() }) else { return -1 }
+        let deadline = inner.withLock { $0.waiters.map(\.deadline).min() }
+        guard let next = [look, deadline].compactMap({ $0 }).min() else { return -1 }
         return Int32(clamping: (next - now).nanoseconds / 1_000_000 + 1)
     }
 

@@ -5,6 +5,8 @@ import Posix
 enum ProcessTable {
     /// The fields of `/proc/PID/stat` that we use.
     struct Stat: Sendable, Hashable {
+        /// The name of the program, cut to 15 bytes.
+        var name: String
         var parent: Int32
         /// One letter: `Z` is a process that has ended and waits for its parent.
         var state: Character
@@ -14,7 +16,10 @@ enum ProcessTable {
         /// The second field is a name in parentheses that may itself hold parentheses and spaces: what counts is after
         /// the last one.
         init?(_ text: String) {
-            guard let close = text.lastIndex(of: ")") else { return nil }
+            guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")"), open < close else {
+                return nil
+            }
+            name = String(text[text.index(after: open)..<close])
             let fields = text[text.index(after: close)...].split(separator: " ")
             guard fields.count > 19, let state = fields[0].first, let parent = Int32(fields[1]),
                 let ticks = UInt64(fields[19])
@@ -49,6 +54,12 @@ enum ProcessTable {
         return path.hasSuffix(mark) ? String(path.dropLast(mark.count)) : path
     }
 
+    /// The words of its command line; nil where it cannot be read.
+    static func commandLine(_ pid: Int32) -> [String]? {
+        guard let bytes = try? Files.read("/proc/\(pid)/cmdline"), !bytes.isEmpty else { return nil }
+        return bytes.split(separator: 0, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
+    }
+
     static func workingDirectory(_ pid: Int32) -> String? { readLink("/proc/\(pid)/cwd") }
 
     /// Every process with its parent.
@@ -73,11 +84,13 @@ enum ProcessTable {
         }
     }
 
-    /// The servers that work in `dataDirectory` (its real path): a postmaster and its children all do.
+    /// The servers that work in `dataDirectory` (its real path): a postmaster and its children all do. A directory of
+    /// another container may be called the same, so it is the directory itself that counts.
     static func servers(in dataDirectory: String, programs: Set<String>) -> [Int32] {
-        all().map(\.pid).filter { pid in
-            guard workingDirectory(pid) == dataDirectory, let program = executable(pid) else { return false }
-            return programs.contains(lastComponent(program))
+        guard let wanted = DirectoryIdentity(dataDirectory) else { return [] }
+        return all().map(\.pid).filter { pid in
+            guard let program = executable(pid), programs.contains(lastComponent(program)) else { return false }
+            return DirectoryIdentity("/proc/\(pid)/cwd") == wanted
         }
     }
 

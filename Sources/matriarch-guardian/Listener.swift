@@ -3,10 +3,24 @@ import Glibc
 
 /// The socket in its directory. Whoever may write there could pose as a guardian, so the directory is ours alone.
 enum Listener {
+    /// A directory of our own whose name nobody could know, and take, before; a daemon finds us by our process. Its
+    /// file system has nothing to do with the data.
+    static func makeDirectory() throws(Failure) -> String {
+        var failure = Failure(text: "there is no place for the socket")
+        for place in ["/tmp", "/dev/shm", "/var/tmp"] {
+            var template = Array("\(place)/matriarch-XXXXXX".utf8CString)
+            guard mkdtemp(&template) == nil else {
+                return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            }
+            failure = Failure("mkdtemp in \(place)")
+        }
+        throw failure
+    }
+
     /// The listening socket; nil where another guardian serves this directory already.
-    static func open(_ directory: String) throws(Failure) -> Int32? {
+    static func open(_ directory: String, isFresh: Bool) throws(Failure) -> Int32? {
         let parent = String(directory[..<(directory.lastIndex(of: "/") ?? directory.startIndex)])
-        for path in [parent, directory] { try prepare(path) }
+        for path in isFresh ? [directory] : [parent, directory] { try prepare(path) }
         guard chdir(directory) == 0 else { throw Failure("chdir \(directory)") }
         // Held as long as we live: with the lock, a socket that is found is a dead guardian's.
         let lock = gd_open("lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)

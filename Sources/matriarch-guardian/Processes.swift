@@ -16,28 +16,27 @@ enum Processes {
         return pid
     }
 
-    /// What identifies a directory, whatever it is called.
-    struct Place: Equatable {
-        var device: dev_t
-        var inode: ino_t
+    /// The directory that a process works in, as the kernel calls it. Only the link is read: the file system that it
+    /// leads to may hang.
+    static func place(_ pid: Int32) -> String? { target("/proc/\(pid)/cwd") }
 
-        init?(_ path: String) {
-            var status = stat()
-            guard stat(path, &status) == 0 else { return nil }
-            device = status.st_dev
-            inode = status.st_ino
-        }
-    }
-
-    /// Whether a process is a server of PostgreSQL's that works in `place`: the postmaster and all its children do.
-    static func isServer(_ pid: Int32, in place: Place, programs: Set<String>) -> Bool {
-        guard Place("/proc/\(pid)/cwd") == place, let path = program(pid) else { return false }
+    /// Whether a process runs one of PostgreSQL's programs.
+    static func isServer(_ pid: Int32, _ programs: Set<String>) -> Bool {
+        guard let path = target("/proc/\(pid)/exe") else { return false }
         // What was replaced by an upgrade while it ran is marked so.
         return programs.contains { path.hasSuffix("/\($0)") || path.hasSuffix("/\($0) (deleted)") }
     }
 
-    /// All such processes; those alone whose parent is `parent` where it is given.
-    static func servers(in place: Place, programs: Set<String>, parent: Int32? = nil) -> [Int32] {
+    /// Whether two paths lead to one directory. It waits for their file systems: to be asked while nothing is guarded.
+    static func isSame(_ path: String, _ other: String) -> Bool {
+        var (one, two) = (stat(), stat())
+        guard stat(path, &one) == 0, stat(other, &two) == 0 else { return false }
+        return one.st_dev == two.st_dev && one.st_ino == two.st_ino
+    }
+
+    /// The servers whose parent is `parent`. Not by the directory that they work in: that is moved, hangs, or is called
+    /// as another container's.
+    static func servers(of parent: Int32, programs: Set<String>) -> [Int32] {
         guard let directory = opendir("/proc") else { return [] }
         defer { closedir(directory) }
         var found: [Int32] = []
@@ -45,19 +44,17 @@ enum Processes {
             let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
                 pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            guard let pid = Int32(name), parent == nil || self.parent(of: pid) == parent,
-                isServer(pid, in: place, programs: programs)
-            else { continue }
+            guard let pid = Int32(name), self.parent(of: pid) == parent, isServer(pid, programs) else { continue }
             found.append(pid)
         }
         return found
     }
 
-    /// The path of the program that a process runs; nil for one that has ended.
-    private static func program(_ pid: Int32) -> String? {
+    /// Where a link of `/proc` leads; nil for a process that has ended.
+    private static func target(_ link: String) -> String? {
         withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(PATH_MAX)) { buffer in
             guard let base = buffer.baseAddress else { return nil }
-            let count = readlink("/proc/\(pid)/exe", base, buffer.count)
+            let count = readlink(link, base, buffer.count)
             return count > 0 ? String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self) : nil
         }
     }

@@ -4,7 +4,7 @@ import Guardian
 
 /// The one loop: requests, ends of processes, and the deadline.
 struct Server {
-    private let listener: Int32
+    private var listener: Int32
     private let poll: Int32
     private let timer: Int32
     private let signals: Int32
@@ -16,7 +16,8 @@ struct Server {
     /// Servers of a postmaster that is gone may be left.
     private var mayHaveOrphans = false
     private var programs: Set<String> = ["postgres", "postmaster"]
-    private var place: Processes.Place?
+    /// Where the postmaster worked when it began.
+    private var place: String?
     private var keeper = DaemonKeeper()
     /// When to end unless somebody comes.
     private var lingerUntil: Int64
@@ -24,15 +25,11 @@ struct Server {
     /// When the last order was sent.
     private var lastOrder: Int64 = 0
 
-    private struct Postmaster {
-        var pid: Int32
-        /// Of one that is not our child; -1 for a child, whose end SIGCHLD tells.
-        var descriptor: Int32
-    }
-
     private static let linger: Int64 = 10_000_000_000
     /// Between two rounds of SIGKILL, and of looking for what is left.
     private static let killInterval: Int64 = 20_000_000
+    /// Between two looks at a process without a pidfd.
+    private static let lookInterval: Int64 = 50_000_000
     /// No daemon waits longer for an answer.
     private static let freshness: Int64 = 5_000_000_000
     private static let maximumConnections = 16
@@ -83,9 +80,16 @@ struct Server {
     /// Does what is due; when it must be called again.
     private mutating func actOnTime(_ now: Int64) -> Int64 {
         var wake = Int64.max
+        if let postmaster, postmaster.isPolled {
+            if kill(postmaster.pid, 0) != 0 && errno == ESRCH {
+                postmasterEnded()
+            } else {
+                wake = now + Self.lookInterval
+            }
+        }
         if mayHaveOrphans && postmaster == nil {
-            mayHaveOrphans = signalServers(SIGKILL, parent: getpid())
-            if mayHaveOrphans { wake = now + Self.killInterval } else { noteEnd(now) }
+            mayHaveOrphans = killOrphans()
+            if mayHaveOrphans { wake = min(wake, now + Self.killInterval) } else { noteEnd(now) }
         }
         if connections.isEmpty { wake = min(wake, max(lingerUntil, now + Self.killInterval)) }
         if let restart = keeper.act(now, poll) { wake = min(wake, restart) }
@@ -97,19 +101,21 @@ struct Server {
         case .wait(let until): return until ?? .max
         case .quit:
             guard let postmaster else { return .max }
-            Log.line("the lease ends: SIGQUIT to postmaster \(postmaster.pid)")
-            stop = GuardianReply.Stop(at: now, postmaster: postmaster.pid)
             signal(SIGQUIT)
+            stop = GuardianReply.Stop(at: now, postmaster: postmaster.pid)
+            Log.line("the lease ends: SIGQUIT to postmaster \(postmaster.pid)")
             return enforce(now)
         case .kill:
             guard let postmaster else { return .max }
+            // Stopped, it makes no more children. They go first: they are known by their parent.
+            signal(SIGSTOP)
+            for pid in Processes.servers(of: postmaster.pid, programs: programs) { kill(pid, SIGKILL) }
+            signal(SIGKILL)
             if stop?.wasKilled != true || stop?.postmaster != postmaster.pid {
-                Log.line("the lease ends: SIGKILL to postmaster \(postmaster.pid) and all its processes")
                 let at = stop?.postmaster == postmaster.pid ? stop?.at : nil
                 stop = GuardianReply.Stop(at: at ?? now, postmaster: postmaster.pid, wasKilled: true)
+                Log.line("the lease ends: SIGKILL to postmaster \(postmaster.pid) and all its processes")
             }
-            signal(SIGKILL)
-            _ = signalServers(SIGKILL, parent: nil)
             return now + Self.killInterval
         }
     }
@@ -121,6 +127,13 @@ struct Server {
     }
 
     private func arm(_ wake: Int64) throws(Failure) {
+        // Whatever holds us up from here on (a call that hangs, SIGSTOP): past the instant of SIGKILL and a quarter of
+        // the margin the kernel ends us, and with us, by the death signal and the watcher, our child.
+        if let lease = rule.lease, let postmaster, postmaster.isChild {
+            gd_set_dead_man(max(lease.deadline - lease.margin / 2, bootTime()) + max(1, lease.margin / 4))
+        } else {
+            gd_set_dead_man(0)
+        }
         var value = itimerspec()
         if wake != .max {
             // Zero would disarm.
@@ -155,6 +168,7 @@ struct Server {
                 isEnding = true
                 keeper.forget()
                 signal(SIGINT)
+            case SIGHUP: restoreSocket()
             default: break
             }
         }
@@ -172,12 +186,30 @@ struct Server {
 
     private mutating func postmasterEnded() {
         guard let ended = postmaster else { return }
-        if ended.descriptor >= 0 { close(ended.descriptor) } else { mayHaveOrphans = true }
-        Log.line("postmaster \(ended.pid) has ended")
+        if ended.descriptor >= 0 { close(ended.descriptor) }
+        // At once: its processes are not told of its end while they are busy.
+        if ended.isChild { mayHaveOrphans = killOrphans() }
         postmaster = nil
         rule.postmasterChanged()
         lingerUntil = bootTime() + Self.linger
-        if ended.descriptor >= 0 { noteEnd(bootTime()) }
+        if !mayHaveOrphans { noteEnd(bootTime()) }
+        Log.line("postmaster \(ended.pid) has ended")
+    }
+
+    /// A daemon that finds us, but no socket: somebody has tidied up.
+    private mutating func restoreSocket() {
+        if access("socket", F_OK) == 0 { return }
+        do throws(Failure) {
+            let directory = try Listener.makeDirectory()
+            guard let fresh = try Listener.open(directory, isFresh: true), add(fresh) else {
+                throw Failure("listening again")
+            }
+            close(listener)
+            listener = fresh
+            Log.line("the socket was gone: listening in \(directory)")
+        } catch {
+            Log.line(error.description)
+        }
     }
 
     private mutating func accept() {
@@ -200,7 +232,9 @@ struct Server {
             let message = try GuardianMessage(bytes[..<count])
             let request = try GuardianRequest(message)
             let sent = try message.number("sent")
+            let data = try message.text("data")
             do throws(Failure) {
+                try refuseForeign(data)
                 try refuseStale(request, sent)
                 try carryOut(request, from: connection)
             } catch {
@@ -213,6 +247,12 @@ struct Server {
         let reply = reply(refusal).message.bytes
         // A daemon that takes no answers is no daemon that we could serve.
         if send(connection, reply, reply.count, Int32(MSG_NOSIGNAL)) != reply.count { end(connection) }
+    }
+
+    /// A daemon that was led to the wrong socket must not disarm another one's guardian.
+    private func refuseForeign(_ data: String) throws(Failure) {
+        if data == dataDirectory || place != nil && data == place { return }
+        throw Failure(text: "this is the guardian of \(dataDirectory), not of \(data)")
     }
 
     /// A guardian that was frozen finds what a daemon has long given up, perhaps behind what came later.
@@ -229,7 +269,7 @@ struct Server {
     private func reply(_ refusal: String?) -> GuardianReply {
         GuardianReply(
             refusal: refusal, guardian: getpid(), postmaster: postmaster?.pid ?? 0,
-            isParent: postmaster?.descriptor == -1, lease: rule.lease, stop: stop)
+            isParent: postmaster?.isChild ?? false, lease: rule.lease, stop: stop)
     }
 
     private mutating func end(_ connection: Int32) {
@@ -258,7 +298,7 @@ struct Server {
     private mutating func launch(_ launch: GuardianRequest.Launch) throws(Failure) {
         reap()
         if let postmaster { throw Failure(text: "postmaster \(postmaster.pid) runs already") }
-        if mayHaveOrphans, signalServers(SIGKILL, parent: getpid()) {
+        if mayHaveOrphans, killOrphans() {
             throw Failure(text: "processes of the last postmaster are still ending")
         }
         mayHaveOrphans = false
@@ -266,7 +306,7 @@ struct Server {
         if case .quit = rule.nextWithoutMemory(now: bootTime()) { throw Failure(text: "the lease has ended") }
         let pid = try Processes.spawn(launch, deathSignal: SIGQUIT)
         if let name = launch.executable.split(separator: "/").last { programs.insert(String(name)) }
-        place = Processes.Place(dataDirectory)
+        place = Processes.place(pid)
         postmaster = Postmaster(pid: pid, descriptor: -1)
         rule.postmasterChanged()
         isEnding = false
@@ -275,12 +315,20 @@ struct Server {
 
     /// A postmaster that runs without us: its end is told by a pidfd, and it falls under the same deadline.
     private mutating func watch(_ pid: Int32) throws(Failure) {
-        place = Processes.Place(dataDirectory)
-        guard let place, Processes.isServer(pid, in: place, programs: programs) else {
-            throw Failure(text: "process \(pid) is no server in \(dataDirectory)")
+        let found = Processes.place(pid)
+        guard let found, Processes.isServer(pid, programs),
+            found == dataDirectory || Processes.isSame("/proc/\(pid)/cwd", dataDirectory)
+        else { throw Failure(text: "process \(pid) is no server in \(dataDirectory)") }
+        place = found
+        var descriptor = gd_pidfd_open(pid)
+        if descriptor < 0 {
+            if errno == ESRCH { throw Failure("watching process \(pid)") }
+            // No descriptor left, or none for us: it runs nevertheless.
+            descriptor = -3
+        } else if !add(descriptor) {
+            close(descriptor)
+            descriptor = -3
         }
-        let descriptor = gd_pidfd_open(pid)
-        guard descriptor >= 0, add(descriptor) else { throw Failure("watching process \(pid)") }
         postmaster = Postmaster(pid: pid, descriptor: descriptor)
         rule.postmasterChanged()
         Log.line("watching postmaster \(pid), which somebody else has started")
@@ -296,12 +344,11 @@ struct Server {
         }
     }
 
-    /// Signals PostgreSQL's processes in the data directory; true where there were any.
-    private func signalServers(_ signal: Int32, parent: Int32?) -> Bool {
-        guard let place else { return false }
-        let servers = Processes.servers(in: place, programs: programs, parent: parent)
-        for pid in servers { kill(pid, signal) }
-        return !servers.isEmpty
+    /// What a postmaster that is gone has left is a child of ours by now; true where there was any.
+    private func killOrphans() -> Bool {
+        let orphans = Processes.servers(of: getpid(), programs: programs)
+        for pid in orphans { kill(pid, SIGKILL) }
+        return !orphans.isEmpty
     }
 
     private func add(_ descriptor: Int32) -> Bool { watchForInput(descriptor, poll) }

@@ -10,7 +10,7 @@ import Posix
 /// guardian a server is what has that name and works in the data directory.
 struct GuardianScene: Sendable {
     let root: String
-    let client: GuardianClient
+    var client: GuardianClient
 
     var data: String { root + "/data" }
     var directory: String { root + "/run/guardian" }
@@ -22,15 +22,19 @@ struct GuardianScene: Sendable {
         try Files.replace(root + "/postgres", with: try Files.read("/bin/sh"), mode: 0o755)
     }
 
-    static func client(_ root: String) throws -> GuardianClient {
+    static func client(
+        _ root: String, data: String = "data", change: (inout GuardianClient.Options) -> Void = { _ in }
+    ) throws -> GuardianClient {
         var logger = Logger(label: "test") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .critical
-        let program = lastSlashCut(realPath("/proc/self/exe")) + "/matriarch-guardian"
-        return try GuardianClient(
-            .init(
-                executable: program, dataDirectory: root + "/data", directory: root + "/run/guardian",
-                safetyMargin: .seconds(1)), logger: logger)
+        var options = GuardianClient.Options(
+            executable: program, dataDirectory: "\(root)/\(data)", directory: root + "/run/guardian",
+            safetyMargin: .seconds(1))
+        change(&options)
+        return try GuardianClient(options, logger: logger)
     }
+
+    static var program: String { lastSlashCut(realPath("/proc/self/exe")) + "/matriarch-guardian" }
 
     private static func lastSlashCut(_ path: String) -> String {
         String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)])
@@ -84,6 +88,7 @@ func withGuardian(_ body: (GuardianScene) async throws -> Void) async throws {
     for _ in 0..<100 {
         let left = ProcessTable.all().map(\.pid).filter { pid in
             ProcessTable.workingDirectory(pid)?.hasPrefix(root + "/") == true
+                || ProcessTable.commandLine(pid)?.contains { $0.hasPrefix(root + "/") } == true
         }
         if left.isEmpty { break }
         for pid in left { kill(pid, SIGKILL) }

@@ -21,6 +21,19 @@ struct GuardianServerTests {
         }
     }
 
+    @Test("Whoever looks for it by the name of its program finds it alone")
+    func names() async throws {
+        try await withGuardian { scene in
+            _ = try await scene.launch()
+            let guardian = try await scene.status().pid
+            let found = ProcessTable.all().map(\.pid).filter { pid in
+                let words = ProcessTable.commandLine(pid) ?? []
+                return words.first?.hasSuffix("/matriarch-guardian") == true && words.contains(scene.data)
+            }
+            #expect(found == [guardian])
+        }
+    }
+
     @Test("What cannot be started is told")
     func launchErrors() async throws {
         try await withGuardian { scene in
@@ -193,7 +206,7 @@ struct GuardianServerTests {
                 connect(S, sockaddr_un($ARGV[0])) or exit 3; alarm 10; syswrite(S, "verb=status\\0sent=1\\0");
                 exit(sysread(S, $answer, 9) ? 4 : 0);
                 """
-            let output = try await ToolRunner().run(
+            let output = try await ToolRunner(helper: GuardianScene.program).run(
                 .init(
                     program: "/usr/bin/setpriv",
                     arguments: [

@@ -21,6 +21,9 @@ int ms_pidfd_open(pid_t pid);
 // open(2) is variadic in C; this is its fixed form.
 int ms_open(const char *path, int flags, mode_t mode);
 
+// pipe2(2) with close-on-exec: behind _GNU_SOURCE.
+int ms_pipe(int ends[2]);
+
 // pthread_setname_np(3) for the calling thread: needs _GNU_SOURCE.
 void ms_name_thread(const char *name);
 
@@ -35,5 +38,9 @@ int ms_catch_signals(const int signals[], int count);
 // stdio[i] < 0 means /dev/null. Returns 0 and sets *pid, or an errno value.
 int ms_spawn_detached(const char *path, char *const argv[], char *const envp[], const char *cwd, const int stdio[3],
                       pid_t *pid);
+
+// A child of ours in a session of its own. `fds` are its descriptors 0 to count - 1 (-1: /dev/null, for 3 and more: closed);
+// all others are closed. For signals, masks and errors as above.
+int ms_spawn_child(const char *path, char *const argv[], char *const envp[], const int *fds, int count, pid_t *pid);
 
 #endif

@@ -1,0 +1,175 @@
+import ClusterModel
+import Glibc
+import Logging
+import Ports
+import Posix
+import Synchronization
+
+/// The lock of whoever writes in a data directory (S12): flock(2) upon the directory itself, whatever it is called and
+/// whatever becomes of its contents. The daemon holds it as long as it lives; its helpers, and all that they start,
+/// inherit the same open file. So the next daemon finds it held as long as one of them lives.
+final class DirectoryLock: Sendable {
+    private let log: Logger
+    private let state = Mutex(State())
+
+    private struct State {
+        var held: HeldDirectory?
+        /// Helpers that were given up and have not ended yet: they hold the lock that we hold too.
+        var unended: Set<Int32> = []
+        var hasWarned = false
+    }
+
+    init(log: Logger) { self.log = log }
+
+    /// A copy of the descriptor, for a helper to inherit and the caller to close; -1 where nothing is locked.
+    func share() -> Int32 {
+        guard let held = state.withLock({ $0.held }) else { return -1 }
+        // All that we start has every descriptor closed but those that it is given.
+        return dup(held.file.number)
+    }
+
+    /// A helper of ours that did not end when it was told to.
+    func abandoned(_ pid: Int32) { state.withLock { _ = $0.unended.insert(pid) } }
+
+    /// Takes the lock of the directory at `path`, where there is one. What an earlier daemon has left at work in it is
+    /// killed; another daemon is waited for. Throws where somebody is left at the deadline.
+    func acquire(_ path: String, deadline: BootInstant) async throws(PostgreSQLError) {
+        while true {
+            let holders = try attempt(path)
+            if holders.isEmpty { return }
+            for holder in holders where !holder.isDaemon {
+                log.warning("process \(holder.pid) (\(holder.name)) of an earlier daemon works in \(path): SIGKILL")
+                kill(holder.pid, SIGKILL)
+            }
+            guard BootClock.now() < deadline else {
+                let names = holders.map { "process \($0.pid) (\($0.name))" }.joined(separator: ", ")
+                throw .failed("\(names) works in \(path); nothing is done there until it ends")
+            }
+            if Task.isCancelled { throw .cancelled }
+            try? await Task.sleep(for: .milliseconds(20))
+        }
+    }
+
+    /// One attempt; who has the lock where we have not got it.
+    private func attempt(_ path: String) throws(PostgreSQLError) -> [Holder] {
+        let unended = state.withLock { state in
+            // They are children of ours: nobody else collects them.
+            state.unended = state.unended.filter { waitpid($0, nil, WNOHANG) == 0 }
+            return state.unended
+        }
+        if !unended.isEmpty { return unended.map { Holder(pid: $0, name: "a helper", isDaemon: true) } }
+        guard let identity = DirectoryIdentity(path) else { return [] }
+        if state.withLock({ $0.held?.identity == identity }) { return [] }
+        do throws(SystemError) {
+            return try take(path, identity)
+        } catch {
+            throw .failed("cannot lock the data directory: \(error)")
+        }
+    }
+
+    private func take(_ path: String, _ identity: DirectoryIdentity) throws(SystemError) -> [Holder] {
+        if let held = HeldDirectory.found(identity) {
+            state.withLock { $0.held = held }
+            return []
+        }
+        let file = try FileDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+        if retryingInterrupts({ flock(file.number, LOCK_EX | LOCK_NB) }) != 0 {
+            if errno == EWOULDBLOCK {
+                let holders = Holder.search(realPath(path))
+                return holders.isEmpty ? [Holder(pid: 0, name: "whose it cannot be seen", isDaemon: true)] : holders
+            }
+            warnOnce(SystemError(call: "flock", subject: path))
+        }
+        let held = HeldDirectory(file)
+        // Another one may have been put in its place meanwhile: that is for the next attempt.
+        guard held.identity == identity else { return [Holder(pid: getpid(), name: "matriarch", isDaemon: true)] }
+        held.register()
+        state.withLock { $0.held = held }
+        return []
+    }
+
+    /// Network file systems may know no lock of a directory. Helpers end with the daemon there as everywhere.
+    private func warnOnce(_ error: SystemError) {
+        let isFirst = state.withLock { state in
+            defer { state.hasWarned = true }
+            return !state.hasWarned
+        }
+        if isFirst { log.warning("the file system of the data directory cannot lock it: \(error)") }
+    }
+}
+
+/// A directory that this process has locked. Shared by all who work in it here: flock(2) keeps apart open files, not
+/// processes.
+private final class HeldDirectory: Sendable {
+    let file: FileDescriptor
+    let identity: DirectoryIdentity?
+
+    private struct Weak { weak var directory: HeldDirectory? }
+    private static let all = Mutex<[DirectoryIdentity: Weak]>([:])
+
+    init(_ file: consuming FileDescriptor) {
+        identity = DirectoryIdentity(file.number)
+        self.file = file
+    }
+
+    func register() {
+        guard let identity else { return }
+        Self.all.withLock { all in
+            all = all.filter { $0.value.directory != nil }
+            all[identity] = Weak(directory: self)
+        }
+    }
+
+    static func found(_ identity: DirectoryIdentity) -> HeldDirectory? { all.withLock { $0[identity]?.directory } }
+}
+
+/// A process that has a directory open under a lock.
+private struct Holder {
+    var pid: Int32
+    var name: String
+    /// It is not ours to kill.
+    var isDaemon: Bool
+
+    /// Every process of our user that has inherited the open file of the directory with its lock: with each descriptor
+    /// the kernel names the locks of its file.
+    static func search(_ path: String) -> [Holder] {
+        let names = (try? Files.list("/proc")) ?? []
+        return names.compactMap { name in
+            guard let pid = Int32(name), pid != getpid(), hasLocked(path, "/proc/\(name)"),
+                let stat = ProcessTable.stat(pid)
+            else { return nil }
+            return Holder(pid: pid, name: stat.name, isDaemon: stat.name == "matriarch")
+        }
+    }
+
+    private static func hasLocked(_ path: String, _ process: String) -> Bool {
+        for number in (try? Files.list(process + "/fd")) ?? []
+        where Files.target(ofLink: "\(process)/fd/\(number)") == path {
+            guard let info = try? Files.readText("\(process)/fdinfo/\(number)") else { continue }
+            if info.split(separator: "\n").contains(where: { $0.hasPrefix("lock:") && $0.contains("FLOCK") }) {
+                return true
+            }
+        }
+        return false
+    }
+}
+
+/// What a directory is, whatever it is called.
+struct DirectoryIdentity: Hashable {
+    private var device: dev_t = 0
+    private var inode: ino_t = 0
+
+    /// Of what `path` leads to; nil where that is no directory.
+    init?(_ path: String) {
+        var status = stat()
+        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
+        (device, inode) = (status.st_dev, status.st_ino)
+    }
+
+    /// Of an open one.
+    init?(_ descriptor: Int32) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return nil }
+        (device, inode) = (status.st_dev, status.st_ino)
+    }
+}
