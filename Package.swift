@@ -69,7 +69,6 @@ let package = Package(
             [
                 "ClusterModel", "HighAvailability", "Ports", "JSON", "Posix", "Guardian", "CGuardian", "CLibPQ",
                 "CPlatform", logging,
-                subprocess,
             ]),
         module("HTTPServer", ["CPlatform", "CTLSShims", "Posix", "COpenSSL", logging]),
 
@@ -115,7 +114,7 @@ let package = Package(
         tests("PostgreSQLTests", ["PostgreSQL", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
         tests(
             "GuardianTests",
-            ["Guardian", "HighAvailability", "PostgreSQL", "Ports", "ClusterModel", "Posix", logging]),
+            ["Guardian", "HighAvailability", "PostgreSQL", "Ports", "ClusterModel", "Posix", "CPlatform", logging]),
         tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", "COpenSSL", logging]),
         tests(
             "NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging],

@@ -74,7 +74,7 @@ extension DataDirectory {
         guard Glibc.rename(from, to) == 0 else { throw SystemError(call: "rename", subject: from) }
     }
 
-    private func makeDirectory() throws(SystemError) {
+    func makeDirectory() throws(SystemError) {
         if Files.exists(path) { return }
         try Files.makeDirectory(path)
         giveToOwner(of: path)

@@ -10,6 +10,8 @@ import Synchronization
 final class Instance: Sendable {
     let launcher: any PostmasterLauncher
     let tools: ToolRunner
+    /// Of whoever writes in the data directory.
+    let lock: DirectoryLock
     let watch: PostmasterWatch
     let log: Logger
     private let memory: Mutex<Memory>
@@ -59,7 +61,8 @@ final class Instance: Sendable {
         configuration: LocalPostgreSQLConfiguration, launcher: any PostmasterLauncher, tools: ToolRunner, log: Logger
     ) throws(SystemError) {
         self.launcher = launcher
-        self.tools = tools
+        lock = DirectoryLock(log: log)
+        self.tools = ToolRunner(helper: tools.helper, lock: lock, prefix: tools.prefix)
         self.log = log
         watch = try PostmasterWatch()
         memory = Mutex(Memory(configuration: configuration))

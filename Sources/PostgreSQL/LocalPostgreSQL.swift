@@ -18,14 +18,15 @@ public final class LocalPostgreSQL: PostgreSQLController {
     private let checkpointer: Administrator
     private let convert: Conversion
 
-    /// `commandPrefix` stands before every command line; empty in production, where the daemon runs as the user that
-    /// owns the data directory.
+    /// `helper` is the program `matriarch-guardian`, under which PostgreSQL's programs run. `commandPrefix` stands
+    /// before every command line; empty in production, where the daemon runs as the user that owns the data directory.
     public init(
         configuration: LocalPostgreSQLConfiguration, launcher: any PostmasterLauncher = DetachedLauncher(),
-        commandPrefix: [String] = [], logger: Logger, convert: @escaping Conversion
+        helper: String, commandPrefix: [String] = [], logger: Logger, convert: @escaping Conversion
     ) throws(SystemError) {
         instance = try Instance(
-            configuration: configuration, launcher: launcher, tools: ToolRunner(prefix: commandPrefix), log: logger)
+            configuration: configuration, launcher: launcher,
+            tools: ToolRunner(helper: helper, prefix: commandPrefix), log: logger)
         monitor = try Monitor(instance)
         operations = try Operator(instance)
         administrator = try Administrator(instance, thread: "pg-admin")
@@ -39,6 +40,12 @@ public final class LocalPostgreSQL: PostgreSQLController {
 
     /// The guardian of an earlier daemon holds this postmaster: it is ours, also where its data directory has gone.
     public func adopt(postmaster: Int32) { instance.adopt(told: postmaster) }
+
+    /// Before a daemon that begins does anything else: ends what an earlier one has left at work in the data directory
+    /// (S12). Throws where somebody is left at `deadline`; then no operation begins before they have ended.
+    public func claimDirectory(deadline: BootInstant) async throws(PostgreSQLError) {
+        try await instance.lock.acquire(instance.dataDirectory.path, deadline: deadline)
+    }
 
     public let exits: AsyncStream<Int32>
 

@@ -86,19 +86,14 @@ extension Operator {
             ["-D", directory.path, "--config-file=\(configuration.configurationFile)"]
             + ControlledParameters.arguments(parameters)
         let words = instance.tools.prefix + [instance.program("postgres")] + arguments
-        guard let executable = absolutePath(words[0]) else { throw .failed("there is no program \(words[0])") }
+        guard let executable = words[0].utf8.contains(UInt8(ascii: "/")) ? words[0] : ToolRunner.find(words[0]) else {
+            throw .failed("there is no program \(words[0])")
+        }
         return PostmasterCommand(
             executable: executable, arguments: Array(words.dropFirst()),
             environment: PostmasterEnvironment.filtered(
                 PostmasterEnvironment.inherited, staleOwner: instance.ownerOfStalePidFile()),
             workingDirectory: directory.path, isStandby: directory.hasStandbySignal)
-    }
-
-    /// Where a program is; names without a slash are looked for along PATH.
-    private func absolutePath(_ name: String) -> String? {
-        if name.contains("/") { return name }
-        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
-        return path.split(separator: ":").map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
     }
 
     /// True once the server accepts connections, false at the deadline; throws where the postmaster ends.

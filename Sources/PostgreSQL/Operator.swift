@@ -45,6 +45,7 @@ actor Operator {
 
     private func carryOut(_ operation: PostgreSQLOperation, halts: Int) async throws(PostgreSQLError) -> OperationResult
     {
+        try await lockDirectory(for: operation)
         switch operation {
         case .bootstrap:
             try await bootstrap(halts: halts)
@@ -87,6 +88,24 @@ actor Operator {
             forgetCluster()
             return .done
         }
+    }
+
+    /// S12: nothing is touched while a helper of an earlier daemon works there. What only ends a server, or lets it
+    /// lead, waits for nobody.
+    private func lockDirectory(for operation: PostgreSQLOperation) async throws(PostgreSQLError) {
+        switch operation {
+        case .stop, .promote, .follow, .resumeReplay: return
+        case .bootstrap, .clone:
+            do throws(SystemError) {
+                try directory.makeDirectory()
+            } catch {
+                throw .failed("cannot make the data directory: \(error)")
+            }
+        case .finishBootstrap, .startPrimary, .startStandby, .restart, .rewind, .recoverSingleUser,
+            .setAsideDataDirectory:
+            break
+        }
+        try await instance.lock.acquire(directory.path, deadline: BootClock.now() + .seconds(10))
     }
 
     func refuseWhileRunning() throws(PostgreSQLError) {

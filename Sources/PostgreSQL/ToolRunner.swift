@@ -2,10 +2,13 @@ import ClusterModel
 import Glibc
 import Ports
 import Posix
-import Subprocess
 
 /// Runs the programs of PostgreSQL, each with a deadline, with bounded output, and ended when the task is cancelled.
 struct ToolRunner: Sendable {
+    /// `matriarch-guardian`, in whose helper mode programs run, so that none outlives the daemon.
+    var helper: String
+    /// What they inherit, with all that they start.
+    var lock: DirectoryLock?
     /// Put before every command line: empty in production. Tests that run as root name a program there that becomes
     /// another user, since PostgreSQL refuses to run as root.
     var prefix: [String] = []
@@ -35,18 +38,17 @@ struct ToolRunner: Sendable {
     func run(_ invocation: Invocation) async throws(PostgreSQLError) -> Output {
         if Task.isCancelled { throw .cancelled }
         let name = lastComponent(invocation.program)
-        let result = await withTaskGroup(of: Result<Output, PostgreSQLError>.self) { group in
-            group.addTask { await execute(invocation, name: name) }
-            group.addTask {
-                try? await Task.sleep(for: max(.zero, invocation.deadline - BootClock.now()))
-                return .failure(.timedOut(name))
-            }
-            let first = await group.next() ?? .failure(.cancelled)
-            group.cancelAll()
-            return first
+        let tail = OutputTail(limit: invocation.outputLimit)
+        let end = try await start(invocation, name) { bytes in
+            for line in tail.append(bytes) { invocation.onLine?(line) }
         }
         if Task.isCancelled { throw .cancelled }
-        return try result.get()
+        switch end {
+        case .ended(let status): return Output(status: status, text: tail.text)
+        case .late: throw .timedOut(name)
+        case .cancelled: throw .cancelled
+        case .failed(let error): throw .failed("cannot run \(name): \(error)")
+        }
     }
 
     /// Like `run`, and throws for a bad status too; the text of its output.
@@ -60,56 +62,61 @@ struct ToolRunner: Sendable {
         return output.text
     }
 
-    private func execute(_ invocation: Invocation, name: String) async -> Result<Output, PostgreSQLError> {
-        do {
-            let tail = OutputTail(limit: invocation.outputLimit)
-            let outcome = try await Subprocess.run(
-                configuration(invocation), input: .none, output: .sequence, error: .combinedWithOutput
-            ) { execution in
-                for try await part in execution.standardOutput {
-                    let bytes = part.withUnsafeBytes { Array($0) }
-                    for line in tail.append(bytes) { invocation.onLine?(line) }
+    private func start(
+        _ invocation: Invocation, _ name: String, _ onOutput: @escaping @Sendable ([UInt8]) -> Void
+    ) async throws(PostgreSQLError) -> ToolProcess.End {
+        let words = prefix + [invocation.program] + invocation.arguments
+        let environment = Self.environment(invocation.environment, program: words[0])
+        guard let program = Self.find(words[0]) else { throw .failed("cannot run \(name): there is no such program") }
+        let command = [helper, "--helper", program] + words.dropFirst()
+        let lock = lock
+        do throws(SystemError) {
+            let process = try ToolProcess()
+            return await withTaskCancellationHandler {
+                await withCheckedContinuation { continuation in
+                    do throws(SystemError) {
+                        try NamedThread.start("pg-tool") {
+                            continuation.resume(
+                                returning: process.run(
+                                    command, environment, lock: lock, deadline: invocation.deadline,
+                                    onOutput: onOutput))
+                        }
+                    } catch {
+                        continuation.resume(returning: .failed(error))
+                    }
                 }
+            } onCancel: {
+                process.cancel()
             }
-            let status: Int32 =
-                switch outcome.terminationStatus {
-                case .exited(let code): code
-                case .signaled(let signal): 128 + signal
-                }
-            return .success(Output(status: status, text: tail.text))
         } catch {
-            return .failure(Task.isCancelled ? .cancelled : .failed("cannot run \(name): \(error)"))
+            throw .failed("cannot run \(name): \(error)")
         }
     }
 
-    private func configuration(_ invocation: Invocation) -> Subprocess.Configuration {
-        var options = PlatformOptions()
-        // A session of its own, so that what a program has started ends with it.
-        options.createSession = true
-        options.teardownSequence = [
-            .gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: .seconds(3)),
-            .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(100)),
-        ]
-        let words = prefix + [invocation.program] + invocation.arguments
-        var environment = invocation.environment
-        var name = words[0]
-        if let slash = name.lastIndex(of: "/") {
+    /// Where a program is; names without a slash are looked for along PATH.
+    static func find(_ name: String) -> String? {
+        if name.utf8.contains(UInt8(ascii: "/")) { return access(name, X_OK) == 0 ? name : nil }
+        let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+        return path.split(separator: ":").map { "\($0)/\(name)" }.first { access($0, X_OK) == 0 }
+    }
+
+    /// Ours with `changes`. A program finds those beside it before others of the same name.
+    private static func environment(_ changes: [String: String?], program: String) -> [String] {
+        var changes = changes
+        if let slash = program.lastIndex(of: "/") {
             let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
-            environment["PATH"] = name[..<slash] + ":" + path
-            name = String(name[name.index(after: slash)...])
+            changes.updateValue("\(program[..<slash]):\(path)", forKey: "PATH")
         }
-        var changes: [Environment.Key: String?] = [:]
-        for (key, value) in environment {
-            if let key = Environment.Key(rawValue: key) { changes.updateValue(value, forKey: key) }
+        let kept = PostmasterEnvironment.inherited.filter { entry in
+            changes[String(entry.prefix { $0 != "=" })] == nil
         }
-        return Subprocess.Configuration(
-            executable: .name(name), arguments: Arguments(Array(words.dropFirst())),
-            environment: .inherit.updating(changes), platformOptions: options)
+        return kept + changes.compactMap { name, value in value.map { "\(name)=\($0)" } }
     }
 }
 
 /// The end of what a program says, and its lines as they come.
-final class OutputTail {
+final class OutputTail: @unchecked Sendable {
+    // Sendable by hand: one thread appends, and whoever reads the text does so when that thread is done.
     private let limit: Int
     private var kept: [UInt8] = []
     private var line: [UInt8] = []

@@ -85,6 +85,7 @@ struct Daemon {
             scope: effective.scope, me: identity(effective),
             addresses: addresses(effective, apiURL: effective.restAPI.apiURL), document: document)
         setup.hasGuardian = guardian != nil
+        await claim(postgreSQL)
         setup.adoptedLease = await adopt(postgreSQL, guardian)
         let node = ClusterState(
             setup,
@@ -119,6 +120,15 @@ struct Daemon {
         }
     }
 
+    /// What an earlier daemon has left at work in the data directory must end before anything else is done there.
+    private func claim(_ postgreSQL: LocalPostgreSQL) async {
+        do throws(PostgreSQLError) {
+            try await postgreSQL.claimDirectory(deadline: BootClock.now() + .seconds(2))
+        } catch {
+            logger.error("\(error)")
+        }
+    }
+
     /// What an earlier daemon has left with its guardian: PostgreSQL goes on under the lease that is known there. A
     /// server that runs without a guardian gets one.
     private func adopt(_ postgreSQL: LocalPostgreSQL, _ guardian: GuardianClient?) async -> Lease? {
@@ -141,7 +151,7 @@ struct Daemon {
         let initial = (try? source.effective(document)) ?? effective
         return try LocalPostgreSQL(
             configuration: PostgreSQLWiring.configuration(initial), launcher: launcher,
-            logger: Logger(label: "postgresql")
+            helper: GuardianWiring.program(), logger: Logger(label: "postgresql")
         ) { document in PostgreSQLWiring.configuration(try source.effective(document)) }
     }
 

@@ -6,17 +6,21 @@ import PostgreSQL
 
 /// The guardian as configured.
 enum GuardianWiring {
-    /// Nil where it is off. The program stands beside the daemon; without it the daemon does not start, rather than run
-    /// unguarded in silence.
+    /// The program stands beside the daemon; without it the daemon does not start, rather than run unguarded in silence,
+    /// or with helpers that outlive it.
+    static func program() throws -> String {
+        let program = try ownDirectory() + "/matriarch-guardian"
+        guard access(program, X_OK) == 0 else {
+            throw StartFailure(description: "\(program) is missing or cannot be executed; it belongs beside the daemon")
+        }
+        return program
+    }
+
+    /// Nil where it is off.
     static func client(_ effective: EffectiveConfiguration, logger: Logger) throws -> GuardianClient? {
         let settings = effective.guardian
         guard settings.isOn else { return nil }
-        let program = try ownDirectory() + "/matriarch-guardian"
-        guard access(program, X_OK) == 0 else {
-            throw StartFailure(
-                description: "guardian.mode: \(program) is missing or cannot be executed; install it, or allowed is off"
-            )
-        }
+        let program = try program()
         var options = GuardianClient.Options(
             executable: program, dataDirectory: effective.postgreSQL.dataDirectory,
             safetyMargin: settings.safetyMargin)

@@ -113,6 +113,24 @@ struct ProcessTests {
         #expect(!watch.isWatching(pid))
     }
 
+    @Test(
+        "A process that the kernel gives no pidfd for has not ended", .timeLimit(.minutes(1)),
+        arguments: [EMFILE, EPERM, ENOSYS])
+    func noDescriptor(code: Int32) async throws {
+        let watch = try PostmasterWatch { _ in
+            errno = code
+            return -1
+        }
+        let pid = try await DetachedLauncher().launch(
+            .init(executable: "/bin/sleep", arguments: ["60"], environment: [], workingDirectory: "/"))
+        #expect(watch.watch(pid))
+        #expect(await watch.waitForExit(of: pid, deadline: BootClock.now() + .milliseconds(120)) == false)
+        #expect(watch.isWatching(pid))
+        #expect(await DetachedLauncher().signal(SIGKILL, to: pid))
+        #expect(await watch.waitForExit(of: pid, deadline: BootClock.now() + .seconds(30)))
+        #expect(!watch.watch(pid))
+    }
+
     @Test("A program that cannot be started says why")
     func launchFailure() async {
         await #expect(throws: PostgreSQLError.self) {
@@ -139,72 +157,5 @@ struct ProcessTests {
     ) {
         #expect(
             StateRule.next(before, isAlive: isAlive, readiness: readiness, isOperating: isOperating) == after)
-    }
-}
-
-@Suite("Programs", .timeLimit(.minutes(1)))
-struct ToolRunnerTests {
-    private func invocation(
-        _ command: String, within duration: Duration = .seconds(20), limit: Int = 1 << 16
-    ) -> ToolRunner.Invocation {
-        .init(
-            program: "/bin/sh", arguments: ["-c", command], environment: ["A_NAME": "value"],
-            deadline: BootClock.now() + duration, outputLimit: limit)
-    }
-
-    @Test("Status, output and environment")
-    func output() async throws {
-        let output = try await ToolRunner().run(invocation("echo $A_NAME; echo error >&2; exit 3"))
-        #expect(output.status == 3)
-        #expect(output.text == "value\nerror\n")
-        await #expect(throws: PostgreSQLError.tool(name: "sh", status: 3, output: "x")) {
-            try await ToolRunner().succeed(invocation("echo x; exit 3"))
-        }
-    }
-
-    @Test("Only the end of long output is kept")
-    func bound() async throws {
-        let output = try await ToolRunner().run(invocation("seq 1 100000; echo end", limit: 1000))
-        #expect(output.text.utf8.count == 1000)
-        #expect(output.text.hasSuffix("100000\nend\n"))
-    }
-
-    @Test("A program that is late is ended with what it has started")
-    func late() async throws {
-        // It does not listen to SIGTERM, so it takes SIGKILL to end it.
-        let (lines, told) = AsyncStream.makeStream(of: String.self)
-        var late = invocation("trap '' TERM; sleep 60 & echo $!; wait", within: .seconds(5))
-        late.onLine = { told.yield($0) }
-        await #expect(throws: PostgreSQLError.timedOut("sh")) { try await ToolRunner().run(late) }
-        told.finish()
-        var child: Int32?
-        for await line in lines { child = Int32(line) }
-        let pid = try #require(child)
-        let deadline = BootClock.now() + .seconds(10)
-        while ProcessTable.isAlive(pid), BootClock.now() < deadline { try await Task.sleep(for: .milliseconds(10)) }
-        #expect(!ProcessTable.isAlive(pid))
-    }
-
-    @Test("A cancelled task ends its program")
-    func cancelled() async throws {
-        let task = Task { try await ToolRunner().run(invocation("sleep 60")) }
-        task.cancel()
-        await #expect(throws: PostgreSQLError.cancelled) { try await task.value }
-    }
-
-    @Test("A program that does not exist")
-    func missing() async {
-        await #expect(throws: PostgreSQLError.self) {
-            try await ToolRunner().run(
-                .init(program: "/no/such/tool", arguments: [], deadline: BootClock.now() + .seconds(5)))
-        }
-    }
-
-    @Test("Lines end at line feeds and carriage returns")
-    func lines() {
-        let tail = OutputTail(limit: 100)
-        #expect(tail.append(Array("a\rb".utf8)) == ["a"])
-        #expect(tail.append(Array("c\r\nd".utf8)) == ["bc"])
-        #expect(tail.text == "a\rbc\r\nd")
     }
 }

@@ -38,7 +38,8 @@ struct TestServer: Sendable {
         var logger = Logger(label: "test") { _ in StreamLogHandler.standardError(label: configuration.name) }
         logger.logLevel = getenv("MATRIARCH_TEST_LOG") == nil ? .critical : .debug
         return try LocalPostgreSQL(
-            configuration: configuration, launcher: QuietLauncher(), commandPrefix: commandPrefix, logger: logger
+            configuration: configuration, launcher: QuietLauncher(), helper: ToolRunner.testHelper,
+            commandPrefix: commandPrefix, logger: logger
         ) { document in
             var changed = configuration
             for member in document["parameters"]?.object?.members ?? [] {

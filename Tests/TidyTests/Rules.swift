@@ -13,11 +13,11 @@ enum Rules {
     static let programs: Set<String> = ["matriarch", "matriarch-guardian", "matriarchctl", "simulate"]
 
     static let bans: [Ban] = [
-        Ban(word: "fork(", instead: "ms_spawn_detached, or Subprocess"),
-        Ban(word: "vfork(", instead: "ms_spawn_detached, or Subprocess"),
-        Ban(word: "Process(", instead: "ms_spawn_detached, or Subprocess"),
-        Ban(word: "system(", instead: "ms_spawn_detached, or Subprocess"),
-        Ban(word: "popen(", instead: "Subprocess"),
+        Ban(word: "fork(", instead: "ms_spawn_detached, or ToolRunner"),
+        Ban(word: "vfork(", instead: "ms_spawn_detached, or ToolRunner"),
+        Ban(word: "Process(", instead: "ms_spawn_detached, or ToolRunner"),
+        Ban(word: "system(", instead: "ms_spawn_detached, or ToolRunner"),
+        Ban(word: "popen(", instead: "ToolRunner"),
         Ban(word: "print(", instead: "a Logger", except: programs),
         Ban(word: "debugPrint(", instead: "a Logger"),
         Ban(word: "dump(", instead: "a Logger"),
