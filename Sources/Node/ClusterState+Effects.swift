@@ -43,12 +43,11 @@ extension ClusterState {
         case .promote:
             guard let error = await guarding?.value else { return nil }
             return .failed("the guardian has not acknowledged the lease: \(error)")
-        case .startPrimary:
+        case .startPrimary, .restart:
             _ = await guarding?.value
             return nil
-        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .restart, .rewind,
-            .recoverSingleUser,
-            .setAsideDataDirectory:
+        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .rewind,
+            .recoverSingleUser, .setAsideDataDirectory:
             return nil
         }
     }

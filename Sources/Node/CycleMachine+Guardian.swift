@@ -34,11 +34,7 @@ extension CycleMachine {
         if mayBecomeWritable(local, progress?.running) { guardian?.maybeWritableUntil = run.now }
         guard let order = guardOrder, let link = guardian else { return }
         if order == link.told { return }
-        let isUrgent = run.effects.contains { effect in
-            if case .perform(.promote, _, _) = effect { return true }
-            return false
-        }
-        if !isUrgent {
+        if !opensTheDoor(order, run) {
             if link.isTelling { return }
             if let retryAt = link.retryAt, run.now < retryAt { return }
         }
@@ -46,6 +42,18 @@ extension CycleMachine {
         guardian?.isTelling = true
         guardian?.retryAt = nil
         run.effects.insert(.guardLease(order, deadline: run.now + Self.guardianPatience), at: 0)
+    }
+
+    /// The lease must be known before PostgreSQL is let write under it, whatever the guardian is still being told: a
+    /// primary that is started under a guardian that disarms is guarded by nobody if the daemon dies in that moment.
+    private func opensTheDoor(_ order: GuardOrder, _ run: Run) -> Bool {
+        guard case .enforce = order else { return false }
+        return run.effects.contains { effect in
+            if case .perform(.promote, _, _) = effect { return true }
+            if case .perform(.startPrimary, _, _) = effect { return true }
+            if case .perform(.restart, _, _) = effect { return true }
+            return false
+        }
     }
 
     /// Nil where the last order stands.
@@ -62,6 +70,8 @@ extension CycleMachine {
     mutating func guarded(
         _ order: GuardOrder, _ result: Result<GuardianStatus, GuardianError>, _ run: inout Run
     ) {
+        // The answer to an order that another one has overtaken says nothing of the one that stands.
+        if let told = guardian?.told, told != order { return }
         guardian?.isTelling = false
         switch result {
         case .success(let status):

@@ -106,4 +106,43 @@ import Testing
         #expect(Self.orders(scene.step(.timer, after: .milliseconds(600))) == order)
         #expect(scene.machine.snapshot().guarding?.failure == "silent")
     }
+
+    /// E1: PostgreSQL was down, so the guardian is told to disarm; its answer is late, and PostgreSQL is started again.
+    /// Whatever is still on its way, the lease is told before the start.
+    @Test func aPrimaryIsStartedUnderAGuardianThatKnowsTheLease() {
+        var scene = HonestTimeTests.leader()
+        var waiting = scene.step(.postmasterExited(42))
+        var told: [GuardOrder] = []
+        var view = 10
+        var isStarted = false
+        for _ in 0..<60 where !isStarted {
+            // A moment passes without anything new: the next cycle.
+            if waiting.isEmpty { waiting = scene.step(.timer, after: .seconds(2)) }
+            guard !waiting.isEmpty else { continue }
+            switch waiting.removeFirst() {
+            case .guardLease(let order, _): told.append(order)
+            case .perform(.startPrimary, _, _): isStarted = true
+            case .observe:
+                var status = PostgreSQLStatus(
+                    dataDirectory: .initialized, state: .crashed, observedAt: scene.now + .milliseconds(1))
+                status.systemIdentifier = "7000000000000000001"
+                status.control = ControlData(
+                    state: .inProduction, systemIdentifier: "7000000000000000001", checkpoint: WALPosition(0x500_0000),
+                    checkpointTimeline: 1)
+                waiting += scene.step(.observed(status))
+            case .load:
+                view += 1
+                let seen = ShortLeaseTests.view(["n2:0.1"], config: ["ttl": 30], revision: Int64(view))
+                waiting += scene.step(.loaded(.success(seen)))
+            case .renew:
+                let since = scene.now
+                waiting += scene.step(.renewed(.success(.held(since: since, ttl: .seconds(30), session: "s"))))
+            default: break
+            }
+        }
+        #expect(isStarted)
+        // Nobody has answered the first order yet.
+        #expect(told.first == .disarm)
+        #expect(told.last.map { if case .enforce = $0 { true } else { false } } == true)
+    }
 }
