@@ -13,6 +13,7 @@ import subprocess
 import time
 
 import cluster
+import drain
 import layout
 import processes
 from processes import Trouble
@@ -27,12 +28,14 @@ class Skip(Exception):
 class FaultLab(cluster.Lab):
     """A lab without HAProxy, whose daemons nobody starts again but us."""
 
-    def __init__(self, *arguments, small_disk=False, more="", tablespaces=False, removes=True, rewinds=True, **named):
+    def __init__(self, *arguments, small_disk=False, standard_error=None, more="", tablespaces=False, removes=True,
+                 rewinds=True, **named):
         super().__init__(*arguments, **named)
         self.removes = removes  # a data directory that pg_rewind cannot mend may be replaced
         self.rewinds = rewinds  # pg_rewind is used
         self.small_disk = small_disk
         self.tablespaces = tablespaces  # base backups find a place for each other's tablespaces
+        self.standard_error, self.drains = standard_error, {}  # "pipe" or "socket" instead of the file of the log
         self.more = more  # sections of YAML that every node's configuration has on top
 
     def configuration(self, name):
@@ -71,6 +74,12 @@ class FaultLab(cluster.Lab):
             for name in self.node_names():
                 mount_small_disk(self.disk(name))
 
+    def start_node(self, name):
+        if not self.standard_error:
+            return super().start_node(name)
+        self.drains[name] = drain.Drain(self.standard_error, self.log(name))
+        self.start(name, self.daemon + [str(self.directory / f"{name}.yml")], self.drains[name].input)
+
     def start_haproxy(self): pass
 
     def trouble(self):
@@ -103,7 +112,7 @@ class FaultLab(cluster.Lab):
                 words = pathlib.Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0") if entry.isdigit() else []
             except OSError:
                 continue
-            if words and words[0].endswith(b"matriarch-guardian") and wanted in words:
+            if words and words[0].endswith(b"matriarch-guardian") and words[1] != b"--helper" and wanted in words:
                 found.append(int(entry))
         return [pid for pid in found if processes.start_time(pid) is not None]
 
@@ -319,18 +328,21 @@ def logdisk(lab, leader, watch):
 
 def hostloss(lab, leader, watch):
     """the whole machine is lost: daemon, guardian and PostgreSQL at once"""
-    postmaster = lab.postmaster(leader)
-    victims = lab.guardians(leader) + lab.helpers(leader) + [postmaster] + processes.children(postmaster)
-    kill_all(victims)
+    hostloss_now(lab, leader)
     lab.wait("new leader", 60 + 2 * lab.ttl, lambda: None if lab.leader() not in (None, leader) else "no other leads")
     time.sleep(3)
     bring_back(lab, leader)
 
 
+def hostloss_now(lab, name):
+    """What is lost with a machine."""
+    postmaster = lab.postmaster(name)
+    kill_all(lab.guardians(name) + lab.helpers(name) + [postmaster] + processes.children(postmaster))
+
+
 def promotion(lab, leader, watch):
     """the machine is lost, and the daemon of the next leader as soon as that one takes writes"""
-    postmaster = lab.postmaster(leader)
-    kill_all(lab.guardians(leader) + lab.helpers(leader) + [postmaster] + processes.children(postmaster))
+    hostloss_now(lab, leader)
     others = {name: w for name, w in watch.witnesses.items() if name != leader}
     until = time.monotonic() + 60 + 2 * lab.ttl
     while not (found := [name for name, w in others.items() if w.accepted]):

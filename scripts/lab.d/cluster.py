@@ -130,13 +130,13 @@ class Lab:
             raise Trouble("these ports are in use: " + ", ".join(taken) +
                           "\nanother block of ports: scripts/lab up --port-base 21000")
 
-    def start(self, name, argv):
+    def start(self, name, argv, output=None):
         if self.is_up(name):
             return
         mark = {processes.MARK: str(self.directory), f"{processes.MARK}_PART": f"{self.directory}/{name}"}
         if platform.machine() == "aarch64":
             mark["ETCD_UNSUPPORTED_ARCH"] = "arm64"  # etcd 3.4 starts there only when told so
-        self.running[name] = processes.spawn(argv, self.log(name), self.directory, mark)
+        self.running[name] = processes.spawn(argv, self.log(name), self.directory, mark, output)
         self.save()
 
     def start_etcd(self):

@@ -27,8 +27,11 @@ def run_as():
         raise Trouble("there is no user postgres (it comes with Debian's package postgresql-common)")
 
 
-def spawn(argv, log, directory, environment=None):
-    """Starts `argv` in a session of its own, its output appended to `log`, and returns (pid, start time)."""
+def spawn(argv, log, directory, environment=None, descriptor=None):
+    """Starts `argv` in a session of its own, its output appended to `log`, and returns (pid, start time).
+
+    With `descriptor` its output goes there.
+    """
     user = run_as()
     with open(log, "ab") as output:
         if user:
@@ -36,7 +39,8 @@ def spawn(argv, log, directory, environment=None):
         identity = {} if not user else dict(user=user.pw_uid, group=user.pw_gid, extra_groups=[])
         home = {} if not user else dict(HOME=user.pw_dir, USER=user.pw_name, LOGNAME=user.pw_name)
         process = subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=directory, start_new_session=True,
+            argv, stdin=subprocess.DEVNULL, stdout=descriptor or output, stderr=descriptor or output, cwd=directory,
+            start_new_session=True,
             env={**os.environ, **home, **(environment or {})}, **identity)
     return process.pid, start_time(process.pid)
 
