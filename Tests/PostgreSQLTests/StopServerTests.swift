@@ -59,7 +59,8 @@ struct StopServerTests {
             _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20), heirs: []))
             let instance = try Instance(
                 configuration: server.configuration, launcher: QuietLauncher(),
-                tools: ToolRunner(prefix: TestServer.commandPrefix), log: Logger(label: "test"))
+                tools: ToolRunner(helper: ToolRunner.testHelper, prefix: TestServer.commandPrefix),
+                log: Logger(label: "test"))
             // A postmaster that begins to start from here, and is told to stop.
             instance.noteStopping(getpid())
             #expect(await !instance.hasWrittenLastRecord(getpid()))
