@@ -27,7 +27,7 @@ public struct IPNetwork: Sendable, Hashable {
     }
 
     /// One address; nil for what is none, a network among it: what a member says of itself lets in nobody else.
-    init?(address text: String) {
+    public init?(address text: String) {
         guard let parsed = Self.bytes(text) else { return nil }
         address = parsed.bytes
         bits = parsed.bytes.count * 8

@@ -1,19 +1,17 @@
-/// What holds for every connection of a client.
+/// What holds for every connection of a client. No client follows a redirect: whoever answers would choose whom we ask
+/// next, and what we show there.
 public struct HTTPClientOptions: Sendable, Hashable {
     public var userAgent: String
     public var tls: TLSOptions
     public var keepalive: KeepaliveOptions
-    /// How many redirects are followed.
-    public var redirectLimit: Int
 
     public init(
         userAgent: String = "Matriarch", tls: TLSOptions = TLSOptions(),
-        keepalive: KeepaliveOptions = KeepaliveOptions(), redirectLimit: Int = 3
+        keepalive: KeepaliveOptions = KeepaliveOptions()
     ) {
         self.userAgent = userAgent
         self.tls = tls
         self.keepalive = keepalive
-        self.redirectLimit = redirectLimit
     }
 }
 

@@ -126,10 +126,7 @@ final class Transfer {
         ms_curl_setopt_long(handle, CURLOPT_HTTP_VERSION, 2)  // CURL_HTTP_VERSION_1_1
         ms_curl_setopt_string(handle, CURLOPT_PROXY, "")
         ms_curl_setopt_string(handle, CURLOPT_PROTOCOLS_STR, "http,https")
-        let redirects = order.options.redirectLimit
-        ms_curl_setopt_long(handle, CURLOPT_FOLLOWLOCATION, redirects > 0 ? 1 : 0)
-        ms_curl_setopt_long(handle, CURLOPT_MAXREDIRS, redirects)
-        ms_curl_setopt_long(handle, CURLOPT_POSTREDIR, 7)  // CURL_REDIR_POST_ALL: a POST stays one
+        ms_curl_setopt_long(handle, CURLOPT_FOLLOWLOCATION, 0)
         ms_curl_setopt_long(handle, CURLOPT_TCP_NODELAY, 1)
         let keepalive = order.options.keepalive
         ms_curl_setopt_long(handle, CURLOPT_TCP_KEEPALIVE, 1)
@@ -158,7 +155,7 @@ final class Transfer {
         return rest.count
     }
 
-    /// A connection that was kept turned out to be dead, or a redirect came: curl sends the body anew.
+    /// A connection that was kept turned out to be dead: curl sends the body anew.
     func rewind(to offset: Int) -> Bool {
         guard let body = order.request.body, body.indices.contains(offset) || offset == 0 else { return false }
         sent = offset

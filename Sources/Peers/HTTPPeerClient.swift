@@ -1,29 +1,27 @@
 public import ClusterModel
-public import HTTPClient
+import HTTPClient
 import JSON
 public import Ports
 public import Posix
 import Synchronization
 
-/// How peers are asked: who we say we are, and what we check (rest-api.md §19).
+/// How peers are asked: who we say we are, and what we check (rest-api.md §19). No password is among it: what is asked
+/// here is what everybody may read, and where it is asked stands in the store.
 public struct PeerClientOptions: Sendable, Hashable {
     public var userAgent: String
-    /// From `ctl.authentication`, else `restapi.authentication`.
-    public var credentials: BasicCredentials?
-    /// From `ctl.cacert`, else `restapi.cafile`.
+    /// From `ctl.cacert`, else `restapi.cafile`. With it, or with a certificate of ours, the servers' chains are
+    /// verified; their names are not, since `connect_address` may be any.
     public var cacert: String?
-    /// From `ctl`. Without a certificate of ours those of the servers are not verified; with one their chain is, but
-    /// not their name.
+    /// From `ctl`.
     public var certfile: String?
     public var keyfile: String?
     public var keyfilePassword: String?
 
     public init(
-        userAgent: String = "Matriarch", credentials: BasicCredentials? = nil, cacert: String? = nil,
-        certfile: String? = nil, keyfile: String? = nil, keyfilePassword: String? = nil
+        userAgent: String = "Matriarch", cacert: String? = nil, certfile: String? = nil, keyfile: String? = nil,
+        keyfilePassword: String? = nil
     ) {
         self.userAgent = userAgent
-        self.credentials = credentials
         self.cacert = cacert
         self.certfile = certfile
         self.keyfile = keyfile
@@ -32,8 +30,8 @@ public struct PeerClientOptions: Sendable, Hashable {
 
     var tls: TLSOptions {
         TLSOptions(
-            cacert: cacert, cert: certfile, key: keyfile, keyPassword: keyfilePassword, verifiesPeer: certfile != nil,
-            verifiesHost: false)
+            cacert: cacert, cert: certfile, key: keyfile, keyPassword: keyfilePassword,
+            verifiesPeer: cacert != nil || certfile != nil, verifiesHost: false)
     }
 }
 
@@ -42,34 +40,28 @@ public final class HTTPPeerClient: PeerClient {
     /// The longest that a peer may take to answer, whatever the deadline.
     static let patience = Duration.seconds(2)
 
-    /// What goes together: a connection made under one identity is never used under another.
-    private struct Identity: Sendable {
-        let client: HTTPClient
-        let credentials: BasicCredentials?
+    /// A connection made with one certificate is never used under another: other options are another client.
+    private let client: Mutex<HTTPClient>
 
-        init(_ options: PeerClientOptions) throws(SystemError) {
-            client = try HTTPClient(
-                name: "peer-client", options: HTTPClientOptions(userAgent: options.userAgent, tls: options.tls))
-            credentials = options.credentials
-        }
+    private static func client(_ options: PeerClientOptions) throws(SystemError) -> HTTPClient {
+        try HTTPClient(
+            name: "peer-client", options: HTTPClientOptions(userAgent: options.userAgent, tls: options.tls))
     }
-
-    private let identity: Mutex<Identity>
 
     /// Throws where its thread cannot be started. The owner calls `shutdown`.
     public init(_ options: PeerClientOptions = PeerClientOptions()) throws(SystemError) {
-        identity = Mutex(try Identity(options))
+        client = Mutex(try Self.client(options))
     }
 
     /// Asks with `options` from now on, over new connections and with the files as they are now. What is under way ends
     /// as it began. Throws where a thread cannot be started; then nothing changes.
     public func adopt(_ options: PeerClientOptions) throws(SystemError) {
-        let fresh = try Identity(options)
-        identity.withLock { $0 = fresh }
+        let fresh = try Self.client(options)
+        client.withLock { $0 = fresh }
     }
 
     /// Ends every request that was begun since the last `adopt`, and the thread.
-    public func shutdown() { identity.withLock { $0.client }.shutdown() }
+    public func shutdown() { client.withLock { $0 }.shutdown() }
 
     public func statuses(of members: [Member], deadline: BootInstant) async -> [String: PeerAnswer] {
         await withTaskGroup(of: (String, PeerAnswer).self) { group in
@@ -81,10 +73,13 @@ public final class HTTPPeerClient: PeerClient {
     }
 
     private func status(of member: Member, deadline: BootInstant) async -> PeerAnswer {
-        guard let url = member.apiURL else { return .unreachable("its member key has no api_url") }
+        guard let apiURL = member.apiURL else { return .unreachable("its member key has no api_url") }
+        guard let url = PeerURL.replacingPath(of: apiURL, with: "/patroni") else {
+            return .unreachable("its api_url is no http address")
+        }
         do throws(HTTPClientError) {
             let limit = min(deadline, BootClock.now() + Self.patience)
-            let response = try await request("GET", url, deadline: limit)
+            let response = try await read(url, deadline: limit)
             return PeerAnswer(json: try? JSON.parse(bytes: response.body))
         } catch {
             return .unreachable(error.description)
@@ -94,21 +89,32 @@ public final class HTTPPeerClient: PeerClient {
     public func isAlive(apiURL: String, deadline: BootInstant) async -> Bool {
         guard let url = PeerURL.replacingPath(of: apiURL, with: "/liveness") else { return false }
         do throws(HTTPClientError) {
-            _ = try await request("GET", url, deadline: deadline)
+            _ = try await read(url, deadline: deadline)
             return true
         } catch {
             return false
         }
     }
 
-    /// Any request to a peer. A body is JSON text, sent without a content type as the peers do.
-    public func request(_ method: String, _ url: String, body: String? = nil, deadline: BootInstant)
-        async throws(HTTPClientError) -> HTTPClientResponse
-    {
-        let identity = identity.withLock { $0 }
-        let request = HTTPClientRequest(
-            method: method, url: url, body: body.map { Array($0.utf8) }, credentials: identity.credentials,
-            connectTimeout: Self.patience)
-        return try await identity.client.send(request, deadline: deadline)
+    /// Whether a daemon with this name and scope answers at the address of `apiURL`: another program that does, or that
+    /// the store has made up, says nothing of ours. A daemon that answers `/liveness` and then hangs counts.
+    public func isTaken(_ name: String, scope: String, apiURL: String, deadline: BootInstant) async -> Bool {
+        guard await isAlive(apiURL: apiURL, deadline: deadline),
+            let url = PeerURL.replacingPath(of: apiURL, with: "/patroni")
+        else { return false }
+        do throws(HTTPClientError) {
+            let body = try await read(url, deadline: deadline).body
+            guard let daemon = (try? JSON.parse(bytes: body))?["patroni"] else { return false }
+            // Old peers leave their name out.
+            return daemon["scope"]?.string == scope && (daemon["name"] == nil || daemon["name"]?.string == name)
+        } catch {
+            return true
+        }
+    }
+
+    /// Asks a peer for what everybody may read. A redirect is an answer like any other, and none that tells anything.
+    func read(_ url: String, deadline: BootInstant) async throws(HTTPClientError) -> HTTPClientResponse {
+        let client = client.withLock { $0 }
+        return try await client.send(HTTPClientRequest(url: url, connectTimeout: Self.patience), deadline: deadline)
     }
 }

@@ -219,7 +219,7 @@ actor RestServer {
     /// Networks count as they are, names by what they stand for in `addresses`: nothing, where they are not known.
     private static func access(_ settings: RestAPISettings, _ addresses: [String: [String]]) -> AccessRules {
         let networks = settings.allowlist.flatMap { entry in
-            IPNetwork(entry).map { [$0] } ?? (addresses[entry] ?? []).compactMap { IPNetwork($0) }
+            IPNetwork(entry).map { [$0] } ?? (addresses[entry] ?? []).compactMap { IPNetwork(address: $0) }
         }
         return AccessRules(
             username: settings.authentication?.username, password: settings.authentication?.password,

@@ -1,7 +1,6 @@
 import ClusterModel
 import Configuration
 import Etcd
-import HTTPClient
 import Peers
 
 /// The configuration's settings as the clients of etcd and of the peers take them.
@@ -21,10 +20,7 @@ enum StoreWiring {
     static func peers(_ effective: EffectiveConfiguration) -> PeerClientOptions {
         let settings = effective.ctl
         return PeerClientOptions(
-            userAgent: "Patroni/\(Version.peer) Matriarch/\(Version.own)",
-            credentials: settings.authentication.map { user in
-                BasicCredentials(username: user.username, password: user.password)
-            }, cacert: settings.authorityFile, certfile: settings.certificateFile, keyfile: settings.keyFile,
-            keyfilePassword: settings.keyFilePassword)
+            userAgent: "Patroni/\(Version.peer) Matriarch/\(Version.own)", cacert: settings.authorityFile,
+            certfile: settings.certificateFile, keyfile: settings.keyFile, keyfilePassword: settings.keyFilePassword)
     }
 }

@@ -24,6 +24,18 @@ import Testing
     @Test(arguments: ["", "/", "a", "10.0.0.0/33", "10.0.0.0/-1", "10.0.0.0/", "10.0.0/8", "10.0.0.1/8/9", "::/129"])
     func noNetworks(_ text: String) { #expect(IPNetwork(text) == nil) }
 
+    /// Whoever writes a member key opens the API to an address of its own at most.
+    @Test(arguments: ["http://[0.0.0.0/0]:8008/patroni", "http://[203.0.113.0/24]:8008/patroni", "http://0.0.0.0/0"])
+    func noMemberIsANetwork(_ url: String) async throws {
+        let view = Scene.view(
+            leader: "pg-a", members: [Scene.member("pg-a"), Scene.member("pg-b", ["api_url": .string(url)])])
+        let addresses = AccessRules.Addresses(networks: [], includesMembers: true)
+        #expect(try await answer("203.0.113.9", "/reload", addresses, view: view).status == 403)
+        let bench = Bench(Scene.snapshot(view: view))
+        #expect(!bench.api.hasShare(try HTTPRequest(method: "POST", target: "/reload", peer: "203.0.113.9")))
+        #expect(IPNetwork(address: "0.0.0.0/0") == nil && IPNetwork(address: "203.0.113.9") != nil)
+    }
+
     private func answer(
         _ peer: String, _ path: String, _ addresses: AccessRules.Addresses, view: ClusterView? = Self.view,
         security: HTTPRequest.Security = .plain, needsCertificate: Bool = false, headers: HTTPHeaders = [:],
