@@ -31,12 +31,14 @@ struct EndpointList: Sendable, Hashable {
         return current != nil
     }
 
-    /// Takes over the members' own addresses. An empty list changes nothing but the time.
+    /// Takes over the members' own addresses. An empty list changes nothing but the time. Where the configuration asks
+    /// for HTTPS everywhere, an answer does not lead out of it: what is sent there bears tokens.
     mutating func discovered(_ urls: [String], at now: BootInstant) {
         discoveredAt = now
         var found: [EtcdEndpoint] = []
+        let isEncrypted = configured.allSatisfy { $0.scheme == "https" }
         for endpoint in urls.compactMap({ EtcdEndpoint(url: $0) }) where !found.contains(endpoint) {
-            found.append(endpoint)
+            if !isEncrypted || endpoint.scheme == "https" { found.append(endpoint) }
         }
         if found.isEmpty { return }
         found.sort { $0.url < $1.url }
@@ -57,30 +59,5 @@ struct EndpointList: Sendable, Hashable {
     /// Whether it is time to ask for the members again.
     func isStale(at now: BootInstant, lifetime: Duration) -> Bool {
         discoveredAt.map { now - $0 > lifetime } ?? true
-    }
-}
-
-/// Tells an endpoint that lags behind its cluster: its raft term is lower than one that was seen (dcs.md §5.7).
-struct StaleNodeGuard: Sendable, Hashable {
-    enum Verdict: Sendable, Hashable {
-        case fresh, stale
-        /// Another cluster answers at this address: what was known of the old one's revisions is void.
-        case otherCluster
-    }
-
-    private var clusterID = ""
-    private var highestTerm: UInt64 = 0
-
-    mutating func judge(_ header: EtcdHeader) -> Verdict {
-        if header.clusterID.isEmpty || header.raftTerm == 0 { return .fresh }
-        if header.clusterID != clusterID {
-            let isFirst = clusterID.isEmpty
-            clusterID = header.clusterID
-            highestTerm = header.raftTerm
-            return isFirst ? .fresh : .otherCluster
-        }
-        if header.raftTerm < highestTerm { return .stale }
-        highestTerm = header.raftTerm
-        return .fresh
     }
 }

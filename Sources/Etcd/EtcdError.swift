@@ -8,11 +8,15 @@ enum EtcdError: Error, Sendable, Hashable, CustomStringConvertible {
     case gateway(GatewayError)
     /// No answer from this endpoint.
     case transport(HTTPClientError, endpoint: String)
-    /// An endpoint that lags behind what we have seen of its cluster.
+    /// An endpoint that lags behind what we have seen of its cluster, or that is of another one.
     case staleNode(String)
-    /// An answer that is not what the gateway gives.
+    /// What no etcd says: a proxy's page, another program's answer, an answer without its parts.
     case malformed(String)
+    /// etcd's own answer does not let us go on from where we stand.
+    case unusable(String)
     case unsupportedVersion(String)
+    /// The members elected a leader while a lease was being prolonged: which of them prolonged it is not known.
+    case leaderChanged
     /// The deadline has come.
     case exhausted(String)
     case cancelled
@@ -30,10 +34,31 @@ enum EtcdError: Error, Sendable, Hashable, CustomStringConvertible {
 
     var recovery: Recovery {
         switch self {
-        case .gateway(let error): error.kind.recovery
-        case .transport(.cancelled, _), .transport(.closed, _), .transport(.tooLarge, _): .none
-        case .transport, .staleNode: .nextEndpoint
-        case .malformed, .unsupportedVersion, .exhausted, .cancelled: .none
+        case .gateway(let error): error.recovery
+        case .transport(.cancelled, _), .transport(.closed, _): .none
+        case .transport, .staleNode, .malformed, .unsupportedVersion: .nextEndpoint
+        case .unusable, .leaderChanged, .exhausted, .cancelled: .none
+        }
+    }
+
+    /// Whether no endpoint is asked any further: etcd itself has refused, or nobody waits.
+    var isFinal: Bool {
+        switch recovery {
+        case .nextEndpoint, .later: false
+        case .none: true
+        case .reauthenticate: isFromEtcd
+        }
+    }
+
+    /// Whether etcd has said so, for all that can be told.
+    private var isFromEtcd: Bool { if case .gateway(let error) = self { error.isFromEtcd } else { false } }
+
+    /// The endpoint is not one to rely upon, whatever else it answers.
+    var discreditsEndpoint: Bool {
+        switch self {
+        case .staleNode, .malformed, .unsupportedVersion: true
+        case .gateway(let error): !error.isFromEtcd && error.recovery != .later
+        case .transport, .unusable, .leaderChanged, .exhausted, .cancelled: false
         }
     }
 
@@ -41,9 +66,10 @@ enum EtcdError: Error, Sendable, Hashable, CustomStringConvertible {
     var mayHaveBeenApplied: Bool {
         switch self {
         case .transport(let error, _): error.mayHaveBeenSent
-        case .gateway(let error): error.kind == .deadlineExceeded || error.kind == .unavailable
-        case .staleNode: true
-        case .malformed, .unsupportedVersion, .exhausted, .cancelled: false
+        case .gateway(let error): error.kind == .deadlineExceeded || error.kind == .unavailable || !error.isFromEtcd
+        // Whoever garbled the answer may have passed the request on before.
+        case .staleNode, .malformed: true
+        case .unusable, .unsupportedVersion, .leaderChanged, .exhausted, .cancelled: false
         }
     }
 
@@ -55,8 +81,10 @@ enum EtcdError: Error, Sendable, Hashable, CustomStringConvertible {
         switch self {
         case .gateway(let error): error.message
         case .transport(let error, let endpoint): "\(endpoint): \(error)"
-        case .staleNode(let reason), .malformed(let reason), .unsupportedVersion(let reason), .exhausted(let reason):
+        case .staleNode(let reason), .malformed(let reason), .unusable(let reason), .unsupportedVersion(let reason),
+            .exhausted(let reason):
             reason
+        case .leaderChanged: "etcd's leader changes"
         case .cancelled: "cancelled"
         }
     }
@@ -66,12 +94,12 @@ enum EtcdError: Error, Sendable, Hashable, CustomStringConvertible {
 struct GatewayError: Error, Sendable, Hashable {
     enum Kind: Sendable, Hashable, CaseIterable {
         case leaseNotFound, userEmpty, invalidAuthToken, authOldRevision, permissionDenied, authFailed, authNotEnabled
-        case deadlineExceeded, failedPrecondition, unavailable, other
+        case tooManyRequests, deadlineExceeded, failedPrecondition, unavailable, other
 
         var recovery: EtcdError.Recovery {
             switch self {
             case .userEmpty, .invalidAuthToken, .authOldRevision, .permissionDenied: .reauthenticate
-            case .deadlineExceeded, .failedPrecondition: .later
+            case .tooManyRequests, .deadlineExceeded, .failedPrecondition: .later
             case .unavailable: .nextEndpoint
             case .leaseNotFound, .authFailed, .authNotEnabled, .other: .none
             }
@@ -80,6 +108,19 @@ struct GatewayError: Error, Sendable, Hashable {
 
     let kind: Kind
     let message: String
+
+    /// Whether the text is etcd's. Another gateway's refusal, or a proxy's, tells nothing of what the other endpoints
+    /// would say.
+    var isFromEtcd: Bool {
+        message.utf8.starts(with: "etcdserver: ".utf8) || GatewayError.byText.keys.contains(message)
+    }
+
+    var recovery: EtcdError.Recovery {
+        switch kind.recovery {
+        case .none: isFromEtcd ? .none : .nextEndpoint
+        case .nextEndpoint, .later, .reauthenticate: kind.recovery
+        }
+    }
 
     init(_ kind: Kind, _ message: String) {
         self.kind = kind
@@ -116,6 +157,7 @@ struct GatewayError: Error, Sendable, Hashable {
         "etcdserver: permission denied": .permissionDenied,
         "etcdserver: authentication failed, invalid user ID or password": .authFailed,
         "etcdserver: authentication is not enabled": .authNotEnabled,
+        "etcdserver: too many requests": .tooManyRequests,
         "context deadline exceeded": .deadlineExceeded,
         "not a primary lessor": .unavailable,
     ]

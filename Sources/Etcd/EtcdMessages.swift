@@ -9,6 +9,9 @@ enum EtcdMessages {
         return body
     }
 
+    /// One key, linearizable.
+    static func key(_ key: String) -> JSONObject { ["key": .string(Base64.encode(key))] }
+
     static func leaseGrant(ttl: Duration) -> JSONObject {
         ["TTL": .int(max(1, ttl.components.seconds))]
     }

@@ -13,7 +13,8 @@ struct EtcdHeader: Sendable, Hashable {
         guard let header = (reply["header"] ?? reply["result"]?["header"])?.object else { return nil }
         clusterID = header["cluster_id"].flatMap(integerText) ?? ""
         raftTerm = header["raft_term"].flatMap(integerText).flatMap { UInt64($0) } ?? 0
-        revision = int64(header["revision"])
+        guard let revision = boundedRevision(header["revision"]) else { return nil }
+        self.revision = revision
     }
 
     init(clusterID: String, raftTerm: UInt64, revision: Revision = 0) {
@@ -36,7 +37,8 @@ struct EtcdKeyValue: Sendable, Hashable {
         guard let key = text(json["key"]), !key.isEmpty, let value = text(json["value"]) else { return nil }
         self.key = key
         self.value = value
-        revision = int64(json["mod_revision"])
+        guard let revision = boundedRevision(json["mod_revision"]) else { return nil }
+        self.revision = revision
         let lease = int64(json["lease"])
         self.lease = lease == 0 ? "" : String(lease)
     }
@@ -50,7 +52,10 @@ struct EtcdRange: Sendable {
     init?(_ reply: JSONObject) {
         guard let header = EtcdHeader(reply) else { return nil }
         self.header = header
-        pairs = reply["kvs"]?.array?.compactMap(EtcdKeyValue.init) ?? []
+        let entries = reply["kvs"]?.array ?? []
+        pairs = entries.compactMap(EtcdKeyValue.init)
+        // A key that cannot be read is not one that is absent.
+        if pairs.count != entries.count { return nil }
     }
 }
 
@@ -109,7 +114,10 @@ struct EtcdWatchReply: Sendable {
         guard let result = document["result"]?.object, let header = EtcdHeader(document) else { return nil }
         self.header = header
         let compacted = int64(result["compact_revision"])
-        let events = result["events"]?.array?.compactMap(EtcdEvent.init) ?? []
+        let documents = result["events"]?.array ?? []
+        let events = documents.compactMap(EtcdEvent.init)
+        // An event that cannot be read must not count as told.
+        if events.count != documents.count { return nil }
         if compacted > 0 {
             content = .compacted(compacted)
         } else if result["canceled"]?.bool == true {
@@ -135,6 +143,12 @@ struct EtcdEvent: Sendable, Hashable {
         value = json["type"]?.string == "DELETE" ? nil : pair.value
         revision = pair.revision
     }
+}
+
+/// 0 where it is left out; nil for what no store counts up to, so that nobody's arithmetic on it can overflow.
+private func boundedRevision(_ json: JSONValue?) -> Revision? {
+    let value = int64(json)
+    return (0..<Revision.max / 2).contains(value) ? value : nil
 }
 
 /// The gateway writes 64-bit integers as strings; a plain number is taken too. 0 where there is none.

@@ -12,10 +12,10 @@ extension EtcdStore {
                 [EtcdCompare.absent(self.keys.leader)],
                 then: [EtcdOperation.put(self.keys.leader, self.name, lease: lease.id)],
                 else: [EtcdOperation.get(self.keys.leader)])
-            let reply = try await self.claimed(body, lease, deadline)
+            let answer = try await self.claimed(body, lease, deadline)
             // It is also ours where an attempt that seemed to fail had put it.
-            let isOurs = reply.found?.value == self.name && reply.found?.lease == lease.id
-            return reply.succeeded || isOurs ? self.claim(lease) : .refused
+            let isOurs = answer.value.succeeded || self.isOurs(answer.value.found, lease)
+            return isOurs ? try self.claim(lease, confirmedIn: answer.term) : .refused
         }
     }
 
@@ -24,7 +24,11 @@ extension EtcdStore {
     {
         try await withLease(deadline) { (lease) async throws(EtcdError) in
             if let seen, seen.name == self.name {
-                if seen.session == lease.id { return self.claim(lease) }
+                // What was seen may be of long ago, where this daemon stood still since.
+                if seen.session == lease.id {
+                    let now = try await self.leaderKey(deadline)
+                    if self.isOurs(now.value.pairs.first, lease) { return try self.claim(lease, confirmedIn: now.term) }
+                }
                 // A claim of long ago that was taken after this node had gone on: no race was won with it.
                 if self.retired.contains(seen.session) { return .refused }
             }
@@ -33,8 +37,17 @@ extension EtcdStore {
             let body = EtcdMessages.transaction(
                 [EtcdCompare.value(self.keys.leader, is: self.name)], then: [put],
                 else: replacingGone ? [EtcdOperation.transaction(ifGone)] : [])
-            let reply = try await self.claimed(body, lease, deadline)
-            return reply.succeeded || reply.nestedSucceeded ? self.claim(lease) : .refused
+            let answer = try await self.claimed(body, lease, deadline)
+            let isOurs = answer.value.succeeded || answer.value.nestedSucceeded
+            return isOurs ? try self.claim(lease, confirmedIn: answer.term) : .refused
+        }
+    }
+
+    private func isOurs(_ key: EtcdKeyValue?, _ lease: Lease) -> Bool { key?.value == name && key?.lease == lease.id }
+
+    private func leaderKey(_ deadline: BootInstant) async throws(EtcdError) -> Answer<EtcdRange> {
+        try await transport.call(EtcdTransport.rangePath, EtcdMessages.key(keys.leader), deadline: deadline) {
+            EtcdRange($0)
         }
     }
 
@@ -85,7 +98,7 @@ extension EtcdStore {
                 if let found = reply.found, found.value == text, found.lease == lease.id { return }
                 revision = reply.found?.revision
             }
-            throw .malformed("\(self.keys.member) changes all the time: does another node bear the name \(self.name)?")
+            throw .unusable("\(self.keys.member) changes all the time: does another node bear the name \(self.name)?")
         }
     }
 
@@ -93,13 +106,13 @@ extension EtcdStore {
 
     /// A transaction that claims the leader key: until it is answered nobody knows whether etcd has taken it, or will.
     private func claimed(_ body: JSONObject, _ lease: Lease, _ deadline: BootInstant) async throws(EtcdError)
-        -> EtcdTransactionReply
+        -> Answer<EtcdTransactionReply>
     {
         let isFirst = doubtful.insert(lease.id).inserted
         let answer = try await transaction(body, deadline)
         // Of two attempts the first may still be on its way.
         if isFirst, !answer.isRepeated { doubtful.remove(lease.id) }
-        return answer.value
+        return answer
     }
 
     /// We do not lead, or do not any more: a claim that is still on its way must not make us lead again, without a race
@@ -129,7 +142,14 @@ extension EtcdStore {
 
     // MARK: The lease
 
-    private func claim(_ lease: Lease) -> LeaderClaim {
+    /// How often a lease is prolonged again because etcd's leader has changed on the way.
+    private static let prolongationsMax = 3
+
+    /// A lease is prolonged by etcd's leader alone, without asking the others: one that was cut off, or stood still,
+    /// may do so after it was deposed, and nobody else knows of it. `term` is that of an answer which a quorum stood
+    /// behind, and which was asked for afterwards: where it is the one of before as well, nobody else led in between.
+    private func claim(_ lease: Lease, confirmedIn term: UInt64) throws(EtcdError) -> LeaderClaim {
+        if let prolonged = lease.term, prolonged != term { throw .leaderChanged }
         leaderLease = lease.id
         return .held(since: lease.provenAt, ttl: lease.ttl, session: lease.id)
     }
@@ -141,14 +161,21 @@ extension EtcdStore {
         _ body: (Lease) async throws(EtcdError) -> Value
     ) async throws(DCSError) -> Value {
         do throws(EtcdError) {
-            let first = try await prolongedLease(deadline, age)
-            do throws(EtcdError) {
-                return try await body(first)
-            } catch {
-                guard error.isLeaseNotFound else { throw error }
-                if lease?.id == first.id { lease = nil }
-                return try await body(try await prolongedLease(deadline, .zero))
+            var age = age
+            var isReplaced = false
+            for _ in 0..<Self.prolongationsMax {
+                let held = try await prolongedLease(deadline, age)
+                do throws(EtcdError) {
+                    return try await body(held)
+                } catch {
+                    age = .zero
+                    if error == .leaderChanged { continue }
+                    guard error.isLeaseNotFound, !isReplaced else { throw error }
+                    isReplaced = true
+                    if lease?.id == held.id { lease = nil }
+                }
             }
+            throw .leaderChanged
         } catch {
             throw DCSError(error)
         }
@@ -163,10 +190,9 @@ extension EtcdStore {
         }
         let requested = ttl
         let answer = try await transport.call(
-            "/lease/grant", EtcdMessages.leaseGrant(ttl: requested), deadline: deadline)
-        guard let reply = EtcdLeaseReply(answer.value), reply.ttl > 0 else {
-            throw .malformed("the answer to a lease's grant has no lease")
-        }
+            "/lease/grant", EtcdMessages.leaseGrant(ttl: requested), deadline: deadline
+        ) { reply in EtcdLeaseReply(reply).flatMap { $0.ttl > 0 ? $0 : nil } }
+        let reply = answer.value
         // Another call may have opened a session meanwhile; ours is then left to expire.
         if let lease { return lease }
         let granted = Lease(
@@ -178,18 +204,16 @@ extension EtcdStore {
     /// Nil where the lease is gone: etcd then answers without a TTL.
     private func keptAlive(_ held: Lease, _ deadline: BootInstant) async throws(EtcdError) -> Lease? {
         let answer = try await transport.call(
-            "/lease/keepalive", EtcdMessages.leaseKeepalive(held.id), deadline: deadline)
-        guard let reply = EtcdLeaseReply(answer.value) else {
-            throw .malformed("the answer to a lease's keep-alive names no lease")
-        }
+            "/lease/keepalive", EtcdMessages.leaseKeepalive(held.id), deadline: deadline
+        ) { reply in EtcdLeaseReply(reply).flatMap { $0.id == held.id ? $0 : nil } }
+        let reply = answer.value
         if reply.ttl <= 0 { return nil }
         var kept = held
         kept.ttl = min(held.requestedTTL, .seconds(reply.ttl))
         kept.provenAt = answer.sentAt
-        if let lease, lease.id == kept.id {
-            kept.provenAt = max(kept.provenAt, lease.provenAt)
-            self.lease = kept
-        }
+        // A member that learnt of a new term while it was asked may have passed the request to the leader of the old.
+        kept.term = answer.term == answer.termBefore ? answer.term : .max
+        if lease?.id == kept.id { lease = kept }
         return kept
     }
 }

@@ -71,10 +71,6 @@ extension EtcdStore {
     func transaction(_ body: JSONObject, _ deadline: BootInstant) async throws(EtcdError)
         -> Answer<EtcdTransactionReply>
     {
-        let answer = try await transport.call("/kv/txn", body, deadline: deadline)
-        guard let reply = EtcdTransactionReply(answer.value) else {
-            throw .malformed("the answer to a transaction has no header")
-        }
-        return Answer(value: reply, sentAt: answer.sentAt, isRepeated: answer.isRepeated)
+        try await transport.call(EtcdTransport.transactionPath, body, deadline: deadline) { EtcdTransactionReply($0) }
     }
 }

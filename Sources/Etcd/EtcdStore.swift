@@ -19,6 +19,8 @@ public actor EtcdStore: DistributedConfigurationStore {
         var ttl: Duration
         /// Before the request that etcd last confirmed it to was sent (S4).
         var provenAt: BootInstant
+        /// The raft term in which one member alone prolonged it; nil where a quorum has granted it.
+        var term: UInt64?
     }
 
     public nonisolated let events: AsyncStream<DCSEvent>
@@ -39,6 +41,8 @@ public actor EtcdStore: DistributedConfigurationStore {
     var ended: Set<String> = []
     /// Our member key as we last wrote it: callers may have seen an older one.
     var ownMember: Member?
+    /// The life of the store that it was written in.
+    private var life = 0
     private(set) var ttl: Duration
     private(set) var loopWait: Duration
 
@@ -83,14 +87,14 @@ public actor EtcdStore: DistributedConfigurationStore {
 
     // MARK: Life
 
-    /// Finds out version and members, logs in, and starts the watch. `.unauthorized` is final; after `.unreachable` the
-    /// caller may try again.
+    /// Finds out version and members, logs in, and starts the watch. After an error the caller may try again.
     public func start(deadline: BootInstant) async throws(DCSError) {
         do throws(EtcdError) {
             try await transport.discover(deadline: deadline)
             // Asks for a permission that everything else needs; with proxies it is also the first call.
             _ = try await transport.call(
-                "/kv/range", EtcdMessages.range(prefix: keys.prefix, countOnly: true), deadline: deadline)
+                EtcdTransport.rangePath, EtcdMessages.range(prefix: keys.prefix, countOnly: true), deadline: deadline
+            ) { EtcdRange($0) }
         } catch {
             throw DCSError(error)
         }
@@ -100,9 +104,9 @@ public actor EtcdStore: DistributedConfigurationStore {
         }
     }
 
-    /// Refuses a scope that etcd still holds in its v2 store: for an `etcd` section, which once meant that store. One
-    /// daemon on each would be two leaders.
-    public func checkNoV2Data(deadline: BootInstant) async throws(DCSError) {
+    /// Why the scope must not be used: because etcd holds it in its v2 store as well; nil where it does not. For an
+    /// `etcd` section, which once meant that store: one daemon on each would be two leaders.
+    public func versionTwoData(deadline: BootInstant) async throws(DCSError) -> String? {
         let response: HTTPClientResponse
         do throws(EtcdError) {
             response = try await transport.get("/v2/keys" + keys.base, deadline: deadline)
@@ -111,11 +115,10 @@ public actor EtcdStore: DistributedConfigurationStore {
         }
         guard response.status == 200, let node = (try? JSON.parse(bytes: response.body))?["node"],
             node["nodes"]?.array?.isEmpty == false
-        else { return }
-        throw .failed(
-            "etcd holds \(keys.base) in its v2 store, and the v3 API is all that is spoken here: stop every member "
-                + "that uses the v2 store, remove the keys (etcdctl rm -r \(keys.base) with ETCDCTL_API=2), or choose "
-                + "another scope or namespace, and start again")
+        else { return nil }
+        return "etcd holds \(keys.base) in its v2 store, and the v3 API is all that is spoken here: stop every member "
+            + "that uses the v2 store, remove the keys (etcdctl rm -r \(keys.base) with ETCDCTL_API=2), or choose "
+            + "another scope or namespace, and start again"
     }
 
     public func adopt(ttl: Duration, loopWait: Duration, retryTimeout: Duration) async {
@@ -147,9 +150,14 @@ public actor EtcdStore: DistributedConfigurationStore {
         let range: EtcdRange
         do throws(EtcdError) {
             let answer = try await transport.call(
-                "/kv/range", EtcdMessages.range(prefix: keys.prefix), deadline: deadline)
-            guard let reply = EtcdRange(answer.value) else { throw .malformed("the answer to a range has no header") }
-            range = reply
+                EtcdTransport.rangePath, EtcdMessages.range(prefix: keys.prefix), deadline: deadline
+            ) { EtcdRange($0) }
+            if answer.life > life {
+                // Revisions of the life before mean nothing; a lease of it is found to be gone by itself.
+                life = answer.life
+                ownMember = nil
+            }
+            range = answer.value
         } catch {
             throw DCSError(error)
         }
@@ -172,12 +180,13 @@ extension DCSError {
         case .gateway(let gateway):
             switch gateway.kind {
             case .authFailed, .permissionDenied, .invalidAuthToken, .userEmpty: self = .unauthorized(gateway.message)
-            case .leaseNotFound, .authOldRevision, .authNotEnabled, .deadlineExceeded, .failedPrecondition,
-                .unavailable, .other:
+            case .leaseNotFound, .authOldRevision, .authNotEnabled, .tooManyRequests, .deadlineExceeded,
+                .failedPrecondition, .unavailable, .other:
                 self = .failed(gateway.message)
             }
-        case .transport(.tooLarge, _), .malformed, .unsupportedVersion, .cancelled: self = .failed(error.description)
-        case .transport, .staleNode, .exhausted: self = .unreachable(error.description)
+        case .unusable, .cancelled: self = .failed(error.description)
+        case .transport, .staleNode, .malformed, .unsupportedVersion, .leaderChanged, .exhausted:
+            self = .unreachable(error.description)
         }
     }
 }

@@ -11,6 +11,11 @@ struct Answer<Value: Sendable>: Sendable {
     let sentAt: BootInstant
     /// An earlier attempt failed in a way that leaves open whether etcd acted upon it.
     let isRepeated: Bool
+    /// The raft term of the server that answered, and the highest that was known when it was asked; 0 for unknown.
+    let term: UInt64
+    let termBefore: UInt64
+    /// Which life of the store has answered (`StoreLife`).
+    let life: Int
 }
 
 /// Calls to etcd: which endpoint, under which prefix, with which token, how often and how long (dcs.md §5.1, 5.2, 5.7,
@@ -27,21 +32,30 @@ actor EtcdTransport {
     /// The largest answer and the largest unread part of a watch, in bytes.
     static let bodyLimit = 64 << 20
 
-    private let client: HTTPClient
+    let client: HTTPClient
     private let configuration: EtcdConfiguration
+    private let keys: EtcdKeys
     private let watched: WatchedStream
     private let logger: Logger
     private var endpoints: EndpointList
-    private var staleness = StaleNodeGuard()
+    private var storeLife = StoreLife()
+    /// The endpoint whose last answer was of the life that is known. Only there is anything written: elsewhere it would
+    /// be done before the answer tells to whom.
+    private var proven: EtcdEndpoint?
     private var authorization = Authorization.unknown
     private var jitter: JitterSource
     private var refresh: Task<Void, Never>?
+    private var ttl: Duration
     private var retryTimeout: Duration
     private var topologyLifetime = Duration.seconds(300)
     private(set) var version: EtcdVersion?
+    /// No endpoint has answered under the version's prefix: it is read anew.
+    private var isVersionDoubted = false
 
     init(_ configuration: EtcdConfiguration, client: HTTPClient, watched: WatchedStream, logger: Logger) {
         self.configuration = configuration
+        keys = EtcdKeys(namespace: configuration.namespace, scope: configuration.scope, name: configuration.name)
+        ttl = configuration.ttl
         retryTimeout = configuration.retryTimeout
         self.client = client
         self.watched = watched
@@ -52,15 +66,30 @@ actor EtcdTransport {
 
     var current: EtcdEndpoint? { endpoints.current }
 
-    /// Calls the gateway: a POST of `body` to the API's prefix and `path`. The first JSON document of the answer.
-    func call(_ path: String, _ body: JSONObject, deadline: BootInstant) async throws(EtcdError) -> Answer<JSONObject> {
+    /// The life of the store that is known (`StoreLife`).
+    var life: Int { storeLife.number }
+
+    /// Calls the gateway: a POST of `body` to the API's prefix and `path`. `read` takes the first JSON document of the
+    /// answer and gives nil for what no etcd says: then the next endpoint is asked.
+    func call<Value: Sendable>(
+        _ path: String, _ body: JSONObject, deadline: BootInstant, read: @Sendable (JSONObject) -> Value?
+    ) async throws(EtcdError) -> Answer<Value> {
+        let isReading = path == Self.rangePath || path == Self.memberListPath
         let answer = try await walk(deadline) { (endpoint, limit) async throws(EtcdError) in
             try await self.authorized(endpoint, limit) { (headers, limit) async throws(EtcdError) in
-                try await self.post(endpoint, path, body, headers, limit)
+                if !isReading { try await self.prove(endpoint, headers, limit) }
+                return try await self.post(endpoint, path, body, headers, limit, read)
             }
         }
-        let (reply, wasResent) = answer.value
-        return Answer(value: reply, sentAt: answer.sentAt, isRepeated: answer.isRepeated || wasResent)
+        let reply = answer.value
+        return Answer(
+            value: reply.value, sentAt: answer.sentAt, isRepeated: answer.isRepeated || reply.wasResent,
+            term: reply.term, termBefore: reply.termBefore, life: reply.life)
+    }
+
+    /// The same where any answer with a header is one.
+    func call(_ path: String, _ body: JSONObject, deadline: BootInstant) async throws(EtcdError) -> Answer<JSONObject> {
+        try await call(path, body, deadline: deadline) { EtcdHeader($0).map(\.clusterID)?.isEmpty == false ? $0 : nil }
     }
 
     /// Opens a watch. Its stream is known to `watched`, which ends it when the endpoint is given up.
@@ -82,15 +111,21 @@ actor EtcdTransport {
             if let username = self.configuration.username, let password = self.configuration.password {
                 request.credentials = BasicCredentials(username: username, password: password)
             }
-            return try await self.send(request, endpoint, limit)
+            let response = try await self.send(request, endpoint, limit)
+            guard response.status == 200 || (400..<500).contains(response.status) else {
+                throw self.error(response, endpoint)
+            }
+            return response
         }.value
     }
 
     /// Asks for the members' addresses and uses them from now on.
     func discover(deadline: BootInstant) async throws(EtcdError) {
         if configuration.useProxies { return }
-        if version?.prefix != "/v3" { version = nil }
-        let members = try await call("/cluster/member/list", [:], deadline: deadline).value["members"]?.array ?? []
+        if version?.prefix != "/v3" { isVersionDoubted = true }
+        let members = try await call(Self.memberListPath, [:], deadline: deadline) { reply in
+            reply["members"]?.array.flatMap { $0.isEmpty ? nil : $0 }
+        }.value
         let urls = members.flatMap { $0["clientURLs"]?.array ?? [] }.compactMap(\.string)
         let before = endpoints
         endpoints.discovered(urls, at: BootClock.now())
@@ -113,6 +148,7 @@ actor EtcdTransport {
     }
 
     func adopt(ttl: Duration, retryTimeout: Duration) {
+        self.ttl = ttl
         topologyLifetime = ttl * 10
         self.retryTimeout = retryTimeout
     }
@@ -127,19 +163,30 @@ actor EtcdTransport {
 
     /// The endpoint is alive but not to be relied upon: the next call goes to another.
     func avoid(_ url: String) {
+        if proven?.url == url { proven = nil }
         if endpoints.current?.url == url { endpoints.allFailed(tried: 1) }
     }
 
-    /// Judges what a reply, or a document of a watch, tells of its server. True if that is of another cluster than
-    /// before.
-    func judge(_ header: EtcdHeader, of endpoint: String) throws(EtcdError) -> Bool {
-        switch staleness.judge(header) {
-        case .fresh: return false
-        case .stale: throw .staleNode("\(endpoint) lags behind its cluster: raft term \(header.raftTerm)")
-        case .otherCluster:
-            logger.warning("another etcd cluster answers at \(endpoint): its id is \(header.clusterID)")
-            return true
+    /// Judges what a reply, or a document of a watch, tells of its server; `floor` as in `StoreLife`. The life that it
+    /// is of.
+    @discardableResult
+    func judge(_ header: EtcdHeader, of endpoint: String, floor: Revision? = nil) throws(EtcdError) -> Int {
+        switch storeLife.judge(header, floor: floor, at: BootClock.now(), ttl: ttl) {
+        case .known: break
+        case .stale(let difference, let isNews):
+            if isNews {
+                logger.warning(
+                    """
+                    \(endpoint) is not the store that was known: \(difference). If nothing else answers for a ttl \
+                    (\(ttl.inSeconds) s) it is taken for the store; until then nothing is claimed or written there
+                    """)
+            }
+            throw .staleNode("\(endpoint) lags behind, or is another store: \(difference)")
+        case .accepted(let difference):
+            logger.warning("\(endpoint) is the store from now on, whose memory is another: \(difference)")
+            watched.leave(allBut: nil)
         }
+        return storeLife.number
     }
 
     // MARK: Endpoints
@@ -147,7 +194,7 @@ actor EtcdTransport {
     /// Tries one endpoint after the other, round by round, until one succeeds, fails for good, or time is up.
     private func walk<Value: Sendable>(
         _ deadline: BootInstant, _ attempt: (EtcdEndpoint, BootInstant) async throws(EtcdError) -> Value
-    ) async throws(EtcdError) -> Answer<Value> {
+    ) async throws(EtcdError) -> (value: Value, sentAt: BootInstant, isRepeated: Bool) {
         var isRepeated = false
         var last: EtcdError?
         var round = 0
@@ -162,15 +209,14 @@ actor EtcdTransport {
                 do throws(EtcdError) {
                     let value = try await attempt(endpoint, limit)
                     use(endpoint)
-                    return Answer(value: value, sentAt: sentAt, isRepeated: isRepeated)
+                    return (value, sentAt, isRepeated)
                 } catch {
                     last = error
                     if Task.isCancelled { throw .cancelled }
                     if error.mayHaveBeenApplied { isRepeated = true }
-                    switch error.recovery {
-                    case .nextEndpoint, .later: logger.debug("etcd \(endpoint): \(error)")
-                    case .reauthenticate, .none: throw error
-                    }
+                    if error.isFinal { throw error }
+                    if proven == endpoint { proven = nil }
+                    logger.debug("etcd \(endpoint): \(error)")
                 }
             }
             guard let last else { throw .exhausted("no time left to ask any endpoint") }
@@ -192,6 +238,7 @@ actor EtcdTransport {
 
     private func fail(_ error: EtcdError, _ order: [EtcdEndpoint], tried: Int) {
         endpoints.allFailed(tried: tried)
+        isVersionDoubted = true
         // A server that hangs keeps its connections open: the watch would not notice.
         watched.leave(allBut: nil)
         logger.debug("no etcd endpoint of \(order) answers: \(exhaustion(error))")
@@ -207,7 +254,7 @@ actor EtcdTransport {
         _ endpoint: EtcdEndpoint, _ limit: BootInstant,
         _ attempt: ([(name: String, value: String)], BootInstant) async throws(EtcdError) -> Value
     ) async throws(EtcdError) -> Value {
-        if version == nil { try await readVersion(endpoint, limit) }
+        if version == nil || isVersionDoubted { try await readVersion(endpoint, limit) }
         let used = try await token(endpoint, limit)
         do throws(EtcdError) {
             return try await attempt(header(used), limit)
@@ -237,11 +284,8 @@ actor EtcdTransport {
         }
         do throws(EtcdError) {
             let body = EtcdMessages.authenticate(username, password)
-            let reply = try await post(endpoint, "/auth/authenticate", body, [], limit).reply
-            guard let token = reply["token"]?.string else {
-                throw .malformed("\(endpoint): the answer to authenticate has no token")
-            }
-            authorization = .token(token)
+            authorization = .token(
+                try await post(endpoint, "/auth/authenticate", body, [], limit) { $0["token"]?.string }.value)
         } catch {
             guard case .gateway(let gateway) = error, gateway.kind == .authNotEnabled else { throw error }
             authorization = .notEnabled
@@ -253,27 +297,51 @@ actor EtcdTransport {
         let request = HTTPClientRequest(url: endpoint.url + "/version")
         let reply = try decode(try await send(request, endpoint, limit), endpoint)
         version = try EtcdVersion(reply)
+        isVersionDoubted = false
+    }
+
+    /// Makes sure that the endpoint is of the life that is known, before anything is written there.
+    private func prove(
+        _ endpoint: EtcdEndpoint, _ headers: [(name: String, value: String)], _ limit: BootInstant
+    ) async throws(EtcdError) {
+        if proven == endpoint { return }
+        let body = EtcdMessages.range(prefix: keys.prefix, countOnly: true)
+        _ = try await post(endpoint, Self.rangePath, body, headers, limit) { EtcdRange($0) }
     }
 
     // MARK: One request
 
-    private func request(
-        _ endpoint: EtcdEndpoint, _ path: String, _ body: JSONObject, _ headers: [(name: String, value: String)]
-    ) -> HTTPClientRequest {
-        HTTPClientRequest(
-            method: "POST", url: endpoint.url + (version?.prefix ?? "/v3") + path,
-            headers: headers + [("Content-Type", "application/json")], body: Array(JSON.text(body, .compact).utf8),
-            bodyLimit: Self.bodyLimit)
+    static let rangePath = "/kv/range"
+    static let transactionPath = "/kv/txn"
+    static let memberListPath = "/cluster/member/list"
+
+    /// What one request brought.
+    private struct Reply<Value: Sendable>: Sendable {
+        var value: Value
+        var wasResent: Bool
+        var term: UInt64
+        var termBefore: UInt64
+        var life: Int
     }
 
-    private func post(
+    private func post<Value: Sendable>(
         _ endpoint: EtcdEndpoint, _ path: String, _ body: JSONObject, _ headers: [(name: String, value: String)],
-        _ limit: BootInstant
-    ) async throws(EtcdError) -> (reply: JSONObject, wasResent: Bool) {
+        _ limit: BootInstant, _ read: @Sendable (JSONObject) -> Value?
+    ) async throws(EtcdError) -> Reply<Value> {
+        let termBefore = storeLife.highestTerm
+        // What goes by the log is answered by a quorum, and by no state older than any seen before.
+        let floor = path == Self.rangePath || path == Self.transactionPath ? storeLife.floor : nil
         let response = try await send(request(endpoint, path, body, headers), endpoint, limit)
-        let reply = try decode(response, endpoint)
-        if let header = EtcdHeader(reply), try judge(header, of: endpoint.url) { watched.leave(allBut: nil) }
-        return (reply, response.wasResent)
+        let document = try decode(response, endpoint)
+        let header = EtcdHeader(document)
+        if let header { try judge(header, of: endpoint.url, floor: floor) }
+        guard let value = read(document), floor == nil || header?.clusterID.isEmpty == false else {
+            throw .malformed("\(endpoint) answers \(path) with what no etcd says")
+        }
+        if floor != nil { proven = endpoint }
+        return Reply(
+            value: value, wasResent: response.wasResent, term: header?.raftTerm ?? 0, termBefore: termBefore,
+            life: storeLife.number)
     }
 
     private func open(
@@ -284,46 +352,11 @@ actor EtcdTransport {
         let refusal: [UInt8]
         do throws(HTTPClientError) {
             stream = try await client.stream(request, deadline: limit)
-            if stream.status < 400 { return stream }
+            if stream.status == 200 { return stream }
             refusal = try await stream.next() ?? []
         } catch {
             throw .transport(error, endpoint: endpoint.url)
         }
         throw error(HTTPClientResponse(status: stream.status, body: refusal), endpoint)
-    }
-
-    private func send(_ request: HTTPClientRequest, _ endpoint: EtcdEndpoint, _ limit: BootInstant)
-        async throws(EtcdError) -> HTTPClientResponse
-    {
-        do throws(HTTPClientError) {
-            return try await client.send(timed(request, limit), deadline: limit)
-        } catch {
-            throw .transport(error, endpoint: endpoint.url)
-        }
-    }
-
-    /// Half of an attempt's time is for connecting, but a second at least.
-    private func timed(_ request: HTTPClientRequest, _ limit: BootInstant) -> HTTPClientRequest {
-        var request = request
-        request.connectTimeout = max(.seconds(1), (limit - BootClock.now()) / 2)
-        return request
-    }
-
-    private func decode(_ response: HTTPClientResponse, _ endpoint: EtcdEndpoint) throws(EtcdError) -> JSONObject {
-        if response.status >= 400 { throw error(response, endpoint) }
-        guard let reply = (try? JSON.parsePrefix(bytes: response.body))?.value.object else {
-            throw .malformed("\(endpoint) answers with what is not a JSON object: status \(response.status)")
-        }
-        if reply["error"] != nil, let error = GatewayError(reply) { throw .gateway(error) }
-        return reply
-    }
-
-    private func error(_ response: HTTPClientResponse, _ endpoint: EtcdEndpoint) -> EtcdError {
-        if let reply = (try? JSON.parsePrefix(bytes: response.body))?.value.object, let error = GatewayError(reply) {
-            return .gateway(error)
-        }
-        // A proxy between us, most likely: its own failure is no word of etcd's.
-        let text = "\(endpoint) answers with status \(response.status)"
-        return response.status >= 500 ? .gateway(GatewayError(.unavailable, text)) : .malformed(text)
     }
 }

@@ -14,12 +14,16 @@ actor EtcdWatch {
     private let queue: EventQueue
     private let logger: Logger
     private var position = WatchPosition()
+    /// The life of the store in which the position counts.
+    private var life = 0
     private var lag = WatchLag()
     private var retryTimeout: Duration
     private var loopWait: Duration
     /// Streams in a row that could not be opened or did not last.
     private var failures = 0
     private var openedAt: BootInstant?
+    /// The last stream did not live and another was opened at once all the same: not twice in a row.
+    private var hasHurried = false
     private var jitter = JitterSource(seed: UInt64(bitPattern: BootClock.now().nanoseconds))
 
     init(
@@ -67,11 +71,14 @@ actor EtcdWatch {
 
     /// Makes sure that there is a place to follow from.
     private func settle() async throws(EtcdError) {
+        if await transport.life != life { position.lose() }
         if position.told != nil { return }
         let body = EtcdMessages.range(prefix: keys.prefix, countOnly: true)
-        let reply = try await transport.call("/kv/range", body, deadline: BootClock.now() + patience)
-        guard let header = EtcdHeader(reply.value) else { throw .malformed("the answer to a range has no header") }
-        position.start(at: header.revision)
+        let answer = try await transport.call(
+            EtcdTransport.rangePath, body, deadline: BootClock.now() + patience
+        ) { EtcdRange($0) }
+        life = answer.life
+        position.start(at: answer.value.header.revision)
         queue.push(.resynchronized)
     }
 
@@ -109,19 +116,19 @@ actor EtcdWatch {
         guard let reply = EtcdWatchReply(object) else {
             throw .malformed("\(source): a document of the watch is neither a result nor an error")
         }
-        if try await transport.judge(reply.header, of: source) {
-            position.lose()
-            throw .malformed("\(source): another cluster answers")
+        if try await transport.judge(reply.header, of: source) != life {
+            throw .unusable("\(source): the store's memory is another")
         }
         switch reply.content {
         case .created: openedAt = BootClock.now()
         case .progress(let revision): position.progress(to: revision)
         case .events(let events):
-            failures = 0
-            tell(position.take(events))
+            let news = position.take(events)
+            if !news.isEmpty { failures = 0 }
+            tell(news)
         case .compacted(let revision):
             position.lose()
-            throw .malformed("the changes up to revision \(revision) have been compacted away")
+            throw .unusable("the changes up to revision \(revision) have been compacted away")
         case .cancelled(let reason): throw .gateway(GatewayError(cancelReason: reason))
         }
     }
@@ -133,19 +140,24 @@ actor EtcdWatch {
         }
     }
 
-    /// The first failure after a good stream is answered by opening another at once; only one that follows upon it is
-    /// an outage worth telling.
+    /// The first failure after a stream that lived is answered by opening another at once; only one that follows upon
+    /// it is an outage worth telling.
     private func recover(from error: EtcdError) async {
-        if let openedAt, BootClock.now() - openedAt > .seconds(1) { failures = 0 }
+        let hasLived = openedAt.map { BootClock.now() - $0 > .seconds(1) } ?? false
+        if hasLived { failures = 0 }
         openedAt = nil
         failures += 1
-        if case .staleNode = error { await transport.avoid(watched.source) }
+        if error.discreditsEndpoint { await transport.avoid(watched.source) }
         if error.recovery == .reauthenticate { await transport.forgetToken() }
         logger.debug("the watch on etcd ended: \(error)")
-        if failures == 1 { return }
+        if failures == 1, hasLived || !hasHurried {
+            hasHurried = !hasLived
+            return
+        }
+        hasHurried = false
         if failures == 2 { queue.push(.disconnected(error.description)) }
         // The only error here is cancellation, which the loop sees by itself.
         try? await Task.sleep(
-            for: RetryPause.length(round: failures - 2, jitter: jitter.next(), retryTimeout: retryTimeout))
+            for: RetryPause.length(round: max(0, failures - 2), jitter: jitter.next(), retryTimeout: retryTimeout))
     }
 }

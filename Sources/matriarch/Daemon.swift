@@ -165,60 +165,64 @@ struct Daemon {
 
     // MARK: Before the first cycle
 
-    /// Connects, and makes sure that no other daemon runs under our name. A store that does not answer is not waited
-    /// for: a PostgreSQL that runs already needs the cycle, with or without it.
+    /// Connects, and makes sure that no other daemon runs under our name. A store that does not answer, or answers with
+    /// what is no help, is not waited for: a PostgreSQL that runs already needs the cycle, with or without it.
     private func checkStore(_ store: EtcdStore, _ peers: HTTPPeerClient) async throws {
+        let failure: StartFailure?
         do throws(DCSError) {
-            try await connect(store, peers, isLate: false)
+            failure = try await connect(store, peers, isLate: false)
         } catch {
-            switch error {
-            case .unreachable(let reason):
-                logger.warning("waiting on etcd: \(reason)")
-                Task { await connectLater(store, peers) }
-            case .unauthorized, .failed: throw error
-            }
+            logger.warning("waiting on etcd: \(error)")
+            Task { await connectLater(store, peers, after: error) }
+            return
         }
+        if let failure { throw failure }
     }
 
+    /// What forbids this daemon to go on; nil where nothing does. Throws where the store does not tell.
     private func connect(
         _ store: EtcdStore, _ peers: HTTPPeerClient, isLate: Bool
-    ) async throws(DCSError) {
+    ) async throws(DCSError) -> StartFailure? {
         let deadline = BootClock.now() + effective.timings.retryTimeout
         try await store.start(deadline: deadline)
-        if effective.etcd.section == "etcd" { try await store.checkNoV2Data(deadline: deadline) }
-        try await checkName(try await store.load(deadline: deadline), peers, isLate: isLate)
+        if effective.etcd.section == "etcd", let found = try await store.versionTwoData(deadline: deadline) {
+            return StartFailure(description: found)
+        }
+        return await checkName(try await store.load(deadline: deadline), peers, isLate: isLate)
     }
 
     /// `isLate`: our own server runs already, and answers where another daemon of our name and address would.
-    private func checkName(
-        _ view: ClusterView, _ peers: HTTPPeerClient, isLate: Bool
-    ) async throws(DCSError) {
-        guard let url = view.member(effective.name)?.apiURL else { return }
+    private func checkName(_ view: ClusterView, _ peers: HTTPPeerClient, isLate: Bool) async -> StartFailure? {
+        guard let url = view.member(effective.name)?.apiURL else { return nil }
         if isLate {
             // It may have moved meanwhile.
             let moved = try? source.effective(effective.bootstrap?.dynamicConfiguration).restAPI.apiURL
-            if url == effective.restAPI.apiURL || url == moved { return }
+            if url == effective.restAPI.apiURL || url == moved { return nil }
         }
-        if await peers.isAlive(apiURL: url, deadline: BootClock.now() + .seconds(3)) {
-            throw .failed("Can't start; there is already a node named '\(effective.name)' running")
-        }
+        let (name, scope, limit) = (effective.name, effective.scope, BootClock.now() + .seconds(3))
+        guard await peers.isTaken(name, scope: scope, apiURL: url, deadline: limit) else { return nil }
+        return StartFailure(description: "Can't start; there is already a node named '\(name)' running")
     }
 
     /// The checks of the start, as soon as the store answers. What they find ends the daemon: two of a name, or of a
-    /// scope in two stores, must not go on. PostgreSQL is left to the daemon that has the name.
-    private func connectLater(_ store: EtcdStore, _ peers: HTTPPeerClient) async {
+    /// scope in two stores, must not go on. PostgreSQL is left to the daemon that has the name. Nothing else that
+    /// anybody answers does.
+    private func connectLater(_ store: EtcdStore, _ peers: HTTPPeerClient, after error: DCSError) async {
+        var (said, pause) = (error, Duration.seconds(1))
         while !Task.isCancelled {
+            try? await Task.sleep(for: pause)
+            pause = min(pause * 2, .seconds(5))
             do throws(DCSError) {
-                return try await connect(store, peers, isLate: true)
-            } catch {
-                switch error {
-                case .unreachable(let reason): logger.warning("waiting on etcd: \(reason)")
-                case .unauthorized, .failed:
-                    logger.critical("\(error)")
-                    exit(1)
+                guard let failure = try await connect(store, peers, isLate: true) else {
+                    return logger.info("etcd answers")
                 }
+                logger.critical("\(failure)")
+                exit(1)
+            } catch {
+                // The same again is no news.
+                logger.log(level: error == said ? .debug : .warning, "waiting on etcd: \(error)")
+                said = error
             }
-            try? await Task.sleep(for: .seconds(1))
         }
     }
 

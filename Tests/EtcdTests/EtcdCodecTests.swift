@@ -121,10 +121,37 @@ import Testing
         #expect(GatewayError(try object(body))?.kind == kind)
     }
 
+    /// What etcd itself has refused every endpoint refuses; what nobody knows to be etcd's word is no word.
+    @Test(arguments: [
+        (#"{"error":"etcdserver: mvcc: database space exceeded","code":8}"#, true),
+        (#"{"error":"etcdserver: requested lease not found","code":5}"#, true),
+        (#"{"error":"etcdserver: permission denied","code":7}"#, true),
+        (#"{"error":"etcdserver: too many requests","code":8}"#, false),
+        (#"{"error":"etcdserver: no leader","code":14}"#, false),
+        (#"{"error":"etcdserver: not leader","code":9}"#, false),
+        (#"{"error":"Not Found","message":"Not Found","code":5}"#, false),
+        (#"{"error":"internal error","code":13}"#, false), (#"{"error":"unknown service","code":12}"#, false),
+        (#"{"error":"RBAC: access denied","code":7}"#, false), (#"{"error":"forbidden","code":403}"#, false),
+        (#"{"message":"who are you?","code":16}"#, false), (#"{"error":"etcdserver","code":3}"#, false),
+    ])
+    func whoseWordIsFinal(_ body: String, _ isFinal: Bool) throws {
+        #expect(EtcdError.gateway(try #require(GatewayError(try object(body)))).isFinal == isFinal)
+    }
+
+    /// Numbers that no store counts up to, and parts that cannot be read: no answer, rather than one without them.
+    @Test(arguments: [
+        #"{"header":{"cluster_id":"1","revision":"9223372036854775807"}}"#,
+        #"{"header":{"cluster_id":"1","revision":"-1"}}"#,
+        #"{"header":{"cluster_id":"1"},"kvs":[{"key":"aw==","mod_revision":"9223372036854775806"}]}"#,
+        #"{"header":{"cluster_id":"1"},"kvs":[{"key":"aw==","value":"?"}]}"#, #"{"kvs":[]}"#,
+    ])
+    func noRange(_ body: String) throws { #expect(EtcdRange(try object(body)) == nil) }
+
     @Test func whatIsToBeDoneAboutAnError() {
         #expect(EtcdError.gateway(GatewayError(.invalidAuthToken, "")).recovery == .reauthenticate)
         #expect(EtcdError.gateway(GatewayError(.failedPrecondition, "")).recovery == .later)
-        #expect(EtcdError.gateway(GatewayError(.leaseNotFound, "")).recovery == .none)
+        #expect(
+            EtcdError.gateway(GatewayError(.leaseNotFound, "etcdserver: requested lease not found")).recovery == .none)
         #expect(EtcdError.transport(.timedOut(""), endpoint: "").recovery == .nextEndpoint)
         #expect(EtcdError.transport(.timedOut(""), endpoint: "").mayHaveBeenApplied)
         #expect(!EtcdError.transport(.notConnected(""), endpoint: "").mayHaveBeenApplied)

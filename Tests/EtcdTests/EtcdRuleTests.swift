@@ -87,15 +87,16 @@ import Testing
         #expect(Set(firsts) == [1, 2, 3])
     }
 
-    @Test func aServerWithAnOlderTermIsStale() {
-        var guardian = StaleNodeGuard()
-        func header(_ cluster: String, _ term: UInt64) -> EtcdHeader { EtcdHeader(clusterID: cluster, raftTerm: term) }
-        #expect(guardian.judge(header("a", 3)) == .fresh)
-        #expect(guardian.judge(header("a", 4)) == .fresh)
-        #expect(guardian.judge(header("a", 3)) == .stale)
-        #expect(guardian.judge(header("", 0)) == .fresh)
-        #expect(guardian.judge(header("b", 1)) == .otherCluster)
-        #expect(guardian.judge(header("b", 1)) == .fresh)
+    @Test func anAnswerDoesNotLeadOutOfHTTPS() {
+        let encrypted = EtcdEndpoint(scheme: "https", host: "h", port: 1)
+        var list = EndpointList([encrypted], node: "n1")
+        list.discovered(["http://h:7", "https://h:8"], at: BootInstant(nanoseconds: 0))
+        #expect(list.order.map(\.url) == ["https://h:8"])
+        list.discovered(["http://h:7"], at: BootInstant(nanoseconds: 0))
+        #expect(list.order.map(\.url) == ["https://h:8"])
+        var mixed = EndpointList([encrypted, endpoint(1)], node: "n1")
+        mixed.discovered(["http://h:7"], at: BootInstant(nanoseconds: 0))
+        #expect(mixed.order.map(\.url) == ["http://h:7"])
     }
 
     // MARK: Time

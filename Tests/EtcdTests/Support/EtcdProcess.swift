@@ -56,6 +56,18 @@ final class EtcdMember: Sendable {
         pid.withLock { $0 = started }
     }
 
+    /// Ends it, and starts it anew upon nothing; with another token its cluster has another id.
+    func forget(token: String? = nil) async throws {
+        try await kill()
+        var changed = arguments
+        for (option, value) in zip(arguments.indices, arguments.indices.dropFirst()) {
+            if arguments[option] == "--data-dir" { try Files.removeTree(arguments[value]) }
+            if arguments[option] == "--initial-cluster-token", let token { changed[value] = token }
+        }
+        let started = try spawnGuarded(["/usr/bin/etcd"] + changed, log: log)
+        pid.withLock { $0 = started }
+    }
+
     /// Stops it, and returns when each of its threads stands still: until then one may still answer.
     func pause() async throws {
         guard let number = pid.withLock({ $0 }) else { return }

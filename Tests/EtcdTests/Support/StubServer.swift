@@ -87,6 +87,7 @@ final class CuttingProxy: Sendable {
     private let losing = Mutex<String?>(nil)
     private let target: Int
     private let holding = Mutex<(part: String?, held: [UInt8]?)>((nil, nil))
+    private let garbling = Mutex<(part: String, answer: String)?>(nil)
 
     init(to target: Int) throws {
         let listener = try Listener()
@@ -117,7 +118,13 @@ final class CuttingProxy: Sendable {
                 pairs.withLock { $0 += [inner, outer] }
                 try? NamedThread.start("proxy-in") { Self.copy(inner, outer) { request in self.lets(request) } }
                 try? NamedThread.start("proxy-out") { [self] in
-                    Self.copy(outer, inner) { answer in self.passes(answer) }
+                    Self.copy(outer, inner) { answer in
+                        if let garbled = self.garbled(answer) {
+                            StubServer.Connection(number: inner).write(garbled)
+                            return false
+                        }
+                        return self.passes(answer)
+                    }
                 }
             }
         }
@@ -177,6 +184,17 @@ final class CuttingProxy: Sendable {
             guard let part = holding.part, String(decoding: request, as: UTF8.self).contains(part) else { return true }
             holding.held = holding.held ?? request
             return false
+        }
+    }
+
+    /// From now on gives `answer` in place of every answer of the server's that has `part` in it; the server has done
+    /// what it was asked.
+    func garble(_ part: String, _ answer: String) { garbling.withLock { $0 = (part, answer) } }
+
+    private func garbled(_ answer: [UInt8]) -> String? {
+        garbling.withLock { rule in
+            guard let rule, String(decoding: answer, as: UTF8.self).contains(rule.part) else { return nil }
+            return rule.answer
         }
     }
 

@@ -1,0 +1,51 @@
+import ClusterModel
+import HTTPClient
+import JSON
+import Posix
+
+/// One request to one endpoint, and what is an answer of etcd's (dcs.md §5.5).
+extension EtcdTransport {
+    func request(
+        _ endpoint: EtcdEndpoint, _ path: String, _ body: JSONObject, _ headers: [(name: String, value: String)]
+    ) -> HTTPClientRequest {
+        HTTPClientRequest(
+            method: "POST", url: endpoint.url + (version?.prefix ?? "/v3") + path,
+            headers: headers + [("Content-Type", "application/json")], body: Array(JSON.text(body, .compact).utf8),
+            bodyLimit: Self.bodyLimit)
+    }
+
+    func send(_ request: HTTPClientRequest, _ endpoint: EtcdEndpoint, _ limit: BootInstant)
+        async throws(EtcdError) -> HTTPClientResponse
+    {
+        do throws(HTTPClientError) {
+            return try await client.send(timed(request, limit), deadline: limit)
+        } catch {
+            throw .transport(error, endpoint: endpoint.url)
+        }
+    }
+
+    /// Half of an attempt's time is for connecting, but a second at least.
+    func timed(_ request: HTTPClientRequest, _ limit: BootInstant) -> HTTPClientRequest {
+        var request = request
+        request.connectTimeout = max(.seconds(1), (limit - BootClock.now()) / 2)
+        return request
+    }
+
+    func decode(_ response: HTTPClientResponse, _ endpoint: EtcdEndpoint) throws(EtcdError) -> JSONObject {
+        if response.status != 200 { throw error(response, endpoint) }
+        guard let reply = (try? JSON.parsePrefix(bytes: response.body))?.value.object else {
+            throw .malformed("\(endpoint) answers with what is not a JSON object: status \(response.status)")
+        }
+        if reply["error"] != nil, let error = GatewayError(reply) { throw .gateway(error) }
+        return reply
+    }
+
+    /// What an answer that is none says.
+    func error(_ response: HTTPClientResponse, _ endpoint: EtcdEndpoint) -> EtcdError {
+        if let reply = (try? JSON.parsePrefix(bytes: response.body))?.value.object, let error = GatewayError(reply) {
+            return .gateway(error)
+        }
+        // A proxy between us, most likely: its own failure is no word of etcd's.
+        return .malformed("\(endpoint) answers with status \(response.status)")
+    }
+}

@@ -1,0 +1,83 @@
+import ClusterModel
+
+/// Tells an endpoint that lags behind its cluster (dcs.md §5.7) from a store that has begun another life: one whose
+/// data directory was lost, or another cluster at the same address. Both are refused at first, since nothing that is
+/// found there tells who led. After one ttl of nothing else the lease of whoever led has ended on its own host,
+/// and the other life is the store.
+struct StoreLife: Sendable, Hashable {
+    enum Verdict: Sendable, Hashable {
+        case known
+        /// Not to be relied upon; why, and whether that is said for the first time.
+        case stale(String, isNews: Bool)
+        /// Not the store that was known, but there is no other any more.
+        case accepted(String)
+    }
+
+    private struct Known: Sendable, Hashable {
+        var clusterID: String
+        var highestTerm: UInt64
+        /// Of answers that a quorum stood behind: no later one of the same life is lower.
+        var highestRevision: Revision = 0
+    }
+
+    private struct Other: Sendable, Hashable {
+        var clusterID: String
+        var since: BootInstant
+    }
+
+    /// Counts the lives: revisions and leases of one mean nothing in another.
+    private(set) var number = 0
+    private var known: Known?
+    private var other: Other?
+
+    /// The lowest revision that an answer may have whose request is sent now.
+    var floor: Revision { known?.highestRevision ?? 0 }
+    var highestTerm: UInt64 { known?.highestTerm ?? 0 }
+
+    /// Judges an answer. `floor` is what it was when the request was sent; nil for an answer that one member gave for
+    /// itself, without a quorum.
+    mutating func judge(_ header: EtcdHeader, floor: Revision?, at now: BootInstant, ttl: Duration) -> Verdict {
+        if header.clusterID.isEmpty || header.raftTerm == 0 { return .known }
+        guard let known else {
+            begin(with: header, floor: floor)
+            return .known
+        }
+        guard let difference = difference(header, floor, from: known) else {
+            self.known?.highestTerm = header.raftTerm
+            if floor != nil {
+                self.known?.highestRevision = max(known.highestRevision, header.revision)
+                other = nil
+            }
+            return .known
+        }
+        // A member that its cluster has left behind answers so as well.
+        if floor == nil, header.clusterID == known.clusterID { return .stale(difference, isNews: false) }
+        let seen = other?.clusterID == header.clusterID ? other : nil
+        let since = seen?.since ?? now
+        guard floor != nil, now - since >= ttl else {
+            other = Other(clusterID: header.clusterID, since: since)
+            return .stale(difference, isNews: seen == nil)
+        }
+        number += 1
+        begin(with: header, floor: floor)
+        return .accepted(difference)
+    }
+
+    private mutating func begin(with header: EtcdHeader, floor: Revision?) {
+        known = Known(clusterID: header.clusterID, highestTerm: header.raftTerm)
+        if floor != nil { known?.highestRevision = header.revision }
+        other = nil
+    }
+
+    /// In what an answer is not of the life that is known; nil where it is.
+    private func difference(_ header: EtcdHeader, _ floor: Revision?, from known: Known) -> String? {
+        if header.clusterID != known.clusterID {
+            return "the etcd cluster \(header.clusterID) answers in place of \(known.clusterID)"
+        }
+        if header.raftTerm < known.highestTerm {
+            return "raft term \(header.raftTerm), where \(known.highestTerm) was seen"
+        }
+        if let floor, header.revision < floor { return "revision \(header.revision), where \(floor) was seen" }
+        return nil
+    }
+}
