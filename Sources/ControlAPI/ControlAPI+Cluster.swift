@@ -16,14 +16,27 @@ extension ControlAPI {
         case .success(let view): return .success(view)
         case .failure(let error):
             logger.warning("a request could not be answered: \(error)")
-            return .failure(Unavailable())
+            return .failure(Unavailable(error))
         }
     }
 
-    /// The store does not answer.
+    /// The store does not answer, or refuses.
     struct Unavailable: Error {
-        /// Everybody may ask: where the store is, and what is wrong there, stands in the log.
-        var response: HTTPResponse { .stockError(503, explanation: "the DCS does not answer") }
+        /// Everybody may ask: where the store is, and who is wrong there, stands in the log. What the store itself says
+        /// of its trouble is no secret.
+        let reason: String?
+
+        init(_ error: DCSError) {
+            switch error {
+            case .unreachable, .unauthorized: reason = nil
+            case .failed(let reason): self.reason = String(decoding: reason.utf8.prefix(500), as: UTF8.self)
+            }
+        }
+
+        /// For an answer that says already what failed.
+        var suffix: String { reason.map { ": \($0)" } ?? "" }
+        var text: String { reason ?? "the DCS does not answer" }
+        var response: HTTPResponse { .stockError(503, explanation: text) }
     }
 
     func cluster() async -> HTTPResponse {
@@ -82,8 +95,11 @@ extension ControlAPI {
             var merged = config.data
             if merged.apply(patch: Secrets.restored(patch, from: config.data)) {
                 if let refusal = Self.refusal(of: merged, inPlaceOf: config.data) { return refusal }
-                let outcome = await write(.config, merged, .unchanged(since: config.revision))
-                guard case .written = outcome else { return .stockError(outcome == nil ? 503 : 409) }
+                switch await write(.config, merged, .unchanged(since: config.revision)) {
+                case .failure(let unavailable): return unavailable.response
+                case .success(.refused): return .stockError(409)
+                case .success(.written): break
+                }
             }
             await node.wake("PATCH /config")
             return Self.json(.object(Secrets.masked(merged)))
@@ -96,6 +112,7 @@ extension ControlAPI {
         case .refused(let response): return response
         case .object(let object): wanted = object
         }
+        var trouble: Unavailable?
         // The peer writes without a condition; ours is a compare-and-swap (S9), tried again against a faster writer.
         for _ in 0..<3 {
             switch await freshView() {
@@ -106,10 +123,14 @@ extension ControlAPI {
                 let answer = Self.json(.object(Secrets.masked(wanted)))
                 if let present, JSONValue.object(present).deepEquals(.object(wanted)) { return answer }
                 if let refusal = Self.refusal(of: wanted, inPlaceOf: present ?? JSONObject()) { return refusal }
-                if case .written? = await write(.config, wanted, .asSeen(view.config?.revision)) { return answer }
+                switch await write(.config, wanted, .asSeen(view.config?.revision)) {
+                case .success(.written): return answer
+                case .success(.refused): trouble = nil
+                case .failure(let unavailable): trouble = unavailable
+                }
             }
         }
-        return .stockError(502)
+        return .stockError(502, explanation: trouble?.text)
     }
 
     private static func refusal(of document: JSONObject, inPlaceOf present: JSONObject) -> HTTPResponse? {
@@ -121,14 +142,16 @@ extension ControlAPI {
         }
     }
 
-    /// Nil where the store did not answer.
-    func write(_ key: DCSKey, _ value: JSONObject, _ condition: WriteCondition) async -> WriteOutcome? {
+    func write(
+        _ key: DCSKey, _ value: JSONObject, _ condition: WriteCondition
+    ) async -> Result<WriteOutcome, Unavailable> {
         defer { views.forget() }
-        do {
-            return try await store.write(key, JSON.text(value, .compact), if: condition, deadline: storeDeadline)
+        do throws(DCSError) {
+            return .success(
+                try await store.write(key, JSON.text(value, .compact), if: condition, deadline: storeDeadline))
         } catch {
             logger.warning("writing /\(key.rawValue) failed: \(error)")
-            return nil
+            return .failure(Unavailable(error))
         }
     }
 

@@ -26,8 +26,8 @@ extension ControlAPI {
                 try request.check(answers: answers, of: members)
             }
             let asked = FailoverRequest(leader: request.leader, candidate: request.candidate, scheduledAt: schedule)
-            guard await writeRequest(asked, view) else {
-                return .text(503, "failed to write failover key into DCS")
+            if let trouble = await writeRequest(asked, view) {
+                return .text(503, "failed to write failover key into DCS" + trouble)
             }
             await node.wake("a request in /failover")
             if schedule != nil { return .text(202, "Switchover scheduled") }
@@ -37,16 +37,23 @@ extension ControlAPI {
         }
     }
 
-    /// The newest request counts: it replaces an older one. Each try is a compare-and-swap against what was read.
-    private func writeRequest(_ request: FailoverRequest, _ view: ClusterView) async -> Bool {
+    /// The newest request counts: it replaces an older one. Each try is a compare-and-swap against what was read. Nil
+    /// when it is written, else what to add to the refusal.
+    private func writeRequest(_ request: FailoverRequest, _ view: ClusterView) async -> String? {
         var view = view
+        var trouble = ""
         for _ in 0..<3 {
-            let seen = view.failoverRevision
-            if case .written? = await write(.failover, request.json, .asSeen(seen)) { return true }
-            guard case .success(let fresh) = await freshView() else { return false }
-            view = fresh
+            switch await write(.failover, request.json, .asSeen(view.failoverRevision)) {
+            case .success(.written): return nil
+            case .success(.refused): trouble = ""
+            case .failure(let unavailable): trouble = unavailable.suffix
+            }
+            switch await freshView() {
+            case .failure(let unavailable): return unavailable.suffix
+            case .success(let fresh): view = fresh
+            }
         }
-        return false
+        return trouble
     }
 
     /// Watches the cluster until the request is done with. The peer looks once a second for as many seconds; we look
@@ -78,9 +85,11 @@ extension ControlAPI {
             guard let request = view.failover, request.scheduledAt != nil else {
                 return .text(404, "no switchover is scheduled")
             }
-            let outcome = await write(.failover, JSONObject(), .unchanged(since: request.revision))
-            guard case .written = outcome else { return .stockError(outcome == nil ? 503 : 409) }
-            return .text(200, "scheduled switchover deleted")
+            switch await write(.failover, JSONObject(), .unchanged(since: request.revision)) {
+            case .failure(let unavailable): return unavailable.response
+            case .success(.refused): return .stockError(409)
+            case .success(.written): return .text(200, "scheduled switchover deleted")
+            }
         }
     }
 }

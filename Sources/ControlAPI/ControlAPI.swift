@@ -112,9 +112,17 @@ public struct ControlAPI: HTTPHandler {
     /// The addresses that `memberHosts` are or stand for (rest-api.md §3).
     private func memberAddresses() async -> [String] {
         let hosts = memberHosts
-        let unresolved = hosts.filter { IPNetwork(address: $0) == nil }
+        let unresolved = hosts.filter { IPNetwork(address: $0) == nil && Self.isName($0) }
         if unresolved.isEmpty { return hosts }
         return await hosts + names.addresses(of: unresolved).values.joined()
+    }
+
+    /// Whether a resolver is to be asked for it: what stands in the store is a name, or nothing.
+    private static func isName(_ host: String) -> Bool {
+        host.utf8.count <= 253
+            && host.utf8.allSatisfy { byte in
+                (0x30...0x39).contains(byte) || (0x61...0x7A).contains(byte | 0x20) || ".-_".utf8.contains(byte)
+            }
     }
 
     private func read(_ document: Route.Document) async -> HTTPResponse {
@@ -235,7 +243,12 @@ final class ClusterRendering: Sendable {
     private let known = Mutex<(revision: Revision, answer: HTTPResponse)?>(nil)
 
     func answer(_ view: ClusterView, render: () -> HTTPResponse) -> HTTPResponse {
-        if let answer = known.withLock({ $0?.revision == view.revision ? $0?.answer : nil }) { return answer }
+        let rendered = known.withLock { known in
+            // A store that has begun another life counts anew.
+            if let before = known, view.revision < before.revision { known = nil }
+            return known?.revision == view.revision ? known?.answer : nil
+        }
+        if let rendered { return rendered }
         let answer = render().prerendered()
         // Without a configuration of its own the view is judged by what the node last knew, which no revision tells.
         if let config = view.config, config.isValid, DynamicConfiguration(document: config.data) != nil {

@@ -66,9 +66,12 @@ extension CycleMachine {
     private mutating func take(_ view: ClusterView, _ run: inout Run) {
         if storeFailure != nil { run.log(.info, "the DCS answers again") }
         storeFailure = nil
+        // A store that has begun another life counts anew: its numbers mean other values.
+        if let before = self.view, view.revision < before.revision { configurationRevision = nil }
         self.view = view
         viewAt = cycleBegan
         storeLastSeen = run.wallTime / 1_000_000_000
+        if let leader = view.leaderName, leader != me.name { backOff.succeeded() }
         if view.leaderName != me.name, lease != nil {
             lease = nil
             // Health checks must not have to wait for the rest of the cycle.
@@ -174,6 +177,7 @@ extension CycleMachine {
         case .wait: endCycle(&run)
         case .ask(let question): ask(question, &run)
         case .acquireLeader:
+            if backsOff(&run) { return }
             if run.now - cycleBegan > LeaseArithmetic.claimPatience(settings.timings) { return beginCycle(&run) }
             phase = .acting
             run.emit(.acquire(deadline: deadline))
@@ -184,9 +188,12 @@ extension CycleMachine {
             run.emit(.publish(snapshot()))
             run.emit(.release(status: nil, deadline: deadline))
         case .initializeCluster:
+            if backsOff(&run) { return }
             phase = .acting
             run.emit(.write(.initialize, "", .absent, .initialize, deadline: deadline))
-        case .write(let repair): self.repair(repair, deadline, &run)
+        case .write(let repair):
+            if backsOff(&run) { return }
+            self.repair(repair, deadline, &run)
         case .carryOut(let plan):
             begin(plan, &run)
             endCycle(&run)
@@ -230,90 +237,6 @@ extension CycleMachine {
         case .clearFailover(let revision):
             run.emit(.write(.failover, "{}", .unchanged(since: revision), .repair, deadline: deadline))
         }
-    }
-
-    // MARK: Answers
-
-    mutating func renewed(_ result: Result<LeaderClaim, DCSError>, _ run: inout Run) {
-        isRenewing = false
-        adoptedLease = nil
-        if case .releaseLeader? = currentStep {
-            releaseLeader(&run)
-            return endCycle(&run)
-        }
-        guard phase == .asking else { return }
-        switch result {
-        case .success(.held(let since, let ttl, let session)):
-            lease = Lease(since: since, ttl: ttl, session: session)
-            renewal = .held
-        case .success(.refused):
-            lease = nil
-            renewal = .refused
-        case .failure(let error): storeFailure = error.description
-        }
-        run.emit(.publish(snapshot()))
-        decideNow(&run)
-    }
-
-    mutating func acquired(_ result: Result<LeaderClaim, DCSError>, _ run: inout Run) {
-        guard phase == .acting else { return }
-        switch result {
-        case .success(.held(let since, let ttl, let session)):
-            lease = Lease(since: since, ttl: ttl, session: session)
-            run.log(.info, "acquired the leader key (session \(session))")
-            if let request = view?.failover, request.scheduledAt == nil {
-                // The winner ends the request; with a lost compare-and-swap a newer one stands there. In pause its name
-                // stays until it is promoted (ha-loop.md §15): without it a standby gives the key back.
-                let isLeft = settings.isPaused && request.candidate == me.name
-                let rest = isLeft ? FailoverRequest(leader: nil, candidate: me.name).json : [:]
-                run.emit(
-                    .write(
-                        .failover, compact(.object(rest)), .unchanged(since: request.revision), .clearFailover,
-                        deadline: storeDeadline(run.now)))
-            }
-        case .success(.refused): run.log(.info, "could not acquire the leader key: another node was faster")
-        case .failure(let error): storeFailure = error.description
-        }
-        // Only the view that shows our key leads to a promotion.
-        beginCycle(&run)
-    }
-
-    mutating func compared(_ result: Result<DivergenceFacts, PostgreSQLError>, _ run: inout Run) {
-        guard phase == .asking else { return }
-        switch result {
-        case .success(let facts): divergence = .facts(facts)
-        case .failure(let error):
-            divergence = .unavailable(error.description)
-            run.log(.warning, "comparing timelines failed: \(error)")
-        }
-        decideNow(&run)
-    }
-
-    mutating func wrote(
-        _ purpose: CycleEffect.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
-    ) {
-        if case .failure(let error) = result { run.log(.warning, "writing to the DCS (\(purpose)) failed: \(error)") }
-        switch purpose {
-        case .initialize: initialized(result, &run)
-        case .repair:
-            guard phase == .acting else { return }
-            if case .success(.written) = result { return beginCycle(&run) }
-            pauseBeforeNextCycle(.seconds(1), &run)
-        case .bootstrapInitialize, .bootstrapConfig: bootstrapWrote(purpose, result, &run)
-        case .history: isWritingHistory = false
-        case .cancelInitialize, .status, .clearFailover: break
-        }
-    }
-
-    private mutating func initialized(_ result: Result<WriteOutcome, DCSError>, _ run: inout Run) {
-        guard phase == .acting else { return }
-        guard case .success(.written(let revision)) = result else {
-            run.log(.info, "another node initializes the cluster")
-            return pauseBeforeNextCycle(.seconds(1), &run)
-        }
-        initializeRevision = revision
-        begin(bootstrapPlan(), &run)
-        endCycle(&run)
     }
 
     // MARK: The end of a cycle

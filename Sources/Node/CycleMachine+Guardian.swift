@@ -26,6 +26,14 @@ extension CycleMachine {
     static let guardianPatience = Duration.seconds(2)
     static let guardianRetryInterval = Duration.milliseconds(500)
 
+    /// The pause after an order that was not acknowledged: it doubles, but a guardian that is back must be told of the
+    /// lease long before that ends.
+    private var guardianPause: Duration {
+        let doublings = 1 << min(max(0, (guardian?.failures ?? 0) - 1), 4)
+        let bound = max(Self.guardianRetryInterval, min(.seconds(5), settings.timings.ttl / 6))
+        return min(Self.guardianRetryInterval * doublings, bound)
+    }
+
     /// Tells the guardian what changed, before anything else of this step happens: arming comes before PostgreSQL may
     /// become writable, disarming after it was seen to be none.
     mutating func tellGuardian(_ run: inout Run) {
@@ -89,7 +97,8 @@ extension CycleMachine {
             guardian?.failures += 1
             guardian?.facts.failure = error.description
             guardian?.told = nil
-            guardian?.retryAt = run.now + Self.guardianRetryInterval
+            let pause = guardianPause
+            guardian?.retryAt = run.now + pause
         }
         run.emit(.publish(snapshot()))
     }

@@ -41,7 +41,10 @@ extension CycleMachine {
 
     mutating func touched(_ result: Result<Void, DCSError>, _ run: inout Run) {
         isTouching = false
-        if case .failure(let error) = result { run.log(.warning, "publishing the member key failed: \(error)") }
+        switch result {
+        case .failure(let error): complain("publishing the member key", error, &run)
+        case .success: isDone("publishing the member key", &run)
+        }
     }
 
     private func keepStatus(_ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ run: inout Run) {
@@ -89,7 +92,9 @@ extension CycleMachine {
         case .success: checkpoint = .done
         case .failure(let error):
             run.log(.warning, "the checkpoint after the promotion failed: \(error)")
+            // The next cycle tries again; at once it would most likely fail as soon.
             checkpoint = local.isPrimary ? .wanted : .done
+            return
         }
         // The others wait for this before they run pg_rewind.
         wake(&run)

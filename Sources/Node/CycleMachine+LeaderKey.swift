@@ -8,11 +8,13 @@ extension CycleMachine {
         switch result {
         case .success(true): run.log(.info, "released the leader key")
         case .success(false): run.log(.warning, "the leader key was not ours any more")
-        case .failure(let error): run.log(.error, "releasing the leader key failed, it ends with the lease: \(error)")
+        case .failure(let error):
+            run.log(.error, "releasing the leader key failed, it ends with the lease: \(error)")
+            backOff.failed(at: run.now, settings.timings)
         }
         if case .releaseLeader? = currentStep { return releasedInPlan(result, &run) }
         guard phase == .acting else { return }
-        pauseBeforeNextCycle(.seconds(1), &run)
+        pauseBeforeNextCycle(max(.seconds(1), (backOff.until ?? run.now) - run.now), &run)
     }
 
     /// A store that has refused what the next leader must know (`/status`) has not let the key go either: who could have

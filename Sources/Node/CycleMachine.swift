@@ -77,6 +77,9 @@ public struct CycleMachine: Sendable {
     var viewAt: BootInstant?
     var storeFailure: String?
     var storeLastSeen: Int64 = 0
+    var backOff = BackOff()
+    /// What fails, and with which text.
+    var complaints: [String: String] = [:]
     var lease: Lease?
     var guardian: GuardianLink?
     var phase = Phase.idle

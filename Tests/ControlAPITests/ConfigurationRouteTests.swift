@@ -56,6 +56,23 @@ import Testing
         #expect(try await fresh.ask("GET", "/config").text == #"{"ttl": 20}"#)
     }
 
+    /// What the store itself says of its trouble is told; where it is, is not.
+    @Test(arguments: [
+        (DCSError.failed("etcdserver: mvcc: database space exceeded"), "etcdserver: mvcc: database space exceeded"),
+        (.unreachable("http://10.0.0.1:2379: timed out"), "the DCS does not answer"),
+        (.unauthorized("etcdserver: permission denied"), "the DCS does not answer"),
+    ])
+    func aRefusalCarriesTheStoresText(_ error: DCSError, _ text: String) async throws {
+        for (method, path, body, status) in [
+            ("PATCH", "/config", #"{"ttl": 20}"#, 503), ("PUT", "/config", #"{"ttl": 20}"#, 502),
+        ] {
+            let bench = Bench(store: store(outcomes: [.failure(error), .failure(error), .failure(error)]))
+            let answer = try await bench.ask(method, path, body)
+            #expect(answer.status == status)
+            #expect(answer.text.contains("\(status) - \(text)."), "\(method): \(answer.text)")
+        }
+    }
+
     @Test func withoutAConfigurationThereIs502() async throws {
         let none = Bench(Scene.snapshot(view: Scene.view(leader: "pg-a", config: nil)))
         #expect(try await none.ask("GET", "/config").status == 502)

@@ -1,0 +1,146 @@
+import ClusterModel
+import HighAvailability
+import JSON
+import Ports
+import Testing
+
+@testable import Node
+
+/// A store that answers and refuses: no loop without a pause, and one line.
+@Suite struct BackOffTests {
+    private static let full = DCSError.failed("etcdserver: mvcc: database space exceeded")
+
+    /// What a node did within some time in which every write failed at once.
+    private struct Tally {
+        var attempts = 0
+        var lines: [String] = []
+    }
+
+    /// Runs a standby without a leader against a store whose reads work; `isEager` wakes it all the time.
+    private func run(
+        _ scene: inout GuardianOrderTests.Scene, for duration: Duration, view: ClusterView, isEmpty: Bool = false,
+        isWritable: Bool = false, isEager: Bool = false, error: DCSError = full
+    ) -> Tally {
+        var tally = Tally()
+        let end = scene.now + duration
+        var timer: BootInstant? = scene.now
+        var answers: [CycleEvent] = []
+        var steps = 0
+        while scene.now < end, steps < 20_000 {
+            steps += 1
+            let event: CycleEvent
+            if !answers.isEmpty {
+                event = answers.removeFirst()
+            } else if isEager {
+                event = .woken("test")
+            } else {
+                scene.now = max(scene.now, timer ?? end)
+                event = .timer
+            }
+            for effect in scene.step(event, after: .milliseconds(5)) {
+                switch effect {
+                case .setTimer(let instant): timer = instant
+                case .observe:
+                    var status = scene.status(writable: isWritable)
+                    if isEmpty {
+                        status = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: scene.now)
+                    }
+                    answers.append(.observed(status))
+                case .load: answers.append(.loaded(.success(view)))
+                case .askPeers(_, .decision, _): answers.append(.peersAnswered(.decision, [:]))
+                case .renew:
+                    answers.append(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
+                case .acquire:
+                    tally.attempts += 1
+                    answers.append(.acquired(.failure(error)))
+                case .write(.initialize, _, _, let purpose, _), .write(.config, _, _, let purpose, _):
+                    tally.attempts += 1
+                    answers.append(.wrote(purpose, .failure(error)))
+                case .write(_, _, _, let purpose, _): answers.append(.wrote(purpose, .failure(error)))
+                case .touch: answers.append(.touched(.failure(error)))
+                case .guardLease(let order, _):
+                    let status = GuardianStatus(pid: 1, postmaster: 42)
+                    answers.append(.guarded(order, .success(status)))
+                case .log(let level, let text) where level != .debug: tally.lines.append(text)
+                default: break
+                }
+            }
+        }
+        return tally
+    }
+
+    @Test(arguments: [false, true])
+    func aClaimThatIsRefusedIsNotRepeatedWithoutAPause(_ isEager: Bool) {
+        var scene = GuardianOrderTests.Scene()
+        let view = ShortLeaseTests.view(["n1"], config: ["ttl": 30], leader: nil)
+        let tally = run(&scene, for: .seconds(30), view: view, isEager: isEager)
+        // 1 + 2 + 4 + 8 s, then every loop_wait.
+        #expect((3...7).contains(tally.attempts), "\(tally.attempts) attempts")
+        #expect(tally.lines.count { $0.contains("claiming the leader key failed") } == 1)
+        #expect(tally.lines.count { $0.contains("publishing the member key failed") } == 1)
+        #expect(tally.lines.contains { $0.contains("etcdserver: mvcc: database space exceeded") })
+        #expect(tally.lines.count < 12, "\(tally.lines)")
+    }
+
+    @Test func aClaimWithoutAnAnswerIsLookedAtOnceAndThenPaused() {
+        var scene = GuardianOrderTests.Scene()
+        let view = ShortLeaseTests.view(["n1"], config: ["ttl": 30], leader: nil)
+        let tally = run(&scene, for: .seconds(30), view: view, error: .unreachable("gone"))
+        #expect((3...8).contains(tally.attempts), "\(tally.attempts) attempts")
+    }
+
+    @Test func anInitializationAndARepairThatFailPause() {
+        var empty = GuardianOrderTests.Scene()
+        empty.machine.me.canBootstrap = true
+        let nothing = ClusterView(entries: [], revision: 5) { try? JSON.parse($0) }
+        let initialization = run(&empty, for: .seconds(30), view: nothing, isEmpty: true)
+        #expect((3...7).contains(initialization.attempts), "\(initialization.attempts) attempts")
+        #expect(!initialization.lines.contains { $0.contains("another node initializes") })
+
+        var leader = GuardianOrderTests.Scene(
+            adopted: Lease(since: GuardianOrderTests.start, ttl: .seconds(30), session: "s"))
+        let entries = [
+            StoredEntry(leaf: "initialize", value: "7000000000000000001", revision: 1),
+            StoredEntry(leaf: "leader", value: "n1", revision: 3, session: "s"),
+        ]
+        let view = ClusterView(entries: entries, revision: 5) { try? JSON.parse($0) }
+        let repair = run(&leader, for: .seconds(30), view: view, isWritable: true)
+        #expect((2...7).contains(repair.attempts), "\(repair.attempts) attempts")
+    }
+
+    @Test func pausesGrowAndEnd() {
+        let timings = DynamicConfiguration(document: ["ttl": 30, "loop_wait": 10])?.timings ?? ClusterTimings()
+        let now = BootInstant(nanoseconds: 0)
+        var backOff = BackOff()
+        var pauses: [Double] = []
+        for _ in 0..<6 {
+            backOff.failed(at: now, timings)
+            pauses.append(((backOff.until ?? now) - now).inSeconds)
+        }
+        #expect(pauses == [1, 2, 4, 8, 10, 10])
+        backOff.succeeded()
+        backOff.missed(at: now, timings)
+        #expect(backOff.until == nil)
+        backOff.missed(at: now, timings)
+        #expect(backOff.until == now + .seconds(2))
+    }
+
+    /// CHECKPOINT fails at once where the disk is full.
+    @Test func aCheckpointThatFailsIsNotRepeatedAtOnce() {
+        var scene = GuardianOrderTests.Scene()
+        scene.machine.phase = .idle
+        let effects = scene.step(.checkpointed(.failure(.failed("no space"))))
+        #expect(!effects.contains { if case .observe = $0 { true } else { false } })
+    }
+
+    @Test func aGuardianThatDoesNotAnswerIsToldAgainAfterAGrowingPause() {
+        let lease = Lease(since: GuardianOrderTests.start, ttl: .seconds(30), session: "s")
+        var scene = GuardianOrderTests.Scene(adopted: lease)
+        var pauses: [Double] = []
+        for _ in 0..<6 {
+            _ = scene.step(.guarded(.disarm, .failure(GuardianError("gone"))))
+            pauses.append(((scene.machine.guardian?.retryAt ?? scene.now) - scene.now).inSeconds)
+        }
+        #expect(pauses == [0.5, 1, 2, 4, 5, 5])
+    }
+}
