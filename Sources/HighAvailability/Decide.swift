@@ -53,6 +53,11 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
             }
         }
         memory.leaderlessSince = view.isUnlocked ? memory.leaderlessSince ?? seen.now : nil
+        if view.leaderName != nil {
+            memory.storeForgotSince = nil
+        } else if view.initialize == .absent, memory.lastLeader == nil {
+            memory.storeForgotSince = memory.storeForgotSince ?? seen.now
+        }
     }
 }
 

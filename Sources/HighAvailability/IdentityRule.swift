@@ -15,9 +15,10 @@ func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) ->
     }
     if seen.isNamedLeader { return Decision(.write(.systemIdentifier(local)), .nobodyInitialized) }
     guard view.isUnlocked, !seen.settings.isPaused else { return nil }
-    // A standby whose primary no daemon manages yet must not define the cluster.
+    // A standby whose primary no daemon manages yet must not define the cluster. It waits for who does: the daemon's
+    // end would help nobody where the store has but lost its keys.
     if let facts = seen.local.facts, facts.inRecovery, !memory.hasRunUnderUs {
-        return leaveCluster(seen, memory, because: .replicaWithoutCluster)
+        return Decision(.wait, .replicaWithoutCluster)
     }
     return Decision(.write(.systemIdentifier(local)), .nobodyInitialized)
 }

@@ -126,6 +126,8 @@ public struct Memory: Sendable, Hashable {
     public var isLedByPrimary = false
     /// Since when views have named no leader.
     public var leaderlessSince: BootInstant?
+    /// Since when the store has known no cluster, where this daemon has never seen it know one.
+    public var storeForgotSince: BootInstant?
     /// What the running standby was last told to follow; `.unknown` after a start of the daemon.
     public var following: Following
     /// PostgreSQL ran, or was found running, since the daemon started.

@@ -36,11 +36,21 @@ private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memor
     if !facts.inRecovery { return primaryCandidacy(facts, view) }
     // Its positions are on a timeline that the cluster has left.
     if let why = memory.kept { return .no([.directoryKept(why)]) }
+    if let wait = forgottenFor(seen, memory) { return .no([.storeKnowsNoCluster(wait: wait)]) }
     if seen.me.tags.nofailover { return .no([.notAllowedToPromote]) }
     if let request = view.failover, !isScheduled(request) {
         if let verdict = requestCandidacy(seen, view, facts, request, memory) { return verdict }
     }
     return waitForEverything(seen, view, facts, memory) ?? racers(seen, view, facts, memory, excluding: nil)
+}
+
+/// A store without `/initialize` where a standby has data has lost its memory, or its keys were removed: who led does
+/// so still, by its lease, and a daemon that has just begun knows of none. (One that knew the store is held back by
+/// its client.) The rest of a ttl since this node saw it; nil when that is over.
+private func forgottenFor(_ seen: Observation, _ memory: Memory) -> Duration? {
+    guard let since = memory.storeForgotSince else { return nil }
+    let end = since + seen.settings.timings.ttl
+    return seen.now < end ? end - seen.now : nil
 }
 
 /// A running primary takes its key back, unless the cluster went on without it.

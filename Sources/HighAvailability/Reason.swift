@@ -7,6 +7,8 @@ public enum Reason: Sendable, Hashable {
     case leaseRefused(holder: String?)
     case leaderKeyHeldBy(String)
     case leaderKeyFree
+    /// The store knows no cluster, and this node has one.
+    case storeKnowsNoCluster(wait: Duration)
     case wonLeaderKey
 
     // The store.

@@ -4,8 +4,8 @@ extension Reason: CustomStringConvertible {
     /// The sentence for the log. Parts of it are compared by other programs (observable-text.md §1); they are kept.
     public var description: String {
         switch self {
-        case .holdingLease, .leaseRefused, .leaderKeyHeldBy, .leaderKeyFree, .wonLeaderKey, .storeUnreachable,
-            .storeUnreachableTooLong, .neverLoaded:
+        case .holdingLease, .leaseRefused, .leaderKeyHeldBy, .leaderKeyFree, .storeKnowsNoCluster, .wonLeaderKey,
+            .storeUnreachable, .storeUnreachableTooLong, .neverLoaded:
             leaseText
         case .dataDirectoryEmpty, .dataDirectoryInaccessible, .notRunning, .starting, .startFailed,
             .runningAsPrimaryWithoutLease, .runningWithoutDataDirectory, .stillAcceptsWrites, .finished,
@@ -40,6 +40,8 @@ extension Reason: CustomStringConvertible {
                 ?? "the store refused the lease: the leader key is not mine"
         case .leaderKeyHeldBy(let name): "\(name) holds the leader key"
         case .leaderKeyFree: "nobody holds the leader key"
+        case .storeKnowsNoCluster(let wait):
+            "the store has forgotten the cluster: somebody may lead by a lease of before, \(seconds(wait)) are waited"
         case .wonLeaderKey: "I created the leader key"
         case .storeUnreachable(let why, let left): "\(why)" + (left.map { "; my lease ends in \(seconds($0))" } ?? "")
         case .storeUnreachableTooLong(let why, let left):

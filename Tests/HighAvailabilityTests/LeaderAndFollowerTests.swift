@@ -120,8 +120,8 @@ import Testing
             seen: Scene.seen(Scene.view(leader: "n1", config: nil), Scene.primary(), settings: ["ttl": 30]),
             expected: .action(.write(.configuration))),
         Row(
-            description: "a standby whose cluster nobody initialized ends the daemon",
-            seen: Scene.seen(Scene.view(initialize: .absent), Scene.standby()), expected: .action(.exit)),
+            description: "a standby whose cluster nobody initialized waits for the primary",
+            seen: Scene.seen(Scene.view(initialize: .absent), Scene.standby()), expected: .action(.wait)),
         Row(
             description: "a data directory without identifier does nothing",
             seen: Scene.seen(following, unidentified()), expected: .action(.wait)),

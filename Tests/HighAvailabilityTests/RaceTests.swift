@@ -24,6 +24,17 @@ import Testing
             description: "the healthiest takes the key",
             seen: Scene.seen(free, Scene.standby(), peers: bothEqual), expected: .action(.acquireLeader)),
         Row(
+            description: "a store that had forgotten the cluster hid a lease that may still run",
+            seen: Scene.seen(free, Scene.standby(), peers: bothEqual), memory: forgotten(for: .seconds(29)),
+            expected: .action(.wait)),
+        Row(
+            description: "after a ttl it has ended",
+            seen: Scene.seen(free, Scene.standby(), peers: bothEqual), memory: forgotten(for: .seconds(30)),
+            expected: .action(.acquireLeader)),
+        Row(
+            description: "who runs as primary claims at once: it is the one that led",
+            seen: Scene.seen(free, Scene.primary()), memory: forgotten(for: .zero), expected: .action(.acquireLeader)),
+        Row(
             description: "the dead do not stand in the way",
             seen: Scene.seen(
                 free, Scene.standby(), peers: ["n2": Scene.unreachable, "n3": Scene.unreachable]),
@@ -179,6 +190,25 @@ import Testing
         memory.membersUnderLastLeader = Scene.view(leader: leader).members
         memory.lastLeader = leader
         return memory
+    }
+
+    static func forgotten(for duration: Duration) -> Memory {
+        var memory = Memory()
+        memory.storeForgotSince = Scene.now - duration
+        return memory
+    }
+
+    /// A daemon that has just begun sees a store without the cluster; one that knew its leader is held back elsewhere.
+    @Test func whatIsRememberedOfAStoreWithoutTheCluster() {
+        var memory = Memory()
+        _ = decide(Scene.seen(Scene.view(initialize: .absent), Scene.standby()), &memory)
+        #expect(memory.storeForgotSince == Scene.now)
+        _ = decide(Scene.seen(Self.free, Scene.standby(), peers: Self.bothEqual), &memory)
+        #expect(memory.storeForgotSince == Scene.now)
+        _ = decide(Scene.seen(Scene.view(leader: "n2"), Scene.standby()), &memory)
+        #expect(memory.storeForgotSince == nil)
+        _ = decide(Scene.seen(Scene.view(initialize: .absent), Scene.standby()), &memory)
+        #expect(memory.storeForgotSince == nil)
     }
 
     static func requested(leader: String? = nil, candidate: String? = nil) -> ClusterView {
