@@ -4,7 +4,9 @@ import ClusterModel
 /// mend.
 func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision? {
     guard let local = seen.local.systemIdentifier, isValidSystemIdentifier(local) else {
-        return Decision(.wait, .systemIdentifierInvalid(seen.local.systemIdentifier))
+        let invalid = Reason.systemIdentifierInvalid(seen.local.systemIdentifier)
+        // The member key keeps the session alive: without this the leader key would stay with a node that cannot start.
+        return seen.isNamedLeader ? giveUpKey(seen, because: invalid) : Decision(.wait, invalid)
     }
     if let cluster = view.initialize.systemIdentifier {
         if cluster == local { return configurationRule(seen, view) }

@@ -32,6 +32,10 @@ actor Monitor {
         var status = PostgreSQLStatus(
             dataDirectory: found.state, unfinished: found.unfinished, state: .stopped, postmaster: postmaster?.pid,
             observedAt: asked)
+        // Removed under a running server, which goes on writing into what it makes again: that is no data directory.
+        if postmaster != nil, found.state == .initialized, Files.kind(directory.controlFile) == .missing {
+            status.dataDirectory = .inaccessible("\(directory.controlFile) is gone")
+        }
         status.finish = postmaster.flatMap { instance.finish(of: $0.pid) }
         status.waitingFor = instance.remember { $0.waitingFor }
         if postmaster == nil {

@@ -27,6 +27,19 @@ import Testing
         return status
     }
 
+    static var nameless: PostgreSQLStatus {
+        var status = Scene.stopped()
+        status.systemIdentifier = nil
+        status.control = nil
+        return status
+    }
+
+    static var namelessRunning: PostgreSQLStatus {
+        var status = silent
+        status.systemIdentifier = nil
+        return status
+    }
+
     static let ended = Row.Expectation.action(
         .carryOut(Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5))), .releaseLeader])))
     static let lost = Row.Expectation.action(
@@ -55,6 +68,12 @@ import Testing
             description: "the directory of a running primary cannot be read",
             seen: Scene.seen(Scene.view(leader: "n1"), with(.inaccessible("I/O error"), Scene.primary())),
             expected: ended),
+        Row(
+            description: "no identifier can be read of a directory that is left by halves: the key does not stay",
+            seen: Scene.seen(Scene.view(leader: "n1"), nameless), expected: .action(.releaseLeader)),
+        Row(
+            description: "nor with a server that runs there still",
+            seen: Scene.seen(Scene.view(leader: "n1"), namelessRunning), expected: ended),
         Row(
             description: "somebody has put another identifier into /initialize",
             seen: Scene.seen(foreign, Scene.primary(), lease: Scene.lease()), expected: ended),

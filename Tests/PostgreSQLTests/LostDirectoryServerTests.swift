@@ -20,6 +20,10 @@ struct LostDirectoryServerTests {
             let found = try TestServer.controller(server.configuration)
             #expect(await found.observe(deadline: BootClock.now() + .seconds(3)).postmaster == pid)
             let directory = server.configuration.dataDirectory
+            #expect(unlink(directory + "/global/pg_control") == 0)
+            let halved = await found.observe(deadline: BootClock.now() + .seconds(3))
+            #expect(halved.dataDirectory == .inaccessible("\(directory)/global/pg_control is gone"))
+            #expect(halved.mayAcceptWrites)
             if isRemoved {
                 try Files.removeTree(directory)
             } else {

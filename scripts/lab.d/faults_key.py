@@ -98,6 +98,8 @@ def pgdatagone(lab, leader, watch):
         shutil.rmtree(data, ignore_errors=True)
     try:
         another_leads(lab, leader)
+        if not moved:  # what the server has written meanwhile
+            shutil.rmtree(data, ignore_errors=True)
         time.sleep(breakages.after_death(lab))
     finally:
         shutil.rmtree(away, ignore_errors=True)
