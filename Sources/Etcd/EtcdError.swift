@@ -90,6 +90,19 @@ enum EtcdError: Error, Sendable, Hashable, CustomStringConvertible {
     }
 }
 
+extension EtcdError {
+    /// etcd itself says that it has not done what it was asked, and will not.
+    var isRefusal: Bool {
+        guard case .gateway(let error) = self else { return false }
+        switch error.kind {
+        case .leaseNotFound, .userEmpty, .invalidAuthToken, .authOldRevision, .permissionDenied, .authFailed,
+            .authNotEnabled, .other:
+            return true
+        case .deadlineExceeded, .failedPrecondition, .unavailable: return false
+        }
+    }
+}
+
 /// An error that etcd answered with.
 struct GatewayError: Error, Sendable, Hashable {
     enum Kind: Sendable, Hashable, CaseIterable {

@@ -66,7 +66,7 @@ extension EtcdStore {
         } catch {
             // It may be taken yet, when this node leads again: the key is put under another session before that, and a
             // late release, which names this one, finds nothing of its own.
-            if let leaderLease, lease?.id == leaderLease { lease = nil }
+            if !error.isRefusal, let leaderLease, lease?.id == leaderLease { lease = nil }
             throw DCSError(error)
         }
     }
@@ -109,7 +109,13 @@ extension EtcdStore {
         -> Answer<EtcdTransactionReply>
     {
         let isFirst = doubtful.insert(lease.id).inserted
-        let answer = try await transaction(body, deadline)
+        let answer: Answer<EtcdTransactionReply>
+        do throws(EtcdError) {
+            answer = try await transaction(body, deadline)
+        } catch {
+            if isFirst, error.isRefusal { doubtful.remove(lease.id) }
+            throw error
+        }
         // Of two attempts the first may still be on its way.
         if isFirst, !answer.isRepeated { doubtful.remove(lease.id) }
         return answer

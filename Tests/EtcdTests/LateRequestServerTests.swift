@@ -109,6 +109,8 @@ import Testing
             }
             let view = try await store.load(deadline: soon())
             #expect(view.leader?.name == "n1")
+            // A refusal leaves nothing open: the session goes on, also where etcd would give no other.
+            #expect(await store.lease?.id == view.leader?.session)
             #expect(try await store.renewLeader(view.leader, replacingGone: false, deadline: soon()) != .refused)
             #expect(try await store.releaseLeader(status: #"{"optime":7}"#, deadline: soon()))
             let after = try await store.load(deadline: soon())
