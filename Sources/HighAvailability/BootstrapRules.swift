@@ -57,7 +57,7 @@ func cloneSource(_ me: NodeIdentity, _ view: ClusterView) -> Member? {
     return offered ?? view.leaderMember
 }
 
-/// A base backup, and a standby made of it.
+/// A base backup, and a standby made of it. Only a plan of the kind `clone` finds nothing to replace.
 func clonePlan(
     _ kind: Plan.Kind, _ me: NodeIdentity, _ settings: DynamicConfiguration, _ view: ClusterView, from source: Upstream
 ) -> Plan {
@@ -65,7 +65,7 @@ func clonePlan(
     return Plan(
         kind,
         [
-            .postgreSQL(.clone(from: source)),
+            .postgreSQL(.clone(from: source, replacing: kind != .clone)),
             .postgreSQL(.startStandby(of: upstream, timeout: settings.startPatience)),
         ])
 }

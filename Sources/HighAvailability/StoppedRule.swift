@@ -55,6 +55,9 @@ private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memo
     }
     guard let leader = view.leaderMember else {
         if let why = memory.kept { return Decision(.wait, .notRunning(state), .leaderKeyFree, .directoryKept(why)) }
+        if let pause = memory.starting.pause(at: seen.now) {
+            return Decision(.wait, .startFailed(times: memory.failedStarts), .startedAgain(in: pause))
+        }
         return Decision(.carryOut(startStandby(nil)), .notRunning(state), .leaderKeyFree)
     }
     // What was a primary may have gone on alone; what was a standby follows unless it was seen to be ahead, or has

@@ -22,7 +22,7 @@ extension Memory {
             failedStarts += 1
             return starting.note(text, at: now, first: .seconds(1), longest: .seconds(10))
         case .rewind? where isFinal: return rewind = .failed(text)
-        case .clone(let source)?:
+        case .clone(let source, _)?:
             let earlier = failedCopies.flatMap { $0.source == source.name ? $0.times : nil } ?? 0
             failedCopies = .init(source: source.name, times: earlier + 1, last: now)
         case .rewind?, .bootstrap?, .finishBootstrap?, .follow?, .resumeReplay?, .promote?, .stop?, .restart?,

@@ -19,6 +19,14 @@ public enum Files {
         return stat(path, &status) == 0 ? kind(status) : .missing
     }
 
+    /// The same, but what cannot be looked at is an error and not missing: a disk that fails, a parent that is closed.
+    public static func look(_ path: String, followingLinks: Bool = false) throws(SystemError) -> Kind {
+        var status = stat()
+        if (followingLinks ? stat(path, &status) : lstat(path, &status)) == 0 { return kind(status) }
+        if errno == ENOENT || errno == ENOTDIR { return .missing }
+        throw SystemError(call: "stat", subject: path)
+    }
+
     private static func kind(_ status: stat) -> Kind {
         switch status.st_mode & S_IFMT {
         case S_IFREG: return .file

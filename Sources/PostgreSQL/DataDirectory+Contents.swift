@@ -89,8 +89,8 @@ extension DataDirectory {
     private func newMark(_ work: UnfinishedMark.Work) throws(SystemError) -> UnfinishedMark {
         var mark = UnfinishedMark(work)
         let found = try readMark()
-        let isForHere = [.copy, .bootstrap].contains(unfinished(found))
-        let earlier = isForHere ? found : nil
+        let work = try unfinished(found)
+        let earlier = work == .copy || work == .bootstrap ? found : nil
         mark.controlStamp = Files.modificationTime(controlFile)
         mark.version = version == 0 ? earlier?.version ?? 0 : version / 10000
         mark.walDirectory = walDirectory ?? earlier?.walDirectory
@@ -177,14 +177,17 @@ extension DataDirectory {
         do throws(SystemError) {
             if !Files.exists(path) { return }
             for link in try outsideLinks() {
+                guard canBeRenamed(link.target) else {
+                    try empty(link.target)
+                    unlink(link.path)
+                    continue
+                }
                 let target = link.target + ".failed"
                 try rename(link.target, replacing: target)
                 unlink(link.path)
                 guard symlink(target, link.path) == 0 else { throw SystemError(call: "symlink", subject: link.path) }
             }
-            if Files.kind(path) == .directory, !Files.isMountPoint(path),
-                access(Files.parent(path), W_OK) == 0
-            {
+            if Files.kind(path) == .directory, canBeRenamed(path) {
                 try rename(path, replacing: path + ".failed")
                 return try Files.synchronize(directory: Files.parent(path))
             }
@@ -192,6 +195,20 @@ extension DataDirectory {
         } catch {
             throw .failed("cannot move the data directory aside: \(error)")
         }
+    }
+
+    /// A mount point, and what stands in a directory that is not ours to write in, keeps its name.
+    private func canBeRenamed(_ directory: String) -> Bool {
+        !Files.isMountPoint(directory) && access(Files.parent(directory), W_OK) == 0
+    }
+
+    /// A place outside that keeps its name is emptied: the tools want it empty, and what they have put there belongs to
+    /// a cluster that was never published.
+    private func empty(_ place: String) throws(SystemError) {
+        for name in try Files.list(place) where name != "lost+found" {
+            try Files.removeTree("\(place)/\(name)", while: { !Task.isCancelled })
+        }
+        try Files.synchronize(directory: place)
     }
 
     private func outsideLinks() throws(SystemError) -> [(path: String, target: String)] {

@@ -18,17 +18,17 @@ struct DataDirectory: Sendable {
 
     /// What the directory holds, and what was broken off in it: the mark wins over everything else (S11).
     func look() -> (state: PostgreSQLStatus.DataDirectory, unfinished: PostgreSQLStatus.UnfinishedWork?) {
-        switch Files.kind(followingLinks: path) {
-        case .missing:
-            // A volume that is not mounted: what is written now would land somewhere else.
-            guard let target = Files.target(ofLink: path) else { return (.empty, nil) }
-            return (.inaccessible("\(path) is a symbolic link to \(target), which does not exist"), nil)
-        case .file, .other, .symbolicLink: return (.inaccessible("\(path) is not a directory"), nil)
-        case .directory: break
-        }
         do throws(SystemError) {
-            let unfinished = unfinished(try readMark())
-            let isInitialized = Files.exists(controlFile)
+            switch try Files.look(path, followingLinks: true) {
+            case .missing:
+                // A volume that is not mounted: what is written now would land somewhere else.
+                guard let target = Files.target(ofLink: path) else { return (.empty, nil) }
+                return (.inaccessible("\(path) is a symbolic link to \(target), which does not exist"), nil)
+            case .file, .other, .symbolicLink: return (.inaccessible("\(path) is not a directory"), nil)
+            case .directory: break
+            }
+            let unfinished = try unfinished(try readMark())
+            let isInitialized = try Files.look(controlFile, followingLinks: true) != .missing
             switch unfinished {
             case .copy: return (.empty, .copy)
             case .bootstrap where !isInitialized: return (.empty, .bootstrap)

@@ -8,21 +8,21 @@ extension Operator {
     private static let longest = Duration.seconds(24 * 3600)
 
     /// A new data directory by pg_basebackup, in up to two attempts (postgresql.md §19).
-    func clone(from source: Upstream) async throws(PostgreSQLError) {
+    func clone(from source: Upstream, replacing: Bool) async throws(PostgreSQLError) {
         try refuseWhileRunning()
         instance.set(.creatingReplica)
         defer { if instance.state == .creatingReplica { instance.set(.stopped) } }
         try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
         try writer.writePasswords(configuration.replication, to: source.address)
         do throws(PostgreSQLError) {
-            try await copy(source)
+            try await copy(source, replacing)
         } catch {
             // What is there by halves is known to be, and goes when there is time again: a daemon that ends has none.
             if error == .cancelled || Task.isCancelled { throw .cancelled }
             log.warning("base backup from \(source.name) failed, once more in 5 s: \(error)")
             try? await Task.sleep(for: .seconds(5))
             do throws(PostgreSQLError) {
-                try await copy(source)
+                try await copy(source, replacing)
             } catch {
                 freeSpace()
                 throw error
@@ -42,8 +42,12 @@ extension Operator {
         }
     }
 
-    private func copy(_ source: Upstream) async throws(PostgreSQLError) {
+    private func copy(_ source: Upstream, _ replacing: Bool) async throws(PostgreSQLError) {
         try requireAnswer(of: source)
+        // Looked at once more: it was seen before somebody was waited for.
+        if !replacing, directory.look().state != .empty {
+            throw .failed("the data directory is not empty any more; what stands there is not replaced")
+        }
         var mark = try directory.beginFilling(.copy)
         forgetCluster()
         let places = ToolPlaces(

@@ -46,7 +46,7 @@ extension Operator {
             if now - began >= Self.silence { tellWaiting(pid, senders, &told) }
             if now >= nextSignal {
                 nextSignal = now + .seconds(1)
-                await end(senders, of: pid, sparing: heirs ?? [], after: now - began)
+                await end(senders, of: pid, sparing: heirs, after: now - began)
             }
             if now >= deadline { return .tooLong }
         }
@@ -63,9 +63,12 @@ extension Operator {
     /// SIGTERM, again and again: at the first one a sender tells its client, who does not listen, and waits; the next
     /// one ends that, too.
     private func end(
-        _ senders: [WALSenderProcess], of pid: Int32, sparing heirs: [String], after waited: Duration
+        _ senders: [WALSenderProcess], of pid: Int32, sparing heirs: [String]?, after waited: Duration
     ) async {
-        for sender in senders where !heirs.contains(sender.application) && sender.isChild(of: pid) {
+        // Where nobody was named as an heir, whoever replicates as a member may become one: it gets all the time there is.
+        let members = configuration.replication.userName
+        for sender in senders where sender.isChild(of: pid) {
+            if heirs?.contains(sender.application) ?? (sender.user == members) { continue }
             log.warning("\(sender) has held up the stop for \(Int(waited.inSeconds)) s: it is ended")
             _ = await instance.launcher.signal(SIGTERM, to: sender.pid)
         }

@@ -91,7 +91,9 @@ extension Instance {
             memory.halts += 1
             return memory.launched
         }
-        guard let pid = postmaster()?.pid ?? pid, ProcessTable.isAlive(pid) else { return }
+        // What is known by its process comes first: the pid file may be on a disk that does not answer any more.
+        let known = pid.flatMap { ProcessTable.isAlive($0) ? $0 : nil }
+        guard let pid = known ?? postmaster()?.pid, ProcessTable.isAlive(pid) else { return }
         remember { $0.state = .stopping }
         log.warning("halting postmaster \(pid)")
         _ = await launcher.signal(SIGQUIT, to: pid)

@@ -50,8 +50,8 @@ actor Operator {
         case .bootstrap:
             try await bootstrap(halts: halts)
             return .done
-        case .clone(let source):
-            try await clone(from: source)
+        case .clone(let source, let replacing):
+            try await clone(from: source, replacing: replacing)
             return .done
         case .finishBootstrap:
             try finishBootstrap()

@@ -139,7 +139,7 @@ extension DataDirectory {
 
     /// The mark of a copy or a bootstrap; nil without one. Throws where it cannot be read, or is none of ours.
     func readMark() throws(SystemError) -> UnfinishedMark? {
-        if Files.kind(mark) == .missing { return nil }
+        if try Files.look(mark) == .missing { return nil }
         guard let found = UnfinishedMark(try Files.readText(mark)) else {
             throw SystemError(call: "parse", subject: mark, code: EILSEQ)
         }
@@ -154,7 +154,8 @@ extension DataDirectory {
     /// Only after everything that the mark stands for is durable.
     func removeMark() throws(SystemError) { try removeDurably(mark) }
 
-    var hasRewindMark: Bool { Files.kind(rewindMark) != .missing }
+    /// Also where it cannot be looked at: then it is taken to be there.
+    var hasRewindMark: Bool { (try? Files.look(rewindMark)) != .missing }
 
     func markRewind() throws(SystemError) {
         guard mkfifo(rewindMark, 0o600) == 0 || errno == EEXIST else {
@@ -174,10 +175,12 @@ extension DataDirectory {
     /// What the mark says of what stands in the directory now; nil where it says nothing (any more): while a directory
     /// is emptied its own control file goes first, and while one is filled there is none, so that another one was put
     /// there by an operator who has restored the cluster, or by us when all was complete.
-    func unfinished(_ mark: UnfinishedMark?) -> PostgreSQLStatus.UnfinishedWork? {
-        let rewind: PostgreSQLStatus.UnfinishedWork? = Files.kind(rewindMark) == .missing ? nil : .rewind
+    func unfinished(_ mark: UnfinishedMark?) throws(SystemError) -> PostgreSQLStatus.UnfinishedWork? {
+        let rewind: PostgreSQLStatus.UnfinishedWork? = try Files.look(rewindMark) == .missing ? nil : .rewind
         guard let mark else { return rewind }
-        let stamp = Files.modificationTime(controlFile)
+        // A control file that cannot be looked at is not one that has gone.
+        let isThere = try Files.look(controlFile, followingLinks: true) != .missing
+        let stamp = isThere ? Files.modificationTime(controlFile) ?? 0 : nil
         switch mark.work {
         case .copy where stamp != nil && (mark.phase == .filling || stamp != mark.controlStamp): return rewind
         case .copy: return .copy

@@ -77,7 +77,7 @@ extension SmallWorld {
             nodes[index].isStandby = true
             nodes[index].memory.following = .upstream(upstream)
         case .follow(let upstream): nodes[index].memory.following = .upstream(upstream)
-        case .clone(let source), .rewind(let source): copy(source.name, to: index)
+        case .clone(let source, _), .rewind(let source): copy(source.name, to: index)
         case .recoverSingleUser:
             nodes[index].log.append(1)
             nodes[index].wasClean = true

@@ -16,7 +16,7 @@ extension World {
         switch operation {
         case .bootstrap: finish(after: 1000...3000, index)
         case .finishBootstrap: finish(after: 1...10, index)
-        case .clone(let source):
+        case .clone(let source, _):
             checkRemoval(index, source, operation)
             // Nothing is removed before the source has answered.
             guard reachable(source, from: index) != nil else {
@@ -234,7 +234,7 @@ extension World {
             nodes[index].postgreSQL.wroteUntil = now
             presentBranch = nodes[index].postgreSQL.log.branch
         case .finishBootstrap: break
-        case .clone(let source): return clone(source, index)
+        case .clone(let source, _): return clone(source, index)
         case .startPrimary, .startStandby:
             switch server.process {
             case .running: break

@@ -44,7 +44,7 @@ import Testing
                     Plan(
                         .clone,
                         [
-                            .postgreSQL(.clone(from: Scene.upstream("n2"))),
+                            .postgreSQL(.clone(from: Scene.upstream("n2"), replacing: false)),
                             .postgreSQL(.startStandby(of: Scene.upstream("n2"), timeout: .seconds(300))),
                         ])))),
         Row(
@@ -59,7 +59,7 @@ import Testing
                     Plan(
                         .clone,
                         [
-                            .postgreSQL(.clone(from: Scene.upstream("n3"))),
+                            .postgreSQL(.clone(from: Scene.upstream("n3"), replacing: false)),
                             .postgreSQL(.startStandby(of: Scene.upstream("n2"), timeout: .seconds(300))),
                         ])))),
         Row(

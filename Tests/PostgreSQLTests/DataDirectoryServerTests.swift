@@ -90,7 +90,7 @@ struct DataDirectoryServerTests {
             var other = second.configuration
             other.baseBackupOptions = []
             let controller = try TestServer.controller(other)
-            _ = try await controller.perform(.clone(from: first.upstream))
+            _ = try await controller.perform(.clone(from: first.upstream, replacing: true))
             #expect(Files.target(ofLink: "\(root)/n2/pg_wal") == "\(wal)/n2")
             let spaces = try Files.list("\(root)/n2/pg_tblspc").map { "\(root)/n2/pg_tblspc/\($0)" }
             #expect(spaces.map { Files.target(ofLink: $0) } == [ours])
