@@ -56,9 +56,9 @@ public struct DynamicConfiguration: Sendable, Hashable {
         let seconds = integer(key, 0)
         return seconds > 0 && synchronousMode != .off ? .seconds(seconds) : PostgreSQLOperation.customaryStopTimeout
     }
-    /// How long the slot of a member that went away is kept.
+    /// How long the slot of a member that went away is kept; zero for not at all.
     public var memberSlotsTTL: Duration {
-        .seconds(ValueParsing.integer(document["member_slots_ttl"], unit: .seconds) ?? 1800)
+        .seconds(max(0, ValueParsing.integer(document["member_slots_ttl"], unit: .seconds) ?? 1800))
     }
     /// Whether physical slots are kept for members.
     public var useSlots: Bool { ValueParsing.bool(document["postgresql"]?["use_slots"]) ?? true }

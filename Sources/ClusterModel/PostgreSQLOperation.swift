@@ -68,6 +68,16 @@ public enum StopMode: String, Sendable, Hashable {
     case fast
     /// SIGQUIT: at once; crash recovery follows at the next start.
     case immediate
+    /// SIGKILL to all its processes, stopped ones too, without a look at the disk: for a server that does not react.
+    case byForce = "by force"
+
+    /// Whether a shutdown checkpoint is written: crash recovery follows otherwise.
+    public var isClean: Bool {
+        switch self {
+        case .fastAfterCheckpoint, .fast: true
+        case .immediate, .byForce: false
+        }
+    }
 }
 
 /// The member that a standby streams from, or that a base backup or rewind reads.

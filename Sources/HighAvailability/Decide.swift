@@ -5,9 +5,15 @@ import ClusterModel
 /// The rules stand in the order of ha-loop.md §5; the first that has something to say ends the decision.
 public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     remember(seen, &memory)
+    return ruling(seen, &memory).noting(seen.health)
+}
+
+private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
     guard let view = seen.view else { return withoutView(seen) }
     if let failure = seen.storeFailure { return storeLossRule(seen, failure) }
-    if let running = seen.running { return runningPlanRule(seen, view, running) }
+    if let running = seen.running {
+        return hungRule(seen, view, &memory) ?? runningPlanRule(seen, view, running)
+    }
     switch seen.local.dataDirectory {
     case .empty: return emptyDirectoryRule(seen, view, memory)
     case .inaccessible(let reason): return inaccessibleDirectoryRule(seen, reason)
@@ -19,6 +25,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     if let decision = identityRule(seen, view, memory) { return decision }
     if let decision = finishedRule(seen, memory) { return decision }
     if seen.local.postmaster == nil { return stoppedRule(seen, view, &memory) }
+    if let decision = hungRule(seen, view, &memory) { return decision }
     if seen.local.readiness != .accepting, let decision = startingRule(seen, view, memory) { return decision }
     if view.isUnlocked { return noLeaderRule(seen, view, &memory) }
     return seen.isNamedLeader ? leaderRule(seen, view, memory) : followerRule(seen, view, &memory)

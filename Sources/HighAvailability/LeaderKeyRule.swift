@@ -12,8 +12,8 @@ public import ClusterModel
 public func mayGiveUpKey(_ local: PostgreSQLStatus) -> Bool { !local.mayAcceptWrites }
 
 /// Ends PostgreSQL, then deletes the leader key.
-public func giveUpKeyPlan() -> Plan {
-    Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5))), .releaseLeader])
+public func giveUpKeyPlan(_ mode: StopMode = .immediate) -> Plan {
+    Plan(.demote, [.postgreSQL(.stop(mode, timeout: .seconds(5))), .releaseLeader])
 }
 
 /// Gives the leader key up: at once where nothing here may accept writes, else after PostgreSQL has ended.

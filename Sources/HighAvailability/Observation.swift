@@ -15,6 +15,8 @@ public struct Observation: Sendable, Hashable {
     /// Why the store did not answer in this cycle; nil where it did.
     public var storeFailure: String?
     public var local: PostgreSQLStatus
+    /// The server's signs of life; nil where none were taken.
+    public var pulse: Pulse?
     /// The lease on the leader key that this node holds, by its own count; nil for none.
     public var lease: Lease?
     /// What became of this cycle's renewal; nil before it was asked for.
@@ -138,6 +140,8 @@ public struct Memory: Sendable, Hashable {
     public var calledOff: Revision?
     /// Since when a postmaster has been there that accepts no connections.
     public var startingSince: BootInstant?
+    /// The server was ended because it hung: until then others go first.
+    public var heldBackUntil: BootInstant?
     /// Base backups that failed, one after another, from one source.
     public var failedCopies: FailedCopies?
 

@@ -41,6 +41,7 @@ private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memor
     if let request = view.failover, !isScheduled(request) {
         if let verdict = requestCandidacy(seen, view, facts, request, memory) { return verdict }
     }
+    if let left = memory.heldBack(at: seen.now) { return .no([.heldBack(left)]) }
     return waitForEverything(seen, view, facts, memory) ?? racers(seen, view, facts, memory, excluding: nil)
 }
 

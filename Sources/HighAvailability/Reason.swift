@@ -21,6 +21,8 @@ public enum Reason: Sendable, Hashable {
     case dataDirectoryInaccessible(String)
     case notRunning(ControlData.ClusterState?)
     case starting(for: Duration, limit: Duration)
+    case silent(Silence)
+    case heldBack(Duration)
     case startFailed(times: Int)
     case runningAsPrimaryWithoutLease
     case runningWithoutDataDirectory

@@ -7,8 +7,9 @@ extension Reason: CustomStringConvertible {
         case .holdingLease, .leaseRefused, .leaderKeyHeldBy, .leaderKeyFree, .storeKnowsNoCluster, .wonLeaderKey,
             .storeUnreachable, .storeUnreachableTooLong, .neverLoaded:
             leaseText
-        case .dataDirectoryEmpty, .dataDirectoryInaccessible, .notRunning, .starting, .startFailed,
-            .runningAsPrimaryWithoutLease, .runningWithoutDataDirectory, .stillAcceptsWrites, .finished,
+        case .dataDirectoryEmpty, .dataDirectoryInaccessible, .notRunning, .starting, .silent, .heldBack,
+            .startFailed, .runningAsPrimaryWithoutLease, .runningWithoutDataDirectory, .stillAcceptsWrites,
+            .finished,
             .systemIdentifierInvalid,
             .systemIdentifierMismatch, .replicaWithoutCluster,
             .configurationMissing:
@@ -58,6 +59,9 @@ extension Reason: CustomStringConvertible {
         case .notRunning(let state): "PostgreSQL is not running" + (state.map { " (\($0.rawValue))" } ?? "")
         case .starting(let passed, let limit):
             "PostgreSQL has been starting for \(seconds(passed)) of \(seconds(limit))"
+        case .silent(let silence): "\(silence)"
+        case .heldBack(let left):
+            "PostgreSQL here hung and was ended: others go first for \(seconds(left)) more"
         case .startFailed(let times): "PostgreSQL failed to start \(times) time(s)"
         case .runningAsPrimaryWithoutLease: "PostgreSQL here may accept writes without the lease"
         case .runningWithoutDataDirectory: "PostgreSQL still runs, without its data directory"

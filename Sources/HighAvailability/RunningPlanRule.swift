@@ -4,6 +4,7 @@ import ClusterModel
 func runningPlanRule(_ seen: Observation, _ view: ClusterView, _ running: RunningPlan) -> Decision {
     let busy = Reason.operationRunning(running.plan.kind, for: seen.now - running.since)
     if seen.isNamedLeader {
+        if running.plan.givesKeyUp { return Decision(.wait, busy) }
         switch seen.renewal {
         case nil: return Decision(.ask(.renewal), busy)
         case .held?: return Decision(.wait, busy)

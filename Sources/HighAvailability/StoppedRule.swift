@@ -54,6 +54,7 @@ private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memo
         Plan(.startStandby, [.postgreSQL(.startStandby(of: target, timeout: seen.settings.startPatience))])
     }
     guard let leader = view.leaderMember else {
+        if let left = memory.heldBack(at: seen.now) { return Decision(.wait, .notRunning(state), .heldBack(left)) }
         if let why = memory.kept { return Decision(.wait, .notRunning(state), .leaderKeyFree, .directoryKept(why)) }
         if let pause = memory.starting.pause(at: seen.now) {
             return Decision(.wait, .startFailed(times: memory.failedStarts), .startedAgain(in: pause))

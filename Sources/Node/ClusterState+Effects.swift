@@ -114,7 +114,11 @@ extension ClusterState {
         let postgreSQL = world.postgreSQL
         Task {
             switch effect {
-            case .observe(let deadline): feed(.observed(await postgreSQL.observe(deadline: deadline)))
+            case .observe(let deadline):
+                // Neither waits for the other: the pulse tells of a server whose observation takes long.
+                Task { feed(.felt(await postgreSQL.pulse())) }
+                feed(.observed(await postgreSQL.observe(deadline: deadline)))
+                feed(.felt(await postgreSQL.pulse()))
             case .askPeers(let members, let purpose, let deadline):
                 feed(.peersAnswered(purpose, await world.peers.statuses(of: members, deadline: deadline)))
             case .compare(let source, let deadline):

@@ -12,6 +12,8 @@ public enum CycleEvent: Sendable {
     case postmasterExited(Int32)
 
     case observed(PostgreSQLStatus)
+    /// The server's signs of life, taken with every `.observe`, before its answer and after it; nil where none could be.
+    case felt(Pulse?)
     case loaded(Result<ClusterView, DCSError>)
     case renewed(Result<LeaderClaim, DCSError>)
     case acquired(Result<LeaderClaim, DCSError>)

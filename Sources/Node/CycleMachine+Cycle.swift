@@ -13,6 +13,7 @@ extension CycleMachine {
         peers = nil
         divergence = nil
         cycleBegan = run.now
+        lookedAt = run.now
         run.emit(.observe(deadline: run.now + .seconds(3)))
         run.emit(.load(deadline: storeDeadline(run.now)))
     }
@@ -36,6 +37,8 @@ extension CycleMachine {
         if case .observing(_, let store) = phase {
             phase = .observing(local: true, store: store)
             if store { decideNow(&run) }
+        } else {
+            tellOfChange(&run)
         }
     }
 
@@ -47,20 +50,6 @@ extension CycleMachine {
         case .failure(let error): storeFailure = error.description
         }
         if local { decideNow(&run) }
-    }
-
-    /// A leader whose PostgreSQL is slow to answer decides by what it last knew of it: no renewal waits for a query.
-    /// Who has not seen PostgreSQL at all since the daemon started waits.
-    var observationEnd: BootInstant? {
-        guard case .observing(local: false, store: true) = phase, isLeading, hasObserved, local.observedAt >= planEnded
-        else { return nil }
-        return cycleBegan + LeaseArithmetic.observationPatience(ttl: settings.timings.ttl)
-    }
-
-    mutating func goOnWithoutObservation(_ run: inout Run) {
-        guard let end = observationEnd, run.now >= end else { return }
-        phase = .observing(local: true, store: true)
-        decideNow(&run)
     }
 
     private mutating func take(_ view: ClusterView, _ run: inout Run) {
@@ -150,10 +139,12 @@ extension CycleMachine {
     }
 
     private func observation(_ run: Run) -> Observation {
-        Observation(
+        var seen = Observation(
             now: run.now, wallTime: run.wallTime, me: me, settings: settings, view: view, storeFailure: storeFailure,
             local: local, lease: lease, renewal: renewal, peers: peers, divergence: divergence,
             running: progress?.running)
+        seen.pulse = pulse
+        return seen
     }
 
     /// Quiet cycles say the same again and again: an equal line goes to the debug log.
@@ -250,6 +241,7 @@ extension CycleMachine {
     mutating func endCycle(_ run: inout Run) {
         phase = .idle
         nextCycle = plannedCycle(run.now)
+        if let due = judgementDue(run.now) { nextCycle = min(nextCycle, due) }
         keepKeys(&run)
         run.emit(.publish(snapshot()))
         carryOutCommands(&run)

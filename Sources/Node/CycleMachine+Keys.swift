@@ -15,10 +15,15 @@ extension CycleMachine {
         guard storeFailure == nil, let view else { return }
         if !isTouching {
             isTouching = true
+            noteTold()
             run.emit(touchEffect(run))
         }
         if progress == nil || progress?.running.plan.kind == .promote {
-            let actions = slotActions(me, view, settings, local)
+            slotLedger.note(me, view, settings, local, at: run.now)
+            let actions = slotActions(me, view, settings, local, slotLedger, at: run.now)
+            for case .drop(let name) in actions {
+                run.log(.warning, "dropping the replication slot \(name): it is nobody's")
+            }
             if !actions.isEmpty { run.emit(.applySlots(actions, deadline: run.now + .seconds(5))) }
         }
         guard isLeading, progress == nil, let facts = local.facts, !facts.inRecovery else { return }
@@ -51,8 +56,8 @@ extension CycleMachine {
         var status = view.status
         status.optime = facts.writePosition
         status.handedOverBy = nil
-        status.slots = publishedSlots(me, facts)
-        status.retainSlots = retainedSlots(me, view, facts)
+        status.slots = publishedSlots(me, facts, settings)
+        status.retainSlots = retainedSlots(me, view, facts, settings, slotLedger, at: run.now)
         if status == view.status { return }
         run.emit(.write(.status, compact(.object(status.json)), .leading, .status, deadline: storeDeadline(run.now)))
     }

@@ -73,6 +73,13 @@ public struct CycleMachine: Sendable {
     var local: PostgreSQLStatus
     /// `local` is what was seen, not what it is taken for before.
     var hasObserved = false
+    /// The signs of life of the server; nil where none were taken.
+    var pulse: Pulse?
+    var slotLedger = SlotLedger()
+    /// When PostgreSQL was last asked to be observed.
+    var lookedAt: BootInstant
+    /// What others were last told of PostgreSQL.
+    var told: Standing?
     var view: ClusterView?
     var viewAt: BootInstant?
     var storeFailure: String?
@@ -149,6 +156,7 @@ public struct CycleMachine: Sendable {
         local = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now)
         nextCycle = now
         cycleBegan = now
+        lookedAt = now
         lease = setup.adoptedLease
         adoptedLease = setup.adoptedLease
         if setup.hasGuardian { guardian = GuardianLink(acknowledged: setup.adoptedLease, now: now) }
@@ -189,7 +197,7 @@ public struct CycleMachine: Sendable {
         switch event {
         case .timer:
             timer = nil
-            if phase == .idle && run.now >= nextCycle { beginCycle(&run) }
+            if phase == .idle { run.now >= nextCycle ? beginCycle(&run) : lookAgain(&run) }
         case .woken: wake(&run)
         case .storeChanged(let change): if matters(change, &run) { wake(&run) }
         case .postmasterExited(let pid):
@@ -197,6 +205,7 @@ public struct CycleMachine: Sendable {
             run.log(progress == nil ? .warning : .debug, "the postmaster \(pid) has ended")
             wake(&run)
         case .observed(let status): observed(status, &run)
+        case .felt(let pulse): felt(pulse, &run)
         case .loaded(let result): loaded(result, &run)
         case .renewed(let result): renewed(result, &run)
         case .acquired(let result): acquired(result, &run)
@@ -254,6 +263,7 @@ public struct CycleMachine: Sendable {
             if run.now < stopBy { next = min(next, stopBy) }
         }
         if let end = observationEnd { next = min(next, end) }
+        if let look = nextLook { next = min(next, max(look, run.now)) }
         if let due = scheduleDue(run) { next = min(next, due) }
         if let retry = guardian?.retryAt { next = min(next, max(retry, run.now)) }
         if next.nanoseconds == .max || timer == next { return }

@@ -6,6 +6,10 @@ public protocol PostgreSQLController: Sendable {
     /// deadline is nil in the answer; it never throws and never waits longer.
     func observe(deadline: BootInstant) async -> PostgreSQLStatus
 
+    /// The running server's signs of life, without SQL and without the disk, at once; nil where no server is known or
+    /// none could be taken.
+    func pulse() async -> Pulse?
+
     /// Carries out one operation. Cancelling the task ends its subprocesses and throws `.cancelled`.
     func perform(_ operation: PostgreSQLOperation) async throws(PostgreSQLError) -> OperationResult
 

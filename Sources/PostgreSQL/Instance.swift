@@ -39,6 +39,10 @@ final class Instance: Sendable {
         var finished: (pid: Int32, how: PostgreSQLStatus.Finish)?
         /// What the stop under way waits for.
         var waitingFor: String?
+        /// What a server that is silent owes.
+        var owed = Owed()
+        /// Where the server was last connected to.
+        var door: Knock.Door?
         /// Counts the calls of `halt`: an operation that finds it changed starts nothing any more.
         var halts = 0
         /// Parameters that the server has refused to read; they are left out of the file.
@@ -187,6 +191,8 @@ extension Instance {
     func localTarget(statementTimeout: Duration) -> ConnectionTarget {
         let configuration = configuration
         let local = configuration.localAddress(socket: configuration.usesUnixSocket, running: postmaster())
+        // Without a name libpq goes to the socket directory that it was built with.
+        remember { $0.door = local.host.map { Knock.Door(host: $0, port: local.port) } }
         return target(
             configuration.superuser, host: local.host, port: local.port,
             options: Self.options(statementTimeout) + " -c search_path=pg_catalog")

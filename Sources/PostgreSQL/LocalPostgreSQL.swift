@@ -2,17 +2,21 @@ public import ClusterModel
 public import Logging
 public import Ports
 public import Posix
+import Synchronization
 
 /// The controller of the PostgreSQL on this machine (postgresql.md): its process, files, connections and programs.
 ///
-/// Four threads stand behind it: one observes, one operates, one administers, one writes checkpoints. A fifth waits for
-/// the postmaster's end. None of them ever waits for another.
+/// Five threads stand behind it: one observes, one takes the pulse, one operates, one administers, one writes
+/// checkpoints. A sixth waits for the postmaster's end. None of them ever waits for another.
 public final class LocalPostgreSQL: PostgreSQLController {
     /// Makes the typed configuration out of a dynamic document; throws where a value is wrong.
     public typealias Conversion = @Sendable (JSONObject) throws -> LocalPostgreSQLConfiguration
 
     private let instance: Instance
     private let monitor: Monitor
+    private let looks = Looks()
+    private let pulseTaker: PulseTaker
+    private let lastPulse = Mutex<(pulse: Pulse?, isTaking: Bool)>((nil, false))
     private let operations: Operator
     private let administrator: Administrator
     private let checkpointer: Administrator
@@ -28,6 +32,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
             configuration: configuration, launcher: launcher,
             tools: ToolRunner(helper: helper, prefix: commandPrefix), log: logger)
         monitor = try Monitor(instance)
+        pulseTaker = try PulseTaker(instance)
         operations = try Operator(instance)
         administrator = try Administrator(instance, thread: "pg-admin")
         checkpointer = try Administrator(instance, thread: "pg-checkpoint")
@@ -49,10 +54,30 @@ public final class LocalPostgreSQL: PostgreSQLController {
 
     public let exits: AsyncStream<Int32>
 
-    public func observe(deadline: BootInstant) async -> PostgreSQLStatus { await monitor.observe(deadline: deadline) }
+    public func observe(deadline: BootInstant) async -> PostgreSQLStatus {
+        let monitor = monitor
+        return await looks.look(until: deadline) { await monitor.observe(deadline: deadline) }
+    }
+
+    public func pulse() async -> Pulse? {
+        // One that does not come back is not waited for twice: the last one is given again, as old as it is.
+        let isFree = lastPulse.withLock { last in
+            defer { last.isTaking = true }
+            return !last.isTaking
+        }
+        guard isFree else { return lastPulse.withLock { $0.pulse } }
+        let pulse = await pulseTaker.take()
+        lastPulse.withLock { $0 = (pulse, false) }
+        return pulse
+    }
 
     public func perform(_ operation: PostgreSQLOperation) async throws(PostgreSQLError) -> OperationResult {
-        try await operations.perform(operation)
+        // It waits for no turn: what is under way may hang as the server does.
+        if case .stop(.byForce, let timeout, _) = operation {
+            try await instance.endByForce(timeout: timeout)
+            return .shutDown(nil)
+        }
+        return try await operations.perform(operation)
     }
 
     public func compareTimelines(with source: Upstream, deadline: BootInstant) async throws(PostgreSQLError)

@@ -9,6 +9,14 @@ actor Monitor {
     private let executor: ThreadExecutor
     private var connection: PostgreSQLConnection?
     private var timeline: CachedTimeline?
+    private var flushed: Flushed?
+
+    /// How far WAL has reached the disk, and since when it has not gone further.
+    private struct Flushed {
+        var position: WALPosition
+        var since: BootInstant
+        var isWaitedFor = false
+    }
 
     /// The timeline of a standby without a receiver, valid as long as nothing that could change it has moved.
     private struct CachedTimeline {
@@ -26,6 +34,7 @@ actor Monitor {
 
     func observe(deadline: BootInstant) async -> PostgreSQLStatus {
         let asked = BootClock.now()
+        instance.noteQuestion(at: asked)
         let directory = instance.dataDirectory
         let postmaster = instance.postmaster()
         let found = directory.look()
@@ -41,6 +50,9 @@ actor Monitor {
         if postmaster == nil {
             connection = nil
             timeline = nil
+            flushed = nil
+            instance.noteAnswer()
+            instance.noteUnflushed(since: nil)
         } else {
             (status.readiness, status.facts) = look(deadline)
         }
@@ -87,6 +99,7 @@ actor Monitor {
             return (.accepting, try facts(deadline))
         } catch {
             connection = connection?.isUsable == true ? connection : nil
+            note(error)
             guard hadConnection, !error.isTimeout else { return verdict(error) }
         }
         // A session that ended tells nothing of the server: it may have been restarted since.
@@ -94,8 +107,14 @@ actor Monitor {
             return (.accepting, try facts(deadline))
         } catch {
             connection = connection?.isUsable == true ? connection : nil
+            note(error)
             return verdict(error)
         }
+    }
+
+    /// An error is a word of the server, too, or of the kernel that nobody is there.
+    private func note(_ error: PostgreSQLError) {
+        if !error.isTimeout, error != .cancelled { instance.noteAnswer() }
     }
 
     private func verdict(_ error: PostgreSQLError) -> (PostgreSQLStatus.Readiness, PostgreSQLStatus.Facts?) {
@@ -114,6 +133,7 @@ actor Monitor {
         let connection = try openConnection(deadline)
         let version = connection.serverVersion
         let rows = try connection.query(StatusQuery.statement(version: version), deadline: deadline)
+        instance.noteAnswer()
         guard let row = rows.first, let answer = StatusQuery.decode(row, version: version) else { return nil }
         var facts = answer.facts
         if facts.inRecovery, facts.timeline == nil {
@@ -121,6 +141,7 @@ actor Monitor {
         }
         if facts.inRecovery { facts.alteredRecovery = alteredRecovery(connection, deadline) }
         if !instance.remember({ $0.knowsPendingRestart }) { comparePending(connection, deadline) }
+        noteFlush(facts, connection, deadline)
         return facts
     }
 
@@ -142,6 +163,24 @@ actor Monitor {
         let fresh = try instance.connect(deadline: deadline)
         connection = fresh
         return fresh
+    }
+
+    /// A primary on a disk that hangs answers from memory; but no WAL reaches the disk, and whoever commits waits.
+    private func noteFlush(
+        _ facts: PostgreSQLStatus.Facts, _ connection: PostgreSQLConnection, _ deadline: BootInstant
+    ) {
+        let now = BootClock.now()
+        guard !facts.inRecovery, var known = flushed, known.position == facts.writePosition else {
+            flushed = facts.inRecovery ? nil : Flushed(position: facts.writePosition, since: now)
+            return instance.noteUnflushed(since: nil)
+        }
+        // Nobody need be asked as long as it moves once in a while.
+        guard now - known.since >= .seconds(1) || known.isWaitedFor else { return }
+        let isWaitedFor = (try? connection.query(StatusQuery.waitsForDisk, deadline: deadline))?.first?.first == "t"
+        if !isWaitedFor || !known.isWaitedFor { known.since = now }
+        known.isWaitedFor = isWaitedFor
+        flushed = known
+        instance.noteUnflushed(since: isWaitedFor ? known.since : nil)
     }
 
     /// Without a receiver only a walsender knows on which timeline the server replays.

@@ -51,7 +51,7 @@ extension Operator {
     private func end(_ pid: Int32, _ mode: StopMode, _ deadline: BootInstant, _ heirs: [String]?)
         async throws(PostgreSQLError) -> ShutdownPositions?
     {
-        if mode != .immediate {
+        if mode.isClean {
             switch try await stopFast(pid, deadline, heirs: heirs) {
             case .ended: return nil
             case .archiving(let positions): return positions

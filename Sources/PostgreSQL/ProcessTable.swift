@@ -12,6 +12,8 @@ enum ProcessTable {
         var state: Character
         /// Clock ticks since boot.
         var startTicks: UInt64
+        /// Clock ticks on a processor, in the program and in the kernel.
+        var cpuTicks: UInt64
 
         /// The second field is a name in parentheses that may itself hold parentheses and spaces: what counts is after
         /// the last one.
@@ -22,11 +24,12 @@ enum ProcessTable {
             name = String(text[text.index(after: open)..<close])
             let fields = text[text.index(after: close)...].split(separator: " ")
             guard fields.count > 19, let state = fields[0].first, let parent = Int32(fields[1]),
-                let ticks = UInt64(fields[19])
+                let ticks = UInt64(fields[19]), let user = UInt64(fields[11]), let system = UInt64(fields[12])
             else { return nil }
             self.parent = parent
             self.state = state
             startTicks = ticks
+            cpuTicks = user &+ system
         }
     }
 
@@ -69,6 +72,11 @@ enum ProcessTable {
             guard let pid = Int32(name), let stat = stat(pid), stat.state != "Z" else { return nil }
             return (pid, stat.parent)
         }
+    }
+
+    /// `pid` and the processes below it, with what they do.
+    static func tree(of pid: Int32) -> [(pid: Int32, stat: Stat)] {
+        ([pid] + descendants(of: pid)).compactMap { pid in stat(pid).map { (pid, $0) } }
     }
 
     /// The processes below `pid`, at any depth.

@@ -23,6 +23,12 @@ enum StatusQuery {
             """
     }
 
+    /// Whether a session waits for the disk to take WAL. The names changed their spelling in 17.
+    static let waitsForDisk = """
+        SELECT EXISTS (SELECT FROM pg_stat_activity
+            WHERE wait_event_type = 'IO' AND lower(wait_event) IN ('walsync', 'walwrite'))
+        """
+
     /// What a row says; `controlTimeline` is that of the last checkpoint, a fallback for a standby without a receiver.
     static func decode(_ row: [String?], version: Int) -> (facts: PostgreSQLStatus.Facts, controlTimeline: TimelineID?)?
     {

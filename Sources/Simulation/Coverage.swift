@@ -13,6 +13,7 @@ public struct Coverage: Sendable {
         case singleUserRecovery = "a crashed ex-primary went through single-user recovery"
         case demotedOffline = "a primary stepped down without the store"
         case demotedAtOnce = "a primary was stopped at once"
+        case hungEnded = "a hung server was ended, and the key given up"
         case brokenOff = "a plan was broken off because the lease was lost"
         case lostWhileStopping = "the lease ended while PostgreSQL was stopping"
         case outageSurvived = "a primary outlived an outage of the store"

@@ -31,6 +31,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case exPrimaryStartsAsPrimary
     case adoptionRestarts
     case synchronousSetIgnored
+    case hungLeaderKept
 
     /// What it does, for people.
     public var summary: String {
@@ -55,6 +56,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .exPrimaryStartsAsPrimary: "an ex-primary that is down starts as a primary"
         case .adoptionRestarts: "a daemon that finds PostgreSQL running restarts it"
         case .synchronousSetIgnored: "a node takes the key although /sync does not name it"
+        case .hungLeaderKept: "a leader goes by facts of any age"
         }
     }
 
@@ -65,7 +67,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .lagLimitOffByOne: .lag
         case .receiptNotConfirmed: .handover
         case .synchronousSetIgnored: .synchronous
-        case .timelineNotChecked: .process
+        case .timelineNotChecked, .hungLeaderKept: .process
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
             .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts:
@@ -102,6 +104,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             let mine = seen.local.facts?.position ?? .zero
             seen.hidePeers { $0.position > mine }
         case .synchronousSetIgnored: seen.view?.sync = SyncState()
+        case .hungLeaderKept:
+            seen.pulse = nil
+            seen.local.observedAt = seen.now
         case .timelineNotChecked: seen.view?.history = TimelineHistory()
         case .rewindSkipped: if case .facts? = seen.divergence { seen.divergence = .unavailable("not looked at") }
         case .rewindWithoutProof:

@@ -68,7 +68,7 @@ extension SmallWorld {
                 broken = "S5: \(name(index)) promotes without the leader key"
             }
             nodes[index].isPromoting = true
-        case .stop(let mode, _, _): stop(index, cleanly: mode != .immediate)
+        case .stop(let mode, _, _): stop(index, cleanly: mode.isClean)
         case .startPrimary:
             nodes[index].isUp = true
             nodes[index].isStandby = false

@@ -15,6 +15,7 @@ extension World {
         queue.add(.look, at: now + .milliseconds(500))
         if setup.faults.isEmpty && isWhole { coverage.count(.healed) }
         keepSynchronous()
+        lookForHungLeader()
         switch chapter {
         case .making:
             if isWhole { beginFaults() }
@@ -22,6 +23,33 @@ extension World {
         case .faults(let until): if now >= until { chapter = .healing(since: now) }
         case .healing(let since): lookForHealing(since)
         case .done: break
+        }
+    }
+
+    /// L1 with something that stays broken: a leader whose server hangs makes way where somebody else can lead.
+    private mutating func lookForHungLeader() {
+        let leader = store.leader.flatMap { index(of: $0.text) }
+        for index in nodes.indices where index != leader || !isOnlyHung(index) { nodes[index].hungLeaderSince = nil }
+        guard let leader, isOnlyHung(leader) else { return }
+        guard let since = nodes[leader].hungLeaderSince else { return nodes[leader].hungLeaderSince = now }
+        let timings = nodes[leader].published?.settings.timings ?? ClusterTimings()
+        if now - since > timings.ttl + timings.loopWait + .seconds(5) {
+            violate(.L1, "\(name(leader)) hangs and keeps the leader key")
+        }
+    }
+
+    /// `index` hangs and leads, nothing else is wrong, and a standby has all that the leader told of.
+    private mutating func isOnlyHung(_ index: Int) -> Bool {
+        guard nodes[index].hung > 0, nodes[index].postgreSQL.acceptsWrites, !setup.isSynchronous, storeIsDown == 0,
+            storeDelays.isEmpty, lossyStore.isEmpty, cuts.isEmpty, nodes[index].published?.isSettled ?? false,
+            nodes.allSatisfy({ $0.isUndisturbed && !$0.isPaused })
+        else { return false }
+        let told = store.view(now).status.optime
+        let nodes = nodes
+        return nodes.indices.contains { other in
+            let server = nodes[other].postgreSQL
+            return other != index && nodes[other].answers && server.process == .running && server.isStandby
+                && server.log.timeline == nodes[index].postgreSQL.log.timeline && server.position >= told
         }
     }
 
@@ -76,4 +104,17 @@ extension World {
         let allSeeEachOther = cuts.isEmpty && nodes.allSatisfy { $0.machine != nil && !$0.isFrozen && $0.heldDown == 0 }
         if allSeeEachOther { violate(.L4, "\(name(index)) steps down although all members see each other") }
     }
+}
+
+extension SimulatedNode {
+    /// Nothing is wrong with it but, maybe, its PostgreSQL.
+    fileprivate var isUndisturbed: Bool {
+        machine != nil && !isFrozen && heldDown == 0 && stalled == 0 && slow == 0 && cutFromStore == 0
+            && losesAnswers == 0 && staleness.isEmpty
+    }
+}
+
+extension NodeSnapshot {
+    /// No plan runs, and nobody has asked for anything.
+    fileprivate var isSettled: Bool { running == nil && view?.failover == nil }
 }

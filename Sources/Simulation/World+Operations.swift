@@ -83,8 +83,9 @@ extension World {
     }
 
     private mutating func stop(_ mode: StopMode, _ timeout: Duration, _ index: Int) {
-        if mode == .immediate || nodes[index].postgreSQL.process == .down {
+        if !mode.isClean || nodes[index].postgreSQL.process == .down {
             if nodes[index].postgreSQL.acceptsWrites { coverage.count(.demotedAtOnce) }
+            if mode == .byForce { coverage.count(.hungEnded) }
             if nodes[index].postgreSQL.process != .down { crash(index) }
             return finish(after: 1...20, index)
         }

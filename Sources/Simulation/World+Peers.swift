@@ -10,8 +10,16 @@ extension World {
     mutating func observe(_ deadline: BootInstant, _ index: Int, _ incarnation: Int) {
         let status = status(index)
         guard !nodes[index].answers, status.postmaster != nil else {
+            nodes[index].silentSince = nil
             return reply(.observed(status), to: index, incarnation, after: 1...5)
         }
+        // Stopped processes owe an answer, and do nothing: the pulse tells, and no facts come.
+        let since = nodes[index].silentSince ?? now
+        nodes[index].silentSince = since
+        let pulse = Pulse(
+            takenAt: now, postmaster: nodes[index].postgreSQL.pid, unansweredSince: since, stillSince: since,
+            processes: .init(total: 7, stopped: 7, isPostmasterStopped: true))
+        queue.add(.deliver(node: index, incarnation: incarnation, .felt(pulse)), at: now + .milliseconds(1))
         queue.add(.deliver(node: index, incarnation: incarnation, .observed(status)), at: deadline)
     }
 

@@ -235,6 +235,11 @@ struct SimulatedNode {
     var replicationFaults: [Duration] = []
     var replayFaults: [Duration] = []
 
+    /// Since when its PostgreSQL has owed an answer.
+    var silentSince: BootInstant?
+    /// Since when it has been the one thing that is wrong, while it leads.
+    var hungLeaderSince: BootInstant?
+
     var isBeingReinitialised = false
 
     /// What waits for the end of a freeze, in its order.

@@ -15,6 +15,108 @@ import Testing
         .init(name: name, isLogical: false, isActive: active, restartPosition: WALPosition(position))
     }
 
+    /// A ledger whose last look was `ago` before now, and what came of the slots.
+    static func later(
+        _ seconds: Int, _ before: ClusterView, _ after: ClusterView, _ local: PostgreSQLStatus,
+        _ settings: JSONObject = [:]
+    ) -> (actions: [SlotAction], retained: [String]) {
+        let me = NodeIdentity(name: "n1")
+        let settings = DynamicConfiguration(document: settings) ?? DynamicConfiguration()
+        var ledger = SlotLedger()
+        ledger.note(me, before, settings, local, at: Scene.now - .seconds(seconds))
+        ledger.note(me, after, settings, local, at: Scene.now)
+        let retained = local.facts.map { retainedSlots(me, after, $0, settings, ledger, at: Scene.now) } ?? []
+        return (slotActions(me, after, settings, local, ledger, at: Scene.now), retained)
+    }
+
+    static func facts(_ local: PostgreSQLStatus) -> PostgreSQLStatus.Facts {
+        local.facts ?? .init(inRecovery: true, timeline: nil)
+    }
+
+    static let three = Scene.view(leader: "n1")
+    static let two = Scene.view(leader: "n1", members: [Scene.member("n1", role: "primary"), Scene.member("n2")])
+    static let led = with([slot("n2"), slot("n3")], Scene.primary())
+
+    @Test func theSlotOfAMemberThatWentAwayIsKeptAndThenDropped() {
+        let kept = Self.later(1799, Self.three, Self.two, Self.led)
+        #expect(kept.actions == [] && kept.retained == ["n1", "n2", "n3"])
+        let dropped = Self.later(1800, Self.three, Self.two, Self.led)
+        #expect(dropped.actions == [.drop("n3")] && dropped.retained == ["n1", "n2"])
+        let short = Self.later(20, Self.three, Self.two, Self.led, ["member_slots_ttl": "20s"])
+        #expect(short.actions == [.drop("n3")])
+        let none = Self.later(0, Self.three, Self.two, Self.led, ["member_slots_ttl": 0])
+        #expect(none.actions == [.drop("n3")] && none.retained == [])
+    }
+
+    @Test func whatSomebodyReadsOrNamesIsNotDropped() {
+        let active = Self.with([Self.slot("n2"), Self.slot("n3", active: true)], Scene.primary())
+        #expect(Self.later(4000, Self.three, Self.two, active).actions == [])
+        for settings: JSONObject in [
+            ["slots": ["n3": ["type": "physical"]]], ["ignore_slots": [["name": "n3", "type": "physical"]]],
+            ["ignore_slots": [["name": "n3"]]], ["pause": true],
+        ] {
+            #expect(Self.later(4000, Self.three, Self.two, Self.led, settings).actions == [], "\(settings)")
+        }
+        let logical = Self.later(
+            4000, Self.three, Self.two, Self.led, ["ignore_slots": [["name": "n3", "type": "logical"]]])
+        #expect(logical.actions == [.drop("n3")])
+        // Nobody leads, and nobody knows who is gone.
+        let free = Scene.view(members: [Scene.member("n1")])
+        #expect(Self.later(4000, Self.three, free, Self.led).actions == [])
+    }
+
+    /// A slot that nobody knew is counted from when it was first seen: an empty store is not yet a reason.
+    @Test func whoBeginsToLookBeginsToCount() {
+        var ledger = SlotLedger()
+        let me = NodeIdentity(name: "n1")
+        let settings = DynamicConfiguration()
+        let local = Self.with([Self.slot("other"), Self.slot("n2")], Scene.primary())
+        ledger.note(me, Self.two, settings, local, at: Scene.now)
+        #expect(slotActions(me, Self.two, settings, local, ledger, at: Scene.now) == [])
+        #expect(retainedSlots(me, Self.two, Self.facts(local), settings, ledger, at: Scene.now) == ["n1", "n2"])
+        let later = Scene.now + .seconds(1800)
+        ledger.note(me, Self.two, settings, local, at: later)
+        #expect(slotActions(me, Self.two, settings, local, ledger, at: later) == [.drop("other")])
+    }
+
+    /// The new leader keeps what the last one kept, and counts anew.
+    @Test func aNewLeaderMakesTheRetainedSlots() {
+        var view = Self.two
+        view.status.retainSlots = ["n1", "n2", "n4"]
+        var ledger = SlotLedger()
+        let me = NodeIdentity(name: "n1")
+        let settings = DynamicConfiguration()
+        ledger.note(me, view, settings, Self.led, at: Scene.now)
+        #expect(slotActions(me, view, settings, Self.led, ledger, at: Scene.now) == [.create("n4")])
+        let full = Self.with([Self.slot("n2"), Self.slot("n4")], Scene.primary())
+        #expect(retainedSlots(me, view, Self.facts(full), settings, ledger, at: Scene.now) == ["n1", "n2", "n4"])
+        let late = Scene.now + .seconds(1800)
+        ledger.note(me, view, settings, full, at: late)
+        #expect(retainedSlots(me, view, Self.facts(full), settings, ledger, at: late) == ["n1", "n2"])
+        #expect(slotActions(me, view, settings, full, ledger, at: late) == [.drop("n4")])
+    }
+
+    @Test func aStandbyGoesByTheLeadersWord() {
+        var kept = Scene.view(leader: "n2", members: [Scene.member("n1"), Scene.member("n2", role: "primary")])
+        kept.status.retainSlots = ["n1", "n2", "n3"]
+        let local = Self.with([Self.slot("n2"), Self.slot("n3")], Scene.standby())
+        #expect(Self.later(4000, kept, kept, local).actions == [])
+        var gone = kept
+        gone.status.retainSlots = ["n1", "n2"]
+        #expect(Self.later(29, kept, gone, local).actions == [])
+        #expect(Self.later(30, kept, gone, local).actions == [.drop("n3")])
+    }
+
+    /// Rows are kept for a slot with an xmin that nobody moves here.
+    @Test func anIdleSlotWithAnXminIsMadeAnew() {
+        var idle = Self.slot("n3")
+        idle.hasXmin = true
+        let local = Self.with([Self.slot("n2"), idle], Scene.standby())
+        #expect(actions(Scene.view(leader: "n2"), local) == [.drop("n3")])
+        let led = Self.with([Self.slot("n2"), idle], Scene.primary())
+        #expect(actions(Scene.view(leader: "n1"), led) == [])
+    }
+
     func actions(_ view: ClusterView, _ local: PostgreSQLStatus, _ settings: JSONObject = [:], tags: JSONObject = [:])
         -> [SlotAction]
     {

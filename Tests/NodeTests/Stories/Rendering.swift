@@ -21,6 +21,7 @@ enum Rendering {
         case .storeChanged(let change): "store: \(text(change))"
         case .postmasterExited(let pid): "postmaster \(pid) has ended"
         case .observed(let status): "observed: \(text(status))"
+        case .felt(let pulse): pulse?.unansweredSince == nil ? "pulse" : "pulse: an answer is owed"
         case .loaded(let result): "loaded: \(outcome(result) { text($0) })"
         case .renewed(let result): "renewed: \(outcome(result, text))"
         case .acquired(let result): "acquired: \(outcome(result, text))"

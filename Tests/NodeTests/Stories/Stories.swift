@@ -8,7 +8,7 @@ import Ports
 enum Stories {
     static let all: [Story] = [
         bootstrap(), renewal(), crash(), crashWithoutEnd(), takeover(), behindAnother(), switchover(), notReceived(),
-        storeIsSilent(), rewound(), sigterm(), paused(), restart(), lostKey(),
+        storeIsSilent(), rewound(), sigterm(), paused(), restart(), lostKey(), hung(),
     ]
 
     private static func leader(_ name: String, guarded: Bool = false) -> Story {
@@ -66,6 +66,13 @@ enum Stories {
         }
         story.happens(.postmasterExited(42))
         story.pass(.seconds(12))
+        return story
+    }
+
+    private static func hung() -> Story {
+        var story = leader("hung")
+        story.meanwhile("all processes of PostgreSQL are stopped") { $0.silentSince = $0.now }
+        story.pass(.seconds(25))
         return story
     }
 

@@ -104,6 +104,13 @@ struct Story {
     private mutating func answer(_ effect: CycleEffect) {
         switch effect {
         case .setTimer(let instant): timer = instant
+        case .observe where world.silentSince != nil:
+            answers.append(
+                .felt(
+                    Pulse(
+                        takenAt: world.now, postmaster: world.local.postmaster ?? 0,
+                        unansweredSince: world.silentSince, stillSince: world.silentSince,
+                        processes: .init(total: 9, stopped: 9, isPostmasterStopped: true))))
         case .observe:
             world.local.observedAt = world.now
             answers.append(.observed(world.local))
@@ -153,8 +160,8 @@ struct Story {
         case .promote: world.runs(asPrimary: true, timeline: (world.local.facts?.timeline ?? 1) + 1)
         case .stop(let mode, _, _):
             let wasPrimary = world.local.isPrimary
-            world.stops(mode == .immediate ? .inProduction : wasPrimary ? .shutDown : .shutDownInRecovery)
-            return .success(.shutDown(wasPrimary && mode != .immediate ? world.shutdown : nil))
+            world.stops(!mode.isClean ? .inProduction : wasPrimary ? .shutDown : .shutDownInRecovery)
+            return .success(.shutDown(wasPrimary && mode.isClean ? world.shutdown : nil))
         case .restart: world.runs(asPrimary: world.local.isPrimary, timeline: world.local.facts?.timeline ?? 1)
         case .rewind:
             world.stops(.shutDownInRecovery)

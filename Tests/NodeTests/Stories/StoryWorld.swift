@@ -20,6 +20,8 @@ struct StoryWorld {
     var failures: [String: String] = [:]
     /// Operations of these names do not end until the story says so.
     var hangs: Set<String> = []
+    /// Since when PostgreSQL has answered nobody: its processes are stopped.
+    var silentSince: BootInstant?
     var shutdown = ShutdownPositions(checkpoint: 0x5000000, required: 0x5000000, timeline: 1)
 
     init() {
@@ -87,6 +89,7 @@ struct StoryWorld {
 
     mutating func stops(_ state: ControlData.ClusterState) {
         let timeline = local.facts?.timeline ?? 1
+        silentSince = nil
         local.state = .stopped
         local.postmaster = nil
         local.readiness = .down

@@ -1,0 +1,157 @@
+public import ClusterModel
+
+/// How long a server has owed something, and how long it may.
+public struct Silence: Sendable, Hashable {
+    /// What is owed.
+    public enum Kind: Sendable, Hashable {
+        /// Any answer to statements.
+        case statements
+        /// The first word to a new connection.
+        case connections
+        /// WAL that sessions wait for on the disk.
+        case flushes
+        /// Any look at it at all: its files and processes could not be looked at either.
+        case observation
+    }
+
+    public var kind: Kind
+    public var lasted: Duration
+    public var bound: Duration
+    public var processes: Pulse.Processes
+    /// Its processes do nothing.
+    public var isStill: Bool
+
+    public init(_ kind: Kind, lasted: Duration, bound: Duration, processes: Pulse.Processes, isStill: Bool) {
+        self.kind = kind
+        self.lasted = lasted
+        self.bound = bound
+        self.processes = processes
+        self.isStill = isStill
+    }
+}
+
+/// What the signs of life of a server say.
+public enum ServerHealth: Sendable, Hashable {
+    case answering
+    /// It has been silent for longer than is usual.
+    case late(Silence)
+    /// It has been silent for longer than it may.
+    case hung(Silence)
+}
+
+/// Judges a server by its pulse. Any word of it counts as life: rows, an error, "too many clients", "starting up". What
+/// is silent and works is slow; what is silent and does nothing hangs.
+public func judgeHealth(_ local: PostgreSQLStatus, _ pulse: Pulse?, ttl: Duration, at now: BootInstant) -> ServerHealth
+{
+    guard local.postmaster != nil else { return .answering }
+    let silences = silences(local, pulse, ttl: ttl, at: now)
+    if let hung = silences.first(where: { $0.lasted >= $0.bound }) { return .hung(hung) }
+    let longest = silences.filter { $0.kind != .observation }.max { $0.lasted < $1.lasted }
+    guard let longest, longest.lasted >= SilenceArithmetic.late(ttl: ttl) else { return .answering }
+    return .late(longest)
+}
+
+private func silences(_ local: PostgreSQLStatus, _ pulse: Pulse?, ttl: Duration, at now: BootInstant) -> [Silence] {
+    let slow = SilenceArithmetic.slow(ttl: ttl)
+    let hung = SilenceArithmetic.hung(ttl: ttl)
+    var found: [Silence] = []
+    if let pulse, now - pulse.takenAt <= SilenceArithmetic.pulseLasts(ttl: ttl) {
+        let isStill =
+            pulse.stillSince.map { pulse.takenAt - $0 >= SilenceArithmetic.stillness(ttl: ttl) } ?? false
+        func add(_ kind: Silence.Kind, _ since: BootInstant?, bound: Duration) {
+            guard let since, now > since else { return }
+            found.append(
+                Silence(kind, lasted: now - since, bound: bound, processes: pulse.processes, isStill: isStill))
+        }
+        // What was answered after the pulse was taken is owed no more.
+        let isAnswered = local.facts != nil && pulse.unansweredSince.map { local.observedAt >= $0 } ?? true
+        add(.statements, isAnswered ? nil : pulse.unansweredSince, bound: isStill ? hung : slow)
+        let letsNobodyIn = isStill || pulse.processes.isPostmasterStopped
+        add(.connections, pulse.closedSince, bound: letsNobodyIn ? hung : slow)
+        add(.flushes, pulse.unflushedSince, bound: SilenceArithmetic.unflushed(ttl: ttl))
+    }
+    found.append(
+        Silence(
+            .observation, lasted: now - local.observedAt, bound: slow, processes: pulse?.processes ?? .init(),
+            isStill: false))
+    return found
+}
+
+/// When the judgement changes next if the silence goes on; nil where nothing is owed.
+public func nextJudgement(_ pulse: Pulse?, ttl: Duration, after now: BootInstant) -> BootInstant? {
+    guard let pulse else { return nil }
+    let bounds = [
+        SilenceArithmetic.late(ttl: ttl), SilenceArithmetic.hung(ttl: ttl), SilenceArithmetic.unflushed(ttl: ttl),
+        SilenceArithmetic.slow(ttl: ttl),
+    ]
+    return [pulse.unansweredSince, pulse.closedSince, pulse.unflushedSince].compactMap(\.self)
+        .flatMap { since in bounds.map { since + $0 } }.filter { $0 > now }.min()
+}
+
+/// A leader whose server hangs makes way, where somebody can take over (L1). PostgreSQL is ended by force first (S1): a
+/// clean stop would wait for processes that do not run. Nobody renews meanwhile, so that the lease ends by itself where
+/// even that does not end it (processes in the kernel, on a dead disk).
+///
+/// Nil where it does not hang, or where the ordinary rules know better.
+func hungRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
+    guard seen.isNamedLeader, !seen.settings.isPaused, case .hung(let silence) = seen.health else { return nil }
+    if let running = seen.running, !running.plan.kind.mayBeCutShort { return nil }
+    let reason = Reason.silent(silence)
+    let candidates = failoverCandidates(seen, view)
+    guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), reason) }
+    let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
+    guard verdicts.contains(where: { $0.verdict == .good }) else {
+        // A server that hangs may come back, and nobody is better.
+        switch seen.renewal {
+        case nil: return Decision(.ask(.renewal), reason)
+        case .held?: return Decision(.wait, reason, .noHealthyCandidate(action: "failover", verdicts: verdicts))
+        case .refused?: return nil
+        }
+    }
+    memory.rewind = .suspected
+    memory.heldBackUntil = seen.now + SilenceArithmetic.heldBack(ttl: seen.settings.timings.ttl)
+    let plan = giveUpKeyPlan(.byForce)
+    return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), reason, .stillAcceptsWrites)
+}
+
+extension Plan.Kind {
+    /// A plan that a server that hangs would hold up for long.
+    fileprivate var mayBeCutShort: Bool {
+        switch self {
+        case .promote, .handOver, .restart: true
+        case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .demote, .demoteOffline, .rewind, .reclone,
+            .reinitialize, .recoverSingleUser, .shutdown:
+            false
+        }
+    }
+}
+
+extension Plan {
+    /// It ends PostgreSQL and then deletes the leader key: who is about to do so does not prolong the lease.
+    var givesKeyUp: Bool { kind == .demote && steps.contains(.releaseLeader) }
+}
+
+extension Observation {
+    /// What is to be thought of the local server.
+    var health: ServerHealth { judgeHealth(local, pulse, ttl: settings.timings.ttl, at: now) }
+}
+
+extension Decision {
+    /// With the silence that is not what it waits for, but what the log has to tell.
+    func noting(_ health: ServerHealth) -> Decision {
+        guard case .wait = action else { return self }
+        switch health {
+        case .answering: return self
+        case .late(let silence), .hung(let silence):
+            if reasons.contains(.silent(silence)) { return self }
+            return Decision(action, reasons + [.silent(silence)])
+        }
+    }
+}
+
+extension Memory {
+    /// How much longer this node, whose server was ended because it hung, lets others go first; nil where it need not.
+    func heldBack(at now: BootInstant) -> Duration? {
+        heldBackUntil.flatMap { now < $0 ? $0 - now : nil }
+    }
+}

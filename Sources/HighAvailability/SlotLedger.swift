@@ -1,0 +1,71 @@
+public import ClusterModel
+
+/// Since when each physical slot of the local server has been nobody's: what `member_slots_ttl` is counted by (dcs.md
+/// §3.1). A new leader, and a daemon that was started again, begin to count anew: a slot rather lives too long.
+public struct SlotLedger: Sendable, Hashable {
+    /// When each slot last had a member, a reader, or was seen for the first time.
+    private var lastUsed: [String: BootInstant] = [:]
+    /// Those that are known to be members'.
+    private(set) var members: Set<String> = []
+    private var wasLeader = false
+
+    public init() {}
+
+    /// Takes in what is seen; before every look at the slots.
+    public mutating func note(
+        _ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration, _ local: PostgreSQLStatus,
+        at now: BootInstant
+    ) {
+        guard let facts = local.facts, local.readiness == .accepting else { return }
+        let isLeader = view.leaderName == me.name
+        // Who is not the leader takes the leader's word, again and again; who has just become it, once.
+        if !isLeader || !wasLeader {
+            for name in view.status.retainSlots { use(name, now) }
+        }
+        wasLeader = isLeader
+        if settings.useSlots {
+            for member in view.members where !member.tags.nostream { use(SlotName.of(member: member.name), now) }
+        }
+        let slots = facts.slots.filter { !$0.isLogical }
+        for slot in slots where slot.isActive || lastUsed[slot.name] == nil { lastUsed[slot.name] = now }
+        let existing = Set(slots.map(\.name))
+        // What is neither here nor will be kept is forgotten, so that this does not grow.
+        lastUsed = lastUsed.filter { existing.contains($0.key) || now - $0.value < settings.memberSlotsTTL }
+        members.formIntersection(lastUsed.keys)
+    }
+
+    private mutating func use(_ name: String, _ now: BootInstant) {
+        lastUsed[name] = now
+        members.insert(name)
+    }
+
+    /// Whether the slot has been nobody's for `grace`. What was never seen has not.
+    func hasExpired(_ name: String, _ grace: Duration, at now: BootInstant) -> Bool {
+        lastUsed[name].map { now - $0 >= grace } ?? false
+    }
+
+    /// How long a slot that is nobody's stays. A standby goes by the leader's count, and only makes sure that it was not
+    /// a moment's view.
+    func grace(_ settings: DynamicConfiguration, isLeader: Bool) -> Duration {
+        isLeader ? settings.memberSlotsTTL : min(settings.memberSlotsTTL, settings.timings.ttl)
+    }
+}
+
+extension DynamicConfiguration {
+    /// Whether somebody else says what becomes of a physical slot of that name: it is permanent, or to be ignored.
+    func isLeftAlone(slot name: String) -> Bool {
+        if document["slots"]?.object?[name] != nil { return true }
+        return (document["ignore_slots"]?.array ?? []).contains { entry in
+            guard let rule = entry.object, !rule.isEmpty else { return false }
+            // Only what a physical slot has can match it.
+            return rule.members.allSatisfy { part in
+                switch part.key {
+                case "name": part.value.string == name
+                case "type": part.value.string == "physical"
+                case "cluster_type": true
+                default: false
+                }
+            }
+        }
+    }
+}

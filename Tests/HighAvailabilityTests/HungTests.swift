@@ -1,0 +1,184 @@
+import ClusterModel
+import HighAvailability
+import Testing
+
+/// C1: facts have a bound; what is slow is told apart from what hangs. Ttl 30: late after 10 s, hung after 20.
+@Suite struct HungTests {
+    static let ttl = Duration.seconds(30)
+    static let stopped = Pulse.Processes(total: 12, stopped: 12, isPostmasterStopped: true)
+    static let inKernel = Pulse.Processes(total: 12, uninterruptible: 12)
+    static let well = Pulse.Processes(total: 12)
+
+    /// A pulse taken now; the arguments are seconds.
+    static func pulse(
+        unanswered: Int? = nil, closed: Int? = nil, unflushed: Int? = nil, still: Int? = nil,
+        _ processes: Pulse.Processes = well, taken: Int = 0
+    ) -> Pulse {
+        let since = { (seconds: Int?) in seconds.map { Scene.now - .seconds($0) } }
+        return Pulse(
+            takenAt: Scene.now - .seconds(taken), postmaster: 100, unansweredSince: since(unanswered),
+            closedSince: since(closed), unflushedSince: since(unflushed), stillSince: since(still),
+            processes: processes)
+    }
+
+    /// What is known of a server that does not answer: it was asked, and no facts came.
+    static var silent: PostgreSQLStatus {
+        var status = Scene.primary()
+        status.facts = nil
+        return status
+    }
+
+    enum Verdict: Sendable { case answering, late, hung }
+
+    static let judgements: [(String, PostgreSQLStatus, Pulse?, Verdict)] = [
+        ("it answers", Scene.primary(), pulse(), .answering),
+        ("an answer is due for a moment", silent, pulse(unanswered: 9, still: 9, stopped), .answering),
+        ("and is late", silent, pulse(unanswered: 10, still: 9, stopped), .late),
+        ("all processes are stopped", silent, pulse(unanswered: 20, still: 20, stopped), .hung),
+        ("all hang on a dead disk", silent, pulse(unanswered: 20, still: 10, inKernel), .hung),
+        ("all wait for a lock that nobody gives back", silent, pulse(unanswered: 20, still: 10), .hung),
+        ("a moment of stillness proves nothing", silent, pulse(unanswered: 20, still: 4), .late),
+        ("it works, and is slow", silent, pulse(unanswered: 60), .late),
+        ("but not for ever", silent, pulse(unanswered: 90), .hung),
+        ("it has answered since", Scene.primary(), pulse(unanswered: 0, still: 30), .answering),
+        ("a refusal is an answer: too many clients", silent, pulse(), .answering),
+        (
+            "its postmaster is stopped", Scene.primary(),
+            pulse(closed: 20, .init(total: 9, stopped: 1, isPostmasterStopped: true)), .hung
+        ),
+        ("it lets nobody in and works", Scene.primary(), pulse(closed: 20), .late),
+        ("it lets nobody in for long", Scene.primary(), pulse(closed: 90), .hung),
+        ("the disk takes WAL slowly", Scene.primary(), pulse(unflushed: 29), .late),
+        ("the disk takes none", Scene.primary(), pulse(unflushed: 30), .hung),
+        ("an old pulse tells nothing", silent, pulse(unanswered: 80, still: 80, stopped, taken: 16), .answering),
+    ]
+
+    @Test(arguments: judgements)
+    func isJudged(_ text: String, _ local: PostgreSQLStatus, _ pulse: Pulse?, _ expected: Verdict) {
+        switch (judgeHealth(local, pulse, ttl: Self.ttl, at: Scene.now), expected) {
+        case (.answering, .answering), (.late, .late), (.hung, .hung): break
+        case (let health, _): Issue.record("\(text): \(health)")
+        }
+    }
+
+    @Test func whatCannotBeLookedAtHangsAfterThreeLeases() {
+        var local = Scene.primary()
+        local.observedAt = Scene.now - .seconds(89)
+        #expect(judgeHealth(local, nil, ttl: Self.ttl, at: Scene.now) == .answering)
+        local.observedAt = Scene.now - .seconds(90)
+        guard case .hung(let silence) = judgeHealth(local, nil, ttl: Self.ttl, at: Scene.now) else {
+            Issue.record("old facts are good for ever")
+            return
+        }
+        #expect(silence.kind == .observation)
+    }
+
+    @Test(arguments: [3, 5, 10, 30, 60]) func theBoundsLeaveTimeForTheNextPrimary(ttl: Int) {
+        let ttl = Duration.seconds(ttl)
+        let timings = ClusterTimings(ttl: ttl, loopWait: .seconds(10), retryTimeout: ttl / 3)
+        #expect(SilenceArithmetic.late(ttl: ttl) < SilenceArithmetic.hung(ttl: ttl))
+        // Asked at the latest a renewal after it went silent, and judged when the bound is reached.
+        #expect(SilenceArithmetic.hung(ttl: ttl) + LeaseArithmetic.renewalInterval(timings) < ttl)
+        #expect(SilenceArithmetic.stillness(ttl: ttl) < SilenceArithmetic.hung(ttl: ttl))
+        #expect(SilenceArithmetic.slow(ttl: ttl) > SilenceArithmetic.unflushed(ttl: ttl))
+    }
+
+    // MARK: The rule
+
+    static let hung = pulse(unanswered: 25, still: 25, stopped)
+    static let good = ["n2": Scene.peer(1000), "n3": Scene.peer(1000)]
+    static let ended = Row.Expectation.action(
+        .carryOut(Plan(.demote, [.postgreSQL(.stop(.byForce, timeout: .seconds(5))), .releaseLeader])))
+
+    static func seen(
+        _ pulse: Pulse?, leader: String? = "n1", _ local: PostgreSQLStatus = silent,
+        renewal: Observation.Renewal? = nil, peers: [String: PeerAnswer]? = nil, settings: JSONObject = [:],
+        running: RunningPlan? = nil
+    ) -> Observation {
+        var seen = Scene.seen(
+            Scene.view(leader: leader), local, lease: Scene.lease(heldFor: .seconds(5)), renewal: renewal,
+            peers: peers, running: running, settings: settings)
+        seen.pulse = pulse
+        return seen
+    }
+
+    static func running(_ kind: Plan.Kind, _ steps: [Step]) -> RunningPlan {
+        RunningPlan(plan: Plan(kind, steps), since: Scene.now - .seconds(25))
+    }
+
+    static let rows: [Row] = [
+        Row(description: "the candidates are asked first", seen: seen(hung), expected: .asks(["n2", "n3"])),
+        Row(
+            description: "a good one: PostgreSQL is ended, then the key goes", seen: seen(hung, peers: good),
+            expected: ended),
+        Row(
+            description: "nobody good: the key stays, and is renewed",
+            seen: seen(hung, peers: ["n2": Scene.unreachable, "n3": Scene.unreachable]),
+            expected: .action(.ask(.renewal))),
+        Row(
+            description: "nobody good: and then it is waited",
+            seen: seen(hung, renewal: .held, peers: ["n2": Scene.unreachable, "n3": Scene.unreachable]),
+            expected: .action(.wait)),
+        Row(
+            description: "who lags is not good",
+            seen: seen(
+                hung, peers: ["n2": Scene.peer(0), "n3": Scene.unreachable], settings: ["maximum_lag_on_failover": 10]),
+            expected: .action(.ask(.renewal))),
+        Row(
+            description: "in pause nothing is ended",
+            seen: seen(hung, renewal: .held, peers: good, settings: ["pause": true]), expected: .action(.wait)),
+        Row(
+            description: "a slow one goes on", seen: seen(pulse(unanswered: 60), renewal: .held),
+            expected: .action(.wait)),
+        Row(
+            description: "a silent standby is nobody's business here", seen: seen(hung, leader: "n2", Scene.standby()),
+            expected: .plan(.follow)),
+        Row(
+            description: "while it is ended nobody renews",
+            seen: seen(
+                hung, running: running(.demote, [.postgreSQL(.stop(.byForce, timeout: .seconds(5))), .releaseLeader])),
+            expected: .action(.wait)),
+        Row(
+            description: "a restart that hangs is broken off",
+            seen: seen(hung, peers: good, running: running(.restart, [.postgreSQL(.restart(timeout: .seconds(300)))])),
+            expected: .breakOff(.demote)),
+        Row(
+            description: "a start has its own bound",
+            seen: seen(
+                hung, peers: good, running: running(.startPrimary, [.postgreSQL(.startPrimary(timeout: .seconds(300)))])
+            ),
+            expected: .action(.ask(.renewal))),
+    ]
+
+    @Test(arguments: rows) func decides(_ row: Row) {
+        let (decision, _) = row.decided()
+        #expect(row.expected.matches(decision), "\(row): \(decision)")
+    }
+
+    @Test func theLogHasTheReasonAsSoonAsItIsLate() {
+        var memory = Memory()
+        let decision = decide(Self.seen(Self.pulse(unanswered: 11, still: 11, Self.stopped), renewal: .held), &memory)
+        #expect(decision.action == .wait)
+        let text = decision.reasons.map { "\($0)" }.joined(separator: "; ")
+        #expect(text.contains("PostgreSQL has not answered for 11.0 s of 20.0 s"), "\(text)")
+        #expect(
+            text.contains("its postmaster is stopped, 12 of 12 processes are stopped, none does anything"), "\(text)")
+    }
+
+    /// It compares before it follows, and others go first.
+    @Test func whoHungIsSuspectedAndHeldBack() {
+        var memory = Memory()
+        _ = decide(Self.seen(Self.hung, peers: Self.good), &memory)
+        #expect(memory.rewind == .suspected)
+        let free = Scene.view(leader: nil)
+        let isStarted = { (memory: inout Memory) in
+            if case .carryOut = decide(Scene.seen(free, Scene.stopped()), &memory).action { true } else { false }
+        }
+        #expect(!isStarted(&memory))
+        let race = Scene.seen(free, Scene.standby(at: 2000), peers: Self.good)
+        #expect(decide(race, &memory).action == .wait)
+        memory.heldBackUntil = Scene.now
+        #expect(isStarted(&memory))
+        #expect(decide(race, &memory).action == .acquireLeader)
+    }
+}

@@ -1,0 +1,126 @@
+import ClusterModel
+import Glibc
+import Ports
+import Posix
+import Synchronization
+import Testing
+
+@testable import PostgreSQL
+
+@Suite("Whether processes work") struct ProcessWorkTests {
+    private func tree(_ ticks: [Int32: UInt64], state: Character = "S") -> [(pid: Int32, stat: ProcessTable.Stat)] {
+        ticks.sorted { $0.key < $1.key }.compactMap { pid, ticks in
+            let zeros = Array(repeating: "0", count: 40)
+            var fields = [String(state), "1"] + zeros
+            fields[11] = String(ticks)
+            return ProcessTable.Stat("\(pid) (a b) c) " + fields.joined(separator: " ")).map { (pid, $0) }
+        }
+    }
+
+    private func at(_ seconds: Int64) -> BootInstant { BootInstant(nanoseconds: seconds * 1_000_000_000) }
+
+    @Test func whoGetsNoTimeStandsStill() {
+        var work = ProcessWork()
+        #expect(work.stillSince(tree([1: 100, 2: 50]), at: at(10)) == at(10))
+        #expect(work.stillSince(tree([1: 100, 2: 51]), at: at(12)) == at(10))
+        #expect(work.stillSince(tree([1: 100, 2: 151]), at: at(14)) == nil)
+        #expect(work.stillSince(tree([1: 100, 2: 151]), at: at(15)) == at(15))
+        #expect(work.stillSince(tree([1: 100, 2: 151, 3: 0]), at: at(16)) == nil)
+    }
+
+    /// Ready to run and not let: that is load, not a hang.
+    @Test func whoWantsToRunDoesNotStandStill() {
+        var work = ProcessWork()
+        #expect(work.stillSince(tree([1: 100]), at: at(10)) == at(10))
+        #expect(work.stillSince(tree([1: 100], state: "R"), at: at(11)) == nil)
+    }
+}
+
+private final class Counter: Sendable {
+    private let value = Mutex(0)
+    var count: Int { value.withLock { $0 } }
+    func add() { value.withLock { $0 += 1 } }
+}
+
+@Suite("A look that does not come back") struct LooksTests {
+    private func status(_ nanoseconds: Int64) -> PostgreSQLStatus {
+        PostgreSQLStatus(
+            dataDirectory: .initialized, state: .running, observedAt: BootInstant(nanoseconds: nanoseconds))
+    }
+
+    @Test(.timeLimit(.minutes(1))) func givesTheLastAnswerAsOldAsItIs() async {
+        let looks = Looks()
+        let first = await looks.look(until: BootClock.now() + .seconds(60)) { status(1) }
+        #expect(first.observedAt.nanoseconds == 1)
+        let hangs = AsyncStream<Void>.makeStream()
+        // More than may wait at once: none of them waits for ever, and few of them begin.
+        let begun = Counter()
+        let stream = hangs.stream
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<20 {
+                group.addTask {
+                    let late = await looks.look(until: BootClock.now()) {
+                        begun.add()
+                        for await _ in stream { break }
+                        return status(2)
+                    }
+                    #expect(late.observedAt.nanoseconds == 1)
+                }
+            }
+        }
+        #expect(begun.count <= Looks.maximum)
+        hangs.continuation.finish()
+    }
+}
+
+/// A server under SIGSTOP, with a real PostgreSQL.
+@Suite("A server that hangs", .serialized, .enabled(if: TestServer.binDirectory != nil), .timeLimit(.minutes(3)))
+struct SilentServerTests {
+    /// Asks until `condition` holds.
+    private func wait(_ server: TestServer, _ condition: (Pulse) -> Bool) async throws {
+        let end = BootClock.now() + .seconds(60)
+        while BootClock.now() < end {
+            async let look = server.controller.observe(deadline: BootClock.now() + .milliseconds(300))
+            let pulse = await server.controller.pulse()
+            _ = await look
+            if let pulse, condition(pulse) { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        Issue.record("it never came to that")
+    }
+
+    @Test func allItsProcessesAreStoppedAndKilled() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            let pid = try #require(await server.observe().postmaster)
+            try await wait(server) { $0.unansweredSince == nil && $0.closedSince == nil && $0.postmaster == pid }
+            let tree = [pid] + ProcessTable.descendants(of: pid)
+            for process in tree { kill(process, SIGSTOP) }
+            try await wait(server) { pulse in
+                pulse.unansweredSince != nil && pulse.closedSince != nil && pulse.stillSince != nil
+                    && pulse.processes.isPostmasterStopped && pulse.processes.stopped == pulse.processes.total
+            }
+            _ = try await server.controller.perform(.stop(.byForce, timeout: .seconds(20)))
+            #expect(!tree.contains { ProcessTable.isAlive($0) })
+            #expect(await server.observe().postmaster == nil)
+            #expect(await server.controller.pulse() == nil)
+        }
+    }
+
+    @Test func onlyThePostmasterIsStopped() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            let pid = try #require(await server.observe().postmaster)
+            kill(pid, SIGSTOP)
+            try await wait(server) { pulse in
+                pulse.unansweredSince == nil && pulse.closedSince != nil && pulse.processes.isPostmasterStopped
+                    && pulse.processes.stopped == 1
+            }
+            kill(pid, SIGCONT)
+            try await wait(server) { $0.closedSince == nil && $0.unansweredSince == nil }
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
+        }
+    }
+}
