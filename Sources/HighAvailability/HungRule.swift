@@ -119,8 +119,8 @@ extension Plan.Kind {
     fileprivate var mayBeCutShort: Bool {
         switch self {
         case .promote, .handOver, .restart: true
-        case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .demote, .demoteOffline, .rewind, .reclone,
-            .reinitialize, .recoverSingleUser, .shutdown:
+        case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .demote, .demoteOffline, .rewind,
+            .stopParted, .reclone, .reinitialize, .recoverSingleUser, .shutdown:
             false
         }
     }

@@ -44,8 +44,8 @@ public struct SlotLedger: Sendable, Hashable {
         lastUsed[name].map { now - $0 >= grace } ?? false
     }
 
-    /// How long a slot that is nobody's stays. A standby goes by the leader's count, and only makes sure that it was not
-    /// a moment's view.
+    /// How long a slot that is nobody's stays. A standby goes by the leader's count, and only makes sure that it was
+    /// not a moment's view.
     func grace(_ settings: DynamicConfiguration, isLeader: Bool) -> Duration {
         isLeader ? settings.memberSlotsTTL : min(settings.memberSlotsTTL, settings.timings.ttl)
     }

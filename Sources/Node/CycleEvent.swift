@@ -12,7 +12,7 @@ public enum CycleEvent: Sendable {
     case postmasterExited(Int32)
 
     case observed(PostgreSQLStatus)
-    /// The server's signs of life, taken with every `.observe`, before its answer and after it; nil where none could be.
+    /// The server's signs of life, taken with every `.observe`, before its answer and after; nil where none could be.
     case felt(Pulse?)
     case loaded(Result<ClusterView, DCSError>)
     case renewed(Result<LeaderClaim, DCSError>)
