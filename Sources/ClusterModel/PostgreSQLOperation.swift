@@ -4,9 +4,9 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     case bootstrap
     /// The new cluster is published: its directory no longer counts as half-made.
     case finishBootstrap
-    /// A new data directory by base backup (postgresql.md §19). With `replacing`, what stands there is removed first: that
-    /// was decided, and why. Without it there was nothing, and where something has come meanwhile, a volume that was
-    /// mounted late or a cluster that was restored, it stays.
+    /// A new data directory by base backup (postgresql.md §19). With `replacing`, what stands there is removed first:
+    /// that was decided, and why. Without it there was nothing, and where something has come meanwhile, a volume that
+    /// was mounted late or a cluster that was restored, it stays.
     case clone(from: Upstream, replacing: Bool)
     /// Starts without any standby signal: the same timeline goes on (ha-loop.md §8.1.3).
     case startPrimary(timeout: Duration)

@@ -93,10 +93,10 @@ enum EtcdError: Error, Sendable, Hashable, CustomStringConvertible {
 extension EtcdError {
     /// etcd itself says that it has not done what it was asked, and will not.
     var isRefusal: Bool {
-        guard case .gateway(let error) = self else { return false }
+        guard case .gateway(let error) = self, error.isFromEtcd else { return false }
         switch error.kind {
         case .leaseNotFound, .userEmpty, .invalidAuthToken, .authOldRevision, .permissionDenied, .authFailed,
-            .authNotEnabled, .other:
+            .authNotEnabled, .tooManyRequests, .other:
             return true
         case .deadlineExceeded, .failedPrecondition, .unavailable: return false
         }

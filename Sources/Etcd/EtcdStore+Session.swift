@@ -108,27 +108,25 @@ extension EtcdStore {
     private func claimed(_ body: JSONObject, _ lease: Lease, _ deadline: BootInstant) async throws(EtcdError)
         -> Answer<EtcdTransactionReply>
     {
-        let isFirst = doubtful.insert(lease.id).inserted
-        let answer: Answer<EtcdTransactionReply>
         do throws(EtcdError) {
-            answer = try await transaction(body, deadline)
+            let answer = try await transaction(body, deadline)
+            // Of two attempts the first may still be on its way.
+            if answer.isRepeated { doubtful.insert(lease.id) }
+            return answer
         } catch {
-            if isFirst, error.isRefusal { doubtful.remove(lease.id) }
+            if !error.isRefusal { doubtful.insert(lease.id) }
             throw error
         }
-        // Of two attempts the first may still be on its way.
-        if isFirst, !answer.isRepeated { doubtful.remove(lease.id) }
-        return answer
     }
 
     /// We do not lead, or do not any more: a claim that is still on its way must not make us lead again, without a race
     /// and behind somebody who has led and gone since. It names its session, which ends.
-    func retireDoubtful() {
-        for id in doubtful {
+    func retireDoubtful(_ suspects: Set<String>? = nil) {
+        for id in doubtful where suspects?.contains(id) ?? true {
             if lease?.id == id { lease = nil }
             retired.append(id)
+            doubtful.remove(id)
         }
-        doubtful = []
         retired.removeFirst(max(0, retired.count - Self.maximumRetired))
     }
 
@@ -137,7 +135,8 @@ extension EtcdStore {
 
     /// The member key hangs on another session now. What cannot be ended here ends with its ttl, and stays known.
     private func endRetired(_ deadline: BootInstant) async {
-        for id in retired where !ended.contains(id) {
+        // The leader key may hang on it yet, and goes by a release alone, which knows of PostgreSQL.
+        for id in retired where !ended.contains(id) && id != leaderLease {
             guard
                 (try? await transport.call("/lease/revoke", EtcdMessages.leaseKeepalive(id), deadline: deadline)) != nil
             else { return }

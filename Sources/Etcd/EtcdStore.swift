@@ -34,8 +34,8 @@ public actor EtcdStore: DistributedConfigurationStore {
     var leaderLease: String?
     /// Sessions of which a claim to the leader key has gone out and was not answered: etcd may take it yet.
     var doubtful: Set<String> = []
-    /// Sessions that are not used any more, so that a late claim under them leads nowhere; ended when our member key has
-    /// moved to another.
+    /// Sessions that are not used any more, so that a late claim under them leads nowhere; ended when our member key
+    /// has moved to another.
     var retired: [String] = []
     /// Those of them that etcd has ended.
     var ended: Set<String> = []
@@ -148,6 +148,8 @@ public actor EtcdStore: DistributedConfigurationStore {
 
     public func load(deadline: BootInstant) async throws(DCSError) -> ClusterView {
         let range: EtcdRange
+        // What is claimed while this is on its way, it says nothing of.
+        let suspects = doubtful
         do throws(EtcdError) {
             let answer = try await transport.call(
                 EtcdTransport.rangePath, EtcdMessages.range(prefix: keys.prefix), deadline: deadline
@@ -169,7 +171,7 @@ public actor EtcdStore: DistributedConfigurationStore {
             }
         }
         let view = ClusterView(entries: entries, revision: range.header.revision) { try? JSON.parse($0) }
-        if view.leaderName != name { retireDoubtful() }
+        if view.leaderName != name { retireDoubtful(suspects) }
         return view
     }
 }

@@ -118,9 +118,9 @@ extension Plan.Kind {
     /// A plan that a server that hangs would hold up for long.
     fileprivate var mayBeCutShort: Bool {
         switch self {
-        case .promote, .handOver, .restart: true
+        case .promote, .handOver, .restart, .shutdown: true
         case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .demote, .demoteOffline, .rewind,
-            .stopParted, .reclone, .reinitialize, .recoverSingleUser, .shutdown:
+            .stopParted, .reclone, .reinitialize, .recoverSingleUser:
             false
         }
     }

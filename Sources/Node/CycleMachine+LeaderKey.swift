@@ -17,8 +17,8 @@ extension CycleMachine {
         pauseBeforeNextCycle(max(.seconds(1), (backOff.until ?? run.now) - run.now), &run)
     }
 
-    /// A store that has refused what the next leader must know (`/status`) has not let the key go either: who could have
-    /// gone on does. Without any answer the next view tells.
+    /// A store that has refused what the next leader must know (`/status`) has not let the key go either: who could
+    /// have gone on does. Without any answer the next view tells.
     private mutating func releasedInPlan(_ result: Result<Bool, DCSError>, _ run: inout Run) {
         switch (result, progress?.running.plan.kind) {
         case (.failure(.failed(let why)), .handOver?), (.failure(.unauthorized(let why)), .handOver?):

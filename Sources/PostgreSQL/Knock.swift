@@ -6,7 +6,8 @@ import Glibc
 import Posix
 
 /// A new connection that waits for the server's first word, and asks for nothing else: the postmaster must accept it
-/// and fork, and the child must run. No place of `max_connections` is needed for that, no lock, no catalogue and no disk.
+/// and fork, and the child must run. No place of `max_connections` is needed for that, no lock, no catalogue and no
+/// disk.
 ///
 /// Nothing here waits: the socket is looked at again by the next pulse.
 final class Knock {

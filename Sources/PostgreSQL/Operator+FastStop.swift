@@ -65,7 +65,8 @@ extension Operator {
     private func end(
         _ senders: [WALSenderProcess], of pid: Int32, sparing heirs: [String]?, after waited: Duration
     ) async {
-        // Where nobody was named as an heir, whoever replicates as a member may become one: it gets all the time there is.
+        // Where nobody was named as an heir, whoever replicates as a member may become one: it has all the time there
+        // is.
         let members = configuration.replication.userName
         for sender in senders where sender.isChild(of: pid) {
             if heirs?.contains(sender.application) ?? (sender.user == members) { continue }

@@ -10,8 +10,8 @@ extension Operator {
     /// "No timeout" of a caller must not run over the end of time.
     private static let longest = Duration.seconds(30 * 24 * 3600)
 
-    /// Stops the server; where its WAL ends, if the control file says so. With `heirs` done as soon as that is written. Without `announce` it is a part of a restart:
-    /// the state does not tell of it, and nobody asks where the WAL ends.
+    /// Stops the server; where its WAL ends, if the control file says so. With `heirs` done as soon as that is written.
+    /// Without `announce` it is a part of a restart: the state does not tell of it, and nobody asks where the WAL ends.
     func stop(_ mode: StopMode, timeout: Duration, heirs: [String]? = nil, announce: Bool = true)
         async throws(PostgreSQLError) -> OperationResult
     {
@@ -92,7 +92,7 @@ extension Instance {
             return memory.launched
         }
         // What is known by its process comes first: the pid file may be on a disk that does not answer any more.
-        let known = pid.flatMap { ProcessTable.isAlive($0) ? $0 : nil }
+        let known = pid.flatMap { watch.isWatching($0) && ProcessTable.isAlive($0) ? $0 : nil }
         guard let pid = known ?? postmaster()?.pid, ProcessTable.isAlive(pid) else { return }
         remember { $0.state = .stopping }
         log.warning("halting postmaster \(pid)")

@@ -11,19 +11,26 @@ import Testing
     /// A thousand requests at once are answered in turns, between which others are.
     @Test func pipelinedRequestsLeaveTimeForOthers() async throws {
         try await withServer { port, handler, _ in
-            let greedy = try await offPool {
-                let client = try TestClient(port: port)
-                try client.send(String(repeating: "GET /busy HTTP/1.1\r\n\r\n", count: 300))
-                return ClientBox(client)
+            // The server stands still until all has been sent, so that the order is its own.
+            let clients = try await offPool {
+                let clients = try (0..<3).map { _ in try TestClient(port: port) }
+                try clients[0].send("GET /stall HTTP/1.1\r\n\r\n")
+                return clients.map { ClientBox($0) }
             }
-            await handler.untilBusy()
-            let body = try await offPool {
-                let client = try TestClient(port: port)
-                try client.send(Self.get)
-                return try client.response().body
+            await handler.untilStarted(1)
+            let answered = try await offPool {
+                try clients[1].whole {
+                    try $0.send(String(repeating: "GET /busy HTTP/1.1\r\n\r\n", count: 300))
+                }
+                return try clients[2].whole { client in
+                    try client.send("GET /hold HTTP/1.1\r\n\r\n")
+                    handler.open()
+                    while !handler.isHolding { pause(milliseconds: 1) }
+                    return handler.busyCount
+                }
             }
-            #expect(body == "healthy" && handler.busyCount < 300)
-            withExtendedLifetime(greedy) {}
+            #expect(answered.map { $0 < 300 } == true)
+            handler.release()
         }
     }
 

@@ -149,7 +149,8 @@ enum Rendering {
         switch operation {
         case .bootstrap, .finishBootstrap, .resumeReplay, .promote, .recoverSingleUser, .setAsideDataDirectory:
             operation.name
-        case .clone(let source, let replacing): "clone from \(source.name)\(replacing ? " in place of what is here" : "")"
+        case .clone(let source, let replacing):
+            "clone from \(source.name)\(replacing ? " in place of what is here" : "")"
         case .startPrimary(let timeout): "start primary within \(timeout)"
         case .startStandby(let upstream, let timeout):
             "start standby of \(upstream?.name ?? "nobody") within \(timeout)"
