@@ -117,7 +117,8 @@ private struct Batch {
     private func write(_ text: String, _ file: String) {
         guard let stream = fopen(file, "w") else { preconditionFailure("cannot write \(file)") }
         let bytes = Array(text.utf8)
-        precondition(fwrite(bytes, 1, bytes.count, stream) == bytes.count && fclose(stream) == 0, "cannot write \(file)")
+        precondition(
+            fwrite(bytes, 1, bytes.count, stream) == bytes.count && fclose(stream) == 0, "cannot write \(file)")
     }
 
     private func syntaxErrors(_ connection: OpaquePointer) -> [String] {
