@@ -37,7 +37,6 @@ extension Instance {
     /// process in the kernel ends when the kernel lets it.
     func endByForce(timeout: Duration) async throws(PostgreSQLError) {
         guard let pid = knownPostmaster() ?? postmaster()?.pid else { return }
-        let deadline = BootClock.now() + timeout
         // What is under way starts nothing any more.
         remember { memory in
             memory.halts += 1
@@ -47,7 +46,7 @@ extension Instance {
         let killed = await killTree(pid)
         // A third of the time is for what the kernel may do yet; what it keeps for longer runs no more all the same.
         if await watch.waitForExit(of: pid, deadline: BootClock.now() + timeout / 3) {
-            try await endKilled(killed, deadline)
+            try await endKilled(killed, BootClock.now() + timeout / 3)
         } else {
             if Task.isCancelled { throw .cancelled }
             guard killed.allSatisfy(ProcessTable.isDoomed) else { throw .timedOut("the end of postmaster \(pid)") }
@@ -64,8 +63,11 @@ extension Instance {
     /// Waits until none of `killed` is left that could do anything yet.
     private func endKilled(_ killed: [Int32], _ deadline: BootInstant) async throws(PostgreSQLError) {
         for pid in killed {
-            while ProcessTable.isAlive(pid), !ProcessTable.isDoomed(pid) {
-                guard BootClock.now() < deadline else { throw .timedOut("the end of server process \(pid)") }
+            while ProcessTable.isAlive(pid) {
+                if BootClock.now() >= deadline {
+                    if ProcessTable.isDoomed(pid) { break }
+                    throw .timedOut("the end of server process \(pid)")
+                }
                 if Task.isCancelled { throw .cancelled }
                 try? await Task.sleep(for: .milliseconds(2))
             }
