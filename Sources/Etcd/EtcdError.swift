@@ -125,7 +125,8 @@ struct GatewayError: Error, Sendable, Hashable {
     /// Whether the text is etcd's. Another gateway's refusal, or a proxy's, tells nothing of what the other endpoints
     /// would say.
     var isFromEtcd: Bool {
-        message.utf8.starts(with: "etcdserver: ".utf8) || GatewayError.byText.keys.contains(message)
+        GatewayError.ownBeginnings.contains { message.utf8.starts(with: $0.utf8) }
+            || GatewayError.byText.keys.contains(message)
     }
 
     var recovery: EtcdError.Recovery {
@@ -161,6 +162,11 @@ struct GatewayError: Error, Sendable, Hashable {
         let known = GatewayError.byText.first { reason.contains($0.key) }
         self.init(known?.value ?? .other, reason)
     }
+
+    /// A message that is too large is refused on its way from etcd's gateway to its server.
+    private static let ownBeginnings = [
+        "etcdserver: ", "grpc: received message larger than max", "grpc: trying to send message larger than max",
+    ]
 
     private static let byText: [String: Kind] = [
         "etcdserver: requested lease not found": .leaseNotFound,

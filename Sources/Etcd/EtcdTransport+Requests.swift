@@ -3,6 +3,20 @@ import HTTPClient
 import JSON
 import Posix
 
+/// An answer and what the caller must know of how it came about.
+struct Answer<Value: Sendable>: Sendable {
+    let value: Value
+    /// Before the attempt that succeeded was sent.
+    let sentAt: BootInstant
+    /// An earlier attempt failed in a way that leaves open whether etcd acted upon it.
+    let isRepeated: Bool
+    /// The raft term of the server that answered, and the highest that was known when it was asked; 0 for unknown.
+    let term: UInt64
+    let termBefore: UInt64
+    /// Which life of the store has answered (`StoreLife`).
+    let life: Int
+}
+
 /// One request to one endpoint, and what is an answer of etcd's (dcs.md §5.5).
 extension EtcdTransport {
     func request(
@@ -18,15 +32,16 @@ extension EtcdTransport {
         async throws(EtcdError) -> HTTPClientResponse
     {
         do throws(HTTPClientError) {
-            return try await client.send(timed(request, limit), deadline: limit)
+            return try await client.send(timed(request, endpoint, limit), deadline: limit)
         } catch {
             throw .transport(error, endpoint: endpoint.url)
         }
     }
 
     /// Half of an attempt's time is for connecting, but a second at least.
-    func timed(_ request: HTTPClientRequest, _ limit: BootInstant) -> HTTPClientRequest {
+    func timed(_ request: HTTPClientRequest, _ endpoint: EtcdEndpoint, _ limit: BootInstant) -> HTTPClientRequest {
         var request = request
+        request.usesOwnConnection = isDistrusted(endpoint)
         request.connectTimeout = max(.seconds(1), (limit - BootClock.now()) / 2)
         return request
     }

@@ -4,20 +4,6 @@ import JSON
 import Logging
 import Posix
 
-/// An answer and what the caller must know of how it came about.
-struct Answer<Value: Sendable>: Sendable {
-    let value: Value
-    /// Before the attempt that succeeded was sent.
-    let sentAt: BootInstant
-    /// An earlier attempt failed in a way that leaves open whether etcd acted upon it.
-    let isRepeated: Bool
-    /// The raft term of the server that answered, and the highest that was known when it was asked; 0 for unknown.
-    let term: UInt64
-    let termBefore: UInt64
-    /// Which life of the store has answered (`StoreLife`).
-    let life: Int
-}
-
 /// Calls to etcd: which endpoint, under which prefix, with which token, how often and how long (dcs.md §5.1, 5.2, 5.7,
 /// 5.8). Every call goes on to other endpoints until its deadline.
 actor EtcdTransport {
@@ -42,6 +28,9 @@ actor EtcdTransport {
     /// The endpoint whose last answer was of the life that is known. Only there is anything written: elsewhere it would
     /// be done before the answer tells to whom.
     private var proven: EtcdEndpoint?
+    /// Endpoints that answered what is no answer, and until when no connection to them is used twice: by then those
+    /// that lead to whoever answered so are too old to be used.
+    private var distrusted: [EtcdEndpoint: BootInstant] = [:]
     private var authorization = Authorization.unknown
     private var jitter: JitterSource
     private var refresh: Task<Void, Never>?
@@ -164,7 +153,18 @@ actor EtcdTransport {
     /// The endpoint is alive but not to be relied upon: the next call goes to another.
     func avoid(_ url: String) {
         if proven?.url == url { proven = nil }
+        if let endpoint = endpoints.known.first(where: { $0.url == url }) { distrust(endpoint) }
         if endpoints.current?.url == url { endpoints.allFailed(tried: 1) }
+    }
+
+    private func distrust(_ endpoint: EtcdEndpoint) {
+        let now = BootClock.now()
+        distrusted = distrusted.filter { $0.value > now }
+        distrusted[endpoint] = now + HTTPClientOptions.idleConnectionLimit + .seconds(1)
+    }
+
+    func isDistrusted(_ endpoint: EtcdEndpoint) -> Bool {
+        distrusted[endpoint].map { BootClock.now() < $0 } ?? false
     }
 
     /// Judges what a reply, or a document of a watch, tells of its server; `floor` as in `StoreLife`. The life that it
@@ -216,6 +216,7 @@ actor EtcdTransport {
                     if error.mayHaveBeenApplied { isRepeated = true }
                     if error.isFinal { throw error }
                     if proven == endpoint { proven = nil }
+                    if error.discreditsEndpoint { distrust(endpoint) }
                     logger.debug("etcd \(endpoint): \(error)")
                 }
             }
@@ -347,7 +348,7 @@ actor EtcdTransport {
     private func open(
         _ endpoint: EtcdEndpoint, _ body: JSONObject, _ headers: [(name: String, value: String)], _ limit: BootInstant
     ) async throws(EtcdError) -> HTTPClientStream {
-        let request = timed(request(endpoint, "/watch", body, headers), limit)
+        let request = timed(request(endpoint, "/watch", body, headers), endpoint, limit)
         let stream: HTTPClientStream
         let refusal: [UInt8]
         do throws(HTTPClientError) {

@@ -1,6 +1,9 @@
 /// What holds for every connection of a client. No client follows a redirect: whoever answers would choose whom we ask
 /// next, and what we show there.
 public struct HTTPClientOptions: Sendable, Hashable {
+    /// A kept connection that has been idle for longer is not used again.
+    public static let idleConnectionLimit = Duration.seconds(60)
+
     public var userAgent: String
     public var tls: TLSOptions
     public var keepalive: KeepaliveOptions

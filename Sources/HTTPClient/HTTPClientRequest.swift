@@ -14,6 +14,9 @@ public struct HTTPClientRequest: Sendable {
     /// The largest body that is taken, in bytes; a larger one is `.tooLarge`. Of a stream: the most that is kept for a
     /// slow reader before the connection is no longer read.
     public var bodyLimit: Int
+    /// Over a connection of its own, which nothing else is sent over: what answers on a kept one may not be what
+    /// listens at the address now.
+    public var usesOwnConnection = false
 
     public init(
         method: String = "GET", url: String, headers: [(name: String, value: String)] = [], body: [UInt8]? = nil,

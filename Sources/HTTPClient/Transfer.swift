@@ -120,6 +120,11 @@ final class Transfer {
         let connect = max(1, order.request.connectTimeout.nanoseconds / 1_000_000)
         ms_curl_setopt_long(handle, CURLOPT_CONNECTTIMEOUT_MS, Int(min(connect, left)))
         ms_curl_setopt_long(handle, CURLOPT_NOSIGNAL, 1)
+        ms_curl_setopt_long(handle, CURLOPT_MAXAGE_CONN, Int(HTTPClientOptions.idleConnectionLimit.inSeconds))
+        if order.request.usesOwnConnection {
+            ms_curl_setopt_long(handle, CURLOPT_FRESH_CONNECT, 1)
+            ms_curl_setopt_long(handle, CURLOPT_FORBID_REUSE, 1)
+        }
         // A name server that hangs must not hold up the thread when the request is given up.
         ms_curl_setopt_long(handle, CURLOPT_QUICK_EXIT, 1)
         // HTTP/2 would put the watch and the calls upon one connection.

@@ -144,6 +144,33 @@ struct EndpointFaultServerTests {
         await store.close()
     }
 
+    /// A balancer that has sent a connection to the wrong place leaves it there: a kept connection is not the address.
+    @Test func aConnectionThatLedToNonsenseIsNotUsedAgain() async throws {
+        let isFirst = Mutex(true)
+        let server = try StubServer { connection in
+            let isWrong = isFirst.withLock { isFirst in
+                defer { isFirst = false }
+                return isFirst
+            }
+            while let request = connection.readRequest() {
+                if isWrong {
+                    connection.respond(404, "404 page not found")
+                } else if request.hasPrefix("GET /version") {
+                    connection.respond(200, #"{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}"#)
+                } else {
+                    connection.respond(200, #"{"header":{"cluster_id":"1","raft_term":"2","revision":"5"}}"#)
+                }
+            }
+        }
+        defer { server.stop() }
+        let endpoint = EtcdEndpoint(host: "127.0.0.1", port: server.port)
+        let store = try EtcdStore(
+            EtcdConfiguration(endpoints: [endpoint], useProxies: true, scope: "test", name: "n1"))
+        #expect(try await store.load(deadline: soon()).revision == 5)
+        #expect(try await store.load(deadline: soon()).revision == 5)
+        await store.close()
+    }
+
     @Test func whatEtcdItselfRefusesIsFinal() async throws {
         let second = Mutex(0)
         let version = #"{"etcdserver":"3.4.23","etcdcluster":"3.4.0"}"#

@@ -126,6 +126,7 @@ import Testing
         (#"{"error":"etcdserver: mvcc: database space exceeded","code":8}"#, true),
         (#"{"error":"etcdserver: requested lease not found","code":5}"#, true),
         (#"{"error":"etcdserver: permission denied","code":7}"#, true),
+        (#"{"error":"grpc: received message larger than max (4194400 vs. 2097152)","code":8}"#, true),
         (#"{"error":"etcdserver: too many requests","code":8}"#, false),
         (#"{"error":"etcdserver: no leader","code":14}"#, false),
         (#"{"error":"etcdserver: not leader","code":9}"#, false),
