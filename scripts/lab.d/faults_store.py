@@ -9,7 +9,7 @@ import time
 
 import cluster
 import processes
-from breakages import after_death, bring_back, kill_all
+from breakages import after_death, bring_back, frozen, kill_all
 from processes import Trouble
 
 # What stands where etcd stood: status, type of the content, content.
@@ -49,6 +49,18 @@ class Server(http.server.ThreadingHTTPServer):
     allow_reuse_address, daemon_threads = True, True
 
 
+def listening(port):
+    """An impostor in etcd's place; the port of a process that was killed is free a moment later."""
+    until = time.monotonic() + 10
+    while True:
+        try:
+            return Server(("127.0.0.1", port), Impostor)
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
 def end_etcd(lab, name):
     processes.end(*lab.running[name], [(signal.SIGKILL, 10)])
 
@@ -77,11 +89,14 @@ def gateway(lab, path, body):
 def badendpoint(lab, leader, watch):
     """one etcd after another is replaced by a program that answers nonsense, while the two others are well"""
     broken = []
+    Impostor.asked = 0
     for number in range(1, lab.etcds + 1):
         name = f"e{number}"
         arguments = etcd_arguments(lab, name)
-        end_etcd(lab, name)
-        impostor = Server(("127.0.0.1", lab.ports.etcd_client(number)), Impostor)
+        # The daemons stand still meanwhile: one that finds the port closed goes elsewhere and never meets who comes.
+        with frozen([lab.daemon_pid(node) for node in lab.node_names()]):
+            end_etcd(lab, name)
+            impostor = listening(lab.ports.etcd_client(number))
         threading.Thread(target=impostor.serve_forever, daemon=True).start()
         try:
             # Longer than the lease: a leader that goes on asking here loses it.
@@ -95,7 +110,7 @@ def badendpoint(lab, leader, watch):
         lab.wait("etcd", 30, lab._etcd_trouble)
     if Impostor.asked == 0:
         broken.append("nobody has asked the impostor")
-    return {"also_broken": broken}
+    return {"impostor_asked": Impostor.asked, "also_broken": broken}
 
 
 badendpoint.needs = {"etcds": 3}
