@@ -30,7 +30,7 @@ extension CycleMachine {
     /// The last look before the key goes, whoever wants it to. False where PostgreSQL may accept writes after all,
     /// because an operator has started it or a step did less than it said: then something else was begun.
     mutating func mayGiveUpKey(_ run: inout Run) -> Bool {
-        if HighAvailability.mayGiveUpKey(local) { return true }
+        if !looksBeforeRelease || HighAvailability.mayGiveUpKey(local) { return true }
         let kind = progress?.running.plan.kind
         run.log(
             .critical,

@@ -137,6 +137,9 @@ public struct CycleMachine: Sendable {
 
     /// The rules. Another decider is for the test of the simulation, which must notice rules that are wrong.
     public var decider: Decider = { decide($0, &$1) }
+    /// Whether the cycle looks once more before the key goes. Off for the test of the simulation alone, which must
+    /// notice a rule that releases it too early.
+    public var looksBeforeRelease = true
     /// Whether lines for the log are made at all. A simulated world that nobody reads needs none.
     public var writesLog = true
 

@@ -54,7 +54,10 @@ extension World {
         nodes[index].ttl = .seconds(30)
         var machine = CycleMachine(machineSetup(index), now: now)
         machine.writesLog = setup.traces
-        if let bug = setup.bug { machine.decider = bug.decider }
+        if let bug = setup.bug {
+            machine.decider = bug.decider
+            machine.looksBeforeRelease = bug != .keyReleasedBeforeStop
+        }
         nodes[index].machine = machine
         note("\(name(index)): the daemon starts")
         watchAdoption(index)
