@@ -93,7 +93,7 @@ enum EtcdError: Error, Sendable, Hashable, CustomStringConvertible {
 extension EtcdError {
     /// etcd itself says that it has not done what it was asked, and will not.
     var isRefusal: Bool {
-        guard case .gateway(let error) = self, error.isFromEtcd || error.isTooLarge else { return false }
+        guard case .gateway(let error) = self, error.isFromEtcd else { return false }
         switch error.kind {
         case .leaseNotFound, .userEmpty, .invalidAuthToken, .authOldRevision, .permissionDenied, .authFailed,
             .authNotEnabled, .tooManyRequests, .other:
@@ -128,9 +128,6 @@ struct GatewayError: Error, Sendable, Hashable {
         GatewayError.ownBeginnings.contains { message.utf8.starts(with: $0.utf8) }
             || GatewayError.byText.keys.contains(message)
     }
-
-    /// etcd's own gateway did not pass the request on: it is larger than a message may be.
-    var isTooLarge: Bool { message.contains("message larger than max") }
 
     var recovery: EtcdError.Recovery {
         switch kind.recovery {
