@@ -37,7 +37,7 @@ extension ClusterIntegrationTests {
         func call(_ method: String, _ path: String, _ identity: ClientIdentity?) async throws -> HTTPAnswer? {
             try await Blocking.run("http") { HTTPCall.send(method, port: port, path, identity: identity) }
         }
-        #expect(try await call("GET", "/patroni", nil) == nil, "plain HTTP to a TLS port")
+        #expect(try await call("GET", "/patroni", nil)?.status == 400, "plain HTTP to a TLS port is told so")
         #expect(try await call("GET", "/patroni", ClientIdentity(file: "")) == nil, "no certificate")
         let stranger = ClientIdentity(file: file)
         let status = try #require(try await call("GET", "/patroni", stranger))
