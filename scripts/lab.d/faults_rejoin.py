@@ -14,7 +14,7 @@ import witness
 from breakages import bring_back, kill_all
 from processes import Trouble
 
-MEGABYTES = 24  # more than what the sockets between two servers hold, and than maximum_lag_on_failover
+MEGABYTES = 24  # more than maximum_lag_on_failover, and than what most sockets between two servers hold
 
 
 def session(lab, name): return witness.connect(lab, [name])
@@ -41,6 +41,18 @@ def fill(lab, leader, megabytes=MEGABYTES):
     witness.one(source, "CREATE TABLE IF NOT EXISTS filler(a text)")
     witness.one(source, "ALTER TABLE filler ALTER COLUMN a SET STORAGE EXTERNAL")
     witness.one(source, f"INSERT INTO filler SELECT repeat('x', 100000) FROM generate_series(1, {int(10 * megabytes)})")
+
+
+def beyond_reach(lab, leader, frozen):
+    """WAL until the sockets on the way to a receiver that stands still hold no more of it; where it ends, in bytes."""
+    asked = session(lab, leader)
+    for _ in range(6):
+        fill(lab, leader)
+        wanted, sent = map(witness.bytes_of, witness.one(
+            asked, f"SELECT pg_current_wal_lsn(), sent_lsn FROM pg_stat_replication WHERE application_name = '{frozen}'"))
+        if sent + 4 * 1024 * 1024 < wanted:
+            return wanted
+    raise Trouble(f"{frozen} is sent everything although nobody receives it")
 
 
 def put(lab, key, value):
@@ -75,8 +87,7 @@ def deadrequest(lab, leader, watch):
     """a switchover to a standby far behind is asked for, and the leader that would refuse dies before it reads it"""
     candidate, complete = [name for name in lab.node_names() if name != leader]
     with breakages.frozen([receiver(lab, candidate)]):
-        fill(lab, leader)
-        wanted = witness.bytes_of(witness.one(session(lab, leader), "SELECT pg_current_wal_lsn()")[0])
+        wanted = beyond_reach(lab, leader, candidate)
         lab.wait("a status of the leader", 30 + lab.ttl, lambda: None if optime(lab) >= wanted else "it is old")
         lab.wait("a complete standby", 30, lambda: None if witness.bytes_of(witness.one(
             session(lab, complete), "SELECT pg_last_wal_receive_lsn()")[0]) >= wanted else "it lacks WAL")
