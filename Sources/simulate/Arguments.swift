@@ -1,3 +1,4 @@
+import Glibc
 import Simulation
 
 /// The command line.
@@ -14,6 +15,8 @@ struct Arguments {
     var needsCoverage = false
     var findsBugs = false
     var states: Int?
+    /// Runs for so long instead of for so many seeds.
+    var duration: Duration?
     var needsHelp = false
 
     struct Mistake: Error {
@@ -25,6 +28,7 @@ struct Arguments {
                                 [--bug NAME] [--jobs N] [--keep-going] [--require-coverage]
                scripts/simulate --bugs [--seeds N]
                scripts/simulate --states DEPTH [--bug NAME]
+               scripts/simulate --hours H [--first SEED] [--profile NAME]
 
         Runs deterministic worlds: the production rules and the production cycle against a simulated store, simulated
         PostgreSQL servers and whatever can go wrong. The same seed is the same world, to the byte.
@@ -39,6 +43,8 @@ struct Arguments {
           --jobs N        threads (default: one for each core)
           --keep-going    runs all worlds, also after a violation
           --require-coverage  fails where a state was never reached that this many worlds should reach
+          --hours H       runs for so long (also 0.5) over all profiles, also after a violation, from a seed that the
+                          date gives unless --first does, and sums up by profile: what a night is for
           --states DEPTH  checks small worlds exhaustively instead: every order of that many steps of 2 and 3 nodes
 
         A violation is shrunk (fewer faults, fewer nodes) and its story shown; the exit status is then 1.
@@ -62,6 +68,7 @@ struct Arguments {
             case "--seeds": seeds = try Self.number(word, rest.popFirst(), 1...1_000_000_000)
             case "--nodes": nodes = Int(try Self.number(word, rest.popFirst(), 2...7))
             case "--jobs": jobs = Int(try Self.number(word, rest.popFirst(), 1...256))
+            case "--hours": try readHours(rest.popFirst())
             case "--states": states = Int(try Self.number(word, rest.popFirst(), 1...64))
             case "--profile":
                 let text = rest.popFirst()
@@ -70,6 +77,20 @@ struct Arguments {
             default: throw Mistake(text: "unknown argument '\(word)'; --help lists what is allowed")
             }
         }
+    }
+
+    /// A night's run goes on after a violation, and begins where no night before did.
+    private mutating func readHours(_ text: String?) throws(Mistake) {
+        guard let text, let hours = Double(text), hours > 0, hours <= 1000 else {
+            throw Mistake(
+                text: "--hours: found \(text.map { "'\($0)'" } ?? "nothing"), allowed is a number above 0, at most 1000"
+            )
+        }
+        duration = .milliseconds(Int64(hours * 3_600_000))
+        seeds = 1_000_000_000
+        keepsGoing = true
+        if profile == .mixed { profile = nil }
+        if first == 1 { first = UInt64(max(0, time(nil))) * 1000 }
     }
 
     private static func number(_ option: String, _ text: String?, _ range: ClosedRange<UInt64>) throws(Mistake)

@@ -11,17 +11,26 @@ final class Runner: Sendable {
         var violation: Violation
     }
 
+    /// What the worlds of one profile came to.
+    struct Tally: Sendable {
+        var worlds: UInt64 = 0
+        var events = 0
+        var failures = 0
+    }
+
     struct State: Sendable {
         var next: UInt64
         var done: UInt64 = 0
         var events = 0
         var coverage = Coverage()
+        var profiles: [FaultProfile: Tally] = [:]
         var failures: [Failure] = []
         var workers: Int
     }
 
     private let arguments: Arguments
     private let end: UInt64
+    private let endsAt: BootInstant?
     private let state: Mutex<State>
     private let finished = Condition()
     /// Enough to see whether one cause is behind them all.
@@ -30,15 +39,19 @@ final class Runner: Sendable {
     init(_ arguments: Arguments) {
         self.arguments = arguments
         end = arguments.first + arguments.seeds
+        endsAt = arguments.duration.map { BootClock.now() + $0 }
         let cores = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
         let workers = min(arguments.jobs ?? cores, Int(clamping: arguments.seeds))
         state = Mutex(State(next: arguments.first, workers: workers))
     }
 
     func setup(_ seed: UInt64) -> World.Setup {
+        .random(seed: seed, nodes: arguments.nodes, profile: profile(of: seed), bug: arguments.bug)
+    }
+
+    private func profile(of seed: UInt64) -> FaultProfile {
         let profiles = FaultProfile.allCases.filter { $0 != .quiet }
-        let profile = arguments.profile ?? profiles[Int(seed % UInt64(profiles.count))]
-        return .random(seed: seed, nodes: arguments.nodes, profile: profile, bug: arguments.bug)
+        return arguments.profile ?? profiles[Int(seed % UInt64(profiles.count))]
     }
 
     /// Runs all worlds, or until the first that fails. `progress` is called about once a second.
@@ -59,6 +72,7 @@ final class Runner: Sendable {
                 state.done += 1
                 state.events += outcome.events
                 state.coverage.add(outcome.coverage)
+                state.profiles[profile(of: seed), default: Tally()].add(outcome)
                 if let violation = outcome.violation {
                     state.failures.append(Failure(seed: seed, violation: violation))
                 }
@@ -71,9 +85,19 @@ final class Runner: Sendable {
     private func takeSeed() -> UInt64? {
         state.withLock { state in
             let limit = arguments.keepsGoing ? Self.maximumFailures : 1
-            guard state.next < end, state.failures.count < limit else { return nil }
+            guard state.next < end, endsAt.map({ BootClock.now() < $0 }) ?? true, state.failures.count < limit else {
+                return nil
+            }
             state.next += 1
             return state.next - 1
         }
+    }
+}
+
+extension Runner.Tally {
+    mutating func add(_ outcome: World.Outcome) {
+        worlds += 1
+        events += outcome.events
+        failures += outcome.violation == nil ? 0 : 1
     }
 }

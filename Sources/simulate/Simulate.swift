@@ -45,10 +45,12 @@ enum Simulate {
             told = state.failures.count
             let rate = Double(state.done) / (BootClock.now() - began).inSeconds
             complain(
-                "\(state.done) of \(arguments.seeds) worlds, \(Int(rate)) a second, \(state.failures.count) violations")
+                "\(state.done)\(arguments.duration == nil ? " of \(arguments.seeds)" : "") worlds, \(Int(rate)) a second, \(state.failures.count) violations"
+            )
         }
         let seconds = (BootClock.now() - began).inSeconds
         for failure in state.failures { write("seed \(failure.seed): \(failure.violation)") }
+        if state.profiles.count > 1 { tellProfiles(state.profiles) }
         for reached in Coverage.State.allCases {
             let count = String(state.coverage.reached[reached] ?? 0)
             write(String(repeating: " ", count: max(0, 9 - count.count)) + count + "  \(reached.rawValue)")
@@ -63,6 +65,17 @@ enum Simulate {
         }
         show(runner.setup(first.seed), first.violation)
         return 1
+    }
+
+    /// A line for each profile: how many worlds it had, how busy they were, and what broke.
+    private static func tellProfiles(_ profiles: [FaultProfile: Runner.Tally]) {
+        for profile in FaultProfile.allCases {
+            guard let tally = profiles[profile] else { continue }
+            let name = profile.rawValue + String(repeating: " ", count: max(0, 14 - profile.rawValue.count))
+            write(
+                "\(name)\(tally.worlds) worlds, \(tally.events / max(1, Int(tally.worlds))) events each, "
+                    + "\(tally.failures) violations")
+        }
     }
 
     /// A run that does not reach what it should tests less than it seems to.
