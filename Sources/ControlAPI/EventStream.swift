@@ -9,13 +9,13 @@ import Ports
 ///
 ///     event: state       {"state": "running", "at": "2027-02-03T12:00:00+00:00"}
 ///     event: role        {"role": "replica", "leader": "pg-a", "at": …}
-///     event: decision    {"action": "wait", "reasons": ["…"], "at": …}
+///     event: decision    {"action": "no action", "reasons": ["…"], "because": [{"code": "…", "facts": {…}}], "at": …}
 ///     event: guardian    {"pid": 812, "armed": true, "parent_of_postmaster": true, "at": …}
 ///     event: timings     {"ttl": 20, "loop_wait": 1, "retry_timeout": 3, "why": ["…"], "at": …}
 struct EventStream {
     private var state: String?
     private var role: [String?] = []
-    private var decision: String?
+    private var decision: Decision.Gist?
     private var guardian: JSONObject?
     private var timings: JSONObject?
 
@@ -35,12 +35,15 @@ struct EventStream {
             let name = leader.map { JSONValue.string($0) } ?? .null
             text += Self.event("role", snapshot, ["role": .string(role), "leader": name, "at": at])
         }
-        if let decision = snapshot.decision, Self.kind(decision) != self.decision {
-            self.decision = Self.kind(decision)
+        if let decision = snapshot.decision, decision.gist != self.decision {
+            self.decision = decision.gist
             let reasons = decision.reasons.map { JSONValue.string("\($0)") }
             text += Self.event(
                 "decision", snapshot,
-                ["action": .string(decision.action.summary), "reasons": .array(reasons), "at": at])
+                [
+                    "action": .string(decision.action.summary), "reasons": .array(reasons),
+                    "because": .array(decision.reasons.map { .object($0.json) }), "at": at,
+                ])
         }
         text += guardianEvent(snapshot, now, at) + timingsEvent(snapshot, at)
         return text
@@ -69,11 +72,6 @@ struct EventStream {
         if isFirst && snapshot.settings.timingWarnings.isEmpty { return "" }
         object["at"] = at
         return Self.event("timings", snapshot, object)
-    }
-
-    /// Reasons carry times that differ in every cycle: their beginnings tell whether something changed.
-    private static func kind(_ decision: Decision) -> String {
-        "\(decision.action.summary) \(decision.reasons.map { "\($0)".prefix(24) })"
     }
 
     private static func event(_ name: String, _ snapshot: NodeSnapshot, _ data: JSONObject) -> String {

@@ -2,26 +2,30 @@ import ClusterModel
 
 /// No data directory yet (ha-loop.md §6.1): make a new cluster, or a copy of the leader.
 func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
-    if seen.isNamedLeader { return giveUpKey(seen, because: .dataDirectoryEmpty) }
-    if seen.settings.isPaused { return Decision(.wait, .dataDirectoryEmpty, .paused) }
+    if seen.isNamedLeader { return giveUpKey(seen, because: .bootstrap(.dataDirectoryEmpty)) }
+    if seen.settings.isPaused { return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .paused) }
     // Its directory went under it: it serves files that nobody can open any more, and nothing is made in their place
     // before it has ended.
     if seen.local.postmaster != nil {
-        return Decision(.carryOut(DemotionPlans.lost(seen)), .dataDirectoryEmpty, .runningWithoutDataDirectory)
+        return Decision(
+            .carryOut(DemotionPlans.lost(seen)), .bootstrap(.dataDirectoryEmpty),
+            .bootstrap(.runningWithoutDataDirectory))
     }
     if view.isUnlocked { return newClusterRule(seen, view) }
     guard let source = cloneSource(seen.me, view) else {
-        return Decision(.wait, .dataDirectoryEmpty, .waitingForLeader)
+        return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.waitingForLeader))
     }
     guard let upstream = Upstream(source) else {
-        return Decision(.wait, .dataDirectoryEmpty, .upstreamWithoutAddress(source.name))
+        return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .follow(.upstreamWithoutAddress(source.name)))
     }
     if let failed = memory.failedCopies, failed.source == source.name, seen.now < failed.next {
-        return Decision(.wait, .dataDirectoryEmpty, .copyFailed(times: failed.times, next: failed.next - seen.now))
+        return Decision(
+            .wait, .bootstrap(.dataDirectoryEmpty),
+            .bootstrap(.copyFailed(times: failed.times, next: failed.next - seen.now)))
     }
     return Decision(
-        .carryOut(clonePlan(.clone, seen.me, seen.settings, view, from: upstream)), .dataDirectoryEmpty,
-        .cloneSource(source.name))
+        .carryOut(clonePlan(.clone, seen.me, seen.settings, view, from: upstream)), .bootstrap(.dataDirectoryEmpty),
+        .bootstrap(.cloneSource(source.name)))
 }
 
 extension Memory.FailedCopies {
@@ -35,17 +39,20 @@ extension Memory.FailedCopies {
 /// Of all nodes that may, the one that creates `/initialize` makes the cluster; absent and empty are different states.
 private func newClusterRule(_ seen: Observation, _ view: ClusterView) -> Decision {
     switch view.initialize {
-    case .inProgress: return Decision(.wait, .dataDirectoryEmpty, .waitingForBootstrap)
-    case .value: return Decision(.wait, .dataDirectoryEmpty, .waitingForLeader)
+    case .inProgress: return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.waitingForBootstrap))
+    case .value: return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.waitingForLeader))
     case .absent: break
     }
     if seen.me.tags.nofailover {
-        return Decision(.wait, .dataDirectoryEmpty, .mayNotBootstrap("the tag nofailover is set"))
+        return Decision(
+            .wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.mayNotBootstrap("the tag nofailover is set")))
     }
     if !seen.me.canBootstrap {
-        return Decision(.wait, .dataDirectoryEmpty, .mayNotBootstrap("the configuration has no bootstrap section"))
+        return Decision(
+            .wait, .bootstrap(.dataDirectoryEmpty),
+            .bootstrap(.mayNotBootstrap("the configuration has no bootstrap section")))
     }
-    return Decision(.initializeCluster, .dataDirectoryEmpty, .nobodyInitialized)
+    return Decision(.initializeCluster, .bootstrap(.dataDirectoryEmpty), .identity(.nobodyInitialized))
 }
 
 /// A running member that offers itself as a source, else the leader (ha-loop.md §1 "clone member").
@@ -79,24 +86,63 @@ public func bootstrapPlan() -> Plan {
 /// knows of it, its users may be missing, and it makes way for a cluster that somebody does know of.
 func unfinishedBootstrapRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
     guard seen.local.unfinished == .bootstrap else { return nil }
-    guard let local = seen.local.systemIdentifier else { return Decision(.wait, .systemIdentifierInvalid(nil)) }
-    if view.initialize.systemIdentifier == local {
-        return Decision(.carryOut(Plan(.bootstrap, [.postgreSQL(.finishBootstrap)])), .bootstrapBrokenOff)
+    guard let local = seen.local.systemIdentifier else {
+        return Decision(.wait, .identity(.systemIdentifierInvalid(nil)))
     }
-    if seen.settings.isPaused { return Decision(.wait, .bootstrapBrokenOff, .paused) }
+    if view.initialize.systemIdentifier == local {
+        return Decision(.carryOut(Plan(.bootstrap, [.postgreSQL(.finishBootstrap)])), .bootstrap(.bootstrapBrokenOff))
+    }
+    if seen.settings.isPaused { return Decision(.wait, .bootstrap(.bootstrapBrokenOff), .paused) }
     var steps: [Step] = [.postgreSQL(.setAsideDataDirectory)]
     if seen.local.postmaster != nil {
         steps.insert(.postgreSQL(.stop(.immediate, timeout: .seconds(10))), at: 0)
     }
-    return Decision(.carryOut(Plan(.bootstrap, steps)), .bootstrapBrokenOff)
+    return Decision(.carryOut(Plan(.bootstrap, steps)), .bootstrap(.bootstrapBrokenOff))
 }
 
 /// The directory exists and cannot be read: nobody is helped by a leader in that state.
 func inaccessibleDirectoryRule(_ seen: Observation, _ reason: String) -> Decision {
-    if seen.isNamedLeader { return giveUpKey(seen, because: .dataDirectoryInaccessible(reason)) }
+    if seen.isNamedLeader { return giveUpKey(seen, because: .bootstrap(.dataDirectoryInaccessible(reason))) }
     if seen.local.mayAcceptWrites, !seen.settings.isPaused {
         return Decision(
-            .carryOut(DemotionPlans.lost(seen)), .dataDirectoryInaccessible(reason), .runningAsPrimaryWithoutLease)
+            .carryOut(DemotionPlans.lost(seen)), .bootstrap(.dataDirectoryInaccessible(reason)),
+            .writes(.runningAsPrimaryWithoutLease))
     }
-    return Decision(.wait, .dataDirectoryInaccessible(reason))
+    return Decision(.wait, .bootstrap(.dataDirectoryInaccessible(reason)))
+}
+
+/// What stands where the data directory should be, and who may make one.
+public enum BootstrapReason: Sendable, Hashable {
+    case dataDirectoryEmpty
+    case dataDirectoryInaccessible(String)
+    case runningWithoutDataDirectory
+    case waitingForBootstrap
+    case waitingForLeader
+    case mayNotBootstrap(String)
+    case bootstrapBrokenOff
+    case cloneSource(String)
+    case copyFailed(times: Int, next: Duration)
+
+    var explanation: Explanation {
+        switch self {
+        case .dataDirectoryEmpty: Explanation("data-directory-empty", "the data directory is empty")
+        case .dataDirectoryInaccessible(let why):
+            Explanation(
+                "data-directory-inaccessible", ["why": .fact(why)], "the data directory cannot be read: \(why)")
+        case .runningWithoutDataDirectory:
+            Explanation("running-without-data-directory", "PostgreSQL still runs, without its data directory")
+        case .waitingForBootstrap: Explanation("waiting-for-bootstrap", "another node is initializing the cluster")
+        case .waitingForLeader: Explanation("waiting-for-leader", "waiting for a leader")
+        case .mayNotBootstrap(let why):
+            Explanation("may-not-bootstrap", ["why": .fact(why)], "this node may not initialize a cluster: \(why)")
+        case .bootstrapBrokenOff:
+            Explanation("bootstrap-broken-off", "a bootstrap was broken off in the data directory")
+        case .cloneSource(let name):
+            Explanation("clone-source", ["member": .fact(name)], "\(name) is the source of the base backup")
+        case .copyFailed(let times, let next):
+            Explanation(
+                "copy-failed", ["times": .fact(times), "pause_seconds": .fact(next)],
+                "the base backup failed \(times) times, the log says why; the next one begins in \(seconds(next))")
+        }
+    }
 }

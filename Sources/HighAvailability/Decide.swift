@@ -71,6 +71,6 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
 /// Before the first successful load nothing is known of the cluster: a running PostgreSQL is left as it is, unless it
 /// may accept writes and the store stays away (ha-loop.md §2 waits here without end; S1 does not allow that).
 private func withoutView(_ seen: Observation) -> Decision {
-    guard let failure = seen.storeFailure else { return Decision(.wait, .neverLoaded) }
+    guard let failure = seen.storeFailure else { return Decision(.wait, .store(.neverLoaded)) }
     return storeLossRule(seen, failure)
 }

@@ -50,7 +50,7 @@ func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, 
     guard leader.name != seen.me.name, let source = Upstream(leader) else { return nil }
     let facts: DivergenceFacts
     switch seen.divergence {
-    case nil: return Decision(.ask(.divergence(from: source)), .mustFollow(leader.name))
+    case nil: return Decision(.ask(.divergence(from: source)), .follow(.mustFollow(leader.name)))
     case .unavailable?: return nil
     case .facts(let known)?: facts = known
     }
@@ -61,8 +61,9 @@ func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, 
         memory.kept = nil
         return nil
     case .diverged(let leftAt):
-        let reason = Reason.diverged(
-            local: facts.localTimeline, at: facts.localPosition, leftAt: leftAt, source: facts.sourceTimeline)
+        let reason = Reason.rejoin(
+            .diverged(
+                local: facts.localTimeline, at: facts.localPosition, leftAt: leftAt, source: facts.sourceTimeline))
         // pg_rewind goes by the timelines' numbers: of two that are equal it says that nothing is to be done.
         let hasSameNumber = facts.localTimeline == facts.sourceTimeline
         return rejoin(seen, view, leader, source, &memory, canRewind: !hasSameNumber, because: reason)

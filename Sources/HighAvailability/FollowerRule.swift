@@ -4,14 +4,16 @@ import ClusterModel
 func followerRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
     let leader = view.leaderName ?? ""
     if seen.local.mayAcceptWrites {
-        if seen.settings.isPaused { return Decision(.wait, .paused, .runningAsPrimaryWithoutLease) }
+        if seen.settings.isPaused { return Decision(.wait, .paused, .writes(.runningAsPrimaryWithoutLease)) }
         memory.rewind = .suspected
-        return Decision(.carryOut(DemotionPlans.lost(seen)), .leaderKeyHeldBy(leader), .runningAsPrimaryWithoutLease)
+        return Decision(
+            .carryOut(DemotionPlans.lost(seen)), .lease(.leaderKeyHeldBy(leader)),
+            .writes(.runningAsPrimaryWithoutLease))
     }
     if let decision = suspicionRule(seen, view, &memory) { return decision }
     if let facts = seen.local.facts, facts.replayPaused, facts.serverVersion >= 140_000, !seen.settings.isPaused {
         // Also where PostgreSQL has done it itself, for want of parameters: it ends then, and starts with enough.
-        return Decision(.carryOut(Plan(.resumeReplay, [.postgreSQL(.resumeReplay)])), .replayPaused)
+        return Decision(.carryOut(Plan(.resumeReplay, [.postgreSQL(.resumeReplay)])), .follow(.replayPaused))
     }
     return followRule(seen, view, &memory)
 }
@@ -37,14 +39,14 @@ private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: i
 func followRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
     let target = nodeToFollow(seen.me, view)
     let upstream = target.flatMap { Upstream($0) }
-    if let target, upstream == nil { return Decision(.wait, .upstreamWithoutAddress(target.name)) }
+    if let target, upstream == nil { return Decision(.wait, .follow(.upstreamWithoutAddress(target.name))) }
     if let decision = resetRule(seen, upstream, &memory) { return decision }
     if seen.local.readiness != .accepting || memory.following == .upstream(upstream) {
-        return Decision(.wait, upstream.map { .following($0.name) } ?? .followingNobody)
+        return Decision(.wait, upstream.map { .follow(.following($0.name)) } ?? .follow(.followingNobody))
     }
     return Decision(
         .carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])),
-        upstream.map { .mustFollow($0.name) } ?? .followingNobody)
+        upstream.map { .follow(.mustFollow($0.name)) } ?? .follow(.followingNobody))
 }
 
 /// What recovery runs with is what it was told: who changes it by hand, on a server that a daemon manages, sees it set
@@ -58,6 +60,32 @@ private func resetRule(_ seen: Observation, _ upstream: Upstream?, _ memory: ino
     // The next look shows whether it helped; where it does not, something stronger than we are sets it.
     memory.resetting.note("", at: seen.now, first: .seconds(5), longest: .seconds(300))
     return Decision(
-        .carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])), .recoverySettingsAltered(altered),
-        upstream.map { .mustFollow($0.name) } ?? .followingNobody)
+        .carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])), .follow(.recoverySettingsAltered(altered)),
+        upstream.map { .follow(.mustFollow($0.name)) } ?? .follow(.followingNobody))
+}
+
+/// Whom a standby streams from, and what stands in the way.
+public enum FollowReason: Sendable, Hashable {
+    case following(String)
+    case followingNobody
+    case mustFollow(String)
+    case upstreamWithoutAddress(String)
+    case recoverySettingsAltered([String])
+    case replayPaused
+
+    var explanation: Explanation {
+        switch self {
+        case .following(let name):
+            Explanation("following", ["member": .fact(name)], "a secondary, and following \(name)")
+        case .followingNobody: Explanation("following-nobody", "following nobody")
+        case .mustFollow(let name): Explanation("must-follow", ["member": .fact(name)], "\(name) is to be followed")
+        case .upstreamWithoutAddress(let name):
+            Explanation("upstream-without-address", ["member": .fact(name)], "\(name) has not published its address")
+        case .recoverySettingsAltered(let names):
+            Explanation(
+                "recovery-settings-altered", ["parameters": .array(names.map { .string($0) })],
+                "somebody has changed \(names.joined(separator: ", "))")
+        case .replayPaused: Explanation("replay-paused", "the replay of WAL was paused")
+        }
+    }
 }

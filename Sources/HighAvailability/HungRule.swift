@@ -96,7 +96,7 @@ public func nextJudgement(_ pulse: Pulse?, ttl: Duration, after now: BootInstant
 func hungRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
     guard seen.isNamedLeader, !seen.settings.isPaused, case .hung(let silence) = seen.health else { return nil }
     if let running = seen.running, !running.plan.kind.mayBeCutShort { return nil }
-    let reason = Reason.silent(silence)
+    let reason = Reason.hung(.silent(silence))
     let candidates = failoverCandidates(seen, view)
     guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), reason) }
     let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
@@ -104,14 +104,15 @@ func hungRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) 
         // A server that hangs may come back, and nobody is better.
         switch seen.renewal {
         case nil: return Decision(.ask(.renewal), reason)
-        case .held?: return Decision(.wait, reason, .noHealthyCandidate(action: "failover", verdicts: verdicts))
+        case .held?:
+            return Decision(.wait, reason, .request(.noHealthyCandidate(action: "failover", verdicts: verdicts)))
         case .refused?: return nil
         }
     }
     memory.rewind = .suspected
     memory.heldBackUntil = seen.now + SilenceArithmetic.heldBack(ttl: seen.settings.timings.ttl)
     let plan = giveUpKeyPlan(.byForce)
-    return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), reason, .stillAcceptsWrites)
+    return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), reason, .writes(.stillAcceptsWrites))
 }
 
 extension Plan.Kind {
@@ -143,8 +144,8 @@ extension Decision {
         switch health {
         case .answering: return self
         case .late(let silence), .hung(let silence):
-            if reasons.contains(.silent(silence)) { return self }
-            return Decision(action, reasons + [.silent(silence)])
+            if reasons.contains(.hung(.silent(silence))) { return self }
+            return Decision(action, reasons + [.hung(.silent(silence))])
         }
     }
 }
@@ -153,5 +154,36 @@ extension Memory {
     /// How much longer this node, whose server was ended because it hung, lets others go first; nil where it need not.
     func heldBack(at now: BootInstant) -> Duration? {
         heldBackUntil.flatMap { now < $0 ? $0 - now : nil }
+    }
+}
+
+/// What a server that says nothing leads to.
+public enum HungReason: Sendable, Hashable {
+    case silent(Silence)
+    case heldBack(Duration)
+
+    var explanation: Explanation {
+        switch self {
+        case .silent(let silence):
+            Explanation(
+                silence.code,
+                ["lasted_seconds": .fact(silence.lasted), "bound_seconds": .fact(silence.bound)], "\(silence)")
+        case .heldBack(let left):
+            Explanation(
+                "held-back", ["remaining_seconds": .fact(left)],
+                "PostgreSQL here hung and was ended: others go first for \(seconds(left)) more")
+        }
+    }
+}
+
+extension Silence {
+    /// What is owed tells the silences apart.
+    fileprivate var code: String {
+        switch kind {
+        case .statements: "silent-statements"
+        case .connections: "silent-connections"
+        case .flushes: "silent-flushes"
+        case .observation: "silent-observation"
+        }
     }
 }

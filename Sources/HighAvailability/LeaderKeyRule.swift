@@ -23,21 +23,22 @@ public func giveUpKeyPlan(_ mode: StopMode = .immediate) -> Plan {
 func giveUpKey(_ seen: Observation, because reasons: Reason...) -> Decision {
     if mayGiveUpKey(seen.local) { return Decision(.releaseLeader, reasons) }
     if seen.settings.isPaused {
-        return Decision(seen.renewal == nil ? .ask(.renewal) : .wait, reasons + [.paused, .stillAcceptsWrites])
+        return Decision(
+            seen.renewal == nil ? .ask(.renewal) : .wait, reasons + [.paused, .writes(.stillAcceptsWrites)])
     }
-    return Decision(.carryOut(giveUpKeyPlan()), reasons + [.stillAcceptsWrites])
+    return Decision(.carryOut(giveUpKeyPlan()), reasons + [.writes(.stillAcceptsWrites)])
 }
 
 /// A postmaster that is still there and has proven to accept no writes any more: one that only archives is ended, so
 /// that the node can go on; one that the kernel does not let go is waited for, without the key. Nil for any other.
 func finishedRule(_ seen: Observation, _ memory: Memory) -> Decision? {
     guard let finish = seen.local.finish, seen.local.postmaster != nil else { return nil }
-    if seen.settings.isPaused, !memory.isHandingOver { return Decision(.wait, .finished(finish), .paused) }
+    if seen.settings.isPaused, !memory.isHandingOver { return Decision(.wait, .writes(.finished(finish)), .paused) }
     switch finish {
-    case .shutDown: return Decision(.carryOut(DemotionPlans.lost(seen)), .finished(finish))
+    case .shutDown: return Decision(.carryOut(DemotionPlans.lost(seen)), .writes(.finished(finish)))
     case .killed:
         return seen.isNamedLeader
-            ? giveUpKey(seen, because: .finished(finish)) : Decision(.wait, .finished(finish))
+            ? giveUpKey(seen, because: .writes(.finished(finish))) : Decision(.wait, .writes(.finished(finish)))
     }
 }
 
@@ -46,5 +47,27 @@ func finishedRule(_ seen: Observation, _ memory: Memory) -> Decision? {
 func leaveCluster(_ seen: Observation, _ memory: Memory, because reasons: Reason...) -> Decision {
     let isOurs = seen.lease != nil || memory.lastLeader == seen.me.name
     if mayGiveUpKey(seen.local) || !isOurs { return Decision(.exit, reasons) }
-    return Decision(.carryOut(DemotionPlans.lost(seen)), reasons + [.stillAcceptsWrites])
+    return Decision(.carryOut(DemotionPlans.lost(seen)), reasons + [.writes(.stillAcceptsWrites)])
+}
+
+/// Whether a server of ours may accept writes.
+public enum WritesReason: Sendable, Hashable {
+    case runningAsPrimaryWithoutLease
+    case stillAcceptsWrites
+    case finished(PostgreSQLStatus.Finish)
+
+    var explanation: Explanation {
+        switch self {
+        case .runningAsPrimaryWithoutLease:
+            Explanation("primary-without-lease", "PostgreSQL here may accept writes without the lease")
+        case .stillAcceptsWrites:
+            Explanation(
+                "still-accepts-writes",
+                "PostgreSQL may accept writes still: the leader key goes only after it has ended")
+        case .finished(.shutDown):
+            Explanation("finished-shut-down", "PostgreSQL has shut down, and its postmaster is still there to archive")
+        case .finished(.killed):
+            Explanation("finished-killed", "PostgreSQL was killed, and the kernel has not let it go yet")
+        }
+    }
 }

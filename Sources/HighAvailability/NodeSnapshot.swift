@@ -21,6 +21,8 @@ public struct NodeSnapshot: Sendable {
     public var lease: Lease?
     public var running: RunningPlan?
     public var decision: Decision?
+    /// The last 256 decisions that said something new.
+    public var decisions = DecisionLog()
     /// A restart that an operator asked for and whose time has not come.
     public var scheduledRestart: RestartRequest?
     /// What is known of the guardian; nil where none is used.

@@ -5,7 +5,6 @@ func noLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
     switch candidacy(seen, view, memory) {
     case .ask(let question, let reasons): return Decision(.ask(question), reasons)
     case .yes(let reasons): return Decision(.acquireLeader, reasons)
-    case .clear(let repair, let reasons): return Decision(.write(repair), reasons)
     case .no(let reasons): return standDown(seen, view, &memory, reasons)
     }
 }
@@ -15,7 +14,6 @@ enum Candidacy: Sendable, Hashable {
     case yes([Reason])
     case no([Reason])
     case ask(Question, [Reason])
-    case clear(DCSRepair, [Reason])
 }
 
 /// Not the one: a primary without a lease stops, a standby waits for the new leader.
@@ -32,16 +30,18 @@ private func standDown(
 /// The ordered tests of ha-loop.md §11.1.
 private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Candidacy {
     if seen.settings.isPaused { return candidacyInPause(seen, view, memory) }
-    guard seen.local.readiness == .accepting, let facts = seen.local.facts else { return .no([.notRunningYet]) }
+    guard seen.local.readiness == .accepting, let facts = seen.local.facts else {
+        return .no([.server(.notRunningYet)])
+    }
     if !facts.inRecovery { return primaryCandidacy(facts, view) }
     // Its positions are on a timeline that the cluster has left.
-    if let why = memory.kept { return .no([.directoryKept(why)]) }
-    if let wait = forgottenFor(seen, memory) { return .no([.storeKnowsNoCluster(wait: wait)]) }
-    if seen.me.tags.nofailover { return .no([.notAllowedToPromote]) }
+    if let why = memory.kept { return .no([.rejoin(.directoryKept(why))]) }
+    if let wait = forgottenFor(seen, memory) { return .no([.race(.storeKnowsNoCluster(wait: wait))]) }
+    if seen.me.tags.nofailover { return .no([.eligibility(.notAllowedToPromote)]) }
     if let request = view.failover, !isScheduled(request) {
         if let verdict = requestCandidacy(seen, view, facts, request, memory) { return verdict }
     }
-    if let left = memory.heldBack(at: seen.now) { return .no([.heldBack(left)]) }
+    if let left = memory.heldBack(at: seen.now) { return .no([.hung(.heldBack(left))]) }
     return waitForEverything(seen, view, facts, memory) ?? racers(seen, view, facts, memory, excluding: nil)
 }
 
@@ -56,9 +56,9 @@ private func forgottenFor(_ seen: Observation, _ memory: Memory) -> Duration? {
 
 /// A running primary takes its key back, unless the cluster went on without it.
 private func primaryCandidacy(_ facts: PostgreSQLStatus.Facts, _ view: ClusterView) -> Candidacy {
-    guard let timeline = facts.timeline else { return .no([.timelineUnknown]) }
-    if timeline < view.timeline { return .no([.timelineBehind(mine: timeline, cluster: view.timeline)]) }
-    return .yes([.runningPrimaryReclaims(timeline: timeline)])
+    guard let timeline = facts.timeline else { return .no([.race(.timelineUnknown)]) }
+    if timeline < view.timeline { return .no([.race(.timelineBehind(mine: timeline, cluster: view.timeline))]) }
+    return .yes([.race(.runningPrimaryReclaims(timeline: timeline))])
 }
 
 /// In pause only a running primary of this cluster claims the key (ha-loop.md §15), and the candidate of a switchover,
@@ -68,7 +68,7 @@ private func candidacyInPause(_ seen: Observation, _ view: ClusterView, _ memory
         !seen.me.tags.nofailover
     {
         if candidate != seen.me.name, view.member(candidate) != nil || !seen.local.isPrimary {
-            return .no([.paused, .candidateWillTakeOver(candidate)])
+            return .no([.paused, .request(.candidateWillTakeOver(candidate))])
         }
         if candidate == seen.me.name, maySucceed(candidate, request, seen, view),
             seen.local.readiness == .accepting, let facts = seen.local.facts, facts.inRecovery
@@ -79,7 +79,7 @@ private func candidacyInPause(_ seen: Observation, _ view: ClusterView, _ memory
     guard seen.local.isPrimary, let facts = seen.local.facts else { return .no([.paused]) }
     let cluster = view.initialize.systemIdentifier
     if cluster == nil || cluster == seen.local.systemIdentifier {
-        return .yes([.paused, .runningPrimaryReclaims(timeline: facts.timeline ?? 0)])
+        return .yes([.paused, .race(.runningPrimaryReclaims(timeline: facts.timeline ?? 0))])
     }
     return .no([.paused])
 }
@@ -92,7 +92,7 @@ func racers(
 ) -> Candidacy {
     if let reason = bar(seen.me.name, seen, view) { return .no([reason]) }
     let members = electorate(seen, view, memory, excluding: excluding)
-    guard let peers = seen.peers else { return .ask(.peers(members), [.leaderKeyFree]) }
+    guard let peers = seen.peers else { return .ask(.peers(members), [.lease(.leaderKeyFree)]) }
     let mine = Standing(
         name: seen.me.name, position: facts.position, timeline: facts.timeline ?? 0,
         priority: seen.me.tags.failoverPriority)
@@ -104,9 +104,9 @@ func racers(
 /// Why a member must not lead, wherever it stands.
 func bar(_ name: String, _ seen: Observation, _ view: ClusterView) -> Reason? {
     if seen.settings.failsafeMode, let failsafe = view.failsafe, !failsafe.isEmpty, failsafe[name] == nil {
-        return .notInFailsafe
+        return .eligibility(.notInFailsafe)
     }
-    return isSynchronous(seen, view) && !view.sync.names(name) ? .notInSynchronousSet(name) : nil
+    return isSynchronous(seen, view) && !view.sync.names(name) ? .eligibility(.notInSynchronousSet(name)) : nil
 }
 
 /// The other members that may lead, those of the last leader's view included.
@@ -158,12 +158,12 @@ struct RaceRules {
 func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnswer)], _ rules: RaceRules) -> Candidacy {
     if rules.statusPosition - mine.position > rules.maximumLag {
         return .no([
-            .laggingBehindStatus(mine: mine.position, status: rules.statusPosition, allowed: rules.maximumLag)
+            .race(.laggingBehindStatus(mine: mine.position, status: rules.statusPosition, allowed: rules.maximumLag))
         ])
     }
     if let cluster = rules.clusterTimeline {
-        if mine.timeline == 0 { return .no([.timelineUnknown]) }
-        if mine.timeline < cluster { return .no([.timelineBehind(mine: mine.timeline, cluster: cluster)]) }
+        if mine.timeline == 0 { return .no([.race(.timelineUnknown)]) }
+        if mine.timeline < cluster { return .no([.race(.timelineBehind(mine: mine.timeline, cluster: cluster))]) }
     }
     var reachable = 0
     for (name, answer) in peers {
@@ -171,14 +171,86 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
         // Who may not lead because of its timeline is not waited for: nobody else would lead either.
         if let cluster = rules.clusterTimeline, !peer.isPrimary, peer.timeline < cluster { continue }
         reachable += 1
-        if peer.isPrimary { return .no([.peerIsPrimary(name)]) }
+        if peer.isPrimary { return .no([.race(.peerIsPrimary(name))]) }
         if mine.position < peer.position {
-            return .no([.peerIsAhead(name, peer: peer.position, mine: mine.position)])
+            return .no([.race(.peerIsAhead(name, peer: peer.position, mine: mine.position))])
         }
         let priority = peer.tags.failoverPriority
         if rules.heedsPriority, mine.position == peer.position, mine.priority < priority, name != rules.formerLeader {
-            return .no([.peerHasPriority(name, peer: priority, mine: mine.priority)])
+            return .no([.race(.peerHasPriority(name, peer: priority, mine: mine.priority))])
         }
     }
-    return .yes([.iAmHealthiest(position: mine.position, asked: peers.count, reachable: reachable)])
+    return .yes([.race(.iAmHealthiest(position: mine.position, asked: peers.count, reachable: reachable))])
+}
+
+/// How a race stands.
+public enum RaceReason: Sendable, Hashable {
+    case iAmHealthiest(position: WALPosition, asked: Int, reachable: Int)
+    case peerIsPrimary(String)
+    case peerIsAhead(String, peer: WALPosition, mine: WALPosition)
+    case peerHasPriority(String, peer: Int, mine: Int)
+    case laggingBehindStatus(mine: WALPosition, status: WALPosition, allowed: Int64)
+    case timelineBehind(mine: TimelineID, cluster: TimelineID)
+    case timelineUnknown
+    case runningPrimaryReclaims(timeline: TimelineID)
+    /// The store knows no cluster, and this node has one.
+    case storeKnowsNoCluster(wait: Duration)
+
+    var explanation: Explanation {
+        switch self {
+        case .iAmHealthiest(let position, let asked, let reachable):
+            Explanation(
+                "healthiest", ["position": .fact(position), "asked": .fact(asked), "reachable": .fact(reachable)],
+                "I am the healthiest: my WAL position is \(position), no one of \(reachable) reachable of \(asked) asked is ahead"
+            )
+        case .peerIsPrimary(let name):
+            Explanation("peer-is-primary", ["member": .fact(name)], "\(name) still runs as primary")
+        case .peerIsAhead(let name, let theirs, let mine):
+            Explanation(
+                "peer-is-ahead", ["member": .fact(name), "position": .fact(theirs), "mine": .fact(mine)],
+                "Wal position of \(name) is ahead of my wal position (\(theirs) > \(mine))")
+        case .peerHasPriority(let name, let theirs, let mine):
+            Explanation(
+                "peer-has-priority", ["member": .fact(name), "priority": .fact(theirs), "mine": .fact(mine)],
+                "\(name) has equally tolerable WAL position and priority \(theirs), while this node has priority \(mine)"
+            )
+        case .laggingBehindStatus(let mine, let status, let allowed):
+            Explanation(
+                "lagging", ["mine": .fact(mine), "status": .fact(status), "allowed": .fact(allowed)],
+                "my WAL position \(mine) is \(status - mine) bytes behind the leader's last known \(status); allowed are \(allowed)"
+            )
+        case .timelineBehind(let mine, let cluster):
+            Explanation(
+                "timeline-behind", ["mine": .fact(mine), "cluster": .fact(cluster)],
+                "my timeline \(mine) is behind the cluster's timeline \(cluster)")
+        case .timelineUnknown: Explanation("timeline-unknown", "my timeline is not known")
+        case .runningPrimaryReclaims(let timeline):
+            Explanation(
+                "running-primary-reclaims", ["timeline": .fact(timeline)],
+                "PostgreSQL here is a running primary on timeline \(timeline)")
+        case .storeKnowsNoCluster(let wait):
+            Explanation(
+                "store-knows-no-cluster", ["remaining_seconds": .fact(wait)],
+                "the store has forgotten the cluster: somebody may lead by a lease of before, \(seconds(wait)) are waited"
+            )
+        }
+    }
+}
+
+/// Why a member may not lead, wherever it stands.
+public enum EligibilityReason: Sendable, Hashable {
+    case notAllowedToPromote
+    case notInSynchronousSet(String)
+    case notInFailsafe
+
+    var explanation: Explanation {
+        switch self {
+        case .notAllowedToPromote:
+            Explanation("nofailover", "following a different leader because I am not allowed to promote")
+        case .notInSynchronousSet(let name):
+            Explanation(
+                "not-in-sync", ["member": .fact(name)], "\(name) is not in /sync: it may lack acknowledged commits")
+        case .notInFailsafe: Explanation("not-in-failsafe", "I am not in /failsafe")
+        }
+    }
 }

@@ -1,120 +1,93 @@
 public import ClusterModel
 
-/// Why a decision was made: a code and the facts that were compared.
+/// Why a decision was made, as data: logs, events and answers render it.
+///
+/// The reasons of a rule are an enum in the rule's file, each with its code, facts and sentence beside it: a new one is
+/// an edit of that file. A new enum is a case here. docs/reasons.md lists the codes.
 public enum Reason: Sendable, Hashable {
-    // The leader key.
-    case holdingLease(remaining: Duration)
-    case leaseRefused(holder: String?)
-    case leaderKeyHeldBy(String)
-    case leaderKeyFree
-    /// The store knows no cluster, and this node has one.
-    case storeKnowsNoCluster(wait: Duration)
-    case wonLeaderKey
-
-    // The store.
-    case storeUnreachable(String, leaseRemaining: Duration?)
-    case storeUnreachableTooLong(String, leaseRemaining: Duration?)
-    case neverLoaded
-
-    // The local PostgreSQL.
-    case dataDirectoryEmpty
-    case dataDirectoryInaccessible(String)
-    case notRunning(ControlData.ClusterState?)
-    case starting(for: Duration, limit: Duration)
-    case silent(Silence)
-    case heldBack(Duration)
-    case startFailed(times: Int)
-    case runningAsPrimaryWithoutLease
-    case runningWithoutDataDirectory
-    case stillAcceptsWrites
-    case finished(PostgreSQLStatus.Finish)
-    case systemIdentifierInvalid(String?)
-    case systemIdentifierMismatch(cluster: String, local: String)
-    case replicaWithoutCluster
-    case configurationMissing
-
-    // The race.
-    case iAmHealthiest(position: WALPosition, asked: Int, reachable: Int)
-    case peerIsPrimary(String)
-    case peerIsAhead(String, peer: WALPosition, mine: WALPosition)
-    case peerHasPriority(String, peer: Int, mine: Int)
-    case laggingBehindStatus(mine: WALPosition, status: WALPosition, allowed: Int64)
-    case behindHandedOver(mine: WALPosition, handedOver: WALPosition, waited: Duration, limit: Duration)
-    case timelineBehind(mine: TimelineID, cluster: TimelineID)
-    case timelineUnknown
-    case notAllowedToPromote
-    case notInSynchronousSet(String)
-    case notInFailsafe
-    case runningPrimaryReclaims(timeline: TimelineID)
-    case notRunningYet
-
-    // Requests.
-    case requestNamesAnotherLeader(requested: String, leader: String)
-    case requestNamesMe
-    case calledOffBefore
-    case requested(action: String, candidate: String?)
-    case noHealthyCandidate(action: String, verdicts: [CandidateVerdict])
-    case candidateWillTakeOver(String)
-    case candidateUnusable(String, String)
-    case scheduledFor(String)
-    case scheduleMissed(String)
-    case scheduleInvalid(String)
-    case iWasAskedToStepDown
-    case iAmTheCandidate
-
-    // Following.
-    case following(String)
-    case followingNobody
-    case mustFollow(String)
-    case upstreamWithoutAddress(String)
-
-    // Divergence.
-    case diverged(local: TimelineID, at: WALPosition, leftAt: WALPosition?, source: TimelineID)
-    case notDiverged
-    case divergenceUnknown(String)
-    case rewindImpossible
-    case rewindFailed(String)
-    case rewindBrokenOff
-    case directoryKept(Memory.Keeping)
-    case triedAgain(why: String, in: Duration)
-    case startedAgain(in: Duration)
-    case recoverySettingsAltered([String])
-    case replayPaused
-    case sourceNotReadyForRewind(String)
-    case uncleanShutdown
-
-    // Bootstrap.
-    case nobodyInitialized
-    case waitingForBootstrap
-    case waitingForLeader
-    case mayNotBootstrap(String)
-    case bootstrapBrokenOff
-    case cloneSource(String)
-    case copyFailed(times: Int, next: Duration)
-
-    // Everything else.
-    case operationRunning(Plan.Kind, for: Duration)
+    case bootstrap(BootstrapReason)
+    case eligibility(EligibilityReason)
+    case follow(FollowReason)
+    case hung(HungReason)
+    case identity(IdentityReason)
+    case lease(LeaseReason)
+    case plan(PlanReason)
+    case race(RaceReason)
+    case rejoin(RejoinReason)
+    case request(RequestReason)
+    case server(ServerReason)
+    case store(StoreReason)
+    case writes(WritesReason)
+    /// Any rule may say it.
     case paused
-    case notBuilt(String)
+
+    public var explanation: Explanation {
+        switch self {
+        case .bootstrap(let reason): reason.explanation
+        case .eligibility(let reason): reason.explanation
+        case .follow(let reason): reason.explanation
+        case .hung(let reason): reason.explanation
+        case .identity(let reason): reason.explanation
+        case .lease(let reason): reason.explanation
+        case .plan(let reason): reason.explanation
+        case .race(let reason): reason.explanation
+        case .rejoin(let reason): reason.explanation
+        case .request(let reason): reason.explanation
+        case .server(let reason): reason.explanation
+        case .store(let reason): reason.explanation
+        case .writes(let reason): reason.explanation
+        case .paused: Explanation("paused", "the cluster is paused")
+        }
+    }
+
+    /// What programs go by: it stays as it is when the sentence changes.
+    public var code: String { explanation.code }
+
+    /// `{"code": "leader-key-held-by", "facts": {"leader": "pg-b"}}`.
+    public var json: JSONObject {
+        let explanation = explanation
+        return ["code": .string(explanation.code), "facts": .object(explanation.facts)]
+    }
 }
 
-/// What was found out about one candidate.
-public struct CandidateVerdict: Sendable, Hashable {
-    public enum Verdict: Sendable, Hashable {
-        case good
-        case unreachable(String)
-        case nofailover
-        case watchdogFailed
-        case lagging(position: WALPosition, behind: WALPosition, allowed: Int64)
-        case missing(position: WALPosition, required: WALPosition)
-        case timelineBehind(TimelineID, cluster: TimelineID)
+extension Reason: CustomStringConvertible {
+    /// The sentence for the log. Parts of it are compared by other programs (observable-text.md §1); they are kept.
+    public var description: String { explanation.sentence }
+}
+
+/// A reason in three ways: for programs, for whoever computes with it, and for people.
+public struct Explanation: Sendable, Hashable {
+    /// Lower case, with hyphens; stable.
+    public var code: String
+    /// What was compared: names, positions in bytes, times in seconds (`…_seconds`).
+    public var facts: JSONObject
+    public var sentence: String
+
+    init(_ code: String, _ facts: JSONObject, _ sentence: String) {
+        self.code = code
+        self.facts = facts
+        self.sentence = sentence
     }
 
-    public var name: String
-    public var verdict: Verdict
+    init(_ code: String, _ sentence: String) { self.init(code, [:], sentence) }
+}
 
-    public init(name: String, verdict: Verdict) {
-        self.name = name
-        self.verdict = verdict
+extension JSONValue {
+    /// A fact that may not be known.
+    static func fact(_ text: String?) -> JSONValue { text.map { .string($0) } ?? .null }
+
+    /// In seconds, to the tenth.
+    static func fact(_ duration: Duration?) -> JSONValue {
+        duration.map { .double(Double($0.nanoseconds / 100_000_000) / 10) } ?? .null
     }
+
+    static func fact(_ position: WALPosition?) -> JSONValue { position?.json ?? .null }
+
+    static func fact<Number: BinaryInteger>(_ number: Number) -> JSONValue { .int(Int64(clamping: number)) }
+}
+
+/// `12.3s`.
+func seconds(_ duration: Duration) -> String {
+    let tenths = duration.nanoseconds / 100_000_000
+    return (tenths < 0 ? "-" : "") + "\(abs(tenths) / 10).\(abs(tenths) % 10)s"
 }

@@ -1,4 +1,4 @@
-import ClusterModel
+public import ClusterModel
 
 /// What becomes of a data directory that cannot go on as it is (ha-loop.md §8.2, postgresql.md §21.6): pg_rewind makes
 /// it one of the leader's timeline, or else a copy replaces it. Only an operator's word lets what stands there be
@@ -9,24 +9,26 @@ func rejoin(
 ) -> Decision {
     let allowed = seen.local.mayRemove
     if case .failed(let failure) = memory.rewind {
-        let because = [reason, .rewindFailed(failure)]
+        let because = [reason, .rejoin(.rewindFailed(failure))]
         guard allowed.onRewindFailure || allowed.onDivergedTimelines else {
             return keep(seen, &memory, .rewindFailed, because: because)
         }
         return replace(seen, view, source, memory, because: because)
     }
     guard canRewind, seen.local.canRewind else {
-        let because = [reason, .rewindImpossible]
+        let because = [reason, .rejoin(.rewindImpossible)]
         guard allowed.onDivergedTimelines else { return keep(seen, &memory, .rewindImpossible, because: because) }
         return replace(seen, view, source, memory, because: because)
     }
     memory.kept = nil
     if let pause = memory.rejoining.pause(at: seen.now) {
-        return Decision(.wait, reason, .triedAgain(why: memory.rejoining.why, in: pause))
+        return Decision(.wait, reason, .rejoin(.triedAgain(why: memory.rejoining.why, in: pause)))
     }
     // pg_rewind reads the source's control file: before the first checkpoint after its promotion that shows the old
     // timeline.
-    if leader.checkpointAfterPromote == false { return Decision(.wait, reason, .sourceNotReadyForRewind(leader.name)) }
+    if leader.checkpointAfterPromote == false {
+        return Decision(.wait, reason, .rejoin(.sourceNotReadyForRewind(leader.name)))
+    }
     return Decision(.carryOut(rewindPlan(seen, view, source, &memory)), reason)
 }
 
@@ -56,7 +58,7 @@ private func replace(
     _ seen: Observation, _ view: ClusterView, _ source: Upstream, _ memory: Memory, because reasons: [Reason]
 ) -> Decision {
     if let pause = memory.rejoining.pause(at: seen.now) {
-        return Decision(.wait, reasons + [.triedAgain(why: memory.rejoining.why, in: pause)])
+        return Decision(.wait, reasons + [.rejoin(.triedAgain(why: memory.rejoining.why, in: pause))])
     }
     return Decision(.carryOut(replacementPlan(seen, view, source)), reasons)
 }
@@ -73,7 +75,7 @@ private func keep(
     _ seen: Observation, _ memory: inout Memory, _ why: Memory.Keeping, because reasons: [Reason]
 ) -> Decision {
     memory.kept = why
-    let reasons = reasons + [.directoryKept(why)]
+    let reasons = reasons + [.rejoin(.directoryKept(why))]
     guard seen.local.postmaster != nil else { return Decision(.wait, reasons) }
     return Decision(.carryOut(Plan(.stopParted, [.postgreSQL(.stop(.fast, timeout: .seconds(60)))])), reasons)
 }
@@ -84,8 +86,8 @@ private func keep(
 /// where none was broken off.
 func unfinishedRewindRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
     guard seen.local.unfinished == .rewind else { return nil }
-    if seen.isNamedLeader { return giveUpKey(seen, because: .rewindBrokenOff) }
-    if seen.settings.isPaused { return Decision(.wait, .rewindBrokenOff, .paused) }
+    if seen.isNamedLeader { return giveUpKey(seen, because: .rejoin(.rewindBrokenOff)) }
+    if seen.settings.isPaused { return Decision(.wait, .rejoin(.rewindBrokenOff), .paused) }
     // What belongs to another cluster is the identity rule's.
     if let identifier = seen.local.systemIdentifier, isValidSystemIdentifier(identifier) {
         if let cluster = view.initialize.systemIdentifier, cluster != identifier { return nil }
@@ -93,16 +95,87 @@ func unfinishedRewindRule(_ seen: Observation, _ view: ClusterView, _ memory: in
         memory.rewind = .failed("it was broken off, and the control file cannot be read")
     }
     if seen.local.mayAcceptWrites {
-        return Decision(.carryOut(DemotionPlans.lost(seen)), .rewindBrokenOff, .runningAsPrimaryWithoutLease)
+        return Decision(
+            .carryOut(DemotionPlans.lost(seen)), .rejoin(.rewindBrokenOff), .writes(.runningAsPrimaryWithoutLease))
     }
     guard let leader = view.leaderMember, let source = Upstream(leader) else {
-        return Decision(.wait, .rewindBrokenOff, .waitingForLeader)
+        return Decision(.wait, .rejoin(.rewindBrokenOff), .bootstrap(.waitingForLeader))
     }
     switch seen.divergence {
-    case nil: return Decision(.ask(.divergence(from: source)), .rewindBrokenOff)
-    case .unavailable(let why)?: return Decision(.wait, .rewindBrokenOff, .divergenceUnknown(why))
+    case nil: return Decision(.ask(.divergence(from: source)), .rejoin(.rewindBrokenOff))
+    case .unavailable(let why)?: return Decision(.wait, .rejoin(.rewindBrokenOff), .rejoin(.divergenceUnknown(why)))
     case .facts(let facts)? where facts.sourceInRecovery:
-        return Decision(.wait, .rewindBrokenOff, .divergenceUnknown("\(leader.name) is itself in recovery"))
-    case .facts?: return rejoin(seen, view, leader, source, &memory, canRewind: true, because: .rewindBrokenOff)
+        return Decision(
+            .wait, .rejoin(.rewindBrokenOff), .rejoin(.divergenceUnknown("\(leader.name) is itself in recovery")))
+    case .facts?:
+        return rejoin(seen, view, leader, source, &memory, canRewind: true, because: .rejoin(.rewindBrokenOff))
+    }
+}
+
+/// What is known of a data directory that has parted, and what keeps it from being mended.
+public enum RejoinReason: Sendable, Hashable {
+    case diverged(local: TimelineID, at: WALPosition, leftAt: WALPosition?, source: TimelineID)
+    case divergenceUnknown(String)
+    case rewindImpossible
+    case rewindFailed(String)
+    case rewindBrokenOff
+    case directoryKept(Memory.Keeping)
+    case triedAgain(why: String, in: Duration)
+    case sourceNotReadyForRewind(String)
+
+    var explanation: Explanation {
+        switch self {
+        case .diverged(let local, let at, let leftAt, let source):
+            Explanation(
+                "diverged",
+                [
+                    "timeline": .fact(local), "position": .fact(at), "left_at": .fact(leftAt),
+                    "source_timeline": .fact(source),
+                ],
+                "my timeline \(local) at \(at) has parted from the leader's timeline \(source)"
+                    + (leftAt.map { ", which left it at \($0)" } ?? ", which does not know it"))
+        case .divergenceUnknown(let why):
+            Explanation(
+                "divergence-unknown", ["why": .fact(why)], "whether my timeline has parted is not known: \(why)")
+        case .rewindImpossible: Explanation("rewind-impossible", "pg_rewind cannot be used here")
+        case .rewindFailed(let why): Explanation("rewind-failed", ["why": .fact(why)], "pg_rewind failed: \(why)")
+        case .rewindBrokenOff:
+            Explanation(
+                "rewind-broken-off",
+                "pg_rewind was broken off in the data directory: it is rewound again or replaced first")
+        case .directoryKept(let why): Explanation("directory-kept", ["obstacle": .fact(why.code)], why.text)
+        case .triedAgain(let why, let pause):
+            Explanation(
+                "tried-again", ["why": .fact(why), "pause_seconds": .fact(pause)],
+                "once more in \(seconds(pause)): \(why)")
+        case .sourceNotReadyForRewind(let name):
+            Explanation(
+                "source-not-ready-for-rewind", ["member": .fact(name)],
+                "\(name) has not written a checkpoint since its promotion")
+        }
+    }
+}
+
+extension Memory.Keeping {
+    fileprivate var code: String {
+        switch self {
+        case .rewindImpossible: "rewind-impossible"
+        case .rewindFailed: "rewind-failed"
+        }
+    }
+
+    /// Why the directory stays as it is, and what an operator can do about it.
+    var text: String {
+        let obstacle =
+            switch self {
+            case .rewindImpossible:
+                "pg_rewind cannot be used on it, and postgresql.remove_data_directory_on_diverged_timelines is off"
+            case .rewindFailed:
+                "pg_rewind gave up on it, and postgresql.remove_data_directory_on_rewind_failure and "
+                    + "remove_data_directory_on_diverged_timelines are off"
+            }
+        return
+            "the data directory has parted from the leader's timeline and is kept, PostgreSQL stays down: \(obstacle). "
+            + "Save what you need of it, then ask for a new copy (POST /reinitialize) or allow the removal"
     }
 }

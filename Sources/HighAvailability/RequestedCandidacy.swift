@@ -30,14 +30,14 @@ private func manualFailover(
     if candidate == seen.me.name {
         // Where timelines are checked, a request does not make one of them twice; those who ask us judge the same.
         if let cluster, facts.timeline ?? 0 < cluster {
-            return .no([.timelineBehind(mine: facts.timeline ?? 0, cluster: cluster)])
+            return .no([.race(.timelineBehind(mine: facts.timeline ?? 0, cluster: cluster))])
         }
-        return .yes([.iAmTheCandidate])
+        return .yes([.request(.iAmTheCandidate)])
     }
     guard let member = view.member(candidate) else { return nil }
-    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.leaderKeyFree]) }
+    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
     let verdict = judge(peers[member.name], status: .zero, maximumLag: .max, clusterTimeline: cluster, required: nil)
-    return verdict == .good ? .no([.candidateWillTakeOver(candidate)]) : nil
+    return verdict == .good ? .no([.request(.candidateWillTakeOver(candidate))]) : nil
 }
 
 /// The candidate of a switchover races like everybody, but for priorities; the others leave the key to it where it
@@ -50,12 +50,12 @@ private func switchover(
     if candidate == seen.me.name {
         if let waits = waitForEverything(seen, view, facts, memory) { return waits }
         switch racers(seen, view, facts, memory, excluding: former, isPreferred: true) {
-        case .yes(let reasons): return .yes([.iAmTheCandidate] + reasons)
+        case .yes(let reasons): return .yes([.request(.iAmTheCandidate)] + reasons)
         case let other: return other
         }
     }
     guard view.member(candidate) != nil, bar(candidate, seen, view) == nil else { return nil }
-    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.leaderKeyFree]) }
+    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
     guard case .status(let peer)? = peers[candidate], !peer.isPrimary,
         judge(peers[candidate], status: .zero, maximumLag: .max, clusterTimeline: nil, required: nil) == .good
     else { return nil }
@@ -67,7 +67,7 @@ private func switchover(
     var rules = raceRules(seen, view, memory)
     rules.heedsPriority = false
     guard case .yes = judgeRace(theirs, against: others + [(seen.me.name, mine)], rules) else { return nil }
-    return .no([.candidateWillTakeOver(candidate)])
+    return .no([.request(.candidateWillTakeOver(candidate))])
 }
 
 /// The leader itself was asked to step down: it does, where somebody else has all that it has.
@@ -75,13 +75,13 @@ private func stepDown(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ request: FailoverRequest,
     _ memory: Memory
 ) -> Candidacy {
-    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.leaderKeyFree]) }
+    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
     let others = failoverCandidates(seen, view).filter { $0.name != request.candidate }
     // Who lacks some of what was handed over waits (below), so it is not the one to leave the key to either. Before
     // anything was handed over, what counts is all that is here.
     let required = handedOver(view, request) ? view.status.optime : max(view.status.optime, facts.position)
     let anybody = others.contains { judge($0, peers[$0.name], seen, view, required: required).verdict == .good }
-    if anybody { return .no([.iWasAskedToStepDown]) }
+    if anybody { return .no([.request(.iWasAskedToStepDown)]) }
     return racers(seen, view, facts, memory, excluding: nil)
 }
 
@@ -102,7 +102,7 @@ func waitForEverything(
     let waited = seen.now - (memory.leaderlessSince ?? seen.now)
     guard facts.position < view.status.optime, waited < limit else { return nil }
     return .no([
-        .behindHandedOver(mine: facts.position, handedOver: view.status.optime, waited: waited, limit: limit)
+        .request(.behindHandedOver(mine: facts.position, handedOver: view.status.optime, waited: waited, limit: limit))
     ])
 }
 

@@ -2,20 +2,20 @@ import ClusterModel
 
 /// A plan runs (ha-loop.md §14): the leader renews meanwhile, and a plan that needs the lease ends with it.
 func runningPlanRule(_ seen: Observation, _ view: ClusterView, _ running: RunningPlan) -> Decision {
-    let busy = Reason.operationRunning(running.plan.kind, for: seen.now - running.since)
+    let busy = Reason.plan(.running(running.plan.kind, for: seen.now - running.since))
     if seen.isNamedLeader {
         if running.plan.givesKeyUp { return Decision(.wait, busy) }
         switch seen.renewal {
         case nil: return Decision(.ask(.renewal), busy)
         case .held?: return Decision(.wait, busy)
-        case .refused?: return lostMeanwhile(seen, running, [busy, .leaseRefused(holder: nil)])
+        case .refused?: return lostMeanwhile(seen, running, [busy, .lease(.leaseRefused)])
         }
     }
     guard let leader = view.leaderName else {
         // The bootstrap of a new cluster comes before its leader key.
-        return lostMeanwhile(seen, running, [busy, .leaderKeyFree])
+        return lostMeanwhile(seen, running, [busy, .lease(.leaderKeyFree)])
     }
-    return lostMeanwhile(seen, running, [busy, .leaderKeyHeldBy(leader)])
+    return lostMeanwhile(seen, running, [busy, .lease(.leaderKeyHeldBy(leader))])
 }
 
 private func lostMeanwhile(_ seen: Observation, _ running: RunningPlan, _ reasons: [Reason]) -> Decision {
@@ -36,5 +36,19 @@ func needsLease(_ seen: Observation, _ running: RunningPlan) -> Bool {
         .reclone, .reinitialize,
         .recoverSingleUser:
         true
+    }
+}
+
+/// What is under way.
+public enum PlanReason: Sendable, Hashable {
+    case running(Plan.Kind, for: Duration)
+
+    var explanation: Explanation {
+        switch self {
+        case .running(let kind, let passed):
+            Explanation(
+                "operation-running", ["operation": .fact(kind.rawValue), "passed_seconds": .fact(passed)],
+                "\(kind.rawValue) in progress for \(seconds(passed))")
+        }
     }
 }

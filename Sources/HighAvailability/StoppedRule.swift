@@ -1,11 +1,11 @@
-import ClusterModel
+public import ClusterModel
 
 /// A data directory, and no postmaster (ha-loop.md §8.1).
 func stoppedRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
     let state = seen.local.control?.state
     if seen.settings.isPaused, !memory.isHandingOver {
-        if seen.isNamedLeader { return giveUpKey(seen, because: .notRunning(state), .paused) }
-        return Decision(.wait, .notRunning(state), .paused)
+        if seen.isNamedLeader { return giveUpKey(seen, because: .server(.notRunning(state)), .paused) }
+        return Decision(.wait, .server(.notRunning(state)), .paused)
     }
     if seen.isNamedLeader { return stoppedLeaderRule(seen, view, memory) }
     return stoppedStandbyRule(seen, view, &memory)
@@ -16,25 +16,28 @@ func stoppedRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memor
 private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
     let state = seen.local.control?.state
     switch seen.renewal {
-    case nil: return Decision(.ask(.renewal), .notRunning(state))
-    case .refused?: return Decision(.wait, .notRunning(state), .leaseRefused(holder: nil))
+    case nil: return Decision(.ask(.renewal), .server(.notRunning(state)))
+    case .refused?: return Decision(.wait, .server(.notRunning(state)), .lease(.leaseRefused))
     case .held?: break
     }
-    if memory.failedStarts > 0 { return giveUpKey(seen, because: .startFailed(times: memory.failedStarts)) }
+    if memory.failedStarts > 0 { return giveUpKey(seen, because: .server(.startFailed(times: memory.failedStarts))) }
     if seen.settings.primaryStartTimeout == .zero {
         let candidates = failoverCandidates(seen, view)
-        guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), .notRunning(state)) }
+        guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), .server(.notRunning(state))) }
         let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
-        if verdicts.contains(where: { $0.verdict == .good }) { return giveUpKey(seen, because: .notRunning(state)) }
+        if verdicts.contains(where: { $0.verdict == .good }) {
+            return giveUpKey(seen, because: .server(.notRunning(state)))
+        }
     }
     let timeout = seen.settings.startPatience
     if continuesTimeline(seen, view) {
         return Decision(
-            .carryOut(Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: timeout))])), .notRunning(state))
+            .carryOut(Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: timeout))])), .server(.notRunning(state)))
     }
     // It was a standby when it stopped: it comes up as one, and is promoted because it holds the key.
     return Decision(
-        .carryOut(Plan(.startStandby, [.postgreSQL(.startStandby(of: nil, timeout: timeout))])), .notRunning(state))
+        .carryOut(Plan(.startStandby, [.postgreSQL(.startStandby(of: nil, timeout: timeout))])),
+        .server(.notRunning(state)))
 }
 
 /// Whether the directory is that of a primary of the newest timeline, which may simply go on.
@@ -54,12 +57,16 @@ private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memo
         Plan(.startStandby, [.postgreSQL(.startStandby(of: target, timeout: seen.settings.startPatience))])
     }
     guard let leader = view.leaderMember else {
-        if let left = memory.heldBack(at: seen.now) { return Decision(.wait, .notRunning(state), .heldBack(left)) }
-        if let why = memory.kept { return Decision(.wait, .notRunning(state), .leaderKeyFree, .directoryKept(why)) }
-        if let pause = memory.starting.pause(at: seen.now) {
-            return Decision(.wait, .startFailed(times: memory.failedStarts), .startedAgain(in: pause))
+        if let left = memory.heldBack(at: seen.now) {
+            return Decision(.wait, .server(.notRunning(state)), .hung(.heldBack(left)))
         }
-        return Decision(.carryOut(startStandby(nil)), .notRunning(state), .leaderKeyFree)
+        if let why = memory.kept {
+            return Decision(.wait, .server(.notRunning(state)), .lease(.leaderKeyFree), .rejoin(.directoryKept(why)))
+        }
+        if let pause = memory.starting.pause(at: seen.now) {
+            return Decision(.wait, .server(.startFailed(times: memory.failedStarts)), .server(.startedAgain(in: pause)))
+        }
+        return Decision(.carryOut(startStandby(nil)), .server(.notRunning(state)), .lease(.leaderKeyFree))
     }
     // What was a primary may have gone on alone; what was a standby follows unless it was seen to be ahead, or has
     // ended by itself: that is what PostgreSQL does where it finds that it has parted.
@@ -70,13 +77,14 @@ private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memo
         if let decision = uncleanRule(seen, &memory) { return decision }
         if let decision = divergenceRule(seen, view, leader, &memory) { return decision }
     }
-    if let why = memory.kept { return Decision(.wait, .notRunning(state), .directoryKept(why)) }
+    if let why = memory.kept { return Decision(.wait, .server(.notRunning(state)), .rejoin(.directoryKept(why))) }
     if let pause = memory.starting.pause(at: seen.now) {
-        return Decision(.wait, .startFailed(times: memory.failedStarts), .startedAgain(in: pause))
+        return Decision(.wait, .server(.startFailed(times: memory.failedStarts)), .server(.startedAgain(in: pause)))
     }
     let target = nodeToFollow(seen.me, view).flatMap { Upstream($0) }
     return Decision(
-        .carryOut(startStandby(target)), .notRunning(state), target.map { .mustFollow($0.name) } ?? .followingNobody)
+        .carryOut(startStandby(target)), .server(.notRunning(state)),
+        target.map { .follow(.mustFollow($0.name)) } ?? .follow(.followingNobody))
 }
 
 private func hasFailed(_ local: PostgreSQLStatus, _ memory: Memory) -> Bool {
@@ -94,7 +102,8 @@ private func uncleanRule(_ seen: Observation, _ memory: inout Memory) -> Decisio
     case .inProduction, .shuttingDown, .inCrashRecovery:
         memory.triedSingleUserRecovery = true
         return Decision(
-            .carryOut(Plan(.recoverSingleUser, [.postgreSQL(.recoverSingleUser)])), .notRunning(state), .uncleanShutdown
+            .carryOut(Plan(.recoverSingleUser, [.postgreSQL(.recoverSingleUser)])), .server(.notRunning(state)),
+            .server(.uncleanShutdown)
         )
     case .startingUp, .shutDown, .shutDownInRecovery, .inArchiveRecovery: return nil
     }
@@ -106,27 +115,60 @@ func startingRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) ->
     guard seen.isNamedLeader else {
         // Without a standby signal it will accept writes as soon as it is up: that is the leader's alone.
         if !seen.local.hasStandbySignal && !view.isUnlocked {
-            return Decision(.carryOut(DemotionPlans.lost(seen)), .runningAsPrimaryWithoutLease)
+            return Decision(.carryOut(DemotionPlans.lost(seen)), .writes(.runningAsPrimaryWithoutLease))
         }
-        return Decision(.wait, .notRunningYet)
+        return Decision(.wait, .server(.notRunningYet))
     }
     switch seen.renewal {
-    case nil: return Decision(.ask(.renewal), .notRunningYet)
+    case nil: return Decision(.ask(.renewal), .server(.notRunningYet))
     case .held?: return slowStartRule(seen, view, memory)
-    case .refused?: return Decision(.carryOut(DemotionPlans.lost(seen)), .notRunningYet, .leaseRefused(holder: nil))
+    case .refused?: return Decision(.carryOut(DemotionPlans.lost(seen)), .server(.notRunningYet), .lease(.leaseRefused))
     }
 }
 
 /// A leader that starts for longer than `primary_start_timeout` gives way, if there is somebody to give way to.
 private func slowStartRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
     let limit = seen.settings.primaryStartTimeout
-    guard let since = memory.startingSince, seen.now - since >= limit else { return Decision(.wait, .notRunningYet) }
-    let starting = Reason.starting(for: seen.now - since, limit: limit)
+    guard let since = memory.startingSince, seen.now - since >= limit else {
+        return Decision(.wait, .server(.notRunningYet))
+    }
+    let starting = Reason.server(.starting(for: seen.now - since, limit: limit))
     let candidates = failoverCandidates(seen, view)
     guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), starting) }
     let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
     guard verdicts.contains(where: { $0.verdict == .good }) else {
-        return Decision(.wait, starting, .noHealthyCandidate(action: "failover", verdicts: verdicts))
+        return Decision(.wait, starting, .request(.noHealthyCandidate(action: "failover", verdicts: verdicts)))
     }
     return giveUpKey(seen, because: starting)
+}
+
+/// How far PostgreSQL is from running.
+public enum ServerReason: Sendable, Hashable {
+    case notRunning(ControlData.ClusterState?)
+    case notRunningYet
+    case starting(for: Duration, limit: Duration)
+    case startFailed(times: Int)
+    case startedAgain(in: Duration)
+    case uncleanShutdown
+
+    var explanation: Explanation {
+        switch self {
+        case .notRunning(let state):
+            Explanation(
+                "not-running", ["cluster_state": .fact(state?.rawValue)],
+                "PostgreSQL is not running" + (state.map { " (\($0.rawValue))" } ?? ""))
+        case .notRunningYet: Explanation("not-running-yet", "PostgreSQL is not accepting connections yet")
+        case .starting(let passed, let limit):
+            Explanation(
+                "starting", ["passed_seconds": .fact(passed), "limit_seconds": .fact(limit)],
+                "PostgreSQL has been starting for \(seconds(passed)) of \(seconds(limit))")
+        case .startFailed(let times):
+            Explanation("start-failed", ["times": .fact(times)], "PostgreSQL failed to start \(times) time(s)")
+        case .startedAgain(let pause):
+            Explanation(
+                "started-again", ["pause_seconds": .fact(pause)],
+                "PostgreSQL is started once more in \(seconds(pause))")
+        case .uncleanShutdown: Explanation("unclean-shutdown", "it did not shut down cleanly")
+        }
+    }
 }

@@ -4,20 +4,20 @@ import ClusterModel
 /// as nobody else can have taken the key, a healthy primary goes on, and it stops in time before somebody can.
 func storeLossRule(_ seen: Observation, _ failure: String) -> Decision {
     let remaining = seen.lease.map { $0.deadline - seen.now }
-    let unreachable = Reason.storeUnreachable(failure, leaseRemaining: remaining)
+    let unreachable = Reason.store(.unreachable(failure, leaseRemaining: remaining))
     if let running = seen.running { return whileRunning(seen, running, failure) }
     guard seen.local.mayAcceptWrites else { return Decision(.wait, unreachable) }
     if seen.settings.isPaused { return Decision(.wait, unreachable, .paused) }
     if let lease = seen.lease, seen.now < LeaseArithmetic.stopBy(lease) { return Decision(.wait, unreachable) }
     return Decision(
-        .carryOut(DemotionPlans.offline(seen)), .storeUnreachableTooLong(failure, leaseRemaining: remaining))
+        .carryOut(DemotionPlans.offline(seen)), .store(.unreachableTooLong(failure, leaseRemaining: remaining)))
 }
 
 /// A plan that leaves PostgreSQL writable must not outlive the lease; one that takes it down goes on.
 private func whileRunning(_ seen: Observation, _ running: RunningPlan, _ failure: String) -> Decision {
     let remaining = seen.lease.map { $0.deadline - seen.now }
-    let unreachable = Reason.storeUnreachable(failure, leaseRemaining: remaining)
-    let busy = Reason.operationRunning(running.plan.kind, for: seen.now - running.since)
+    let unreachable = Reason.store(.unreachable(failure, leaseRemaining: remaining))
+    let busy = Reason.plan(.running(running.plan.kind, for: seen.now - running.since))
     // In pause PostgreSQL goes on without a lease, and so does what an operator does to it.
     guard running.plan.kind.mayLeaveWritable, !seen.settings.isPaused, needsLease(seen, running),
         seen.lease.map({ seen.now >= LeaseArithmetic.stopBy($0) }) ?? true
@@ -25,7 +25,7 @@ private func whileRunning(_ seen: Observation, _ running: RunningPlan, _ failure
         return Decision(.wait, busy, unreachable)
     }
     return Decision(
-        .breakOff(DemotionPlans.lost(seen)), busy, .storeUnreachableTooLong(failure, leaseRemaining: remaining))
+        .breakOff(DemotionPlans.lost(seen)), busy, .store(.unreachableTooLong(failure, leaseRemaining: remaining)))
 }
 
 extension Plan.Kind {
@@ -58,5 +58,28 @@ enum DemotionPlans {
         return Plan(
             .demoteOffline,
             [.postgreSQL(stop), .postgreSQL(.startStandby(of: nil, timeout: seen.settings.startPatience))])
+    }
+}
+
+/// What the store did not say.
+public enum StoreReason: Sendable, Hashable {
+    case unreachable(String, leaseRemaining: Duration?)
+    case unreachableTooLong(String, leaseRemaining: Duration?)
+    case neverLoaded
+
+    var explanation: Explanation {
+        switch self {
+        case .unreachable(let why, let left):
+            Explanation(
+                "store-unreachable", ["why": .fact(why), "lease_remaining_seconds": .fact(left)],
+                why + (left.map { "; my lease ends in \(seconds($0))" } ?? ""))
+        case .unreachableTooLong(let why, let left):
+            Explanation(
+                "store-unreachable-too-long", ["why": .fact(why), "lease_remaining_seconds": .fact(left)],
+                why
+                    + (left.map { "; too little is left of my lease: \(seconds($0))" }
+                        ?? "; I know of no lease of mine"))
+        case .neverLoaded: Explanation("never-loaded", "the cluster was not read yet")
+        }
     }
 }

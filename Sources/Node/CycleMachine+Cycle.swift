@@ -152,9 +152,9 @@ extension CycleMachine {
         guard run.writesLog else { return }
         if case .ask = decision.action { return run.log(.debug, "\(decision)") }
         let line = "\(decision.action.summary). I am \(me.name) (\(role.rawValue))" + reasonsText(decision)
-        let kind = "\(decision.action.summary) \(decision.reasons.map { "\($0)".prefix(24) })"
-        let isNews = kind != lastLogged
-        lastLogged = kind
+        decisions.record(decision, wallTime: run.wallTime)
+        let isNews = decision.gist != lastLogged
+        lastLogged = decision.gist
         run.log(isNews ? decision.needsOperator == nil ? .info : .warning : .debug, line)
     }
 

@@ -99,7 +99,8 @@ public struct CycleMachine: Sendable {
     var progress: Progress?
     var plans = 0
     var decision: Decision?
-    var lastLogged: String?
+    var lastLogged: Decision.Gist?
+    var decisions = DecisionLog()
     var nextCycle: BootInstant
     var cycleBegan: BootInstant
     var timer: BootInstant?
@@ -282,6 +283,7 @@ public struct CycleMachine: Sendable {
             running: progress?.running, decision: decision, nextCycle: nextCycle)
         snapshot.scheduledRestart = scheduledRestart
         snapshot.guarding = guardian?.facts
+        snapshot.decisions = decisions
         return snapshot
     }
 

@@ -171,12 +171,9 @@ extension World {
 
     private mutating func count(_ decision: Decision) {
         for reason in decision.reasons {
-            switch reason {
-            case .laggingBehindStatus: coverage.count(.lagRefused)
-            case .peerIsAhead: coverage.count(.peerAhead)
-            case .notInSynchronousSet: coverage.count(.notInSync)
-            default: break
-            }
+            if case .race(.laggingBehindStatus) = reason { coverage.count(.lagRefused) }
+            if case .race(.peerIsAhead) = reason { coverage.count(.peerAhead) }
+            if case .eligibility(.notInSynchronousSet) = reason { coverage.count(.notInSync) }
         }
     }
 

@@ -208,7 +208,7 @@ import Testing
 
                 id: 0
                 event: decision
-                data: {"action": "\(Action.wait.summary)", "reasons": ["\(Reason.paused)"], \(at)
+                data: {"action": "\(Action.wait.summary)", "reasons": ["\(Reason.paused)"], "because": [{"code": "paused", "facts": {}}], \(at)
 
                 id: 2
                 event: state

@@ -1,5 +1,6 @@
 import ClusterModel
 import HighAvailability
+import Testing
 
 /// Builders for observations: a cluster `n1`, `n2`, `n3` in which the deciding node is `n1`.
 enum Scene {
@@ -92,6 +93,12 @@ enum Scene {
             PeerStatus(isPrimary: primary, position: WALPosition(position), timeline: timeline, tags: Tags(tags)))
     }
 
+    static func decided(_ seen: Observation, _ memory: Memory = Memory()) -> (Decision, Memory) {
+        var memory = memory
+        let decision = decide(seen, &memory)
+        return (decision, memory)
+    }
+
     static let unreachable = PeerAnswer.unreachable("connection refused")
 
     static func upstream(_ name: String) -> Upstream {
@@ -105,6 +112,8 @@ struct Row: Sendable, CustomStringConvertible {
     let seen: Observation
     var memory = Memory()
     let expected: Expectation
+    /// The codes of the reasons, in their order.
+    let because: [String]
 
     /// What a decision must be like; the whole action where it matters, its kind where the plan has its own test.
     enum Expectation: Sendable {
@@ -124,9 +133,11 @@ struct Row: Sendable, CustomStringConvertible {
         }
     }
 
-    func decided() -> (Decision, Memory) {
-        var memory = memory
-        let decision = decide(seen, &memory)
-        return (decision, memory)
+    /// The decision and its reasons are as the row says.
+    func check(sourceLocation: SourceLocation = #_sourceLocation) {
+        let (decision, _) = Scene.decided(seen, memory)
+        #expect(expected.matches(decision), "\(self): \(decision)", sourceLocation: sourceLocation)
+        let codes = decision.reasons.map(\.code)
+        #expect(codes == because, "\(self): \(decision)", sourceLocation: sourceLocation)
     }
 }

@@ -1,0 +1,47 @@
+import ClusterModel
+
+extension Decision: CustomStringConvertible {
+    /// One line: what is done, and why.
+    public var description: String {
+        let why = reasons.map { "\($0)" }.joined(separator: "; ")
+        return why.isEmpty ? action.summary : "\(action.summary): \(why)"
+    }
+
+    /// What makes a decision news: not its facts, of which some differ each time.
+    public struct Gist: Sendable, Hashable {
+        var action: String
+        var codes: [String]
+    }
+
+    public var gist: Gist { Gist(action: action.summary, codes: reasons.map(\.code)) }
+
+    /// What only an operator can do, in a sentence; nil where nothing waits for one.
+    public var needsOperator: String? {
+        for reason in reasons {
+            if case .rejoin(.directoryKept(let why)) = reason { return why.text }
+        }
+        return nil
+    }
+}
+
+extension Action {
+    /// What is done, in few words. "no action" is what scripts look for in quiet cycles.
+    public var summary: String {
+        switch self {
+        case .wait: "no action"
+        case .ask(.renewal): "renewing the leader lease"
+        case .ask(.peers(let members)):
+            "asking \(members.isEmpty ? "nobody" : members.map(\.name).joined(separator: ", "))"
+        case .ask(.divergence(let source)): "comparing timelines with \(source.name)"
+        case .acquireLeader: "trying to acquire the leader key"
+        case .releaseLeader: "releasing the leader key"
+        case .initializeCluster: "trying to initialize a new cluster"
+        case .write(.systemIdentifier(let value)): "writing the system identifier \(value) to /initialize"
+        case .write(.configuration): "restoring /config"
+        case .write(.clearFailover): "clearing the request in /failover"
+        case .carryOut(let plan): plan.kind.rawValue
+        case .breakOff(let plan): "breaking off what runs: \(plan.kind.rawValue)"
+        case .exit: "ending the daemon"
+        }
+    }
+}
