@@ -9,7 +9,7 @@ import Ports
 ///
 ///     event: state       {"state": "running", "at": "2027-02-03T12:00:00+00:00"}
 ///     event: role        {"role": "replica", "leader": "pg-a", "at": …}
-///     event: decision    {"action": "no action", "reasons": ["…"], "because": [{"code": "…", "facts": {…}}], "at": …}
+///     event: decision    {"action": "no action", "reasons": ["…"], "because": [{"code": "…", …}], "at": …}
 ///     event: guardian    {"pid": 812, "armed": true, "parent_of_postmaster": true, "at": …}
 ///     event: timings     {"ttl": 20, "loop_wait": 1, "retry_timeout": 3, "why": ["…"], "at": …}
 struct EventStream {

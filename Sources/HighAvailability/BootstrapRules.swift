@@ -101,14 +101,11 @@ func unfinishedBootstrapRule(_ seen: Observation, _ view: ClusterView) -> Decisi
 }
 
 /// The directory exists and cannot be read: nobody is helped by a leader in that state.
-func inaccessibleDirectoryRule(_ seen: Observation, _ reason: String) -> Decision {
-    if seen.isNamedLeader { return giveUpKey(seen, because: .bootstrap(.dataDirectoryInaccessible(reason))) }
-    if seen.local.mayAcceptWrites, !seen.settings.isPaused {
-        return Decision(
-            .carryOut(DemotionPlans.lost(seen)), .bootstrap(.dataDirectoryInaccessible(reason)),
-            .writes(.runningAsPrimaryWithoutLease))
-    }
-    return Decision(.wait, .bootstrap(.dataDirectoryInaccessible(reason)))
+func inaccessibleDirectoryRule(_ seen: Observation, _ reason: String, _ memory: inout Memory) -> Decision {
+    let inaccessible = Reason.bootstrap(.dataDirectoryInaccessible(reason))
+    if seen.isNamedLeader { return giveUpKey(seen, because: inaccessible) }
+    return giveUpWrites(seen, &memory, because: [inaccessible, .writes(.runningAsPrimaryWithoutLease)])
+        ?? Decision(.wait, inaccessible)
 }
 
 /// What stands where the data directory should be, and who may make one.

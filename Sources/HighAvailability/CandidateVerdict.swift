@@ -54,3 +54,61 @@ extension CandidateVerdict: CustomStringConvertible {
         }
     }
 }
+
+/// How much of the WAL a candidate must have.
+public enum Bar: Sendable, Hashable {
+    case anything
+    /// No further behind `end` than `maximum` bytes.
+    case lag(behind: WALPosition, maximum: Int64)
+    case everything(to: WALPosition)
+}
+
+/// What each of `candidates` said of itself, judged.
+func judge(
+    _ candidates: [Member], _ peers: [String: PeerAnswer], _ seen: Observation, _ view: ClusterView
+) -> [CandidateVerdict] {
+    candidates.map { judge($0, peers[$0.name], seen, view) }
+}
+
+/// Whether `member` could take over now; with `required`, only after it has received that much.
+///
+/// A primary hands over on its own timeline only, whatever `check_timeline` says: a standby that is still on the one
+/// before may have parted, and then its position says nothing of the primary's WAL (S3). Stricter than Patroni.
+public func judge(
+    _ member: Member, _ answer: PeerAnswer?, _ seen: Observation, _ view: ClusterView,
+    received required: WALPosition? = nil
+) -> CandidateVerdict {
+    let lag = Bar.lag(behind: view.status.optime, maximum: seen.settings.maximumLagOnFailover)
+    return CandidateVerdict(
+        name: member.name,
+        verdict: judge(answer, required.map { .everything(to: $0) } ?? lag, clusterTimeline: leastTimeline(seen, view)))
+}
+
+private func leastTimeline(_ seen: Observation, _ view: ClusterView) -> TimelineID? {
+    let own = seen.local.isPrimary ? seen.local.facts?.timeline : nil
+    let cluster = seen.settings.checkTimeline ? view.timeline : nil
+    return [own, cluster].compactMap(\.self).max()
+}
+
+/// The verdict over one answer (ha-loop.md §11.4); `clusterTimeline` is nil where timelines do not matter.
+public func judge(_ answer: PeerAnswer?, _ bar: Bar, clusterTimeline: TimelineID?) -> CandidateVerdict.Verdict {
+    guard case .status(let peer)? = answer else {
+        if case .unreachable(let reason)? = answer { return .unreachable(reason) }
+        return .unreachable("no answer")
+    }
+    if peer.tags.nofailover { return .nofailover }
+    if peer.watchdogFailed { return .watchdogFailed }
+    switch bar {
+    case .anything: break
+    case .lag(let end, let maximum):
+        if end - peer.position > maximum {
+            return .lagging(position: peer.position, behind: end, allowed: maximum)
+        }
+    case .everything(let end):
+        if peer.position < end { return .missing(position: peer.position, required: end) }
+    }
+    if let clusterTimeline, peer.timeline < clusterTimeline {
+        return .timelineBehind(peer.timeline, cluster: clusterTimeline)
+    }
+    return .good
+}

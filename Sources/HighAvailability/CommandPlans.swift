@@ -27,16 +27,3 @@ public func reinitializePlan(
     if local.postmaster != nil { plan.steps.insert(.postgreSQL(.stop(.immediate, timeout: .seconds(60))), at: 0) }
     return plan
 }
-
-extension Plan.Kind {
-    /// Whether an operator may break the plan off for a new base backup: what it leaves behind is replaced anyway, and
-    /// nobody else waits for its end.
-    public var yieldsToReinitialize: Bool {
-        switch self {
-        case .clone, .startStandby, .follow, .resumeReplay, .rewind, .stopParted, .reclone, .reinitialize,
-            .recoverSingleUser, .restart:
-            true
-        case .bootstrap, .startPrimary, .promote, .handOver, .demote, .demoteOffline, .shutdown: false
-        }
-    }
-}

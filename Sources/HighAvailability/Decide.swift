@@ -9,14 +9,14 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
 }
 
 private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
-    guard let view = seen.view else { return withoutView(seen) }
-    if let failure = seen.storeFailure { return storeLossRule(seen, failure) }
+    guard let view = seen.view else { return withoutView(seen, &memory) }
+    if let failure = seen.storeFailure { return storeLossRule(seen, failure, &memory) }
     if let running = seen.running {
-        return hungRule(seen, view, &memory) ?? runningPlanRule(seen, view, running)
+        return hungRule(seen, view, &memory) ?? runningPlanRule(seen, view, running, &memory)
     }
     switch seen.local.dataDirectory {
     case .empty: return emptyDirectoryRule(seen, view, memory)
-    case .inaccessible(let reason): return inaccessibleDirectoryRule(seen, reason)
+    case .inaccessible(let reason): return inaccessibleDirectoryRule(seen, reason, &memory)
     case .initialized: break
     }
     // Before anything that could start what stands there by halves (S11).
@@ -26,9 +26,9 @@ private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
     if let decision = finishedRule(seen, memory) { return decision }
     if seen.local.postmaster == nil { return stoppedRule(seen, view, &memory) }
     if let decision = hungRule(seen, view, &memory) { return decision }
-    if seen.local.readiness != .accepting, let decision = startingRule(seen, view, memory) { return decision }
+    if seen.local.readiness != .accepting, let decision = startingRule(seen, view, &memory) { return decision }
     if view.isUnlocked { return noLeaderRule(seen, view, &memory) }
-    return seen.isNamedLeader ? leaderRule(seen, view, memory) : followerRule(seen, view, &memory)
+    return seen.isNamedLeader ? leaderRule(seen, view, &memory) : followerRule(seen, view, &memory)
 }
 
 /// Takes into memory what later cycles need of this observation.
@@ -70,7 +70,7 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
 
 /// Before the first successful load nothing is known of the cluster: a running PostgreSQL is left as it is, unless it
 /// may accept writes and the store stays away (ha-loop.md §2 waits here without end; S1 does not allow that).
-private func withoutView(_ seen: Observation) -> Decision {
+private func withoutView(_ seen: Observation, _ memory: inout Memory) -> Decision {
     guard let failure = seen.storeFailure else { return Decision(.wait, .store(.neverLoaded)) }
-    return storeLossRule(seen, failure)
+    return storeLossRule(seen, failure, &memory)
 }

@@ -2,13 +2,9 @@ import ClusterModel
 
 /// Somebody else holds the leader key (ha-loop.md §9.3): follow.
 func followerRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
-    let leader = view.leaderName ?? ""
-    if seen.local.mayAcceptWrites {
-        if seen.settings.isPaused { return Decision(.wait, .paused, .writes(.runningAsPrimaryWithoutLease)) }
-        memory.rewind = .suspected
-        return Decision(
-            .carryOut(DemotionPlans.lost(seen)), .lease(.leaderKeyHeldBy(leader)),
-            .writes(.runningAsPrimaryWithoutLease))
+    let isLed = Reason.lease(.leaderKeyHeldBy(view.leaderName ?? ""))
+    if let decision = giveUpWrites(seen, &memory, because: [isLed, .writes(.runningAsPrimaryWithoutLease)]) {
+        return decision
     }
     if let decision = suspicionRule(seen, view, &memory) { return decision }
     if let facts = seen.local.facts, facts.replayPaused, facts.serverVersion >= 140_000, !seen.settings.isPaused {

@@ -23,18 +23,3 @@ public struct Guarding: Sendable, Hashable {
         self.failure = failure
     }
 }
-
-/// Whether PostgreSQL accepts writes, or may before the running plan ends.
-public func mayBecomeWritable(_ local: PostgreSQLStatus, _ running: RunningPlan?) -> Bool {
-    if local.mayAcceptWrites { return true }
-    switch running?.plan.kind {
-    case .promote?, .startPrimary?: return true
-    case .restart?: return !local.hasStandbySignal
-    // These only take it down: what was seen of it decides.
-    case .handOver?, .shutdown?, .bootstrap?, .clone?, .startStandby?, .follow?, .resumeReplay?, .demote?,
-        .demoteOffline?,
-        .rewind?, .stopParted?,
-        .reclone?, .reinitialize?, .recoverSingleUser?, nil:
-        return false
-    }
-}

@@ -95,11 +95,11 @@ public func nextJudgement(_ pulse: Pulse?, ttl: Duration, after now: BootInstant
 /// Nil where it does not hang, or where the ordinary rules know better.
 func hungRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
     guard seen.isNamedLeader, !seen.settings.isPaused, case .hung(let silence) = seen.health else { return nil }
-    if let running = seen.running, !running.plan.kind.mayBeCutShort { return nil }
+    if let running = seen.running, !running.plan.kind.traits.mayBeCutShort { return nil }
     let reason = Reason.hung(.silent(silence))
     let candidates = failoverCandidates(seen, view)
     guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), reason) }
-    let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
+    let verdicts = judge(candidates, peers, seen, view)
     guard verdicts.contains(where: { $0.verdict == .good }) else {
         // A server that hangs may come back, and nobody is better.
         switch seen.renewal {
@@ -113,18 +113,6 @@ func hungRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) 
     memory.heldBackUntil = seen.now + SilenceArithmetic.heldBack(ttl: seen.settings.timings.ttl)
     let plan = giveUpKeyPlan(.byForce)
     return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), reason, .writes(.stillAcceptsWrites))
-}
-
-extension Plan.Kind {
-    /// A plan that a server that hangs would hold up for long.
-    fileprivate var mayBeCutShort: Bool {
-        switch self {
-        case .promote, .handOver, .restart, .shutdown: true
-        case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .demote, .demoteOffline, .rewind,
-            .stopParted, .reclone, .reinitialize, .recoverSingleUser:
-            false
-        }
-    }
 }
 
 extension Plan {
@@ -164,10 +152,7 @@ public enum HungReason: Sendable, Hashable {
 
     var explanation: Explanation {
         switch self {
-        case .silent(let silence):
-            Explanation(
-                silence.code,
-                ["lasted_seconds": .fact(silence.lasted), "bound_seconds": .fact(silence.bound)], "\(silence)")
+        case .silent(let silence): silence.explanation
         case .heldBack(let left):
             Explanation(
                 "held-back", ["remaining_seconds": .fact(left)],
@@ -178,12 +163,13 @@ public enum HungReason: Sendable, Hashable {
 
 extension Silence {
     /// What is owed tells the silences apart.
-    fileprivate var code: String {
-        switch kind {
-        case .statements: "silent-statements"
-        case .connections: "silent-connections"
-        case .flushes: "silent-flushes"
-        case .observation: "silent-observation"
+    fileprivate var explanation: Explanation {
+        let facts: JSONObject = ["lasted_seconds": .fact(lasted), "bound_seconds": .fact(bound)]
+        return switch kind {
+        case .statements: Explanation("silent-statements", facts, "\(self)")
+        case .connections: Explanation("silent-connections", facts, "\(self)")
+        case .flushes: Explanation("silent-flushes", facts, "\(self)")
+        case .observation: Explanation("silent-observation", facts, "\(self)")
         }
     }
 }

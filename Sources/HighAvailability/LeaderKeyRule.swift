@@ -49,25 +49,3 @@ func leaveCluster(_ seen: Observation, _ memory: Memory, because reasons: Reason
     if mayGiveUpKey(seen.local) || !isOurs { return Decision(.exit, reasons) }
     return Decision(.carryOut(DemotionPlans.lost(seen)), reasons + [.writes(.stillAcceptsWrites)])
 }
-
-/// Whether a server of ours may accept writes.
-public enum WritesReason: Sendable, Hashable {
-    case runningAsPrimaryWithoutLease
-    case stillAcceptsWrites
-    case finished(PostgreSQLStatus.Finish)
-
-    var explanation: Explanation {
-        switch self {
-        case .runningAsPrimaryWithoutLease:
-            Explanation("primary-without-lease", "PostgreSQL here may accept writes without the lease")
-        case .stillAcceptsWrites:
-            Explanation(
-                "still-accepts-writes",
-                "PostgreSQL may accept writes still: the leader key goes only after it has ended")
-        case .finished(.shutDown):
-            Explanation("finished-shut-down", "PostgreSQL has shut down, and its postmaster is still there to archive")
-        case .finished(.killed):
-            Explanation("finished-killed", "PostgreSQL was killed, and the kernel has not let it go yet")
-        }
-    }
-}

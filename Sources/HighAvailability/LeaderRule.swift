@@ -1,20 +1,23 @@
 import ClusterModel
 
 /// The view names us as leader (ha-loop.md §9.1).
-func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
+func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
     switch seen.renewal {
     case nil: return Decision(.ask(.renewal))
-    case .refused?: return refusedRule(seen)
+    case .refused?:
+        // Definite: somebody else has the key. Not the same as a store that does not answer (ha-loop.md §30.4).
+        let refused = Reason.lease(.leaseRefused)
+        return giveUpWrites(seen, &memory, because: [refused]) ?? Decision(.wait, refused)
     case .held?: break
     }
     guard let lease = seen.lease, lease.isValid(at: seen.now) else {
-        return Decision(.wait, .lease(.leaseRefused))
+        return Decision(.wait, .lease(.leaseExpired))
     }
     if let decision = leaderRequestRule(seen, view, memory) { return decision }
     let holding = Reason.lease(.holdingLease(remaining: lease.deadline - seen.now))
     if seen.local.mayAcceptWrites { return Decision(.wait, holding) }
     if seen.settings.isPaused, view.failover?.candidate != seen.me.name {
-        return giveUpKey(seen, because: .paused, .server(.notRunning(nil)))
+        return giveUpKey(seen, because: .paused, .server(.standbyInPause))
     }
     // Standby clusters are not built. A cluster that was led by a primary goes on as it was, whatever `/config` asks
     // for meanwhile; one that a peer made a standby cluster must not part from what it follows, nor one of which that
@@ -26,18 +29,11 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> D
     return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), holding)
 }
 
-/// A definite refusal: somebody else has the key. Not the same as a store that does not answer (ha-loop.md §30.4).
-private func refusedRule(_ seen: Observation) -> Decision {
-    let refused = Reason.lease(.leaseRefused)
-    guard seen.local.mayAcceptWrites else { return Decision(.wait, refused) }
-    if seen.settings.isPaused { return Decision(.wait, refused, .paused) }
-    return Decision(.carryOut(DemotionPlans.lost(seen)), refused)
-}
-
 /// What is known of the leader key and its lease.
 public enum LeaseReason: Sendable, Hashable {
     case holdingLease(remaining: Duration)
     case leaseRefused
+    case leaseExpired
     case leaderKeyHeldBy(String)
     case leaderKeyFree
     case notBuilt(String)
@@ -49,6 +45,7 @@ public enum LeaseReason: Sendable, Hashable {
                 "holding-lease", ["remaining_seconds": .fact(remaining)],
                 "I hold the leader lease for \(seconds(remaining)) more")
         case .leaseRefused: Explanation("lease-refused", "the store refused the lease: the leader key is not mine")
+        case .leaseExpired: Explanation("lease-expired", "my lease has ended by my own count")
         case .leaderKeyHeldBy(let name):
             Explanation("leader-key-held-by", ["leader": .fact(name)], "\(name) holds the leader key")
         case .leaderKeyFree: Explanation("leader-key-free", "nobody holds the leader key")

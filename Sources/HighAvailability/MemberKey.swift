@@ -78,17 +78,7 @@ public struct MemberKey: Sendable, Hashable {
 /// The role that a node shows (rest-api.md §8.1, dcs.md §2.3).
 public func shownRole(_ local: PostgreSQLStatus, running: Plan?, wasPrimary: Bool) -> NodeRole {
     if local.dataDirectory == .empty { return .uninitialized }
-    switch running?.kind {
-    case .promote?: return .promoted
-    case .handOver?, .demote?, .demoteOffline?: return .demoted
-    case .bootstrap?: return .uninitialized
-    case .clone?, .startPrimary?, .startStandby?, .follow?, .resumeReplay?, .rewind?, .stopParted?, .reclone?,
-        .reinitialize?, .recoverSingleUser?,
-        .restart?,
-        .shutdown?,
-        nil:
-        break
-    }
+    if let role = running?.kind.traits.shownRole { return role }
     if let facts = local.facts { return facts.inRecovery ? .replica : .primary }
     if local.hasStandbySignal { return .replica }
     return local.postmaster == nil && !wasPrimary ? .demoted : .primary

@@ -63,6 +63,8 @@ public struct Observation: Sendable, Hashable {
         self.running = running
     }
 
+    func eligibility(_ view: ClusterView) -> Eligibility { Eligibility(view, settings) }
+
     /// LOCK in the words of ha-loop.md §1: the last view names us as leader.
     var isNamedLeader: Bool { view?.leaderName == me.name }
 }

@@ -5,7 +5,8 @@ func noLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
     switch candidacy(seen, view, memory) {
     case .ask(let question, let reasons): return Decision(.ask(question), reasons)
     case .yes(let reasons): return Decision(.acquireLeader, reasons)
-    case .no(let reasons): return standDown(seen, view, &memory, reasons)
+    // A primary without a lease stops, a standby waits for the new leader.
+    case .no(let reasons): return giveUpWrites(seen, &memory, because: reasons) ?? Decision(.wait, reasons)
     }
 }
 
@@ -14,17 +15,6 @@ enum Candidacy: Sendable, Hashable {
     case yes([Reason])
     case no([Reason])
     case ask(Question, [Reason])
-}
-
-/// Not the one: a primary without a lease stops, a standby waits for the new leader.
-private func standDown(
-    _ seen: Observation, _ view: ClusterView, _ memory: inout Memory, _ reasons: [Reason]
-) -> Decision {
-    if seen.local.mayAcceptWrites && !seen.settings.isPaused {
-        memory.rewind = .suspected
-        return Decision(.carryOut(DemotionPlans.lost(seen)), reasons)
-    }
-    return Decision(.wait, reasons)
 }
 
 /// The ordered tests of ha-loop.md §11.1.
@@ -70,7 +60,7 @@ private func candidacyInPause(_ seen: Observation, _ view: ClusterView, _ memory
         if candidate != seen.me.name, view.member(candidate) != nil || !seen.local.isPrimary {
             return .no([.paused, .request(.candidateWillTakeOver(candidate))])
         }
-        if candidate == seen.me.name, maySucceed(candidate, request, seen, view),
+        if candidate == seen.me.name, seen.eligibility(view).admits(candidate, request.succession),
             seen.local.readiness == .accepting, let facts = seen.local.facts, facts.inRecovery
         {
             return requestCandidacy(seen, view, facts, request, memory) ?? .no([.paused])
@@ -90,7 +80,7 @@ func racers(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ memory: Memory, excluding: String?,
     isPreferred: Bool = false
 ) -> Candidacy {
-    if let reason = bar(seen.me.name, seen, view) { return .no([reason]) }
+    if let obstacle = seen.eligibility(view).obstacle(to: seen.me.name) { return .no([.eligibility(obstacle)]) }
     let members = electorate(seen, view, memory, excluding: excluding)
     guard let peers = seen.peers else { return .ask(.peers(members), [.lease(.leaderKeyFree)]) }
     let mine = Standing(
@@ -101,22 +91,11 @@ func racers(
     return judgeRace(mine, against: members.map { ($0.name, peers[$0.name] ?? .unreachable("not asked")) }, rules)
 }
 
-/// Why a member must not lead, wherever it stands.
-func bar(_ name: String, _ seen: Observation, _ view: ClusterView) -> Reason? {
-    if seen.settings.failsafeMode, let failsafe = view.failsafe, !failsafe.isEmpty, failsafe[name] == nil {
-        return .eligibility(.notInFailsafe)
-    }
-    return isSynchronous(seen, view) && !view.sync.names(name) ? .eligibility(.notInSynchronousSet(name)) : nil
-}
-
 /// The other members that may lead, those of the last leader's view included.
 func electorate(_ seen: Observation, _ view: ClusterView, _ memory: Memory, excluding: String?) -> [Member] {
-    let synchronous = isSynchronous(seen, view)
-    let former = memory.membersUnderLastLeader.filter { old in view.member(old.name) == nil }
-    return (former + view.members).filter { member in
-        member.name != seen.me.name && member.name != excluding && member.apiURL != nil && !member.tags.nofailover
-            && (!synchronous || view.sync.names(member.name))
-    }.sorted { $0.name < $1.name }
+    seen.eligibility(view)
+        .successors(by: .race, except: [seen.me.name, excluding], former: memory.membersUnderLastLeader)
+        .sorted { $0.name < $1.name }
 }
 
 func raceRules(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> RaceRules {
@@ -201,8 +180,8 @@ public enum RaceReason: Sendable, Hashable {
         case .iAmHealthiest(let position, let asked, let reachable):
             Explanation(
                 "healthiest", ["position": .fact(position), "asked": .fact(asked), "reachable": .fact(reachable)],
-                "I am the healthiest: my WAL position is \(position), no one of \(reachable) reachable of \(asked) asked is ahead"
-            )
+                "I am the healthiest: my WAL position is \(position), "
+                    + "no one of \(reachable) reachable of \(asked) asked is ahead")
         case .peerIsPrimary(let name):
             Explanation("peer-is-primary", ["member": .fact(name)], "\(name) still runs as primary")
         case .peerIsAhead(let name, let theirs, let mine):
@@ -212,13 +191,14 @@ public enum RaceReason: Sendable, Hashable {
         case .peerHasPriority(let name, let theirs, let mine):
             Explanation(
                 "peer-has-priority", ["member": .fact(name), "priority": .fact(theirs), "mine": .fact(mine)],
-                "\(name) has equally tolerable WAL position and priority \(theirs), while this node has priority \(mine)"
+                "\(name) has equally tolerable WAL position and priority \(theirs), "
+                    + "while this node has priority \(mine)"
             )
         case .laggingBehindStatus(let mine, let status, let allowed):
             Explanation(
                 "lagging", ["mine": .fact(mine), "status": .fact(status), "allowed": .fact(allowed)],
-                "my WAL position \(mine) is \(status - mine) bytes behind the leader's last known \(status); allowed are \(allowed)"
-            )
+                "my WAL position \(mine) is \(status - mine) bytes behind the leader's last known \(status); "
+                    + "allowed are \(allowed)")
         case .timelineBehind(let mine, let cluster):
             Explanation(
                 "timeline-behind", ["mine": .fact(mine), "cluster": .fact(cluster)],
@@ -231,26 +211,9 @@ public enum RaceReason: Sendable, Hashable {
         case .storeKnowsNoCluster(let wait):
             Explanation(
                 "store-knows-no-cluster", ["remaining_seconds": .fact(wait)],
-                "the store has forgotten the cluster: somebody may lead by a lease of before, \(seconds(wait)) are waited"
+                "the store has forgotten the cluster: somebody may lead by a lease of before, "
+                    + "\(seconds(wait)) are waited"
             )
-        }
-    }
-}
-
-/// Why a member may not lead, wherever it stands.
-public enum EligibilityReason: Sendable, Hashable {
-    case notAllowedToPromote
-    case notInSynchronousSet(String)
-    case notInFailsafe
-
-    var explanation: Explanation {
-        switch self {
-        case .notAllowedToPromote:
-            Explanation("nofailover", "following a different leader because I am not allowed to promote")
-        case .notInSynchronousSet(let name):
-            Explanation(
-                "not-in-sync", ["member": .fact(name)], "\(name) is not in /sync: it may lack acknowledged commits")
-        case .notInFailsafe: Explanation("not-in-failsafe", "I am not in /failsafe")
         }
     }
 }

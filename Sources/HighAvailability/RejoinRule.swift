@@ -94,10 +94,8 @@ func unfinishedRewindRule(_ seen: Observation, _ view: ClusterView, _ memory: in
     } else if memory.rewind == .suspected || memory.rewind == .unsuspected {
         memory.rewind = .failed("it was broken off, and the control file cannot be read")
     }
-    if seen.local.mayAcceptWrites {
-        return Decision(
-            .carryOut(DemotionPlans.lost(seen)), .rejoin(.rewindBrokenOff), .writes(.runningAsPrimaryWithoutLease))
-    }
+    let without = Reason.writes(.runningAsPrimaryWithoutLease)
+    if let decision = giveUpWrites(seen, &memory, because: [.rejoin(.rewindBrokenOff), without]) { return decision }
     guard let leader = view.leaderMember, let source = Upstream(leader) else {
         return Decision(.wait, .rejoin(.rewindBrokenOff), .bootstrap(.waitingForLeader))
     }

@@ -21,77 +21,20 @@ private func handOverRule(
     _ seen: Observation, _ view: ClusterView, _ request: FailoverRequest, _ clear: Action
 ) -> Decision {
     let candidates = failoverCandidates(seen, view).filter { request.candidate == nil || $0.name == request.candidate }
-    guard let peers = seen.peers else { return Decision(.ask(.peers(candidates))) }
-    let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
+    let requested = Reason.request(.requested(action: request.action, candidate: request.candidate))
+    guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), requested) }
+    let verdicts = judge(candidates, peers, seen, view)
     let good = candidates.filter { member in verdicts.contains { $0.name == member.name && $0.verdict == .good } }
     guard !good.isEmpty else {
         return Decision(clear, .request(.noHealthyCandidate(action: request.action, verdicts: verdicts)))
     }
-    let plan = Plan(
-        .handOver,
-        [
-            .postgreSQL(
-                .stop(.fastAfterCheckpoint, timeout: seen.settings.stopTimeout, heirs: good.map(\.name))),
-            .confirmReceipt(by: good),
-            .releaseLeader,
-        ])
-    return Decision(.carryOut(plan), .request(.requested(action: request.action, candidate: request.candidate)))
-}
-
-/// SYNC-ACTIVE of ha-loop.md §1: the mode is on, and `/sync` says who may lead.
-func isSynchronous(_ seen: Observation, _ view: ClusterView) -> Bool {
-    seen.settings.synchronousMode != .off && !view.sync.isEmpty
+    return Decision(.carryOut(handOverPlan(to: good, seen.settings)), requested)
 }
 
 /// The members that the leader may hand over to (ha-loop.md §11.4).
 func failoverCandidates(_ seen: Observation, _ view: ClusterView) -> [Member] {
-    let synchronous = isSynchronous(seen, view)
-    let manual = view.failover.map { $0.leader == nil && $0.candidate != nil } ?? false
-    return view.members.filter { member in
-        member.name != seen.me.name && member.apiURL != nil && !member.tags.nofailover
-            && (!synchronous || manual || view.sync.matches(member.name))
-    }
-}
-
-/// Whether `member` could take over now; with `required`, only after it has received that much.
-///
-/// A primary hands over on its own timeline only, whatever `check_timeline` says: a standby that is still on the one
-/// before may have parted, and then its position says nothing of the primary's WAL (S3). Stricter than the peer.
-public func judge(
-    _ member: Member, _ answer: PeerAnswer?, _ seen: Observation, _ view: ClusterView, required: WALPosition?
-) -> CandidateVerdict {
-    CandidateVerdict(
-        name: member.name,
-        verdict: judge(
-            answer, status: view.status.optime, maximumLag: seen.settings.maximumLagOnFailover,
-            clusterTimeline: leastTimeline(seen, view), required: required))
-}
-
-private func leastTimeline(_ seen: Observation, _ view: ClusterView) -> TimelineID? {
-    let own = seen.local.isPrimary ? seen.local.facts?.timeline : nil
-    let cluster = seen.settings.checkTimeline ? view.timeline : nil
-    return [own, cluster].compactMap(\.self).max()
-}
-
-/// The verdict over one answer (ha-loop.md §11.4).
-public func judge(
-    _ answer: PeerAnswer?, status: WALPosition, maximumLag: Int64, clusterTimeline: TimelineID?, required: WALPosition?
-) -> CandidateVerdict.Verdict {
-    guard case .status(let peer)? = answer else {
-        if case .unreachable(let reason)? = answer { return .unreachable(reason) }
-        return .unreachable("no answer")
-    }
-    if peer.tags.nofailover { return .nofailover }
-    if peer.watchdogFailed { return .watchdogFailed }
-    if let required {
-        if peer.position < required { return .missing(position: peer.position, required: required) }
-    } else if status - peer.position > maximumLag {
-        return .lagging(position: peer.position, behind: status, allowed: maximumLag)
-    }
-    if let clusterTimeline, peer.timeline < clusterTimeline {
-        return .timelineBehind(peer.timeline, cluster: clusterTimeline)
-    }
-    return .good
+    let isManual = view.failover?.succession == .manualFailover
+    return seen.eligibility(view).successors(by: isManual ? .manualFailover : .handOver, except: [seen.me.name])
 }
 
 // MARK: Schedules (ha-loop.md §21.4)

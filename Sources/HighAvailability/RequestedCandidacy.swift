@@ -9,7 +9,7 @@ func requestCandidacy(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ request: FailoverRequest,
     _ memory: Memory
 ) -> Candidacy? {
-    if let candidate = request.candidate, maySucceed(candidate, request, seen, view) {
+    if let candidate = request.candidate, seen.eligibility(view).admits(candidate, request.succession) {
         let verdict =
             request.leader == nil
             ? manualFailover(to: candidate, seen, view, facts, memory)
@@ -36,7 +36,7 @@ private func manualFailover(
     }
     guard let member = view.member(candidate) else { return nil }
     guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
-    let verdict = judge(peers[member.name], status: .zero, maximumLag: .max, clusterTimeline: cluster, required: nil)
+    let verdict = judge(peers[member.name], .anything, clusterTimeline: cluster)
     return verdict == .good ? .no([.request(.candidateWillTakeOver(candidate))]) : nil
 }
 
@@ -54,10 +54,10 @@ private func switchover(
         case let other: return other
         }
     }
-    guard view.member(candidate) != nil, bar(candidate, seen, view) == nil else { return nil }
+    guard view.member(candidate) != nil, seen.eligibility(view).obstacle(to: candidate) == nil else { return nil }
     guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
     guard case .status(let peer)? = peers[candidate], !peer.isPrimary,
-        judge(peers[candidate], status: .zero, maximumLag: .max, clusterTimeline: nil, required: nil) == .good
+        judge(peers[candidate], .anything, clusterTimeline: nil) == .good
     else { return nil }
     let theirs = Standing(name: candidate, position: peer.position, timeline: peer.timeline, priority: 0)
     let mine = PeerAnswer.status(
@@ -80,7 +80,7 @@ private func stepDown(
     // Who lacks some of what was handed over waits (below), so it is not the one to leave the key to either. Before
     // anything was handed over, what counts is all that is here.
     let required = handedOver(view, request) ? view.status.optime : max(view.status.optime, facts.position)
-    let anybody = others.contains { judge($0, peers[$0.name], seen, view, required: required).verdict == .good }
+    let anybody = others.contains { judge($0, peers[$0.name], seen, view, received: required).verdict == .good }
     if anybody { return .no([.request(.iWasAskedToStepDown)]) }
     return racers(seen, view, facts, memory, excluding: nil)
 }
@@ -106,16 +106,15 @@ func waitForEverything(
     ])
 }
 
-/// In synchronous mode a switchover ends at a node that `/sync` names (S6), also when that changed after the request
-/// was accepted; a manual failover goes where its operator wants. Stricter than the peer, who trusts the acceptance.
-func maySucceed(
-    _ candidate: String, _ request: FailoverRequest, _ seen: Observation, _ view: ClusterView
-) -> Bool {
-    !isSynchronous(seen, view) || request.leader == nil || view.sync.names(candidate)
+extension FailoverRequest {
+    /// In synchronous mode a switchover ends at a node that `/sync` names (S6), also when that changed after the
+    /// request was accepted; a manual failover goes where its operator wants. Stricter than Patroni, which trusts the
+    /// acceptance.
+    var succession: Eligibility.Succession { leader == nil && candidate != nil ? .manualFailover : .race }
 }
 
 /// Everybody whose answer any rule of a race may want, so that one round of questions is enough.
 private func askedInRace(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> [Member] {
-    let former = memory.membersUnderLastLeader.filter { old in view.member(old.name) == nil }
-    return (former + view.members).filter { $0.name != seen.me.name && $0.apiURL != nil }.sorted { $0.name < $1.name }
+    seen.eligibility(view).askable(except: [seen.me.name], former: memory.membersUnderLastLeader)
+        .sorted { $0.name < $1.name }
 }

@@ -1,42 +1,26 @@
 import ClusterModel
 
 /// A plan runs (ha-loop.md §14): the leader renews meanwhile, and a plan that needs the lease ends with it.
-func runningPlanRule(_ seen: Observation, _ view: ClusterView, _ running: RunningPlan) -> Decision {
+func runningPlanRule(_ seen: Observation, _ view: ClusterView, _ running: RunningPlan, _ memory: inout Memory)
+    -> Decision
+{
+    func lost(_ reasons: [Reason]) -> Decision {
+        giveUpWrites(seen, &memory, because: reasons) ?? Decision(.wait, reasons)
+    }
     let busy = Reason.plan(.running(running.plan.kind, for: seen.now - running.since))
     if seen.isNamedLeader {
         if running.plan.givesKeyUp { return Decision(.wait, busy) }
         switch seen.renewal {
         case nil: return Decision(.ask(.renewal), busy)
         case .held?: return Decision(.wait, busy)
-        case .refused?: return lostMeanwhile(seen, running, [busy, .lease(.leaseRefused)])
+        case .refused?: return lost([busy, .lease(.leaseRefused)])
         }
     }
     guard let leader = view.leaderName else {
         // The bootstrap of a new cluster comes before its leader key.
-        return lostMeanwhile(seen, running, [busy, .lease(.leaderKeyFree)])
+        return lost([busy, .lease(.leaderKeyFree)])
     }
-    return lostMeanwhile(seen, running, [busy, .lease(.leaderKeyHeldBy(leader))])
-}
-
-private func lostMeanwhile(_ seen: Observation, _ running: RunningPlan, _ reasons: [Reason]) -> Decision {
-    if running.plan.kind.mayLeaveWritable && !seen.settings.isPaused && needsLease(seen, running) {
-        return Decision(.breakOff(DemotionPlans.lost(seen)), reasons)
-    }
-    return Decision(.wait, reasons)
-}
-
-/// Whether PostgreSQL may accept writes by this plan, or does still: a restart happens on standbys too, and a hand-over
-/// or shutdown that has stopped the server has nothing left to lose.
-func needsLease(_ seen: Observation, _ running: RunningPlan) -> Bool {
-    switch running.plan.kind {
-    case .restart: !seen.local.hasStandbySignal
-    case .handOver, .shutdown: seen.local.mayAcceptWrites
-    case .startPrimary, .promote, .bootstrap, .clone, .startStandby, .follow, .demote, .demoteOffline, .resumeReplay,
-        .rewind, .stopParted,
-        .reclone, .reinitialize,
-        .recoverSingleUser:
-        true
-    }
+    return lost([busy, .lease(.leaderKeyHeldBy(leader))])
 }
 
 /// What is under way.

@@ -24,7 +24,7 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
     if seen.settings.primaryStartTimeout == .zero {
         let candidates = failoverCandidates(seen, view)
         guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), .server(.notRunning(state))) }
-        let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
+        let verdicts = judge(candidates, peers, seen, view)
         if verdicts.contains(where: { $0.verdict == .good }) {
             return giveUpKey(seen, because: .server(.notRunning(state)))
         }
@@ -110,12 +110,14 @@ private func uncleanRule(_ seen: Observation, _ memory: inout Memory) -> Decisio
 }
 
 /// A postmaster that does not accept connections yet (ha-loop.md §8.4). Nil where the ordinary rules go on.
-func startingRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision? {
+func startingRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
     if seen.settings.isPaused { return nil }
     guard seen.isNamedLeader else {
         // Without a standby signal it will accept writes as soon as it is up: that is the leader's alone.
-        if !seen.local.hasStandbySignal && !view.isUnlocked {
-            return Decision(.carryOut(DemotionPlans.lost(seen)), .writes(.runningAsPrimaryWithoutLease))
+        if !view.isUnlocked,
+            let decision = giveUpWrites(seen, &memory, because: [.writes(.runningAsPrimaryWithoutLease)])
+        {
+            return decision
         }
         return Decision(.wait, .server(.notRunningYet))
     }
@@ -135,7 +137,7 @@ private func slowStartRule(_ seen: Observation, _ view: ClusterView, _ memory: M
     let starting = Reason.server(.starting(for: seen.now - since, limit: limit))
     let candidates = failoverCandidates(seen, view)
     guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), starting) }
-    let verdicts = candidates.map { judge($0, peers[$0.name], seen, view, required: nil) }
+    let verdicts = judge(candidates, peers, seen, view)
     guard verdicts.contains(where: { $0.verdict == .good }) else {
         return Decision(.wait, starting, .request(.noHealthyCandidate(action: "failover", verdicts: verdicts)))
     }
@@ -150,6 +152,7 @@ public enum ServerReason: Sendable, Hashable {
     case startFailed(times: Int)
     case startedAgain(in: Duration)
     case uncleanShutdown
+    case standbyInPause
 
     var explanation: Explanation {
         switch self {
@@ -169,6 +172,8 @@ public enum ServerReason: Sendable, Hashable {
                 "started-again", ["pause_seconds": .fact(pause)],
                 "PostgreSQL is started once more in \(seconds(pause))")
         case .uncleanShutdown: Explanation("unclean-shutdown", "it did not shut down cleanly")
+        case .standbyInPause:
+            Explanation("standby-in-pause", "PostgreSQL here is a standby, and nobody promotes it in pause")
         }
     }
 }

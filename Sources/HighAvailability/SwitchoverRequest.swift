@@ -84,33 +84,28 @@ public struct SwitchoverRequest: Sendable, Hashable {
     public func candidates(_ view: ClusterView, _ settings: DynamicConfiguration) throws(Refusal) -> [Member] {
         let action = leader != nil ? "switchover" : kind.word
         if let leader, leader != view.leaderName { throw Refusal(412, "leader name does not match") }
-        // Without `/sync` commits wait for nobody, whatever is configured: then any complete standby will do.
-        let priority = settings.synchronousMode == .priority && !view.sync.isEmpty
+        let eligibility = Eligibility(view, settings)
         if let candidate {
-            if action == "switchover", priority, !view.sync.matches(candidate) {
+            if !eligibility.admits(candidate, action == "switchover" ? .request : .manualFailover) {
                 throw Refusal(412, "candidate name does not match with sync_standby")
             }
             guard let member = view.member(candidate) else { throw Refusal(412, "candidate does not exists") }
             return [member]
         }
-        let others = view.members.filter { $0.name != view.leaderName && $0.apiURL != nil }
-        if priority {
-            let voters = others.filter { view.sync.matches($0.name) }
-            if voters.isEmpty { throw Refusal(412, "\(action) is not possible: can not find sync_standby") }
-            return voters
-        }
+        // Tags are what each says of itself when it is asked.
+        let others = eligibility.askable(except: [view.leaderName]).filter { eligibility.admits($0.name, .request) }
         if others.isEmpty {
-            throw Refusal(412, "\(action) is not possible: cluster does not have members except leader")
+            let lack =
+                eligibility.goesBySync(.request)
+                ? "can not find sync_standby" : "cluster does not have members except leader"
+            throw Refusal(412, "\(action) is not possible: \(lack)")
         }
         return others
     }
 
     /// Whether anybody who answered could take over; lag and timeline are the leader's to judge (rest-api.md §12.3.6).
     public func check(answers: [String: PeerAnswer], of members: [Member]) throws(Refusal) {
-        let usable = members.contains { member in
-            judge(
-                answers[member.name], status: .zero, maximumLag: .max, clusterTimeline: nil, required: nil) == .good
-        }
+        let usable = members.contains { judge(answers[$0.name], .anything, clusterTimeline: nil) == .good }
         if !usable {
             let action = leader != nil ? "switchover" : kind.word
             throw Refusal(412, "\(action) is not possible: no good candidates have been found")

@@ -103,21 +103,14 @@ extension CycleMachine {
         run.emit(.publish(snapshot()))
     }
 
-    /// A guardian that hangs neither protects nor lets go: what it acknowledged last runs out, and when it wakes it
-    /// stops PostgreSQL. A restart in good time gives PostgreSQL another one; so does a standby that is to be promoted.
     private mutating func replaceFrozenGuardian(_ run: inout Run) {
-        guard let link = guardian, link.failures >= 2, progress == nil, !settings.isPaused, !isShuttingDown,
-            local.postmaster != nil, let lease, lease.isValid(at: run.now)
+        guard let link = guardian, progress == nil, !isShuttingDown,
+            let plan = guardianReplacement(
+                local, settings, lease: lease, acknowledged: link.facts.acknowledged, failures: link.failures,
+                at: run.now)
         else { return }
-        if local.mayAcceptWrites {
-            guard let acknowledged = link.facts.acknowledged, run.now >= LeaseArithmetic.stopBy(acknowledged) else {
-                return
-            }
-        }
         run.log(.error, "the guardian does not answer: PostgreSQL is restarted under another one")
         guardian?.failures = 0
-        begin(
-            Plan(.restart, [.postgreSQL(.restart(timeout: settings.startPatience, stopTimeout: settings.stopTimeout))]),
-            &run)
+        begin(plan, &run)
     }
 }

@@ -215,13 +215,7 @@ extension CycleMachine {
         guard let positions = progress.positions else {
             return abandonHandOver("where the WAL ends is not known", &run)
         }
-        let verdicts = members.map { member in
-            CandidateVerdict(
-                name: member.name,
-                verdict: judge(
-                    answers[member.name], status: .zero, maximumLag: .max, clusterTimeline: positions.timeline,
-                    required: positions.required))
-        }
+        let verdicts = receipts(members, answers, end: positions.required, timeline: positions.timeline)
         if verdicts.contains(where: { $0.verdict == .good }) { return finishStep(&run) }
         if let until = progress.receiptUntil, run.now < until {
             return run.emit(.retryReceipt(at: run.now + Self.receiptInterval, plan: plan))
@@ -291,14 +285,12 @@ extension CycleMachine {
         exitCode = 1
         isShuttingDown = true
         run.log(.critical, "Failed to bootstrap cluster")
-        var steps: [Step] = [.postgreSQL(.stop(.immediate, timeout: .seconds(10)))]
-        if !mayBePublished { steps.append(.postgreSQL(.setAsideDataDirectory)) }
         let condition = initializeRevision.map { WriteCondition.unchanged(since: $0) }
         if let condition {
             run.emit(
                 .delete(.initialize, condition, .cancelInitialize, deadline: run.now + settings.timings.retryTimeout))
         }
-        begin(Plan(.shutdown, steps), &run)
+        begin(cancelledBootstrapPlan(mayBePublished: mayBePublished), &run)
     }
 
     // MARK: The end
@@ -309,14 +301,7 @@ extension CycleMachine {
             run.log(.info, "the cluster is paused: PostgreSQL and the leader key are left as they are")
             return end(&run)
         }
-        // The key goes at once only to somebody who has everything; else it ends with the session, and this node may be
-        // back before.
-        let heirs = (view?.members ?? []).filter { $0.name != me.name && $0.apiURL != nil && !$0.tags.nofailover }
-        let stop = PostgreSQLOperation.stop(
-            .fast, timeout: settings.stopTimeout, heirs: isLeading ? heirs.map(\.name) : nil)
-        var steps: [Step] = [.postgreSQL(stop)]
-        if isLeading { steps += [.confirmReceipt(by: heirs), .releaseLeader] }
-        let plan = Plan(.shutdown, steps)
+        let plan = shutdownPlan(me, view, settings, isLeading: isLeading)
         if progress == nil { return begin(plan, &run) }
         if progress?.running.plan.kind == .shutdown || progress?.successor?.kind == .shutdown { return }
         breakOff(for: plan, &run)

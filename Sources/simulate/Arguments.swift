@@ -1,4 +1,5 @@
 import Glibc
+import Posix
 import Simulation
 
 /// The command line.
@@ -90,7 +91,7 @@ struct Arguments {
         seeds = 1_000_000_000
         keepsGoing = true
         if profile == .mixed { profile = nil }
-        if first == 1 { first = UInt64(max(0, time(nil))) * 1000 }
+        if first == 1 { first = UInt64(max(0, WallClock.nanosecondsSinceEpoch() / 1_000_000_000)) * 1000 }
     }
 
     private static func number(_ option: String, _ text: String?, _ range: ClosedRange<UInt64>) throws(Mistake)

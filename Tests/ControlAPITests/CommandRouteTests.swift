@@ -196,6 +196,7 @@ import Testing
             return true
         }
         let at = #""at": "2027-02-03T12:00:00+00:00"}"#
+        let because = #""because": [{"code": "paused", "facts": {}}]"#
         #expect(
             written.withLock { $0 } == """
                 id: 0
@@ -208,7 +209,7 @@ import Testing
 
                 id: 0
                 event: decision
-                data: {"action": "\(Action.wait.summary)", "reasons": ["\(Reason.paused)"], "because": [{"code": "paused", "facts": {}}], \(at)
+                data: {"action": "\(Action.wait.summary)", "reasons": ["\(Reason.paused)"], \(because), \(at)
 
                 id: 2
                 event: state

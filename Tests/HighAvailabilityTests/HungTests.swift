@@ -106,7 +106,37 @@ import Testing
         RunningPlan(plan: Plan(kind, steps), since: Scene.now - .seconds(25))
     }
 
+    /// Nobody has looked at it for three leases.
+    static var unseen: PostgreSQLStatus {
+        var status = Scene.primary()
+        status.observedAt = Scene.now - .seconds(91)
+        return status
+    }
+
+    static var heldBack: Memory {
+        var memory = Memory()
+        memory.heldBackUntil = Scene.now + .seconds(10)
+        return memory
+    }
+
     static let rows: [Row] = [
+        Row(
+            description: "one that lets nobody in hangs, too",
+            seen: seen(pulse(closed: 20, .init(total: 9, stopped: 1, isPostmasterStopped: true)), Scene.primary()),
+            expected: .asks(["n2", "n3"]), because: ["silent-connections"]),
+        Row(
+            description: "and one whose disk takes no WAL", seen: seen(pulse(unflushed: 30), Scene.primary()),
+            expected: .asks(["n2", "n3"]), because: ["silent-flushes"]),
+        Row(
+            description: "and one that nobody could look at", seen: seen(nil, unseen),
+            expected: .asks(["n2", "n3"]), because: ["silent-observation"]),
+        Row(
+            description: "who hung lets others go first",
+            seen: Scene.seen(Scene.view(), Scene.standby(), peers: good), memory: heldBack, expected: .action(.wait),
+            because: ["held-back"]),
+        Row(
+            description: "also with a server that is down", seen: Scene.seen(Scene.view(), Scene.stopped()),
+            memory: heldBack, expected: .action(.wait), because: ["not-running", "held-back"]),
         Row(
             description: "the candidates are asked first", seen: seen(hung), expected: .asks(["n2", "n3"]),
             because: ["silent-statements"]),

@@ -38,7 +38,7 @@ import Testing
         Row(
             description: "an expired lease promotes nobody",
             seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(heldFor: .seconds(31)), renewal: .held),
-            expected: .action(.wait), because: ["lease-refused"]),
+            expected: .action(.wait), because: ["lease-expired"]),
         Row(
             description: "a standby of a standby cluster is not promoted",
             seen: Scene.seen(
@@ -61,7 +61,7 @@ import Testing
             description: "a standby in pause gives the key back",
             seen: Scene.seen(
                 leading, Scene.standby(), lease: Scene.lease(), renewal: .held, settings: ["pause": true]),
-            expected: .action(.releaseLeader), because: ["paused", "not-running"]),
+            expected: .action(.releaseLeader), because: ["paused", "standby-in-pause"]),
         Row(
             description: "unless a switchover made it the leader",
             seen: Scene.seen(
@@ -83,7 +83,7 @@ import Testing
         Row(
             description: "in pause a primary without the key goes on",
             seen: Scene.seen(following, Scene.primary(), settings: ["pause": true]), expected: .action(.wait),
-            because: ["paused", "primary-without-lease"]),
+            because: ["leader-key-held-by", "primary-without-lease", "paused"]),
         Row(
             description: "a standby is pointed to the leader",
             seen: Scene.seen(following, Scene.standby()),

@@ -150,7 +150,7 @@ import Testing
                 running: RunningPlan(
                     plan: Plan(.restart, [.postgreSQL(.restart(timeout: .seconds(60)))]), since: Scene.now),
                 settings: ["pause": true], storeFailure: "no endpoint answers"), expected: .action(.wait),
-            because: ["operation-running", "store-unreachable"]),
+            because: ["operation-running", "store-unreachable-too-long", "paused"]),
         Row(
             description: "but one that never did is left alone",
             seen: Scene.seen(Scene.view(initialize: foreign.initialize), Scene.primary()), expected: .action(.exit),

@@ -93,6 +93,11 @@ import Testing
             seen: Scene.seen(Scene.view(history: history(1)), Scene.standby(), peers: bothEqual),
             expected: .action(.acquireLeader), because: ["healthiest"]),
         Row(
+            description: "nor is one that is not known",
+            seen: Scene.seen(
+                free, Scene.standby(timeline: nil), peers: bothEqual, settings: ["check_timeline": true]),
+            expected: .action(.wait), because: ["timeline-unknown"]),
+        Row(
             description: "nofailover never takes the key",
             seen: Scene.seen(free, Scene.standby(), peers: bothEqual, tags: ["nofailover": true]),
             expected: .action(.wait), because: ["nofailover"]),

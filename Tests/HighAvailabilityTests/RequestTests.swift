@@ -10,14 +10,14 @@ import Testing
     static let rows: [Row] = [
         Row(
             description: "the leader asks the candidate",
-            seen: leader(requested("n1", "n2")), expected: .asks(["n2"]), because: []),
+            seen: leader(requested("n1", "n2")), expected: .asks(["n2"]), because: ["requested"]),
         Row(
             description: "and hands over",
             seen: leader(requested("n1", "n2"), peers: ["n2": Scene.peer(1000)]), expected: .plan(.handOver),
             because: ["requested"]),
         Row(
             description: "without a candidate all are asked",
-            seen: leader(requested("n1", nil)), expected: .asks(["n2", "n3"]), because: []),
+            seen: leader(requested("n1", nil)), expected: .asks(["n2", "n3"]), because: ["requested"]),
         Row(
             description: "one is enough",
             seen: leader(requested("n1", nil), peers: ["n2": Scene.unreachable, "n3": Scene.peer(1000)]),

@@ -33,7 +33,7 @@ import Testing
         Row(
             description: "in pause a primary goes on",
             seen: Scene.seen(leading, Scene.primary(), settings: ["pause": true], storeFailure: down),
-            expected: .action(.wait), because: ["store-unreachable", "paused"]),
+            expected: .action(.wait), because: ["store-unreachable-too-long", "paused"]),
         Row(
             description: "a promotion does not outlive the lease",
             seen: Scene.seen(

@@ -1,0 +1,87 @@
+public import ClusterModel
+
+/// The one answer to "who may succeed the leader", as far as the store knows: addresses, tags, `/sync`, `/failsafe`
+/// (ha-loop.md §11.1, §11.4). What a member says of itself when it is asked is judged by `judge`.
+public struct Eligibility: Sendable {
+    public var view: ClusterView
+    public var settings: DynamicConfiguration
+
+    public init(_ view: ClusterView, _ settings: DynamicConfiguration) {
+        self.view = view
+        self.settings = settings
+    }
+
+    /// How leadership passes on. By that it differs whom `/sync` lets lead.
+    public enum Succession: Sendable, Hashable, CaseIterable {
+        /// The leader lets go for it: a voter.
+        case handOver
+        /// An operator names a member, whatever it lacks.
+        case manualFailover
+        /// Nobody leads: a voter, or the leader that `/sync` names.
+        case race
+        /// A client's request, before it is written: a voter in the mode `priority`; otherwise the leader judges.
+        case request
+    }
+
+    /// SYNC-ACTIVE of ha-loop.md §1: the mode is on, and `/sync` says who may lead. Without `/sync` commits wait for
+    /// nobody, whatever is configured: then any complete standby will do.
+    public var isSynchronous: Bool { settings.synchronousMode != .off && !view.sync.isEmpty }
+
+    /// Whether `/sync` has a say in it.
+    func goesBySync(_ succession: Succession) -> Bool {
+        switch succession {
+        case .handOver, .race: isSynchronous
+        case .request: isSynchronous && settings.synchronousMode == .priority
+        case .manualFailover: false
+        }
+    }
+
+    /// Whether `/sync` lets `name` lead.
+    public func admits(_ name: String, _ succession: Succession) -> Bool {
+        guard goesBySync(succession) else { return true }
+        switch succession {
+        case .race: return view.sync.names(name)
+        case .handOver, .request, .manualFailover: return view.sync.matches(name)
+        }
+    }
+
+    /// Why `name` must not win a race, wherever it stands; nil where it may.
+    func obstacle(to name: String) -> EligibilityReason? {
+        if settings.failsafeMode, let failsafe = view.failsafe, !failsafe.isEmpty, failsafe[name] == nil {
+            return .notInFailsafe
+        }
+        return admits(name, .race) ? nil : .notInSynchronousSet(name)
+    }
+
+    /// The members that can be asked, without those of these names; `former` are such as were there under the last
+    /// leader, and are asked although their keys are gone.
+    func askable(except names: [String?], former: [Member] = []) -> [Member] {
+        let gone = former.filter { view.member($0.name) == nil }
+        return (gone + view.members).filter { !names.contains($0.name) && $0.apiURL != nil }
+    }
+
+    /// Of those, the ones that may succeed.
+    public func successors(
+        by succession: Succession, except names: [String?], former: [Member] = []
+    ) -> [Member] {
+        askable(except: names, former: former).filter { !$0.tags.nofailover && admits($0.name, succession) }
+    }
+}
+
+/// Why a member may not lead, wherever it stands.
+public enum EligibilityReason: Sendable, Hashable {
+    case notAllowedToPromote
+    case notInSynchronousSet(String)
+    case notInFailsafe
+
+    var explanation: Explanation {
+        switch self {
+        case .notAllowedToPromote:
+            Explanation("nofailover", "following a different leader because I am not allowed to promote")
+        case .notInSynchronousSet(let name):
+            Explanation(
+                "not-in-sync", ["member": .fact(name)], "\(name) is not in /sync: it may lack acknowledged commits")
+        case .notInFailsafe: Explanation("not-in-failsafe", "I am not in /failsafe")
+        }
+    }
+}

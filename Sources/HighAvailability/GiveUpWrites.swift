@@ -1,0 +1,58 @@
+public import ClusterModel
+
+/// The one answer to "who must give up writes, and what does pause say": PostgreSQL here may accept writes, or does so
+/// by the plan that runs, and this node has no right to it. Nil where it may not.
+///
+/// It is ended by `plan`, which is at once unless said otherwise, and compares its timeline before it follows: it may
+/// have gone on alone. In pause PostgreSQL is its operator's and goes on.
+func giveUpWrites(
+    _ seen: Observation, _ memory: inout Memory, by plan: Plan? = nil, because reasons: [Reason]
+) -> Decision? {
+    guard seen.running?.plan.kind.mayAcceptWrites(seen.local) ?? seen.local.mayAcceptWrites else { return nil }
+    if seen.settings.isPaused {
+        return Decision(.wait, reasons.contains(.paused) ? reasons : reasons + [.paused])
+    }
+    memory.rewind = .suspected
+    let plan = plan ?? DemotionPlans.lost(seen)
+    return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), reasons)
+}
+
+/// The ways to take a primary down (ha-loop.md §13).
+enum DemotionPlans {
+    /// The lease is gone or somebody else's: nothing may wait.
+    static func lost(_ seen: Observation) -> Plan {
+        Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5)))])
+    }
+
+    /// The lease still runs: a clean stop until `haltBy`, then read-only and following nobody.
+    static func offline(_ seen: Observation) -> Plan {
+        let left = seen.lease.map { LeaseArithmetic.haltBy($0) - seen.now } ?? .zero
+        let stop: PostgreSQLOperation =
+            left > .zero ? .stop(.fast, timeout: left) : .stop(.immediate, timeout: .seconds(5))
+        return Plan(
+            .demoteOffline,
+            [.postgreSQL(stop), .postgreSQL(.startStandby(of: nil, timeout: seen.settings.startPatience))])
+    }
+}
+
+/// Whether a server of ours may accept writes.
+public enum WritesReason: Sendable, Hashable {
+    case runningAsPrimaryWithoutLease
+    case stillAcceptsWrites
+    case finished(PostgreSQLStatus.Finish)
+
+    var explanation: Explanation {
+        switch self {
+        case .runningAsPrimaryWithoutLease:
+            Explanation("primary-without-lease", "PostgreSQL here may accept writes without the lease")
+        case .stillAcceptsWrites:
+            Explanation(
+                "still-accepts-writes",
+                "PostgreSQL may accept writes still: the leader key goes only after it has ended")
+        case .finished(.shutDown):
+            Explanation("finished-shut-down", "PostgreSQL has shut down, and its postmaster is still there to archive")
+        case .finished(.killed):
+            Explanation("finished-killed", "PostgreSQL was killed, and the kernel has not let it go yet")
+        }
+    }
+}

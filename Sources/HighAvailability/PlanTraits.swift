@@ -1,0 +1,60 @@
+public import ClusterModel
+
+extension Plan.Kind {
+    /// What the rules and the others must know of a kind of plan; a new kind is a case and its row here.
+    struct Traits {
+        var writes: Writes
+        /// What the node shows as its role meanwhile; nil for what its server is.
+        var shownRole: NodeRole?
+        /// An operator may break it off for a new base backup: what it leaves behind is replaced anyway, and nobody
+        /// else waits for its end.
+        var yieldsToReinitialize = false
+        /// A server that hangs would hold it up for long.
+        var mayBeCutShort = false
+    }
+
+    /// Whether PostgreSQL may accept writes while the plan runs or when it is done, which only the holder of the lease
+    /// may allow.
+    enum Writes {
+        /// It is taken down or kept in recovery. A bootstrap has no leader key to lose yet.
+        case closed
+        /// It will accept them.
+        case opens
+        /// As it was: a restart happens on standbys, too.
+        case restarts
+        /// As long as what is stopped still runs; then there is nothing left to lose.
+        case ends
+    }
+
+    var traits: Traits {
+        switch self {
+        case .bootstrap: Traits(writes: .closed, shownRole: .uninitialized)
+        case .clone, .startStandby, .follow, .resumeReplay, .rewind, .stopParted, .reclone, .reinitialize,
+            .recoverSingleUser:
+            Traits(writes: .closed, yieldsToReinitialize: true)
+        case .startPrimary: Traits(writes: .opens)
+        case .promote: Traits(writes: .opens, shownRole: .promoted, mayBeCutShort: true)
+        case .handOver: Traits(writes: .ends, shownRole: .demoted, mayBeCutShort: true)
+        case .demote, .demoteOffline: Traits(writes: .closed, shownRole: .demoted)
+        case .restart: Traits(writes: .restarts, yieldsToReinitialize: true, mayBeCutShort: true)
+        case .shutdown: Traits(writes: .ends, mayBeCutShort: true)
+        }
+    }
+
+    /// Whether PostgreSQL, which is as `local` says, may accept writes by this plan, or does still.
+    func mayAcceptWrites(_ local: PostgreSQLStatus) -> Bool {
+        switch traits.writes {
+        case .closed: false
+        case .opens: true
+        case .restarts: !local.hasStandbySignal
+        case .ends: local.mayAcceptWrites
+        }
+    }
+
+    public var yieldsToReinitialize: Bool { traits.yieldsToReinitialize }
+}
+
+/// Whether PostgreSQL accepts writes, or may before the running plan ends.
+public func mayBecomeWritable(_ local: PostgreSQLStatus, _ running: RunningPlan?) -> Bool {
+    local.mayAcceptWrites || running?.plan.kind.mayAcceptWrites(local) ?? false
+}

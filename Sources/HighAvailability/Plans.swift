@@ -1,0 +1,57 @@
+public import ClusterModel
+
+// The plans that give leadership away in order: stop, see that a candidate has everything, release the key.
+
+/// For a request: the clean stop follows a checkpoint, so that it is short.
+func handOverPlan(to heirs: [Member], _ settings: DynamicConfiguration) -> Plan {
+    let stop = PostgreSQLOperation.stop(
+        .fastAfterCheckpoint, timeout: settings.stopTimeout, heirs: heirs.map(\.name))
+    return Plan(.handOver, [.postgreSQL(stop), .confirmReceipt(by: heirs), .releaseLeader])
+}
+
+/// The daemon ends. The key goes at once only to somebody who has everything; else it ends with the session, and this
+/// node may be back before.
+public func shutdownPlan(
+    _ me: NodeIdentity, _ view: ClusterView?, _ settings: DynamicConfiguration, isLeading: Bool
+) -> Plan {
+    guard isLeading else {
+        return Plan(.shutdown, [.postgreSQL(.stop(.fast, timeout: settings.stopTimeout, heirs: nil))])
+    }
+    let heirs = view.map { Eligibility($0, settings).successors(by: .handOver, except: [me.name]) } ?? []
+    let stop = PostgreSQLOperation.stop(.fast, timeout: settings.stopTimeout, heirs: heirs.map(\.name))
+    return Plan(.shutdown, [.postgreSQL(stop), .confirmReceipt(by: heirs), .releaseLeader])
+}
+
+/// What the members of a `confirmReceipt` have of the WAL that ends at `end` on `timeline`.
+public func receipts(
+    _ members: [Member], _ answers: [String: PeerAnswer], end: WALPosition, timeline: TimelineID
+) -> [CandidateVerdict] {
+    members.map { member in
+        CandidateVerdict(
+            name: member.name,
+            verdict: judge(answers[member.name], .everything(to: end), clusterTimeline: timeline))
+    }
+}
+
+/// A bootstrap that failed: what was made is stopped, and moved aside where nobody can know of it (ha-loop.md §6.3).
+public func cancelledBootstrapPlan(mayBePublished: Bool) -> Plan {
+    let stop = Step.postgreSQL(.stop(.immediate, timeout: .seconds(10)))
+    return Plan(.shutdown, mayBePublished ? [stop] : [stop, .postgreSQL(.setAsideDataDirectory)])
+}
+
+/// A guardian that hangs neither protects nor lets go: what it acknowledged last runs out, and when it wakes it stops
+/// PostgreSQL. A restart in good time gives PostgreSQL another one; so does a standby that is to be promoted. Nil where
+/// it is not time.
+public func guardianReplacement(
+    _ local: PostgreSQLStatus, _ settings: DynamicConfiguration, lease: Lease?, acknowledged: Lease?, failures: Int,
+    at now: BootInstant
+) -> Plan? {
+    guard failures >= 2, !settings.isPaused, local.postmaster != nil, let lease, lease.isValid(at: now) else {
+        return nil
+    }
+    if local.mayAcceptWrites {
+        guard let acknowledged, now >= LeaseArithmetic.stopBy(acknowledged) else { return nil }
+    }
+    return Plan(
+        .restart, [.postgreSQL(.restart(timeout: settings.startPatience, stopTimeout: settings.stopTimeout))])
+}
