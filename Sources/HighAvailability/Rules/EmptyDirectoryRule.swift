@@ -64,42 +64,6 @@ func cloneSource(_ me: NodeIdentity, _ view: ClusterView) -> Member? {
     return offered ?? view.leaderMember
 }
 
-/// A base backup, and a standby made of it. Only a plan of the kind `clone` finds nothing to replace.
-func clonePlan(
-    _ kind: Plan.Kind, _ me: NodeIdentity, _ settings: DynamicConfiguration, _ view: ClusterView, from source: Upstream
-) -> Plan {
-    let upstream = nodeToFollow(me, view).flatMap { Upstream($0) } ?? source
-    return Plan(
-        kind,
-        [
-            .postgreSQL(.clone(from: source, replacing: kind != .clone)),
-            .postgreSQL(.startStandby(of: upstream, timeout: settings.startPatience)),
-        ])
-}
-
-/// The plan of the node that won `/initialize`.
-public func bootstrapPlan() -> Plan {
-    Plan(.bootstrap, [.postgreSQL(.bootstrap), .publishBootstrap, .postgreSQL(.finishBootstrap)])
-}
-
-/// A new cluster whose making was broken off (S11). Where its identifier was published it was complete; else nobody
-/// knows of it, its users may be missing, and it makes way for a cluster that somebody does know of.
-func unfinishedBootstrapRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
-    guard seen.local.unfinished == .bootstrap else { return nil }
-    guard let local = seen.local.systemIdentifier else {
-        return Decision(.wait, .identity(.systemIdentifierInvalid(nil)))
-    }
-    if view.initialize.systemIdentifier == local {
-        return Decision(.carryOut(Plan(.bootstrap, [.postgreSQL(.finishBootstrap)])), .bootstrap(.bootstrapBrokenOff))
-    }
-    if seen.settings.isPaused { return Decision(.wait, .bootstrap(.bootstrapBrokenOff), .paused) }
-    var steps: [Step] = [.postgreSQL(.setAsideDataDirectory)]
-    if seen.local.postmaster != nil {
-        steps.insert(.postgreSQL(.stop(.immediate, timeout: .seconds(10))), at: 0)
-    }
-    return Decision(.carryOut(Plan(.bootstrap, steps)), .bootstrap(.bootstrapBrokenOff))
-}
-
 /// The directory exists and cannot be read: nobody is helped by a leader in that state.
 func inaccessibleDirectoryRule(_ seen: Observation, _ reason: String, _ memory: inout Memory) -> Decision {
     let inaccessible = Reason.bootstrap(.dataDirectoryInaccessible(reason))

@@ -46,7 +46,7 @@ func followRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
 }
 
 /// What recovery runs with is what it was told: who changes it by hand, on a server that a daemon manages, sees it set
-/// back, as with the peer (ha-loop.md §9.3.8).
+/// back, as with Patroni (ha-loop.md §9.3.8).
 private func resetRule(_ seen: Observation, _ upstream: Upstream?, _ memory: inout Memory) -> Decision? {
     guard let altered = seen.local.facts?.alteredRecovery, !altered.isEmpty else {
         memory.resetting = Memory.Retries()

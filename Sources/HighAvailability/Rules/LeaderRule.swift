@@ -20,7 +20,7 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
         return giveUpKey(seen, because: .paused, .server(.standbyInPause))
     }
     // Standby clusters are not built. A cluster that was led by a primary goes on as it was, whatever `/config` asks
-    // for meanwhile; one that a peer made a standby cluster must not part from what it follows, nor one of which that
+    // for meanwhile; one that Patroni made a standby cluster must not part from what it follows, nor one of which that
     // is not known.
     if seen.settings.isStandbyCluster, !memory.isLedByPrimary {
         return Decision(.wait, holding, .lease(.notBuilt("standby clusters")))

@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// The store does not answer (ha-loop.md §16.1). The peer gives up after retry_timeout; here the lease decides: as long
+/// The store does not answer (ha-loop.md §16.1). Patroni gives up after retry_timeout; here the lease decides: as long
 /// as nobody else can have taken the key, a healthy primary goes on, and it stops in time before somebody can.
 func storeLossRule(_ seen: Observation, _ failure: String, _ memory: inout Memory) -> Decision {
     let remaining = seen.lease.map { $0.deadline - seen.now }

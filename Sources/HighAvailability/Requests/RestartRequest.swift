@@ -23,7 +23,7 @@ public struct RestartRequest: Sendable, Hashable {
 
     public typealias Refusal = SwitchoverRequest.Refusal
 
-    /// Reads a request's body; its keys are judged in their order, as the peer does.
+    /// Reads a request's body; its keys are judged in their order, as Patroni does.
     public init(body: JSONObject, _ settings: DynamicConfiguration, wallTime: Int64) throws(Refusal) {
         if body["schedule"]?.isTruthy == true, settings.isPaused {
             throw Refusal(500, "Can't schedule restart in the paused state")
@@ -74,7 +74,7 @@ public struct RestartRequest: Sendable, Hashable {
         throw Refusal(400, "Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: \(text)")
     }
 
-    /// Whether the conditions hold. `restart_pending` asks by its presence, as the peer's clients know it; only a false
+    /// Whether the conditions hold. `restart_pending` asks by its presence, as Patroni's clients know it; only a false
     /// that is JSON's counts as not given.
     public func isSatisfied(role: NodeRole, local: PostgreSQLStatus) -> Bool {
         if let wanted = self.role, wanted != role { return false }

@@ -11,7 +11,7 @@ public struct MemberKey: Sendable, Hashable {
         public var proxyURL: String?
         /// The version of Patroni that we are a peer of.
         public var version: String
-        /// Our own version: the peer passes over the key, and members that are ours know each other by it.
+        /// Our own version: Patroni passes over the key, and members that are ours know each other by it.
         public var ownVersion: String?
 
         public init(

@@ -4,7 +4,7 @@ import ClusterModel
 ///
 /// Only a manual failover is the operator's will, whatever it costs. A switchover is carried out by its leader, who
 /// sees to it that nothing is lost; where that leader died first, nobody has seen to it, and the request says whom to
-/// prefer among those who could win the race anyway (S3). Stricter than the peer, whose candidate compares nothing.
+/// prefer among those who could win the race anyway (S3). Stricter than Patroni, whose candidate compares nothing.
 func requestCandidacy(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ request: FailoverRequest,
     _ memory: Memory
@@ -86,14 +86,14 @@ private func stepDown(
 }
 
 /// The leader that the request names has stopped cleanly and released the key, and `/status` says where its WAL ends.
-/// Without its word, which the peer does not give, a request is one that was never acted upon.
+/// Without its word, which Patroni does not give, a request is one that was never acted upon.
 private func handedOver(_ view: ClusterView, _ request: FailoverRequest) -> Bool {
     request.leader != nil && view.status.handedOverBy == request.leader
 }
 
 /// The leader handed over because somebody had received everything, and `/status` says how much that is. Who has less
 /// and cannot reach that one would win the race and lose commits (S3); it waits for `retry_timeout`, so that the
-/// cluster goes on all the same, within `maximum_lag_on_failover`. Stricter than the peer.
+/// cluster goes on all the same, within `maximum_lag_on_failover`. Stricter than Patroni.
 func waitForEverything(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ memory: Memory
 ) -> Candidacy? {

@@ -46,7 +46,7 @@ public struct Lease: Sendable, Hashable {
 /// margin only; a fast stop waits for sessions and for a checkpoint, so it begins earlier and is overtaken by the halt.
 ///
 /// What else derives from the ttl derives from it here, so that a short ttl shortens every wait on the way of a renewal
-/// or of a failover; from 12 s on they all have the length that the peer gives them.
+/// or of a failover; from 12 s on they all have the length that Patroni gives them.
 public enum LeaseArithmetic {
     /// Kept free before the deadline for killing PostgreSQL: a tenth of the ttl, at least 1 s; below a ttl of 6 s a
     /// sixth of it.

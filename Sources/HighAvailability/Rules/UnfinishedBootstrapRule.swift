@@ -1,0 +1,19 @@
+import ClusterModel
+
+/// A new cluster whose making was broken off (S11). Where its identifier was published it was complete; else nobody
+/// knows of it, its users may be missing, and it makes way for a cluster that somebody does know of.
+func unfinishedBootstrapRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
+    guard seen.local.unfinished == .bootstrap else { return nil }
+    guard let local = seen.local.systemIdentifier else {
+        return Decision(.wait, .identity(.systemIdentifierInvalid(nil)))
+    }
+    if view.initialize.systemIdentifier == local {
+        return Decision(.carryOut(Plan(.bootstrap, [.postgreSQL(.finishBootstrap)])), .bootstrap(.bootstrapBrokenOff))
+    }
+    if seen.settings.isPaused { return Decision(.wait, .bootstrap(.bootstrapBrokenOff), .paused) }
+    var steps: [Step] = [.postgreSQL(.setAsideDataDirectory)]
+    if seen.local.postmaster != nil {
+        steps.insert(.postgreSQL(.stop(.immediate, timeout: .seconds(10))), at: 0)
+    }
+    return Decision(.carryOut(Plan(.bootstrap, steps)), .bootstrap(.bootstrapBrokenOff))
+}

@@ -1,0 +1,95 @@
+public import ClusterModel
+
+/// Everything that one decision rests on: what the node sees at one instant. `decide` reads nothing else but `Memory`.
+///
+/// Facts that cost a question (peers, a renewal, a comparison of timelines) are nil until they were asked for in this
+/// cycle: a rule that needs one answers `.ask`, and is called again with the answer.
+public struct Observation: Sendable, Hashable {
+    public var now: BootInstant
+    /// Nanoseconds since the epoch; for scheduled actions only.
+    public var wallTime: Int64
+    public var me: NodeIdentity
+    public var settings: DynamicConfiguration
+    /// The last view; nil before the first load. While the store is unreachable it is what was last seen.
+    public var view: ClusterView?
+    /// Why the store did not answer in this cycle; nil where it did.
+    public var storeFailure: String?
+    public var local: PostgreSQLStatus
+    /// The server's signs of life; nil where none were taken.
+    public var pulse: Pulse?
+    /// The lease on the leader key that this node holds, by its own count; nil for none.
+    public var lease: Lease?
+    /// What became of this cycle's renewal; nil before it was asked for.
+    public var renewal: Renewal?
+    /// The peers' answers; nil before they were asked.
+    public var peers: [String: PeerAnswer]?
+    /// What a comparison with the source of rewinds gave; nil before it was asked for.
+    public var divergence: Divergence?
+    /// The operation that runs now.
+    public var running: RunningPlan?
+
+    /// What became of a renewal of the leader key.
+    public enum Renewal: Sendable, Hashable {
+        case held
+        /// Somebody else has the key.
+        case refused
+    }
+
+    /// What a comparison of timelines gave.
+    public enum Divergence: Sendable, Hashable {
+        case facts(DivergenceFacts)
+        /// The source did not answer, or what is known locally does not suffice.
+        case unavailable(String)
+    }
+
+    public init(
+        now: BootInstant, wallTime: Int64 = 0, me: NodeIdentity,
+        settings: DynamicConfiguration = DynamicConfiguration(),
+        view: ClusterView?, storeFailure: String? = nil, local: PostgreSQLStatus, lease: Lease? = nil,
+        renewal: Renewal? = nil, peers: [String: PeerAnswer]? = nil, divergence: Divergence? = nil,
+        running: RunningPlan? = nil
+    ) {
+        self.now = now
+        self.wallTime = wallTime
+        self.me = me
+        self.settings = settings
+        self.view = view
+        self.storeFailure = storeFailure
+        self.local = local
+        self.lease = lease
+        self.renewal = renewal
+        self.peers = peers
+        self.divergence = divergence
+        self.running = running
+    }
+
+    func eligibility(_ view: ClusterView) -> Eligibility { Eligibility(view, settings) }
+
+    /// LOCK in the words of ha-loop.md §1: the last view names us as leader.
+    var isNamedLeader: Bool { view?.leaderName == me.name }
+}
+
+/// What a node is by its configuration.
+public struct NodeIdentity: Sendable, Hashable {
+    public var name: String
+    public var tags: Tags
+    /// The configuration has a `bootstrap` section: the node may initialise a new cluster.
+    public var canBootstrap: Bool
+
+    public init(name: String, tags: Tags = Tags(JSONObject()), canBootstrap: Bool = true) {
+        self.name = name
+        self.tags = tags
+        self.canBootstrap = canBootstrap
+    }
+}
+
+/// A plan that is being carried out.
+public struct RunningPlan: Sendable, Hashable {
+    public var plan: Plan
+    public var since: BootInstant
+
+    public init(plan: Plan, since: BootInstant) {
+        self.plan = plan
+        self.since = since
+    }
+}
