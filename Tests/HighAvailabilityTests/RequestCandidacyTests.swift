@@ -3,7 +3,7 @@ import HighAvailability
 import Testing
 
 /// A request in `/failover` while nobody leads, as `n1` sees it (ha-loop.md §12.3).
-@Suite struct RequestedCandidacyTests {
+@Suite struct RequestCandidacyTests {
     static let bothEqual = RaceTests.bothEqual
     static let away = ["n2": Scene.unreachable, "n3": Scene.unreachable]
 
