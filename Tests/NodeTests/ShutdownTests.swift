@@ -43,4 +43,21 @@ import Testing
         #expect(!effects.contains { if case .release = $0 { true } else { false } })
         #expect(effects.contains { if case .exit(code: 0) = $0 { true } else { false } })
     }
+
+    /// S6: who is outside /sync may not lead, and so is not asked whether it has everything.
+    @Test func inSynchronousModeOnlyAVoterIsAnHeir() {
+        var view = ShortLeaseTests.view(["n2:0.1", "n3:0.1"], config: ["ttl": 30, "synchronous_mode": true])
+        view.sync = SyncState(leader: "n1", voters: ["n3"])
+        var scene = GuardianOrderTests.Scene(adopted: GuardianOrderTests.lease)
+        _ = scene.step(.timer)
+        let armed = scene.step(.observed(scene.status(writable: true)))
+        HonestTimeTests.acknowledge(armed, &scene)
+        _ = scene.step(.loaded(.success(view)))
+        let renewed = scene.step(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
+        HonestTimeTests.acknowledge(renewed, &scene)
+        let heirs = scene.step(.shutdownRequested).compactMap { effect -> [String]? in
+            if case .perform(.stop(_, _, let heirs), _, _) = effect { heirs } else { nil }
+        }
+        #expect(heirs == [["n3"]])
+    }
 }
