@@ -49,33 +49,43 @@ let package = Package(
         .target(name: "CCurlShims", dependencies: ["CCurl"]),
         .target(name: "CTLSShims", dependencies: ["COpenSSL"]),
 
-        // The pure core: the standard library and nothing else.
-        module("ClusterModel"),
+        // Below everything: what an instant is. Then the pure core: the standard library and nothing else.
+        module("Instants"),
+        module("ClusterModel", ["Instants"]),
         module("HighAvailability", ["ClusterModel"]),
 
         // The seams: what the cycle may ask of the world.
         module("Ports", ["ClusterModel", "HighAvailability"]),
 
         // The edge: one target for each thing outside.
-        module("Posix", ["CPlatform", "ClusterModel"]),
+        module("Posix", ["CPlatform", "Instants"]),
+        // `/proc`, for the daemon and for the guardian.
+        module("Processes", ["CPlatform"]),
         module("JSON", ["ClusterModel", "CJansson"]),
         module("Logs", ["ClusterModel", "Posix", logging]),
-        module("Configuration", ["ClusterModel", "JSON", "Posix", "CYAML"]),
+        module("Configuration", ["ClusterModel", "Posix", "CYAML"]),
         module("HTTPClient", ["ClusterModel", "Posix", "CCurl", "CCurlShims"]),
         module("Etcd", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient", logging]),
         module("Peers", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient"]),
         module(
             "PostgreSQL",
             [
-                "ClusterModel", "HighAvailability", "Ports", "JSON", "Posix", "Guardian", "CGuardian", "CLibPQ",
-                "CPlatform", logging,
+                "ClusterModel", "Ports", "JSON", "Posix", "Processes", "CLibPQ", "CPlatform", logging,
+            ]),
+        module(
+            "GuardianClient",
+            [
+                "ClusterModel", "HighAvailability", "Ports", "Posix", "Processes", "Guardian", "CGuardian", "CPlatform",
+                logging,
             ]),
         module("HTTPServer", ["CPlatform", "CTLSShims", "Posix", "COpenSSL", logging]),
 
         // The parent of the postmaster: the standard library, the C library, and nothing else.
-        .target(name: "CGuardian"),
+        .target(name: "CGuardian", dependencies: ["CPlatform"]),
         module("Guardian"),
-        .executableTarget(name: "matriarch-guardian", dependencies: ["Guardian", "CGuardian"], swiftSettings: strict),
+        .executableTarget(
+            name: "matriarch-guardian", dependencies: ["Guardian", "CGuardian", "CPlatform", "Processes"],
+            swiftSettings: strict),
 
         // The house: the cycle, and the face.
         module("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON", logging]),
@@ -86,6 +96,12 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // What daemon and command line share: the configuration, and what it leads to. Then the face as configured.
+        module(
+            "ClusterAccess", ["ClusterModel", "Ports", "Posix", "Configuration", "Etcd", "Peers"]),
+        module(
+            "RestService", ["ClusterAccess", "Configuration", "ControlAPI", "HTTPServer", "Node", "Posix", logging]),
+
         // A deterministic world in which the production rules and the production cycle run.
         module("Simulation", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Node"]),
 
@@ -95,9 +111,9 @@ let package = Package(
         .executableTarget(
             name: "matriarch",
             dependencies: [
-                "ClusterModel", "HighAvailability", "Ports", "Posix", "JSON", "Logs", "Configuration", "HTTPClient",
-                "Etcd",
-                "Peers", "PostgreSQL", "HTTPServer", "Node", "ControlAPI", "CPlatform", logging,
+                "ClusterModel", "HighAvailability", "Ports", "Posix", "JSON", "Logs", "Configuration", "ClusterAccess",
+                "Etcd", "Peers", "PostgreSQL", "GuardianClient", "Node", "ControlAPI", "RestService",
+                "CPlatform", logging,
             ],
             swiftSettings: strict
         ),
@@ -107,19 +123,24 @@ let package = Package(
         tests("JSONTests", ["JSON", "ClusterModel"]),
         tests("PosixTests", ["Posix", "ClusterModel", "CPlatform"]),
         tests("LogsTests", ["Logs", "ClusterModel", "Posix", logging]),
-        tests("ConfigurationTests", ["Configuration", "ClusterModel", "JSON", "Posix"]),
+        tests("ConfigurationTests", ["Configuration", "ClusterModel", "Posix"]),
         tests(
             "EtcdTests",
             ["Etcd", "HTTPClient", "Peers", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
-        tests("PostgreSQLTests", ["PostgreSQL", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
+        tests(
+            "PostgreSQLTests",
+            ["PostgreSQL", "Ports", "ClusterModel", "Posix", "Processes", "CPlatform", logging]),
         tests(
             "GuardianTests",
-            ["Guardian", "HighAvailability", "PostgreSQL", "Ports", "ClusterModel", "Posix", "CPlatform", logging]),
+            [
+                "Guardian", "GuardianClient", "HighAvailability", "PostgreSQL", "Ports", "ClusterModel", "Posix",
+                "Processes", "CPlatform", logging,
+            ]),
         tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", "COpenSSL", logging]),
         tests(
             "NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging],
             exclude: ["transcripts"]),
-        tests("SimulationTests", ["Simulation", "Node", "HighAvailability", "ClusterModel"]),
+        tests("SimulationTests", ["Simulation"]),
         tests(
             "ControlAPITests",
             [
@@ -129,8 +150,14 @@ let package = Package(
         tests(
             "EscapesTests",
             ["PostgreSQL", "ControlAPI", "HTTPServer", "Logs", "JSON", "ClusterModel", "CLibPQ", logging]),
+        tests(
+            "RestServiceTests",
+            [
+                "RestService", "ClusterModel", "Configuration", "ControlAPI", "HTTPClient", "HTTPServer", "Posix",
+                logging,
+            ]),
         tests("TidyTests", ["Posix"]),
         tests(
-            "IntegrationTests", ["Posix", "JSON", "ClusterModel", "HTTPClient", "CPlatform", "CLibPQ", "COpenSSL"]),
+            "IntegrationTests", ["Posix", "JSON", "ClusterModel", "CPlatform", "CLibPQ", "COpenSSL"]),
     ]
 )

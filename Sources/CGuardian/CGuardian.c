@@ -1,5 +1,6 @@
 #define _GNU_SOURCE 1
 #include "CGuardian.h"
+#include "CPlatform.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,8 +37,6 @@ void gd_lock_memory(void) {
     int future = getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY ? MCL_FUTURE : 0;
     mlockall(MCL_CURRENT | MCL_ONFAULT | future);
 }
-
-int gd_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int gd_pidfd_kill(int pidfd) { return (int)syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0); }
 
@@ -91,16 +90,10 @@ int gd_connect(int fd, const char *path) {
     return fill(&address, path) == 0 ? connect(fd, (struct sockaddr *)&address, sizeof address) : -1;
 }
 
-int gd_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
-
 // Runs in the child, between fork and exec: async-signal-safe calls only.
 static void become(const char *path, char *const argv[], char *const envp[], const char *cwd, int death_signal,
                    pid_t parent, int report) {
-    struct sigaction plain = {.sa_handler = SIG_DFL};
-    sigset_t none;
-    sigemptyset(&none);
-    for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &plain, NULL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    ms_reset_signals();
     setsid();
     if (death_signal && prctl(PR_SET_PDEATHSIG, death_signal, 0, 0, 0) != 0) goto failed;
     // The parent may have died before the call above: then nothing would ever be sent.
@@ -112,8 +105,7 @@ static void become(const char *path, char *const argv[], char *const envp[], con
     }
     if (cwd && chdir(cwd) != 0) goto failed;
     // The report pipe is close-on-exec: its end of file tells the parent that exec succeeded.
-    if (report > 3) syscall(SYS_close_range, 3u, (unsigned)report - 1, 0u);
-    syscall(SYS_close_range, (unsigned)report + 1, ~0u, 0u);
+    ms_close_others(3, report);
     execve(path, argv, envp);
 failed:;
     int error = errno;

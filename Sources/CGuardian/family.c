@@ -2,6 +2,7 @@
 // a helper of the daemon's. Each has one thread and needs nothing but the kernel.
 #define _GNU_SOURCE 1
 #include "CGuardian.h"
+#include "CPlatform.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -212,13 +213,7 @@ static void ask_to_end(int signal) {
 static void wake(int signal) { (void)signal; }
 
 static void become_helper(char *const argv[], pid_t holder) {
-    sigset_t none;
-    sigemptyset(&none);
-    for (int signal = 1; signal < NSIG; signal++) {
-        struct sigaction plain = {.sa_handler = SIG_DFL};
-        sigaction(signal, &plain, NULL);
-    }
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    ms_reset_signals();
     setsid();
     // This process has one thread: it ends when the process does.
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

@@ -83,15 +83,23 @@ struct report {
 
 enum { most_fds = 8 };
 
-// Runs between fork and exec: async-signal-safe calls only. `report` is above most_fds.
-static void become(const char *path, char *const argv[], char *const envp[], const char *cwd, const int *fds, int count,
-                   int report) {
+void ms_reset_signals(void) {
     struct sigaction plain = {.sa_handler = SIG_DFL};
     sigset_t none;
     sigemptyset(&none);
     for (int signal = 1; signal < NSIG; signal++) sigaction(signal, &plain, NULL);
     sigprocmask(SIG_SETMASK, &none, NULL);
+}
 
+void ms_close_others(int first, int report) {
+    if (report > first) syscall(SYS_close_range, (unsigned)first, (unsigned)report - 1, 0u);
+    syscall(SYS_close_range, (unsigned)report + 1, ~0u, 0u);
+}
+
+// Runs between fork and exec: async-signal-safe calls only. `report` is above most_fds.
+static void become(const char *path, char *const argv[], char *const envp[], const char *cwd, const int *fds, int count,
+                   int report) {
+    ms_reset_signals();
     if (cwd && chdir(cwd) != 0) goto failed;
     // Out of each other's way first: one may have the number that another is to get.
     int moved[most_fds];
@@ -110,8 +118,7 @@ static void become(const char *path, char *const argv[], char *const envp[], con
         }
     }
     // The report pipe is close-on-exec: its end of file tells the parent that exec succeeded.
-    if (report > count) syscall(SYS_close_range, (unsigned)count, (unsigned)report - 1, 0u);
-    syscall(SYS_close_range, (unsigned)report + 1, ~0u, 0u);
+    ms_close_others(count, report);
     execve(path, argv, envp);
 failed:;
     struct report message = {.kind = 'e', .value = errno};

@@ -1,3 +1,4 @@
+import ClusterModel
 import HTTPServer
 
 /// Who may change anything (rest-api.md §3), in the order in which it is asked: the address, the client's certificate,
@@ -28,7 +29,7 @@ public struct AccessRules: Sendable {
         needsCertificate: Bool = false
     ) {
         if let username, let password {
-            credentials = Base64.encode(Array("\(username):\(password)".utf8))
+            credentials = Array(Base64.encode("\(username):\(password)").utf8)
         } else {
             credentials = nil
         }
@@ -74,21 +75,4 @@ private func equalInConstantTime(_ left: [UInt8], _ right: [UInt8]) -> Bool {
     var difference = left.count ^ right.count
     for index in left.indices { difference |= Int(left[index] ^ right[index % max(1, right.count)]) }
     return difference == 0 && !right.isEmpty
-}
-
-/// Base64 (RFC 4648 §4) of credentials.
-private enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-
-    static func encode(_ bytes: [UInt8]) -> [UInt8] {
-        var text: [UInt8] = []
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let group = bytes[start..<min(start + 3, bytes.count)]
-            let word = group.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - group.count))
-            for position in 0..<4 {
-                text.append(position <= group.count ? alphabet[word >> (18 - 6 * position) & 63] : UInt8(ascii: "="))
-            }
-        }
-        return text
-    }
 }

@@ -162,8 +162,9 @@ struct HealthCheck {
     /// Whether the cycle still turns: the next one is not overdue by more than the lease.
     func liveness() -> Int {
         if snapshot.settings.isPaused { return 200 }
-        let ttl = snapshot.settings.timings.ttl
-        let allowed = snapshot.role == .primary && snapshot.local.postmaster != nil ? ttl : ttl * 2
+        let allowed = LeaseArithmetic.liveness(
+            ttl: snapshot.settings.timings.ttl,
+            isPrimary: snapshot.role == .primary && snapshot.local.postmaster != nil)
         return snapshot.nextCycle + allowed > now ? 200 : 503
     }
 

@@ -139,9 +139,10 @@ public actor EtcdStore: DistributedConfigurationStore {
 
     /// The socket options of dcs.md §5.8.
     static func keepalive(_ ttl: Duration, _ loopWait: Duration, _ retryTimeout: Duration) -> KeepaliveOptions {
-        let idle = loopWait + retryTimeout
+        let limits = LeaseArithmetic.keepalive(
+            ClusterTimings(ttl: ttl, loopWait: loopWait, retryTimeout: retryTimeout))
         return KeepaliveOptions(
-            idle: idle, interval: max(.seconds(1), (ttl - idle) / 3), count: 3, userTimeout: ttl)
+            idle: limits.idle, interval: limits.interval, count: limits.count, userTimeout: limits.userTimeout)
     }
 
     // MARK: Reading

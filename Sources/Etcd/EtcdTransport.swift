@@ -36,7 +36,7 @@ actor EtcdTransport {
     private var refresh: Task<Void, Never>?
     private var ttl: Duration
     private var retryTimeout: Duration
-    private var topologyLifetime = Duration.seconds(300)
+    private var topologyLifetime: Duration
     private(set) var version: EtcdVersion?
     /// No endpoint has answered under the version's prefix: it is read anew.
     private var isVersionDoubted = false
@@ -45,6 +45,7 @@ actor EtcdTransport {
         self.configuration = configuration
         keys = EtcdKeys(namespace: configuration.namespace, scope: configuration.scope, name: configuration.name)
         ttl = configuration.ttl
+        topologyLifetime = LeaseArithmetic.topologyLifetime(ttl: configuration.ttl)
         retryTimeout = configuration.retryTimeout
         self.client = client
         self.watched = watched
@@ -138,7 +139,7 @@ actor EtcdTransport {
 
     func adopt(ttl: Duration, retryTimeout: Duration) {
         self.ttl = ttl
-        topologyLifetime = ttl * 10
+        topologyLifetime = LeaseArithmetic.topologyLifetime(ttl: ttl)
         self.retryTimeout = retryTimeout
     }
 

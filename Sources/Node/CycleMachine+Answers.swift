@@ -14,7 +14,7 @@ extension CycleMachine {
         guard phase == .asking else { return }
         switch result {
         case .success(.held(let since, let ttl, let session)):
-            lease = Lease(since: since, ttl: ttl, session: session)
+            lease = Lease(since: since, ttl: ttl, session: session, safetyMargin: safetyMargin)
             renewal = .held
         case .success(.refused):
             lease = nil
@@ -29,7 +29,7 @@ extension CycleMachine {
         guard phase == .acting else { return }
         switch result {
         case .success(.held(let since, let ttl, let session)):
-            lease = Lease(since: since, ttl: ttl, session: session)
+            lease = Lease(since: since, ttl: ttl, session: session, safetyMargin: safetyMargin)
             isDone("claiming the leader key", &run)
             backOff.succeeded()
             run.log(.info, "acquired the leader key (session \(session))")

@@ -17,6 +17,8 @@ public struct CycleMachine: Sendable {
         public var document: JSONObject
         /// A guardian stands over PostgreSQL: nothing becomes writable without its word.
         public var hasGuardian = false
+        /// `guardian.safety_margin`; nil is the margin of `LeaseArithmetic`.
+        public var safetyMargin: Duration?
         /// What the guardian of an earlier daemon enforces still: PostgreSQL goes on under it (architecture.md §4).
         public var adoptedLease: Lease?
 
@@ -88,6 +90,8 @@ public struct CycleMachine: Sendable {
     /// What fails, and with which text.
     var complaints: [String: String] = [:]
     var lease: Lease?
+    /// Of every lease that is won.
+    let safetyMargin: Duration?
     var guardian: GuardianLink?
     var phase = Phase.idle
     /// Something happened during the cycle: another follows at once.
@@ -162,6 +166,7 @@ public struct CycleMachine: Sendable {
         cycleBegan = now
         lookedAt = now
         lease = setup.adoptedLease
+        safetyMargin = setup.safetyMargin
         adoptedLease = setup.adoptedLease
         if setup.hasGuardian { guardian = GuardianLink(acknowledged: setup.adoptedLease, now: now) }
     }

@@ -1,5 +1,5 @@
-public import ClusterModel
 import Glibc
+public import Instants
 
 /// The clock of leases and timeouts: CLOCK_BOOTTIME.
 public enum BootClock {

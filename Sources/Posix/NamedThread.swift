@@ -1,6 +1,6 @@
 import CPlatform
-public import ClusterModel
 import Glibc
+public import Instants
 import Synchronization
 
 /// A thread of ours with a name, for work that blocks or that must not depend on the cooperative pool.

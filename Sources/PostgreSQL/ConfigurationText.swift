@@ -1,4 +1,5 @@
 import ClusterModel
+import Posix
 
 /// The text of the files that the controller writes (postgresql.md §11). Pure.
 enum ConfigurationText {

@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import Ports
 import Posix
+import Processes
 import Synchronization
 
 /// The lock of whoever writes in a data directory (S12): flock(2) upon the directory itself, whatever it is called and
@@ -151,25 +152,5 @@ private struct Holder {
             }
         }
         return false
-    }
-}
-
-/// What a directory is, whatever it is called.
-struct DirectoryIdentity: Hashable {
-    private var device: dev_t = 0
-    private var inode: ino_t = 0
-
-    /// Of what `path` leads to; nil where that is no directory.
-    init?(_ path: String) {
-        var status = stat()
-        guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return nil }
-        (device, inode) = (status.st_dev, status.st_ino)
-    }
-
-    /// Of an open one.
-    init?(_ descriptor: Int32) {
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { return nil }
-        (device, inode) = (status.st_dev, status.st_ino)
     }
 }

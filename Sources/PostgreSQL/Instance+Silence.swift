@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import Ports
 import Posix
+import Processes
 
 /// What is known of a server that is silent, and its end by force. Nothing here touches the disk.
 extension Instance {

@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import Ports
 import Posix
+import Processes
 import Synchronization
 
 /// What the parts of the controller share about one instance: its configuration, what is remembered of it, and the ways

@@ -1,5 +1,4 @@
 // The importer finds the constants of sys/socket.h in the first module that includes it.
-import CGuardian
 import CPlatform
 import ClusterModel
 import Glibc

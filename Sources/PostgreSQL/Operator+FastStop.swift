@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import Ports
 import Posix
+import Processes
 
 /// A clean stop, watched: what it waits for is told, who holds it up is ended, and its last record is noticed.
 extension Operator {

@@ -92,7 +92,7 @@ extension Operator {
         return PostmasterCommand(
             executable: executable, arguments: Array(words.dropFirst()),
             environment: PostmasterEnvironment.filtered(
-                PostmasterEnvironment.inherited, staleOwner: instance.ownerOfStalePidFile()),
+                ProcessEnvironment.entries, staleOwner: instance.ownerOfStalePidFile()),
             workingDirectory: directory.path, isStandby: directory.hasStandbySignal)
     }
 

@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import Ports
 import Posix
+import Processes
 
 extension Operator {
     /// How long a server gets after SIGQUIT before it is killed.

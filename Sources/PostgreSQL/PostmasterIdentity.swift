@@ -1,5 +1,6 @@
 import Glibc
 import Posix
+import Processes
 
 /// Whether the pid of `postmaster.pid` is really our postmaster: after a reboot, or in a container whose pids begin
 /// anew, the number may belong to anybody (postgresql.md §4).

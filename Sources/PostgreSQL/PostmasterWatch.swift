@@ -2,6 +2,7 @@ import CPlatform
 import ClusterModel
 import Glibc
 import Posix
+import Processes
 import Synchronization
 
 /// Watches postmasters through pidfds on a thread of its own, so that the end of one is known at once, whoever its

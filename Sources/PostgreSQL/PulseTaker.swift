@@ -1,6 +1,7 @@
 import ClusterModel
 import Glibc
 import Posix
+import Processes
 import Synchronization
 
 /// Takes the pulse of the running server on a thread of its own. It reads `/proc` and its own memory and looks at a

@@ -107,7 +107,7 @@ struct ToolRunner: Sendable {
             let path = getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
             changes.updateValue("\(program[..<slash]):\(path)", forKey: "PATH")
         }
-        let kept = PostmasterEnvironment.inherited.filter { entry in
+        let kept = ProcessEnvironment.entries.filter { entry in
             changes[String(entry.prefix { $0 != "=" })] == nil
         }
         return kept + changes.compactMap { name, value in value.map { "\(name)=\($0)" } }

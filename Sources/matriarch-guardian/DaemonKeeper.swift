@@ -1,4 +1,5 @@
 import CGuardian
+import CPlatform
 import Glibc
 import Guardian
 
@@ -59,7 +60,7 @@ struct DaemonKeeper {
         if now < startAt { return startAt }
         rule.cancel()
         do throws(Failure) {
-            started = try Processes.spawn(launch, deathSignal: 0)
+            started = try Children.spawn(launch, deathSignal: 0)
             Log.line("started the daemon as \(started)")
             // It may die before it has spoken with us.
             try watch(started, poll)
@@ -70,7 +71,7 @@ struct DaemonKeeper {
     }
 
     private mutating func watch(_ pid: Int32, _ poll: Int32) throws(Failure) {
-        let process = gd_pidfd_open(pid)
+        let process = ms_pidfd_open(pid)
         guard process >= 0, watchForInput(process, poll) else { throw Failure("watching the daemon \(pid)") }
         if descriptor >= 0 { close(descriptor) }
         descriptor = process

@@ -1,4 +1,5 @@
 import CGuardian
+import CPlatform
 import Glibc
 
 /// The socket in its directory. Whoever may write there could pose as a guardian, so the directory is ours alone.
@@ -23,7 +24,7 @@ enum Listener {
         for path in isFresh ? [directory] : [parent, directory] { try prepare(path) }
         guard chdir(directory) == 0 else { throw Failure("chdir \(directory)") }
         // Held as long as we live: with the lock, a socket that is found is a dead guardian's.
-        let lock = gd_open("lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        let lock = ms_open("lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0o600)
         guard lock >= 0 else { throw Failure("open \(directory)/lock") }
         if flock(lock, LOCK_EX | LOCK_NB) != 0 {
             if errno == EWOULDBLOCK { return nil }

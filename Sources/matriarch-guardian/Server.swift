@@ -1,6 +1,8 @@
 import CGuardian
+import CPlatform
 import Glibc
 import Guardian
+import Processes
 
 /// The one loop: requests, ends of processes, and the deadline.
 struct Server {
@@ -109,7 +111,7 @@ struct Server {
             guard let postmaster else { return .max }
             // Stopped, it makes no more children. They go first: they are known by their parent.
             signal(SIGSTOP)
-            for pid in Processes.servers(of: postmaster.pid, programs: programs) { kill(pid, SIGKILL) }
+            for pid in ProcessTable.servers(of: postmaster.pid, programs: programs) { kill(pid, SIGKILL) }
             signal(SIGKILL)
             if stop?.wasKilled != true || stop?.postmaster != postmaster.pid {
                 let at = stop?.postmaster == postmaster.pid ? stop?.at : nil
@@ -304,9 +306,9 @@ struct Server {
         mayHaveOrphans = false
         if launch.isStandby { rule.disarm() }
         if case .quit = rule.nextWithoutMemory(now: bootTime()) { throw Failure(text: "the lease has ended") }
-        let pid = try Processes.spawn(launch, deathSignal: SIGQUIT)
+        let pid = try Children.spawn(launch, deathSignal: SIGQUIT)
         if let name = launch.executable.split(separator: "/").last { programs.insert(String(name)) }
-        place = Processes.place(pid)
+        place = ProcessTable.workingDirectory(pid)
         postmaster = Postmaster(pid: pid, descriptor: -1)
         rule.postmasterChanged()
         isEnding = false
@@ -315,12 +317,12 @@ struct Server {
 
     /// A postmaster that runs without us: its end is told by a pidfd, and it falls under the same deadline.
     private mutating func watch(_ pid: Int32) throws(Failure) {
-        let found = Processes.place(pid)
-        guard let found, Processes.isServer(pid, programs),
-            found == dataDirectory || Processes.isSame("/proc/\(pid)/cwd", dataDirectory)
+        let found = ProcessTable.workingDirectory(pid)
+        guard let found, ProcessTable.isServer(pid, programs),
+            found == dataDirectory || isSame("/proc/\(pid)/cwd", dataDirectory)
         else { throw Failure(text: "process \(pid) is no server in \(dataDirectory)") }
         place = found
-        var descriptor = gd_pidfd_open(pid)
+        var descriptor = ms_pidfd_open(pid)
         if descriptor < 0 {
             if errno == ESRCH { throw Failure("watching process \(pid)") }
             // No descriptor left, or none for us: it runs nevertheless.
@@ -346,7 +348,7 @@ struct Server {
 
     /// What a postmaster that is gone has left is a child of ours by now; true where there was any.
     private func killOrphans() -> Bool {
-        let orphans = Processes.servers(of: getpid(), programs: programs)
+        let orphans = ProcessTable.servers(of: getpid(), programs: programs)
         for pid in orphans { kill(pid, SIGKILL) }
         return !orphans.isEmpty
     }

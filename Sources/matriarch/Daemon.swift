@@ -1,9 +1,10 @@
+import ClusterAccess
 import ClusterModel
 import Configuration
 import ControlAPI
 import Etcd
 import Glibc
-import HTTPServer
+import GuardianClient
 import HighAvailability
 import Logging
 import Node
@@ -11,6 +12,7 @@ import Peers
 import Ports
 import Posix
 import PostgreSQL
+import RestService
 
 /// One daemon: makes the parts out of the configuration, lets the node run, ends in order.
 struct Daemon {
@@ -85,6 +87,7 @@ struct Daemon {
             scope: effective.scope, me: identity(effective),
             addresses: addresses(effective, apiURL: effective.restAPI.apiURL), document: document)
         setup.hasGuardian = guardian != nil
+        if effective.guardian.isOn { setup.safetyMargin = effective.guardian.safetyMargin }
         await claim(postgreSQL)
         setup.adoptedLease = await adopt(postgreSQL, guardian)
         let node = ClusterState(
@@ -95,7 +98,8 @@ struct Daemon {
         let api = ControlAPI(
             node: node, store: store, peers: peers, clock: clock, access: AccessRules(),
             logger: Logger(label: "restapi"), resolve: RestServer.lookUp, logQueue: logQueue)
-        let server = try await RestServer(effective.restAPI, api: api, logger: Logger(label: "restapi"))
+        let server = try await RestServer(
+            effective.restAPI, handler: api, logger: Logger(label: "restapi"), admit: { api.adopt($0) })
         await node.onReload { await reload(server, peers, postgreSQL) }
         try await server.start()
         let signals = try Signals.stream()

@@ -1,3 +1,4 @@
+import ClusterAccess
 import ClusterModel
 import JSON
 import Logging

@@ -1,8 +1,8 @@
 import Configuration
 import Glibc
+import GuardianClient
 import Logging
 import Posix
-import PostgreSQL
 
 /// The guardian as configured.
 enum GuardianWiring {
@@ -22,8 +22,7 @@ enum GuardianWiring {
         guard settings.isOn else { return nil }
         let program = try program()
         var options = GuardianClient.Options(
-            executable: program, dataDirectory: effective.postgreSQL.dataDirectory,
-            safetyMargin: settings.safetyMargin)
+            executable: program, dataDirectory: effective.postgreSQL.dataDirectory)
         options.restartsDaemon = settings.restartsDaemon && !isUnderServiceManager
         return try GuardianClient(options, logger: logger)
     }

@@ -1,3 +1,4 @@
+import ClusterAccess
 import Glibc
 import Posix
 
@@ -30,13 +31,6 @@ enum Matriarch {
         case .run: return await Daemon.run(command.configuration)
         }
     }
-}
-
-/// What we are, and of what we are a peer.
-enum Version {
-    static let own = "0.1.0"
-    /// Published in the member key: other nodes decide by it what we understand (dcs.md §2.11).
-    static let peer = "4.1.5"
 }
 
 /// The terminal, for what is said before there is a log.

@@ -4,9 +4,11 @@ import Glibc
 import HighAvailability
 import Ports
 import Posix
+import PostgreSQL
+import Processes
 import Testing
 
-@testable import PostgreSQL
+@testable import GuardianClient
 
 @Suite("A guardian in trouble", .serialized, .timeLimit(.minutes(2)))
 struct GuardianFaultServerTests {

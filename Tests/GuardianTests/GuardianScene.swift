@@ -2,9 +2,11 @@ import ClusterModel
 import Glibc
 import HighAvailability
 import Logging
+import Ports
 import Posix
+import Processes
 
-@testable import PostgreSQL
+@testable import GuardianClient
 
 /// A directory with a data directory, a guardian's directory and a program named `postgres` that is a shell: to the
 /// guardian a server is what has that name and works in the data directory.
@@ -28,8 +30,7 @@ struct GuardianScene: Sendable {
         var logger = Logger(label: "test") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = .critical
         var options = GuardianClient.Options(
-            executable: program, dataDirectory: "\(root)/\(data)", directory: root + "/run/guardian",
-            safetyMargin: .seconds(1))
+            executable: program, dataDirectory: "\(root)/\(data)", directory: root + "/run/guardian")
         change(&options)
         return try GuardianClient(options, logger: logger)
     }
@@ -54,7 +55,9 @@ struct GuardianScene: Sendable {
     func launch(_ script: String = obedient) async throws -> Int32 { try await client.launch(command(script)) }
 
     /// A lease that ends `ttl` from now.
-    static func lease(_ ttl: Duration) -> Lease { Lease(since: BootClock.now(), ttl: ttl, session: "s") }
+    static func lease(_ ttl: Duration) -> Lease {
+        Lease(since: BootClock.now(), ttl: ttl, session: "s", safetyMargin: .seconds(1))
+    }
 
     @discardableResult
     func enforce(_ ttl: Duration, postmaster: Int32? = nil) async throws -> GuardianStatus {

@@ -3,8 +3,10 @@ import Glibc
 import HighAvailability
 import Ports
 import Posix
+import Processes
 import Testing
 
+@testable import GuardianClient
 @testable import PostgreSQL
 
 @Suite("A guardian with real processes", .serialized, .timeLimit(.minutes(1)))

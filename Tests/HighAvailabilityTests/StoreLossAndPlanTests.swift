@@ -99,9 +99,22 @@ import Testing
         #expect(plan.steps.last == .postgreSQL(.startStandby(of: nil, timeout: .seconds(300))))
     }
 
-    @Test(arguments: [3, 5, 10, 20, 30, 300]) func everyTtlLeavesRoomToRenewAndToStop(_ seconds: Int) {
+    /// Daemon and guardian end PostgreSQL at the same instant, whatever margin is configured.
+    @Test func aConfiguredMarginHoldsForTheDaemonToo() {
+        var lease = Lease(since: Scene.now, ttl: .seconds(30), safetyMargin: .seconds(5))
+        #expect(lease.margin == .seconds(5))
+        #expect(LeaseArithmetic.haltBy(lease) == lease.deadline - .seconds(5))
+        #expect(lease.shortened(to: .seconds(20), at: Scene.now + .seconds(1)).margin == .seconds(5))
+        lease.safetyMargin = .seconds(20)
+        #expect(lease.margin == .milliseconds(7500))
+        lease.safetyMargin = nil
+        #expect(lease.margin == .seconds(3))
+    }
+
+    @Test(arguments: [3, 5, 10, 20, 30, 300], [nil, 1, 60] as [Int?])
+    func everyTtlLeavesRoomToRenewAndToStop(_ seconds: Int, margin: Int?) {
         let ttl = Duration.seconds(seconds)
-        let lease = Lease(since: Scene.now, ttl: ttl)
+        let lease = Lease(since: Scene.now, ttl: ttl, safetyMargin: margin.map { .seconds($0) })
         let timings = ClusterTimings(ttl: ttl, loopWait: .seconds(10), retryTimeout: .seconds(10))
         #expect(LeaseArithmetic.renewalInterval(timings) * 2 <= LeaseArithmetic.stopBy(lease) - lease.since)
         #expect(LeaseArithmetic.stopBy(lease) < LeaseArithmetic.haltBy(lease))

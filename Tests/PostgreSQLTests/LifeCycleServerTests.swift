@@ -2,6 +2,7 @@ import ClusterModel
 import Glibc
 import Ports
 import Posix
+import Processes
 import Testing
 
 @testable import PostgreSQL

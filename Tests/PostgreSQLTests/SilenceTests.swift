@@ -2,6 +2,7 @@ import ClusterModel
 import Glibc
 import Ports
 import Posix
+import Processes
 import Synchronization
 import Testing
 

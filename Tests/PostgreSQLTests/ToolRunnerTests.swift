@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import Ports
 import Posix
+import Processes
 import Testing
 
 @testable import PostgreSQL

@@ -39,8 +39,15 @@ int ms_catch_signals(const int signals[], int count);
 int ms_spawn_detached(const char *path, char *const argv[], char *const envp[], const char *cwd, const int stdio[3],
                       pid_t *pid);
 
-// A child of ours in a session of its own. `fds` are its descriptors 0 to count - 1 (-1: /dev/null, for 3 and more: closed);
-// all others are closed. For signals, masks and errors as above.
+// A child of ours in a session of its own. `fds` are its descriptors 0 to count - 1 (-1: /dev/null, for 3 and more:
+// closed); all others are closed. For signals, masks and errors as above.
 int ms_spawn_child(const char *path, char *const argv[], char *const envp[], const int *fds, int count, pid_t *pid);
+
+// For the stretch between fork and exec, async-signal-safe both. Signals are as at the start of a program: each has its
+// default action, and none is blocked.
+void ms_reset_signals(void);
+
+// Closes every descriptor from `first` on but `report`, the close-on-exec end of a pipe through which the parent is told.
+void ms_close_others(int first, int report);
 
 #endif

@@ -1,6 +1,7 @@
 import CGuardian
 import Glibc
 import Posix
+import Processes
 
 /// Where the guardian of a data directory is to be found. Below `MATRIARCH_RUN_DIR` where that is set; else in a
 /// directory that it makes itself, whose name nobody can know before, and it is found by its process. That finds one

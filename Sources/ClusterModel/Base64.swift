@@ -1,6 +1,6 @@
-/// Base64 with padding (RFC 4648 §4), which the gateway uses for keys and values.
-enum Base64 {
-    static func encode(_ bytes: some Sequence<UInt8>) -> String {
+/// Base64 with padding (RFC 4648 §4): keys and values of etcd's gateway, credentials of HTTP.
+public enum Base64 {
+    public static func encode(_ bytes: some Sequence<UInt8>) -> String {
         let bytes = Array(bytes)
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count + 2) / 3 * 4)
@@ -14,10 +14,10 @@ enum Base64 {
         return String(decoding: text, as: UTF8.self)
     }
 
-    static func encode(_ text: String) -> String { encode(text.utf8) }
+    public static func encode(_ text: String) -> String { encode(text.utf8) }
 
     /// Nil for what is not base64.
-    static func decode(_ text: String) -> [UInt8]? {
+    public static func decode(_ text: String) -> [UInt8]? {
         var body = Array(text.utf8)
         guard body.count % 4 == 0 else { return nil }
         var missing = 0

@@ -1,5 +1,3 @@
-public import ClusterModel
-
 /// The leader lease, as its holder counts it: from the moment before the request that won or renewed it was sent, on a
 /// clock that neither steps nor stops (S4).
 public struct Lease: Sendable, Hashable {
@@ -8,12 +6,18 @@ public struct Lease: Sendable, Hashable {
     public var ttl: Duration
     /// The store's name for the session.
     public var session: String
+    /// `guardian.safety_margin` where it is configured: kept free before the end for killing PostgreSQL.
+    public var safetyMargin: Duration?
 
-    public init(since: BootInstant, ttl: Duration, session: String = "") {
+    public init(since: BootInstant, ttl: Duration, session: String = "", safetyMargin: Duration? = nil) {
         self.since = since
         self.ttl = ttl
         self.session = session
+        self.safetyMargin = safetyMargin
     }
+
+    /// What is kept free before the end, for the daemon and for its guardian alike.
+    public var margin: Duration { LeaseArithmetic.margin(self) }
 
     /// From here on the key may be gone and another node may lead. The store counts from when it received the request,
     /// so its own end is never before this one.
@@ -23,7 +27,7 @@ public struct Lease: Sendable, Hashable {
     /// answer lost: from its sending on the key may hang on the shorter one (S4). What is kept free before the end goes
     /// by the shorter one, too: of the longer it would leave no time for the answer.
     public func shortened(to ttl: Duration, at now: BootInstant) -> Lease {
-        now + ttl >= deadline ? self : Lease(since: now, ttl: ttl, session: session)
+        now + ttl >= deadline ? self : Lease(since: now, ttl: ttl, session: session, safetyMargin: safetyMargin)
     }
 
     /// Whether the node may still call itself leader.
@@ -52,6 +56,10 @@ public enum LeaseArithmetic {
     /// sixth of it.
     public static func margin(ttl: Duration) -> Duration { max(min(.seconds(1), ttl / 6), ttl / 10) }
 
+    /// The margin of one lease: as configured, else by its ttl. Never more than a quarter of it: what is left must hold
+    /// a lost renewal, and a clean stop after that.
+    static func margin(_ lease: Lease) -> Duration { min(lease.safetyMargin ?? margin(ttl: lease.ttl), lease.ttl / 4) }
+
     /// Kept free before `haltBy` for a clean stop: a sixth of the ttl.
     public static func stopBudget(ttl: Duration) -> Duration { ttl / 6 }
 
@@ -59,7 +67,7 @@ public enum LeaseArithmetic {
     public static func stopBy(_ lease: Lease) -> BootInstant { haltBy(lease) - stopBudget(ttl: lease.ttl) }
 
     /// When PostgreSQL must be killed if it still accepts writes.
-    public static func haltBy(_ lease: Lease) -> BootInstant { lease.deadline - margin(ttl: lease.ttl) }
+    public static func haltBy(_ lease: Lease) -> BootInstant { lease.deadline - margin(lease) }
 
     /// How often a leader renews: at least four times in a ttl, so that one lost renewal leaves half of it for retries.
     public static func renewalInterval(_ timings: ClusterTimings) -> Duration { min(timings.loopWait, timings.ttl / 4) }
@@ -80,6 +88,21 @@ public enum LeaseArithmetic {
     public static func claimPatience(_ timings: ClusterTimings) -> Duration {
         timings.retryTimeout + peerPatience(ttl: timings.ttl) + .seconds(1)
     }
+
+    /// When a connection to the store counts as dead: a peer that says nothing is noticed within a ttl (dcs.md §5.8).
+    public static func keepalive(
+        _ timings: ClusterTimings
+    ) -> (idle: Duration, interval: Duration, count: Int, userTimeout: Duration) {
+        let idle = timings.loopWait + timings.retryTimeout
+        return (idle, max(.seconds(1), (timings.ttl - idle) / 3), 3, timings.ttl)
+    }
+
+    /// How long the list of the store's members is good for.
+    public static func topologyLifetime(ttl: Duration) -> Duration { ttl * 10 }
+
+    /// How late the next cycle may be before the daemon counts as hung (rest-api.md §7): a primary's lease ends after
+    /// a ttl, the others have more time.
+    public static func liveness(ttl: Duration, isPrimary: Bool) -> Duration { isPrimary ? ttl : ttl * 2 }
 
     /// How long the members of a race are waited for: one that has gone with its host never answers.
     public static func peerPatience(ttl: Duration) -> Duration { min(.seconds(2), ttl / 5) }

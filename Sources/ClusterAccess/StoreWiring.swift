@@ -1,11 +1,12 @@
 import ClusterModel
-import Configuration
-import Etcd
-import Peers
+public import Configuration
+public import Etcd
+public import Peers
 
 /// The configuration's settings as the clients of etcd and of the peers take them.
-enum StoreWiring {
-    static func etcd(_ effective: EffectiveConfiguration) -> EtcdConfiguration {
+public enum StoreWiring {
+    /// As the store is reached.
+    public static func etcd(_ effective: EffectiveConfiguration) -> EtcdConfiguration {
         let settings = effective.etcd
         return EtcdConfiguration(
             endpoints: settings.endpoints.map { address in
@@ -17,7 +18,8 @@ enum StoreWiring {
             retryTimeout: effective.timings.retryTimeout)
     }
 
-    static func peers(_ effective: EffectiveConfiguration) -> PeerClientOptions {
+    /// As this node asks the others.
+    public static func peers(_ effective: EffectiveConfiguration) -> PeerClientOptions {
         let settings = effective.ctl
         return PeerClientOptions(
             userAgent: "Patroni/\(Version.peer) Matriarch/\(Version.own)", cacert: settings.authorityFile,

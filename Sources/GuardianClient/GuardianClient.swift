@@ -1,4 +1,3 @@
-import CGuardian
 import CPlatform
 public import ClusterModel
 import Glibc
@@ -7,6 +6,7 @@ public import HighAvailability
 public import Logging
 public import Ports
 public import Posix
+import Processes
 
 /// The daemon's end of the guardian (architecture.md §4): starts it where none runs, tells it the lease, and has it
 /// start the postmaster. It blocks, on a thread of its own; every exchange has a deadline.
@@ -18,8 +18,6 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         public var dataDirectory: String
         /// Where its socket is, or will be; closed to other users. Nil: in a directory that it makes itself.
         public var directory: String?
-        /// Kept free before the end of a lease; nil is the margin of `LeaseArithmetic`.
-        public var safetyMargin: Duration?
         /// The daemon is started again when it dies.
         public var restartsDaemon = false
         /// Where its log goes, and the postmaster's; another descriptor in tests.
@@ -27,12 +25,10 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         /// Stands before its command line; for tests that run as root.
         public var commandPrefix: [String] = []
 
-        public init(executable: String, dataDirectory: String, directory: String? = nil, safetyMargin: Duration? = nil)
-        {
+        public init(executable: String, dataDirectory: String, directory: String? = nil) {
             self.executable = executable
             self.dataDirectory = GuardianPlace.canonical(dataDirectory)
             self.directory = directory ?? GuardianPlace.configured(for: self.dataDirectory)
-            self.safetyMargin = safetyMargin
         }
     }
 
@@ -101,7 +97,8 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         var lease: Lease?
         if let found = reply.lease, reply.postmaster == postmaster {
             lease = Lease(
-                since: BootInstant(nanoseconds: found.since), ttl: .nanoseconds(found.ttl), session: found.session)
+                since: BootInstant(nanoseconds: found.since), ttl: .nanoseconds(found.ttl), session: found.session,
+                safetyMargin: .nanoseconds(found.margin))
         }
         return Adoption(status: status(reply), lease: lease)
     }
@@ -154,7 +151,7 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
 
     /// SIGKILL, and the wait until its socket is gone: the next one must not be sought there.
     private static func kill(_ guardian: Int32) {
-        let process = gd_pidfd_open(guardian)
+        let process = ms_pidfd_open(guardian)
         if process < 0 && errno == ESRCH { return }
         guard Glibc.kill(guardian, SIGKILL) == 0 else { return }
         if process >= 0 {
@@ -174,10 +171,9 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         switch order {
         case .disarm: return .disarm
         case .enforce(let lease, let postmaster):
-            let margin = min(options.safetyMargin ?? LeaseArithmetic.margin(ttl: lease.ttl), lease.ttl / 2)
             return .enforce(
                 GuardedLease(
-                    since: lease.since.nanoseconds, ttl: lease.ttl.nanoseconds, margin: margin.nanoseconds,
+                    since: lease.since.nanoseconds, ttl: lease.ttl.nanoseconds, margin: lease.margin.nanoseconds,
                     session: lease.session), postmaster: isRunning ? postmaster ?? 0 : 0)
         }
     }

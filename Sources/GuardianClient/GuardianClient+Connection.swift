@@ -142,7 +142,7 @@ extension GuardianClient {
             .keepAlive(
                 .init(
                     executable: executable, arguments: CommandLine.arguments,
-                    environment: PostmasterEnvironment.inherited, workingDirectory: realPath("."))), deadline)
+                    environment: ProcessEnvironment.entries, workingDirectory: realPath("."))), deadline)
         if let refusal = reply.refusal { log.warning("the guardian will not start the daemon again: \(refusal)") }
     }
 
@@ -152,7 +152,7 @@ extension GuardianClient {
             options.commandPrefix + [options.executable, "--data-dir", options.dataDirectory]
             + (options.directory.map { ["--directory", $0] } ?? [])
         var arguments = words.map { strdup($0) } + [nil]
-        var environment = PostmasterEnvironment.filtered(PostmasterEnvironment.inherited).map { strdup($0) } + [nil]
+        var environment = PostmasterEnvironment.filtered(ProcessEnvironment.entries).map { strdup($0) } + [nil]
         defer { for text in arguments + environment { free(text) } }
         let ends = try attempt { () throws(SystemError) in try FileDescriptor.pipe() }
         let output = FileDescriptor(owning: ends.output)
@@ -167,7 +167,7 @@ extension GuardianClient {
         guard retryingInterrupts({ poll(&waiting, 1, Int32(clamping: left + 1)) }) > 0 else {
             throw GuardianError("it does not say that it is ready")
         }
-        let word = String(decoding: (try? output.read(count: 4096)) ?? [], as: UTF8.self).trimmed
+        let word = String(String(decoding: (try? output.read(count: 4096)) ?? [], as: UTF8.self).withoutBlanks)
         log.info("started a guardian behind process \(pid): \(word)")
         return word
     }

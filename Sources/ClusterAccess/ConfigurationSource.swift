@@ -1,27 +1,26 @@
-import ClusterModel
-import Configuration
-import Glibc
+public import ClusterModel
+public import Configuration
 import Posix
 import Synchronization
 
 /// The local configuration as last read, and the way to read it again.
-final class ConfigurationSource: Sendable {
+public final class ConfigurationSource: Sendable {
     private let path: String?
     private let environment: [String: String]
     private let local: Mutex<LocalConfiguration>
 
     /// Reads it for the first time.
-    init(_ path: String?) async throws {
+    public init(_ path: String?) async throws {
         self.path = path
         environment = Self.environmentVariables()
         let environment = environment
         local = Mutex(try await offPool { try LocalConfiguration.load(path: path, environment: environment) })
     }
 
-    var current: LocalConfiguration { local.withLock { $0 } }
+    public var current: LocalConfiguration { local.withLock { $0 } }
 
     /// Reads again; true where something changed.
-    func reload() async throws -> Bool {
+    public func reload() async throws -> Bool {
         let path = path
         let environment = environment
         guard current.isReloadable else { return false }
@@ -36,30 +35,16 @@ final class ConfigurationSource: Sendable {
     }
 
     /// What holds with `document` as the dynamic configuration.
-    func effective(_ document: JSONObject?) throws(ConfigurationError) -> EffectiveConfiguration {
+    public func effective(_ document: JSONObject?) throws(ConfigurationError) -> EffectiveConfiguration {
         try EffectiveConfiguration.effective(local: current, dynamic: document)
     }
 
     private static func environmentVariables() -> [String: String] {
         var variables: [String: String] = [:]
-        var at = environ
-        while let entry = at.pointee {
-            let text = String(cString: entry)
-            let parts = text.split(atByte: "=", maxSplits: 1)
+        for entry in ProcessEnvironment.entries {
+            let parts = entry.split(atByte: "=", maxSplits: 1)
             if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
-            at += 1
         }
         return variables
-    }
-}
-
-/// Runs what blocks on a thread of its own, away from the cooperative pool.
-func offPool<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-    try await withCheckedThrowingContinuation { continuation in
-        do throws(SystemError) {
-            try NamedThread.start("blocking") { continuation.resume(with: Result { try body() }) }
-        } catch {
-            continuation.resume(throwing: error)
-        }
     }
 }
