@@ -42,7 +42,9 @@ enum Rules {
         Ban(word: "try!", instead: "a typed error"),
         Ban(word: "as!", instead: "as? and a typed error"),
         Ban(word: "unsafeBitCast(", instead: "a conversion that checks"),
-        Ban(word: "getenv(", instead: "the environment that main passes in", except: programs.union(["PostgreSQL"])),
+        Ban(
+            word: "getenv(", instead: "the environment that main passes in",
+            except: programs.union(["PostgreSQL", "GuardianClient"])),
         Ban(
             word: "exit(", instead: "a decision that main carries out", except: programs.union(["Node", "Simulation"])),
     ]
@@ -52,11 +54,16 @@ enum Rules {
         "Foundation", "FoundationEssentials", "FoundationNetworking", "Dispatch", "NIO", "NIOCore",
     ]
 
-    static let linesMax = 600
+    static let linesMax = 370
+    /// Those that were longer when the limit came, as long as they are now: to be split, never to grow.
+    static let longFiles: [String: Int] = ["Tests/HTTPServerTests/ServerLoadTests.swift": 418]
     static let columnsMax = 120
-    static let functionLinesMax = 70
-    /// The one exhaustive switch of a state machine, and the one interpreter of its effects.
-    static let longFunctions: Set<String> = ["step", "run"]
+    static let functionLinesMax = 50
+    /// Longer when the limit came.
+    static let longFunctions: [String: Int] = [
+        "Tests/NodeTests/BackOffTests.swift run": 51,
+        "Tests/PostgreSQLTests/ReplicationServerTests.swift cloneFollowPromote": 51,
+    ]
 
     /// Words of code that are banned in `file`.
     static func banned(in file: SourceFile) -> [String] {
@@ -118,7 +125,9 @@ enum Rules {
     static func tooLong(_ file: SourceFile) -> [String] {
         var found: [String] = []
         let count = file.lines.count - (file.lines.last == "" ? 1 : 0)
-        if count > linesMax { found.append("\(file.path): \(count) lines, at most \(linesMax): split it by idea") }
+        if count > longFiles[file.path] ?? linesMax {
+            found.append("\(file.path): \(count) lines, at most \(linesMax): split it by idea")
+        }
         for (index, line) in file.lines.enumerated() where line.utf8.count > columnsMax && line.count > columnsMax {
             // A text that somebody may search for stays in one piece on a line of its own. And the formatter lets a
             // comma stand in the column after the last one.
@@ -128,7 +137,7 @@ enum Rules {
             found.append("\(file.path):\(index + 1): \(line.count) columns, at most \(columnsMax)")
         }
         for function in Function.all(in: file)
-        where function.lines > functionLinesMax && !longFunctions.contains(function.name) {
+        where function.lines > longFunctions["\(file.path) \(function.name)"] ?? functionLinesMax {
             found.append(
                 "\(file.path):\(function.start): \(function.name) has \(function.lines) lines, at most "
                     + "\(functionLinesMax)")

@@ -25,6 +25,7 @@ struct SourceFile: Sendable {
     var imports: [(line: Int, module: String, isPublic: Bool)] {
         code.enumerated().compactMap { index, line in
             var words = line.split(separator: " ").map(String.init)
+            if words.first == "@_exported" { words.removeFirst() }
             let isPublic = words.first == "public"
             while let first = words.first, ["public", "internal", "private", "@testable"].contains(first) {
                 words.removeFirst()

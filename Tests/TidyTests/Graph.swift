@@ -1,0 +1,49 @@
+/// The picture of the package, from the ground up: each target with all that it may know. Whoever draws an arrow draws
+/// it here and in `Package.swift`, and the table of CONTRIBUTING says why the target is there.
+enum Graph {
+    static let systemLibraries: Set<String> = ["CCurl", "CJansson", "CLibPQ", "COpenSSL", "CYAML"]
+
+    static let allowed: [(String, Set<String>)] = [
+        ("CPlatform", []),
+        ("CCurlShims", ["CCurl"]),
+        ("CTLSShims", ["COpenSSL"]),
+        ("Instants", []),
+        ("ClusterModel", ["Instants"]),
+        ("HighAvailability", ["ClusterModel"]),
+        ("Ports", ["ClusterModel", "HighAvailability"]),
+        ("Posix", ["CPlatform", "Instants"]),
+        ("Processes", ["CPlatform"]),
+        ("JSON", ["ClusterModel", "CJansson"]),
+        ("Logs", ["ClusterModel", "Posix"]),
+        ("Configuration", ["ClusterModel", "Posix", "CYAML"]),
+        ("HTTPClient", ["ClusterModel", "Posix", "CCurl", "CCurlShims"]),
+        ("Etcd", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient"]),
+        ("Peers", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient"]),
+        ("PostgreSQL", ["ClusterModel", "Ports", "JSON", "Posix", "Processes", "CLibPQ", "CPlatform"]),
+        ("HTTPServer", ["CPlatform", "CTLSShims", "Posix", "COpenSSL"]),
+        ("CGuardian", ["CPlatform"]),
+        ("Guardian", []),
+        ("matriarch-guardian", ["Guardian", "CGuardian", "CPlatform", "Processes"]),
+        ("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON"]),
+        ("ControlAPI", ["ClusterModel", "HighAvailability", "Ports", "JSON", "HTTPServer"]),
+        ("ClusterAccess", ["ClusterModel", "Ports", "Posix", "Configuration", "Etcd", "Peers"]),
+        ("RestService", ["ClusterAccess", "Configuration", "ControlAPI", "HTTPServer", "Node", "Posix"]),
+        ("Simulation", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Node"]),
+        ("simulate", ["Simulation", "Posix", "ClusterModel"]),
+        (
+            "GuardianClient",
+            [
+                "ClusterModel", "HighAvailability", "Ports", "Posix", "Processes", "Guardian", "CGuardian",
+                "CPlatform",
+            ]
+        ),
+        (
+            "matriarch",
+            [
+                "ClusterModel", "HighAvailability", "Ports", "Posix", "JSON", "Logs", "Configuration",
+                "ClusterAccess", "Etcd", "Peers", "PostgreSQL", "GuardianClient", "Node", "ControlAPI",
+                "RestService", "CPlatform",
+            ]
+        ),
+    ]
+}
