@@ -6,7 +6,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+
+static int look_at_hello(SSL *session, int *alert, void *argument);
 
 void ms_tls_prepare(struct ssl_ctx_st *context) {
     // Compression leaks, renegotiation costs the server more than the client; an end without close_notify is an end:
@@ -20,6 +23,7 @@ void ms_tls_prepare(struct ssl_ctx_st *context) {
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
     // Sessions are resumed by tickets, which the client keeps: the cache would only cost locks and memory.
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_client_hello_cb(context, look_at_hello, NULL);
 }
 
 static int give_password(char *buffer, int size, int writing, void *password) {
@@ -46,14 +50,64 @@ struct channel {
     int socket;
     // How much more may be read in this turn, in bytes.
     int left;
+    enum ms_tls_stage stage;
+    int wary;
 };
+
+static struct channel *channel_of(SSL *session) { return BIO_get_data(SSL_get_rbio(session)); }
 
 // A whole record with its header: each turn gets on by at least one.
 #define TURN_BYTES (17 << 10)
 
 void ms_tls_begin_turn(struct ssl_st *session) {
-    struct channel *channel = BIO_get_data(SSL_get_rbio(session));
-    channel->left = TURN_BYTES;
+    channel_of(session)->left = TURN_BYTES;
+}
+
+enum ms_tls_stage ms_tls_stage(struct ssl_st *session) { return channel_of(session)->stage; }
+
+void ms_tls_be_wary(struct ssl_st *session, int wary) { channel_of(session)->wary = wary; }
+
+// Whether the extension's list of 16-bit numbers, which stands behind `skip` bytes of length, has `wanted`. In the list of
+// key shares each number is followed by that many bytes and their count.
+static int has_number(const unsigned char *list, size_t length, size_t skip, unsigned wanted, int shares) {
+    for (size_t at = skip; at + 2 <= length; at += 2) {
+        if ((unsigned)(list[at] << 8 | list[at + 1]) == wanted) return 1;
+        if (!shares) continue;
+        if (at + 4 > length) return 0;
+        at += 2 + (size_t)(list[at + 2] << 8 | list[at + 3]);
+    }
+    return 0;
+}
+
+// A group that the client knows and has sent no key of; 0 for none, also where it does not speak TLS 1.3.
+static int group_to_ask_for(SSL *session) {
+    static const struct {
+        unsigned number;
+        int name;
+    } groups[] = {{23, NID_X9_62_prime256v1}, {29, NID_X25519}, {24, NID_secp384r1}};
+    const unsigned char *versions, *known, *shares;
+    size_t version_bytes, known_bytes, share_bytes;
+    if (!SSL_client_hello_get0_ext(session, TLSEXT_TYPE_supported_versions, &versions, &version_bytes)) return 0;
+    if (!SSL_client_hello_get0_ext(session, TLSEXT_TYPE_supported_groups, &known, &known_bytes)) return 0;
+    if (!SSL_client_hello_get0_ext(session, TLSEXT_TYPE_key_share, &shares, &share_bytes)) return 0;
+    if (!has_number(versions, version_bytes, 1, TLS1_3_VERSION, 0)) return 0;
+    for (size_t index = 0; index < sizeof groups / sizeof *groups; index++)
+        if (has_number(known, known_bytes, 2, groups[index].number, 0) &&
+            !has_number(shares, share_bytes, 2, groups[index].number, 1))
+            return groups[index].name;
+    return 0;
+}
+
+static int look_at_hello(SSL *session, int *alert, void *argument) {
+    (void)alert, (void)argument;
+    struct channel *channel = channel_of(session);
+    int group = channel->wary && channel->stage == MS_TLS_FIRST ? group_to_ask_for(session) : 0;
+    if (group && SSL_set1_groups(session, &group, 1) == 1) {
+        channel->stage = MS_TLS_ASKED_AGAIN;
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+    channel->stage = channel->wary ? MS_TLS_PUT_OFF : MS_TLS_SPENT;
+    return channel->wary ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
 }
 
 static int receive_some(BIO *bio, char *buffer, int size) {
@@ -114,3 +168,5 @@ int ms_tls_set_socket(struct ssl_st *session, int socket) {
     SSL_set_bio(session, bio, bio);
     return 1;
 }
+
+int ms_pending_input(int socket, int *count) { return ioctl(socket, FIONREAD, count); }

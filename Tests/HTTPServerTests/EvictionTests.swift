@@ -91,6 +91,18 @@ import Testing
         #expect(order.count == 202 && order.last == 199 && queue.isEmpty)
     }
 
+    @Test func eachStepOfAHandshakeHasALineOfItsOwn() {
+        var turns = HandshakeTurns()
+        func token(_ slot: UInt32) -> EventToken { EventToken(slot: slot, generation: 1) }
+        for slot in 0..<5 as Range<UInt32> { turns.append(token(slot), of: 0, at: .first) }
+        turns.append(token(7), of: 0, at: .proven)
+        turns.append(token(8), of: 0, at: .unproven)
+        #expect(turns.count == 7)
+        #expect(turns.popFirst(at: .proven)?.slot == 7 && turns.popFirst(at: .proven) == nil)
+        #expect(turns.popFirst(at: .unproven)?.slot == 8 && turns.popFirst(at: .first)?.slot == 0)
+        #expect(turns.count == 4 && !turns.isEmpty)
+    }
+
     @Test func tokensComeOutAsTheyWentIn() {
         var queue = TokenQueue()
         var out: [UInt32] = []

@@ -81,9 +81,11 @@ private final class NoTransport: Transport {
     let socket: Int32 = -1
     let awaits: Readiness = []
     let isHandshaking = false
-    let isGreeting = false
+    let greeting: Greeting? = nil
+    var isWary = false
     let isEncrypted = false
     let client: VerifiedClient? = nil
+    func awaitGreeting() -> TransportResult? { nil }
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult { .ended }
     func send(_ bytes: UnsafeRawBufferPointer) -> TransportResult { .ended }
     func endSending() {}

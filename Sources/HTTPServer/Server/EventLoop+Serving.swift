@@ -23,23 +23,26 @@ extension EventLoop {
     }
 
     func receive(_ connection: Connection) {
-        if connection.transport.isGreeting { return awaitHandshake(connection) }
-        receiveNow(connection)
+        guard let step = connection.transport.greeting else { return receiveNow(connection) }
+        if connection.isQueued { return }
+        if step == .first, let result = connection.transport.awaitGreeting() { return take(result, of: connection) }
+        awaitTurn(connection, step)
     }
 
-    /// The client has begun a handshake; it is gone on with in its turn.
-    private func awaitHandshake(_ connection: Connection) {
-        if connection.isQueued { return }
+    /// The client has said something that a handshake goes on with in its turn.
+    private func awaitTurn(_ connection: Connection, _ step: Greeting) {
         connection.isQueued = true
         leaveNewcomers(connection)
-        handshakes.append(connection.token, of: connection.source)
+        handshakes.append(connection.token, of: connection.source, at: step)
         settle(connection)
     }
 
     /// The turn of a handshake.
-    func greet(_ connection: Connection) {
+    func greet(_ connection: Connection, warily isWary: Bool) {
         connection.isQueued = false
+        connection.transport.isWary = isWary
         receiveNow(connection)
+        if isWary, connection.isOpen, connection.transport.greeting == .unproven { awaitTurn(connection, .unproven) }
     }
 
     /// The turn of a connection that had more to be answered than fitted into the last one.
@@ -56,7 +59,11 @@ extension EventLoop {
     }
 
     private func receiveNow(_ connection: Connection) {
-        switch connection.transport.receive(into: scratch) {
+        take(connection.transport.receive(into: scratch), of: connection)
+    }
+
+    private func take(_ result: TransportResult, of connection: Connection) {
+        switch result {
         case .moved(let count):
             if waits.wait(of: connection.slot) == .lingering { return discard(connection, count) }
             connection.parser.append(UnsafeRawBufferPointer(rebasing: scratch[..<count]))

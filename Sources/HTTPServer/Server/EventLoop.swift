@@ -31,7 +31,7 @@ final class EventLoop {
     var sources: Sources
     /// Connections with more to be answered than fits into a turn, and those whose handshake is due.
     var unfinished = TokenQueue()
-    var handshakes = HandshakeQueue()
+    var handshakes = HandshakeTurns()
     /// Connections with a stream, the oldest first, and some that have none any more.
     var streams: [EventToken] = []
     /// When the newcomers were last looked after.
@@ -60,6 +60,8 @@ final class EventLoop {
     static let turn: Int64 = 1_000_000
     /// How many requests of one connection are answered in a turn.
     static let requestsPerTurnMax = 64
+    /// With so many handshakes due beside it a first message is looked at warily.
+    static let handshakesAtEase = 4
     /// Answers to pipelined requests are gathered up to here before they are sent.
     static let outgoingBytesMax = 64 << 10
     /// What a request may hold however much the others do.
@@ -117,8 +119,8 @@ final class EventLoop {
         newcomersSince = LoopClock.now()
     }
 
-    /// What waits for a turn has one in each round: first what is left of pipelined requests, then handshakes, at least
-    /// one.
+    /// What waits for a turn has one in each round: first what is left of pipelined requests, then handshakes, of each
+    /// step at least one, and of first messages as many as a turn has room for.
     private func giveTurns() {
         let begun = LoopClock.now()
         while LoopClock.now() - begun < EventLoop.turn, let token = unfinished.popFirst() {
@@ -126,11 +128,20 @@ final class EventLoop {
         }
         if handshakes.isEmpty { return }
         lookAfterNewcomers()
-        let greeted = LoopClock.now()
-        while let token = handshakes.popFirst() {
+        greet(at: .proven, during: 0)
+        lookAfterNewcomers()
+        greet(at: .first, during: EventLoop.turn)
+        lookAfterNewcomers()
+        greet(at: .unproven, during: 0)
+    }
+
+    /// Goes on with handshakes that are at `step`, with one at least where there is one.
+    private func greet(at step: Greeting, during nanoseconds: Int64) {
+        let begun = LoopClock.now()
+        while let token = handshakes.popFirst(at: step) {
             guard let connection = table[token] else { continue }
-            greet(connection)
-            if LoopClock.now() - greeted >= EventLoop.turn { return }
+            greet(connection, warily: step == .first && handshakes.count >= EventLoop.handshakesAtEase)
+            if LoopClock.now() - begun >= nanoseconds { return }
         }
     }
 

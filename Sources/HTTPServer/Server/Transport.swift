@@ -15,6 +15,16 @@ enum TransportResult: Equatable {
     case unencrypted
 }
 
+/// The steps of a handshake that cost the server more than they cost the client, each of which waits for a turn.
+enum Greeting: Int, CaseIterable {
+    /// A first message, which a wary server looks at without a signature.
+    case first
+    /// The client has begun again, as it was asked to: it has listened at least, and what comes costs a signature.
+    case proven
+    /// A first message that cannot be asked for again, as of TLS 1.2: it costs a signature, and anybody may send it.
+    case unproven
+}
+
 /// What carries the bytes of a connection: the seam at which TLS comes in. Never blocks.
 protocol Transport: AnyObject {
     /// The socket, for epoll.
@@ -23,8 +33,13 @@ protocol Transport: AnyObject {
     var awaits: Readiness { get }
     /// The two sides have not agreed on keys yet.
     var isHandshaking: Bool { get }
-    /// The next read may cost a signature: whoever asks for many waits for a turn.
-    var isGreeting: Bool { get }
+    /// The step of the handshake that the next read takes, where it is one that waits for a turn.
+    var greeting: Greeting? { get }
+    /// Whether the client's first message is there as a whole, so that it is worth a turn (nil); else what stands
+    /// against it.
+    func awaitGreeting() -> TransportResult?
+    /// Whether the next read of a handshake does only what is cheap.
+    var isWary: Bool { get set }
     var isEncrypted: Bool { get }
     /// The certificate that the client has shown, if it was verified.
     var client: VerifiedClient? { get }
@@ -41,7 +56,8 @@ final class PlainTransport: Transport {
     let socket: Int32
     let awaits: Readiness = []
     let isHandshaking = false
-    let isGreeting = false
+    let greeting: Greeting? = nil
+    var isWary = false
     let isEncrypted = false
     let client: VerifiedClient? = nil
     private var descriptor: FileDescriptor?
@@ -50,6 +66,8 @@ final class PlainTransport: Transport {
         socket = descriptor.number
         self.descriptor = consume descriptor
     }
+
+    func awaitGreeting() -> TransportResult? { nil }
 
     func receive(into buffer: UnsafeMutableRawBufferPointer) -> TransportResult { Self.receive(socket, into: buffer) }
 

@@ -29,28 +29,58 @@ final class TLSTransport: Transport {
 
     var isEncrypted: Bool { !isUnencrypted }
 
-    /// Until the client's first message is whole: what answers it costs most of the handshake.
-    var isGreeting: Bool {
-        guard isHandshaking else { return false }
-        return session.map { SSL_get_state($0) == TLS_ST_BEFORE } ?? true
+    var isWary = false
+
+    var greeting: Greeting? {
+        guard isHandshaking else { return nil }
+        guard let session else { return .first }
+        switch ms_tls_stage(session) {
+        case MS_TLS_FIRST: return .first
+        case MS_TLS_ASKED_AGAIN: return .proven
+        case MS_TLS_PUT_OFF: return .unproven
+        default: return nil
+        }
     }
 
     /// The first byte of a handshake record, and those of methods.
     private static let handshakeRecord: UInt8 = 0x16
     private static let letters = UInt8(ascii: "A")...UInt8(ascii: "Z")
+    /// Type, version and length of a record; and the longest one (RFC 8446 §5.1).
+    private static let headerBytes = 5
+    private static let recordBytesMax = 1 << 14
 
-    /// Looks at the first byte and makes a session for a client that speaks TLS; nil where it has.
-    private func begin() -> TransportResult? {
-        var first: UInt8 = 0
-        let count = retryingInterrupts { recv(socket, &first, 1, Int32(MSG_PEEK)) }
+    /// The socket tells of input once this much is there: whoever sends a part of a message and leaves it at that costs
+    /// no more than a silent one.
+    private func awaitBytes(_ count: Int) {
+        var low = Int32(count)
+        setsockopt(socket, SOL_SOCKET, SO_RCVLOWAT, &low, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    func awaitGreeting() -> TransportResult? {
+        guard session == nil, !isUnencrypted else { return nil }
+        var header = [UInt8](repeating: 0, count: Self.headerBytes)
+        let count = retryingInterrupts { recv(socket, &header, header.count, Int32(MSG_PEEK)) }
         if count == 0 { return .ended }
         if count < 0 { return errno == EAGAIN || errno == EWOULDBLOCK ? .blocked : .failed(errno) }
-        if Self.letters.contains(first) {
+        if Self.letters.contains(header[0]) {
             isUnencrypted = true
             isHandshaking = false
             return .unencrypted
         }
-        guard first == Self.handshakeRecord, let session = SSL_new(context.context) else { return .failed(EPROTO) }
+        guard header[0] == Self.handshakeRecord else { return .failed(EPROTO) }
+        let length = Int(header[3]) << 8 | Int(header[4])
+        guard length <= Self.recordBytesMax else { return .failed(EPROTO) }
+        let needed = Self.headerBytes + (count == Self.headerBytes ? length : 0)
+        var present: Int32 = 0
+        guard ms_pending_input(socket, &present) == 0 else { return .failed(errno) }
+        awaitBytes(Int(present) < needed ? needed : 1)
+        return Int(present) < needed || count < Self.headerBytes ? .blocked : nil
+    }
+
+    /// Makes a session for a client whose first message is there; nil where it has.
+    private func begin() -> TransportResult? {
+        if let result = awaitGreeting() { return result }
+        guard let session = SSL_new(context.context) else { return .failed(ENOMEM) }
         self.session = session
         guard ms_tls_set_socket(session, socket) == 1 else { return .failed(ENOMEM) }
         SSL_set_accept_state(session)
@@ -62,6 +92,7 @@ final class TLSTransport: Transport {
         if session == nil, let result = begin() { return result }
         guard let session else { return .failed(EPROTO) }
         ms_tls_begin_turn(session)
+        if isHandshaking { ms_tls_be_wary(session, isWary ? 1 : 0) }
         let first = perform { SSL_read(session, buffer.baseAddress, Int32(clamping: buffer.count)) }
         guard case .moved(var count) = first else { return first }
         // What was read ahead must not stay inside the session, where epoll would not see it. It is no more than a
@@ -103,6 +134,8 @@ final class TLSTransport: Transport {
         case SSL_ERROR_WANT_WRITE:
             awaits = .output
             return .blocked
+        // The answer to the client's first message is put off: nothing is waited for but a turn.
+        case SSL_ERROR_WANT_CLIENT_HELLO_CB: return .blocked
         case SSL_ERROR_ZERO_RETURN: return .ended
         default:
             hasFailed = true
