@@ -82,7 +82,8 @@ extension EtcdStore {
             if let own = self.ownMember, own.revision > (seen?.revision ?? 0), seen != nil { known = own }
             if let known, known.session == lease.id, JSONValue.object(value).deepEquals(.object(known.data)) { return }
             var revision = known?.revision
-            // Refused means that what was seen is old; the key bears our name, so what is there now is replaced.
+            // Refused means that what was seen is old. What is there now is replaced where it is ours; the name alone
+            // would also be that of another node.
             for _ in 0..<2 {
                 let text = JSON.text(value, .compact)
                 let body = EtcdMessages.transaction(
@@ -95,11 +96,21 @@ extension EtcdStore {
                         name: self.name, session: lease.id, revision: reply.revision, data: value)
                     return
                 }
-                if let found = reply.found, found.value == text, found.lease == lease.id { return }
+                if let found = reply.found {
+                    if found.value == text, found.lease == lease.id { return }
+                    if found.lease != lease.id, Self.isElsewhere(found.value, value) { break }
+                }
                 revision = reply.found?.revision
             }
             throw .unusable("\(self.keys.member) changes all the time: does another node bear the name \(self.name)?")
         }
+    }
+
+    /// A member key that tells of another node than ours does.
+    private static func isElsewhere(_ theirs: String, _ ours: JSONObject) -> Bool {
+        guard let theirs = (try? JSON.parse(theirs))?.object?["api_url"]?.string, let ours = ours["api_url"]?.string
+        else { return false }
+        return theirs != ours
     }
 
     // MARK: Late claims

@@ -57,11 +57,12 @@ extension CycleMachine {
         storeFailure = nil
         // A store that has begun another life counts anew: its numbers mean other values.
         if let before = self.view, view.revision < before.revision { configurationRevision = nil }
+        foundNamesake = findNamesake(in: view)
         self.view = view
         viewAt = cycleBegan
         storeLastSeen = run.wallTime / 1_000_000_000
         if let leader = view.leaderName, leader != me.name { backOff.succeeded() }
-        if view.leaderName != me.name, lease != nil {
+        if view.leaderName != me.name || namesake != nil, lease != nil {
             lease = nil
             // Health checks must not have to wait for the rest of the cycle.
             run.emit(.publish(snapshot()))
@@ -132,6 +133,7 @@ extension CycleMachine {
     mutating func decideNow(_ run: inout Run) {
         // A plan has ended since this cycle looked.
         if progress == nil, local.observedAt < planEnded { return beginCycle(&run) }
+        tellOfNamesake(&run)
         let decision = decider(observation(run), &memory)
         self.decision = decision
         note(decision, &run)
@@ -144,6 +146,7 @@ extension CycleMachine {
             local: local, lease: lease, renewal: renewal, peers: peers, divergence: divergence,
             running: progress?.running)
         seen.pulse = pulse
+        seen.namesake = namesake
         return seen
     }
 

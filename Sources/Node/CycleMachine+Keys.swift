@@ -12,7 +12,7 @@ extension CycleMachine {
             cachedDocument = settings.document
             run.emit(.cacheConfiguration(settings.document))
         }
-        guard storeFailure == nil, let view else { return }
+        guard storeFailure == nil, let view, namesake == nil else { return }
         if !isTouching {
             isTouching = true
             noteTold()

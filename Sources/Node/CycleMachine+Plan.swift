@@ -313,7 +313,7 @@ extension CycleMachine {
             local.state = .stopped
             local.facts = nil
             local.postmaster = nil
-            run.emit(touchEffect(run))
+            if namesake == nil { run.emit(touchEffect(run)) }
         }
         phase = .ended
         run.emit(.publish(snapshot()))

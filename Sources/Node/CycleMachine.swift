@@ -117,6 +117,12 @@ public struct CycleMachine: Sendable {
     var documentToAdopt: JSONObject?
     var checkpoint = CheckpointState.done
     var isTouching = false
+    /// The addresses that this node has had since the daemon started, the newest last.
+    var ownAddresses: [MemberKey.Addresses]
+    /// Another node of our name, as the last view showed it.
+    var foundNamesake: String?
+    /// The other node of our name that the log has told of.
+    var knownNamesake: String?
     var isWritingHistory = false
     var initializeRevision: Revision?
     /// A renewal is on its way. The key must not be released before it is answered: it would put the key again.
@@ -160,6 +166,7 @@ public struct CycleMachine: Sendable {
         scope = setup.scope
         me = setup.me
         addresses = setup.addresses
+        ownAddresses = [setup.addresses]
         settings = DynamicConfiguration(document: setup.document) ?? DynamicConfiguration()
         local = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now)
         nextCycle = now
@@ -238,6 +245,7 @@ public struct CycleMachine: Sendable {
         case .reloaded(let identity, let addresses):
             me = identity
             self.addresses = addresses
+            noteOwn(addresses)
             adopt(settings.document, &run)
             wake(&run)
         case .commanded(let id, let command): commanded(id, command, &run)
@@ -294,5 +302,5 @@ public struct CycleMachine: Sendable {
 
     var role: NodeRole { shownRole(local, running: progress?.running.plan, wasPrimary: wasPrimary) }
 
-    var isLeading: Bool { view?.leaderName == me.name && lease != nil }
+    var isLeading: Bool { view?.leaderName == me.name && lease != nil && namesake == nil }
 }

@@ -130,6 +130,24 @@ struct EtcdStoreServerTests {
         }
     }
 
+    /// Two that start at once see no member key of their name, either of them.
+    @Test func theMemberKeyOfANodeElsewhereIsNotReplaced() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore("n1") { one in
+                try await cluster.withStore("n1") { other in
+                    try await one.touchMember(["api_url": "http://a:1"], seen: nil, deadline: soon())
+                    await #expect(throws: DCSError.self) {
+                        try await other.touchMember(["api_url": "http://b:1"], seen: nil, deadline: soon())
+                    }
+                    #expect(try await one.load(deadline: soon()).member("n1")?.data == ["api_url": "http://a:1"])
+                    // One that has the same address is the next life of this node.
+                    try await other.touchMember(["api_url": "http://a:1", "state": "x"], seen: nil, deadline: soon())
+                    #expect(try await one.load(deadline: soon()).member("n1")?.data["state"] == "x")
+                }
+            }
+        }
+    }
+
     @Test func theKeysGoWithTheLease() async throws {
         try await EtcdCluster.run { cluster in
             try await cluster.withStore("n1", { $0.ttl = .seconds(6) }) { first in

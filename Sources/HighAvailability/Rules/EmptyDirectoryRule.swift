@@ -11,6 +11,10 @@ func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView, _ memory: Memo
             .carryOut(DemotionPlans.lost(seen)), .bootstrap(.dataDirectoryEmpty),
             .bootstrap(.runningWithoutDataDirectory))
     }
+    // Two nodes of a name would share what the store knows of it, and a slot.
+    if let other = seen.namesake {
+        return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .lease(.nameTaken(by: other)))
+    }
     if view.isUnlocked { return newClusterRule(seen, view) }
     guard let source = cloneSource(seen.me, view) else {
         return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.waitingForLeader))

@@ -45,7 +45,7 @@ func finishedRule(_ seen: Observation, _ memory: Memory) -> Decision? {
 /// Ends the daemon. A PostgreSQL that led this cluster and may accept writes still is ended before: with the daemon
 /// gone nobody would when its lease ends. One that never led under us is somebody else's, and is left alone.
 func leaveCluster(_ seen: Observation, _ memory: Memory, because reasons: Reason...) -> Decision {
-    let isOurs = seen.lease != nil || memory.lastLeader == seen.me.name
+    let isOurs = seen.lease != nil || memory.lastLeader == seen.me.name && seen.namesake == nil
     if mayGiveUpKey(seen.local) || !isOurs { return Decision(.exit, reasons) }
     return Decision(.carryOut(DemotionPlans.lost(seen)), reasons + [.writes(.stillAcceptsWrites)])
 }

@@ -36,6 +36,8 @@ public enum LeaseReason: Sendable, Hashable {
     case leaseExpired
     case leaderKeyHeldBy(String)
     case leaderKeyFree
+    /// Another node bears our name.
+    case nameTaken(by: String)
     case notBuilt(String)
 
     var explanation: Explanation {
@@ -49,6 +51,7 @@ public enum LeaseReason: Sendable, Hashable {
         case .leaderKeyHeldBy(let name):
             Explanation("leader-key-held-by", ["leader": .fact(name)], "\(name) holds the leader key")
         case .leaderKeyFree: Explanation("leader-key-free", "nobody holds the leader key")
+        case .nameTaken(let other): Explanation("name-taken", ["by": .fact(other)], "\(other) bears my name")
         case .notBuilt(let what):
             Explanation("not-built", ["what": .fact(what)], "\(what): not supported by this version")
         }

@@ -2,6 +2,11 @@ public import ClusterModel
 
 /// Nobody holds the leader key (ha-loop.md §10): am I the one who should?
 func noLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
+    // The key would bear the other's name, too.
+    if let other = seen.namesake {
+        let taken = Reason.lease(.nameTaken(by: other))
+        return giveUpWrites(seen, &memory, because: [taken]) ?? Decision(.wait, taken)
+    }
     switch candidacy(seen, view, memory) {
     case .ask(let question, let reasons): return Decision(.ask(question), reasons)
     case .yes(let reasons): return Decision(.acquireLeader, reasons)

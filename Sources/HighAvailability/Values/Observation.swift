@@ -27,6 +27,8 @@ public struct Observation: Sendable, Hashable {
     public var divergence: Divergence?
     /// The operation that runs now.
     public var running: RunningPlan?
+    /// Where another node is that bears our name: what stands in the store under this name is its, not ours.
+    public var namesake: String?
 
     /// What became of a renewal of the leader key.
     public enum Renewal: Sendable, Hashable {
@@ -65,8 +67,8 @@ public struct Observation: Sendable, Hashable {
 
     func eligibility(_ view: ClusterView) -> Eligibility { Eligibility(view, settings) }
 
-    /// LOCK in the words of ha-loop.md §1: the last view names us as leader.
-    var isNamedLeader: Bool { view?.leaderName == me.name }
+    /// LOCK in the words of ha-loop.md §1: the last view names us as leader, and nobody else bears our name.
+    var isNamedLeader: Bool { view?.leaderName == me.name && namesake == nil }
 }
 
 /// What a node is by its configuration.
