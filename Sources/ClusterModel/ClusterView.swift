@@ -242,5 +242,12 @@ public struct TimelineHistory: Sendable, Hashable {
         self.revision = revision
     }
 
+    /// Where the cluster left `timeline`, if WAL at `position` on it lies beyond: then it was never a part of the
+    /// cluster, or is none any more. Nil where it is a part, or where that is not known.
+    public func left(_ timeline: TimelineID, before position: WALPosition) -> WALPosition? {
+        guard let end = lines.last(where: { $0.timeline == timeline })?.position, position > end else { return nil }
+        return end
+    }
+
     public var json: JSONValue { .array(lines.map(\.json)) }
 }

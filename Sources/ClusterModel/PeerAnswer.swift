@@ -18,7 +18,7 @@ public enum PeerAnswer: Sendable, Hashable {
             PeerStatus(
                 isPrimary: isPrimary, position: isPrimary ? .zero : max(received, replayed),
                 timeline: object["timeline"]?.int.flatMap(TimelineID.init(exactly:)) ?? 0,
-                tags: Tags(object["tags"]?.object ?? JSONObject()),
+                tags: Tags(object["tags"]?.object ?? JSONObject()), replayed: isPrimary ? .zero : replayed,
                 watchdogFailed: object["watchdog_failed"]?.isTruthy == true))
     }
 }
@@ -28,6 +28,8 @@ public struct PeerStatus: Sendable, Hashable {
     public var isPrimary: Bool
     /// The later of received and replayed; zero on a primary.
     public var position: WALPosition
+    /// Up to here its timeline is certain: what is received beyond may be of a later one.
+    public var replayed: WALPosition
     /// 0 where unknown.
     public var timeline: TimelineID
     public var tags: Tags
@@ -35,10 +37,11 @@ public struct PeerStatus: Sendable, Hashable {
 
     public init(
         isPrimary: Bool, position: WALPosition, timeline: TimelineID, tags: Tags = Tags(JSONObject()),
-        watchdogFailed: Bool = false
+        replayed: WALPosition? = nil, watchdogFailed: Bool = false
     ) {
         self.isPrimary = isPrimary
         self.position = position
+        self.replayed = replayed ?? position
         self.timeline = timeline
         self.tags = tags
         self.watchdogFailed = watchdogFailed

@@ -55,6 +55,11 @@ extension CycleMachine {
         guard request.isSatisfied(role: role, local: local) else { return reply(id, .conditionsNotMet, &run) }
         if let running = progress?.running.plan.kind { return reply(id, .busy(running.rawValue), &run) }
         guard local.dataDirectory == .initialized, let view else { return reply(id, .failed, &run) }
+        // What has parted, or was broken off, is not started by an operator's word either: it says what it needs.
+        if local.postmaster == nil, memory.kept != nil || local.unfinished != nil {
+            run.log(.error, "PostgreSQL is not started on a data directory that is kept, or not whole")
+            return reply(id, .failed, &run)
+        }
         let timeout = request.timeout ?? settings.startPatience
         begin(
             restartPlan(

@@ -68,6 +68,7 @@ extension Operator {
             try await reload()
             return .done
         }
+        try refuseUnfinished()
         return try await restart(timeout: configuration.startTimeout, halts: halts)
     }
 

@@ -58,7 +58,7 @@ extension World {
         return .status(
             PeerStatus(
                 isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,
-                timeline: facts.timeline ?? 0))
+                timeline: facts.timeline ?? 0, replayed: facts.inRecovery ? facts.replayedPosition : .zero))
     }
 
     mutating func compare(_ source: Upstream, _ deadline: BootInstant, _ index: Int, _ incarnation: Int) {

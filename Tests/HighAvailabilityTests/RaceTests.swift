@@ -90,13 +90,40 @@ import Testing
             expected: .action(.wait), because: ["timeline-behind"]),
         Row(
             description: "and is not where they are not",
-            seen: Scene.seen(Scene.view(history: history(1)), Scene.standby(), peers: bothEqual),
+            seen: Scene.seen(Scene.view(history: history(1)), Scene.standby(at: 900), peers: bothEqual),
             expected: .action(.acquireLeader), because: ["healthiest"]),
         Row(
             description: "nor is one that is not known",
             seen: Scene.seen(
                 free, Scene.standby(timeline: nil), peers: bothEqual, settings: ["check_timeline": true]),
             expected: .action(.wait), because: ["timeline-unknown"]),
+        Row(
+            description: "who has parted never leads: what it has is not what was acknowledged since",
+            seen: Scene.seen(Scene.view(history: history(1)), Scene.standby(at: 901), peers: bothEqual),
+            expected: .action(.wait), because: ["parted-from-history"]),
+        Row(
+            description: "nor is it waited for, however far ahead it seems",
+            seen: Scene.seen(
+                Scene.view(history: history(1)), Scene.standby(timeline: 2),
+                peers: ["n2": Scene.peer(5000), "n3": Scene.unreachable]),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "what is received and not replayed may be of the next timeline",
+            seen: Scene.seen(Scene.view(history: history(1)), replaying(upTo: 800), peers: bothEqual),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "a hung leader does not make way for who has parted",
+            seen: Scene.seen(
+                LeaderKeyTests.led1With(history(1)), LeaderKeyTests.unseen(100, for: .seconds(91)),
+                lease: Scene.lease(), renewal: .held, peers: ["n2": Scene.peer(5000)]),
+            expected: .action(.wait), because: ["silent-observation", "no-healthy-candidate"]),
+        Row(
+            description: "a key under a name that another node bears would be its key",
+            seen: namesake(Scene.seen(free, Scene.standby(), peers: bothEqual)), expected: .action(.wait),
+            because: ["name-taken"]),
+        Row(
+            description: "a primary gives way to the other node of its name",
+            seen: namesake(Scene.seen(free, Scene.primary())), expected: .plan(.demote), because: ["name-taken"]),
         Row(
             description: "nofailover never takes the key",
             seen: Scene.seen(free, Scene.standby(), peers: bothEqual, tags: ["nofailover": true]),
@@ -220,6 +247,18 @@ import Testing
 
     static func requested(leader: String? = nil, candidate: String? = nil) -> ClusterView {
         Scene.view(failover: FailoverRequest(leader: leader, candidate: candidate, revision: 7))
+    }
+
+    static func namesake(_ seen: Observation) -> Observation {
+        var seen = seen
+        seen.namesake = "http://127.0.0.1:9000/patroni"
+        return seen
+    }
+
+    static func replaying(upTo position: UInt64) -> PostgreSQLStatus {
+        var status = Scene.standby()
+        status.facts?.replayedPosition = WALPosition(position)
+        return status
     }
 
     static func history(_ timeline: TimelineID) -> TimelineHistory {

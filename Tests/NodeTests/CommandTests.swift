@@ -98,6 +98,19 @@ import Testing
         #expect(replies(bed.settle()) == [1: .done])
     }
 
+    /// A parted directory that is kept, or one that is not whole, is not started by an operator's restart either.
+    @Test(arguments: [PostgreSQLStatus.UnfinishedWork?.none, .rewind])
+    func whatIsKeptIsNotStartedByARestart(_ unfinished: PostgreSQLStatus.UnfinishedWork?) throws {
+        var bed = Bed.ready()
+        if unfinished == nil { bed.machine.memory.kept = .rewindFailed }
+        bed.machine.local.unfinished = unfinished
+        bed.machine.local.postmaster = nil
+        bed.machine.local.facts = nil
+        let effects = bed.step(.commanded(1, try .restart(request())))
+        #expect(effects.contains { if case .reply(1, .failed) = $0 { true } else { false } })
+        #expect(!effects.contains { if case .perform = $0 { true } else { false } })
+    }
+
     @Test(arguments: [
         (Result<OperationResult, PostgreSQLError>.success(.stillStarting), CommandOutcome.stillStarting),
         (.failure(.failed("no")), .failed),

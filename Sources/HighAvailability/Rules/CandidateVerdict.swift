@@ -79,9 +79,13 @@ public func judge(
     received required: WALPosition? = nil
 ) -> CandidateVerdict {
     let lag = Bar.lag(behind: view.status.optime, maximum: seen.settings.maximumLagOnFailover)
-    return CandidateVerdict(
-        name: member.name,
-        verdict: judge(answer, required.map { .everything(to: $0) } ?? lag, clusterTimeline: leastTimeline(seen, view)))
+    let known = judge(answer, required.map { .everything(to: $0) } ?? lag, clusterTimeline: leastTimeline(seen, view))
+    // It would not claim the key.
+    if known == .good, case .status(let peer)? = answer, view.history.left(peer.timeline, before: peer.replayed) != nil
+    {
+        return CandidateVerdict(name: member.name, verdict: .timelineBehind(peer.timeline, cluster: view.timeline))
+    }
+    return CandidateVerdict(name: member.name, verdict: known)
 }
 
 private func leastTimeline(_ seen: Observation, _ view: ClusterView) -> TimelineID? {

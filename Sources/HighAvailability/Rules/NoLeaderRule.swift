@@ -89,7 +89,7 @@ func racers(
     let members = electorate(seen, view, memory, excluding: excluding)
     guard let peers = seen.peers else { return .ask(.peers(members), [.lease(.leaderKeyFree)]) }
     let mine = Standing(
-        name: seen.me.name, position: facts.position, timeline: facts.timeline ?? 0,
+        name: seen.me.name, position: facts.position, replayed: facts.replayedPosition, timeline: facts.timeline ?? 0,
         priority: seen.me.tags.failoverPriority)
     var rules = raceRules(seen, view, memory)
     rules.heedsPriority = !isPreferred
@@ -106,20 +106,23 @@ func electorate(_ seen: Observation, _ view: ClusterView, _ memory: Memory, excl
 func raceRules(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> RaceRules {
     RaceRules(
         statusPosition: view.status.optime, maximumLag: seen.settings.maximumLagOnFailover,
-        clusterTimeline: seen.settings.checkTimeline ? view.timeline : nil, formerLeader: memory.lastLeader)
+        clusterTimeline: seen.settings.checkTimeline ? view.timeline : nil, history: view.history,
+        formerLeader: memory.lastLeader)
 }
 
 /// Where this node stands in a race.
 public struct Standing: Sendable, Hashable {
     public var name: String
     public var position: WALPosition
+    public var replayed: WALPosition
     /// 0 where unknown.
     public var timeline: TimelineID
     public var priority: Int
 
-    public init(name: String, position: WALPosition, timeline: TimelineID, priority: Int) {
+    public init(name: String, position: WALPosition, replayed: WALPosition, timeline: TimelineID, priority: Int) {
         self.name = name
         self.position = position
+        self.replayed = replayed
         self.timeline = timeline
         self.priority = priority
     }
@@ -132,6 +135,9 @@ struct RaceRules {
     var maximumLag: Int64
     /// Nil where timelines do not matter.
     var clusterTimeline: TimelineID?
+    /// Who has replayed beyond the end of its timeline has parted: its position says nothing of what the cluster has
+    /// acknowledged since, whether timelines are checked or not (S3). Stricter than the peer.
+    var history: TimelineHistory
     /// Its priority does not count at equal position: it just failed (ha-loop.md §11.2.7).
     var formerLeader: String?
     /// Whether a higher priority wins at equal position.
@@ -149,11 +155,15 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
         if mine.timeline == 0 { return .no([.race(.timelineUnknown)]) }
         if mine.timeline < cluster { return .no([.race(.timelineBehind(mine: mine.timeline, cluster: cluster))]) }
     }
+    if let left = rules.history.left(mine.timeline, before: mine.replayed) {
+        return .no([.race(.parted(timeline: mine.timeline, at: mine.replayed, leftAt: left))])
+    }
     var reachable = 0
     for (name, answer) in peers {
         guard case .status(let peer) = answer, !peer.tags.nofailover, !peer.watchdogFailed else { continue }
         // Who may not lead because of its timeline is not waited for: nobody else would lead either.
         if let cluster = rules.clusterTimeline, !peer.isPrimary, peer.timeline < cluster { continue }
+        if !peer.isPrimary, rules.history.left(peer.timeline, before: peer.replayed) != nil { continue }
         reachable += 1
         if peer.isPrimary { return .no([.race(.peerIsPrimary(name))]) }
         if mine.position < peer.position {
@@ -176,6 +186,7 @@ public enum RaceReason: Sendable, Hashable {
     case laggingBehindStatus(mine: WALPosition, status: WALPosition, allowed: Int64)
     case timelineBehind(mine: TimelineID, cluster: TimelineID)
     case timelineUnknown
+    case parted(timeline: TimelineID, at: WALPosition, leftAt: WALPosition)
     case runningPrimaryReclaims(timeline: TimelineID)
     /// The store knows no cluster, and this node has one.
     case storeKnowsNoCluster(wait: Duration)
@@ -209,6 +220,11 @@ public enum RaceReason: Sendable, Hashable {
                 "timeline-behind", ["mine": .fact(mine), "cluster": .fact(cluster)],
                 "my timeline \(mine) is behind the cluster's timeline \(cluster)")
         case .timelineUnknown: Explanation("timeline-unknown", "my timeline is not known")
+        case .parted(let timeline, let position, let left):
+            Explanation(
+                "parted-from-history",
+                ["timeline": .fact(timeline), "position": .fact(position), "left_at": .fact(left)],
+                "what I have up to \(position) on timeline \(timeline) has parted: the cluster left it at \(left)")
         case .runningPrimaryReclaims(let timeline):
             Explanation(
                 "running-primary-reclaims", ["timeline": .fact(timeline)],

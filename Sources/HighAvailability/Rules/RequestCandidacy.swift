@@ -59,9 +59,12 @@ private func switchover(
     guard case .status(let peer)? = peers[candidate], !peer.isPrimary,
         judge(peers[candidate], .anything, clusterTimeline: nil) == .good
     else { return nil }
-    let theirs = Standing(name: candidate, position: peer.position, timeline: peer.timeline, priority: 0)
+    let theirs = Standing(
+        name: candidate, position: peer.position, replayed: peer.replayed, timeline: peer.timeline, priority: 0)
     let mine = PeerAnswer.status(
-        PeerStatus(isPrimary: false, position: facts.position, timeline: facts.timeline ?? 0, tags: seen.me.tags))
+        PeerStatus(
+            isPrimary: false, position: facts.position, timeline: facts.timeline ?? 0, tags: seen.me.tags,
+            replayed: facts.replayedPosition))
     let others = electorate(seen, view, memory, excluding: former)
         .filter { $0.name != candidate }.map { ($0.name, peers[$0.name] ?? .unreachable("not asked")) }
     var rules = raceRules(seen, view, memory)
