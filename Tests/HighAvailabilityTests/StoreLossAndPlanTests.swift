@@ -35,6 +35,17 @@ import Testing
             seen: Scene.seen(leading, Scene.primary(), settings: ["pause": true], storeFailure: down),
             expected: .action(.wait), because: ["store-unreachable-too-long", "paused"]),
         Row(
+            description: "in pause a restart goes on, too",
+            seen: Scene.seen(
+                leading, Scene.primary(), lease: Scene.lease(heldFor: .seconds(29)), running: running(.restart),
+                settings: ["pause": true], storeFailure: down), expected: .action(.wait),
+            because: ["operation-running", "store-unreachable-too-long", "paused"]),
+        Row(
+            description: "and a promotion",
+            seen: Scene.seen(
+                leading, Scene.standby(), running: running(.promote), settings: ["pause": true], storeFailure: down),
+            expected: .action(.wait), because: ["operation-running", "store-unreachable-too-long", "paused"]),
+        Row(
             description: "a promotion does not outlive the lease",
             seen: Scene.seen(
                 leading, Scene.standby(), lease: Scene.lease(heldFor: .seconds(23)), running: running(.promote),

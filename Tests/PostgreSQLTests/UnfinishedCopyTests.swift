@@ -57,6 +57,28 @@ private struct Scene {
         #expect(try Files.list(directory.path) == [".matriarch-unfinished"])
     }
 
+    /// SIGTERM while a directory is removed: a service manager does not wait for it.
+    @Test("A removal that is cancelled ends soon, and is known to be unfinished")
+    func cancelled() async throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        try scene.makeCluster(directory.path)
+        let removal = Task { () -> PostgreSQLError? in
+            withUnsafeCurrentTask { $0?.cancel() }
+            do throws(PostgreSQLError) {
+                _ = try directory.beginFilling(.copy)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(await removal.value == .cancelled)
+        #expect(!Files.exists(directory.controlFile))
+        #expect(Files.exists(directory.path + "/PG_VERSION"))
+        #expect(directory.look() == (.empty, .copy))
+    }
+
     @Test("An error in what a tablespace's link leads to ends the removal, the mark stays")
     func errorOutside() throws {
         let scene = Scene()

@@ -13,6 +13,15 @@ import Testing
         #expect(try Self.sources.get().count > 20)
     }
 
+    /// D7: monitoring compares the version that we say with the one that it knows.
+    @Test func theVersionThatIsSaidIsTheOneThatIsComparedWith() throws {
+        let setup = try Files.readText("\(Package.root)/scripts/setup").split(separator: "\n")
+        let line = try #require(setup.first { $0.hasPrefix("peer_version=") })
+        let version = String(line.dropFirst("peer_version=".count))
+        let daemon = try Files.readText("\(Package.root)/Sources/matriarch/Matriarch.swift")
+        #expect(daemon.contains("static let peer = \"\(version)\""))
+    }
+
     @Test func bannedWords() throws {
         expectNone(try Self.sources.get().flatMap(Rules.banned))
     }
