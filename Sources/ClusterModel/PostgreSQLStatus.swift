@@ -7,6 +7,9 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         case initialized
         /// Exists and cannot be read: the reason.
         case inaccessible(String)
+        /// Nothing of it was seen yet: its disk has not answered since the daemon started, as the text says. What is
+        /// known of the server comes from the kernel and from the guardian alone.
+        case unseen(String)
     }
 
     /// What was under way in the data directory and was broken off; only that, or a new copy, may follow (S11).

@@ -33,8 +33,11 @@ final class DirectoryLock: Sendable {
     func abandoned(_ pid: Int32) { state.withLock { _ = $0.unended.insert(pid) } }
 
     /// Takes the lock of the directory at `path`, where there is one. What an earlier daemon has left at work in it is
-    /// killed; another daemon is waited for. Throws where somebody is left at the deadline.
-    func acquire(_ path: String, deadline: BootInstant) async throws(PostgreSQLError) {
+    /// killed; another daemon is waited for. Throws where somebody is left at the deadline. The directory is looked at
+    /// on the caller's thread, which may hang with the disk.
+    func acquire(
+        _ path: String, deadline: BootInstant, isolation: isolated (any Actor)? = #isolation
+    ) async throws(PostgreSQLError) {
         while true {
             let holders = try attempt(path)
             if holders.isEmpty { return }

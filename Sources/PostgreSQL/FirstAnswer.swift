@@ -2,7 +2,7 @@ import Synchronization
 
 /// The first of several answers, for the one who waits for it; the others are dropped. Whoever waits is not cancelled
 /// here: the ones who answer see to it that one comes.
-final class FirstAnswer<Answer: Sendable>: Sendable {
+package final class FirstAnswer<Answer: Sendable>: Sendable {
     private let state = Mutex(State())
 
     private struct State {
@@ -11,7 +11,9 @@ final class FirstAnswer<Answer: Sendable>: Sendable {
         var waiting: CheckedContinuation<Answer, Never>?
     }
 
-    func give(_ answer: Answer) {
+    package init() {}
+
+    package func give(_ answer: Answer) {
         let waiting = state.withLock { state in
             if state.isGiven { return nil as CheckedContinuation<Answer, Never>? }
             state.isGiven = true
@@ -23,7 +25,7 @@ final class FirstAnswer<Answer: Sendable>: Sendable {
     }
 
     /// Called once.
-    func wait() async -> Answer {
+    package func wait() async -> Answer {
         await withCheckedContinuation { continuation in
             let known = state.withLock { state in
                 if state.answer == nil { state.waiting = continuation }

@@ -34,6 +34,25 @@ extension Instance {
         return pid
     }
 
+    /// What is known of the server while nothing has been seen of its data directory since the daemon asked first: a
+    /// postmaster that is known, by its pid file, by the kernel or by the guardian, may accept writes.
+    func unseen(since: BootInstant) -> PostgreSQLStatus {
+        let pid = knownPostmaster()
+        let path = configuration.dataDirectory
+        let isFirst = remember { memory in
+            defer { memory.hasToldUnseen = true }
+            return !memory.hasToldUnseen
+        }
+        if isFirst {
+            let running = pid.map { "postmaster \($0) counts as one that accepts writes" } ?? "no postmaster is known"
+            log.error("\(path) has not answered since the daemon started, its disk hangs: \(running)")
+        }
+        return PostgreSQLStatus(
+            dataDirectory: .unseen("\(path) has not answered since the daemon started"),
+            state: pid == nil ? .stopped : .starting, postmaster: pid, readiness: pid == nil ? .down : .rejecting,
+            observedAt: since)
+    }
+
     /// SIGKILL for the server and all its processes; throws where one of them lives still at the end of `timeout`: a
     /// process in the kernel ends when the kernel lets it.
     func endByForce(timeout: Duration) async throws(PostgreSQLError) {

@@ -42,6 +42,8 @@ final class Instance: Sendable {
         var waitingFor: String?
         /// What a server that is silent owes.
         var owed = Owed()
+        /// The log knows that the disk has not answered yet.
+        var hasToldUnseen = false
         /// Where the server was last connected to.
         var door: Knock.Door?
         /// Counts the calls of `halt`: an operation that finds it changed starts nothing any more.
@@ -115,17 +117,35 @@ extension Instance {
         return PostmasterPidFile("\(launched)\n")
     }
 
-    /// Takes a postmaster for ours that no pid file tells of: the guardian holds it, or it was started on the path of
-    /// our data directory, which has gone since. `told` is the guardian's word; nil where it said nothing.
-    func adopt(told: Int32?) {
-        guard postmaster() == nil else { return }
-        let configuration = configuration
-        let paths: Set = [configuration.dataDirectory, realPath(configuration.dataDirectory)]
+    /// Takes a postmaster for ours that was started on the path of our data directory. The kernel is asked first: what
+    /// it tells is known also where the disk, which tells the rest, does not answer. The directory may have gone, too.
+    func adoptRunning() {
+        // What we have begun ourselves since is known.
+        guard remember({ $0.launched == nil && $0.operation == nil }) else { return }
+        let path = configuration.dataDirectory
+        take(startedOn: [path])
+        if postmaster() == nil { take(startedOn: [realPath(path)]) }
+        guard let pid = postmaster()?.pid else { return }
+        remember { if $0.state == .stopped { $0.state = .starting } }
+        if (try? Files.look("\(path)/postmaster.pid")) == .missing { warnOfMissingFile(pid) }
+    }
+
+    private func take(startedOn paths: Set<String>) {
         let programs: Set = [lastComponent(program("postgres")), "postgres", "postmaster"]
-        guard let pid = told ?? ProcessTable.postmasters(startedOn: paths, programs: programs).first,
+        guard let pid = ProcessTable.postmasters(startedOn: paths, programs: programs).first,
             ProcessTable.isAlive(pid), watch.watch(pid)
         else { return }
         remember { $0.launched = pid }
+    }
+
+    /// The guardian's word, where nothing else tells of a postmaster. Nothing here touches the disk.
+    func adopt(told pid: Int32) {
+        guard knownPostmaster() == nil, ProcessTable.isAlive(pid), watch.watch(pid) else { return }
+        remember { $0.launched = pid }
+        warnOfMissingFile(pid)
+    }
+
+    private func warnOfMissingFile(_ pid: Int32) {
         log.warning("postmaster \(pid) runs, and no pid file in \(configuration.dataDirectory) tells of it")
     }
 
@@ -241,7 +261,9 @@ extension Instance {
     static let plainLocale: [String: String?] = ["LANG": "C", "LC_ALL": "C"]
 
     /// pg_controldata, read again only where the control file has changed; nil without a readable one.
-    func control(deadline: BootInstant) async -> ControlDataOutput? {
+    ///
+    /// The files are looked at on the caller's thread, which may hang with the disk.
+    func control(deadline: BootInstant, isolation: isolated (any Actor)? = #isolation) async -> ControlDataOutput? {
         let directory = dataDirectory
         guard let stamp = Files.modificationTime(directory.controlFile) else { return nil }
         if let cached = memory.withLock({ $0.control }), cached.stamp == stamp { return cached.output }

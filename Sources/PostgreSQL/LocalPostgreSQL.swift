@@ -38,25 +38,40 @@ public final class LocalPostgreSQL: PostgreSQLController {
         checkpointer = try Administrator(instance, thread: "pg-checkpoint")
         self.convert = convert
         exits = instance.watch.exits
-        // A server that runs already is ours again: its end is watched for from now on.
-        instance.adopt(told: nil)
-        if instance.postmaster() != nil { instance.set(.starting) }
     }
 
     /// The guardian of an earlier daemon holds this postmaster: it is ours, also where its data directory has gone.
     public func adopt(postmaster: Int32) { instance.adopt(told: postmaster) }
 
     /// Before a daemon that begins does anything else: ends what an earlier one has left at work in the data directory
-    /// (S12). Throws where somebody is left at `deadline`; then no operation begins before they have ended.
+    /// (S12). Throws where somebody is left at `deadline`, or the disk has not answered by then; then no operation
+    /// begins before they have ended.
     public func claimDirectory(deadline: BootInstant) async throws(PostgreSQLError) {
-        try await instance.lock.acquire(instance.dataDirectory.path, deadline: deadline)
+        let answer = FirstAnswer<PostgreSQLError?>()
+        let timeout = Task {
+            try? await Task.sleep(for: max(.zero, deadline - BootClock.now()) + .milliseconds(500))
+            if !Task.isCancelled { answer.give(.timedOut("the disk of the data directory")) }
+        }
+        let operations = operations
+        Task {
+            do throws(PostgreSQLError) {
+                try await operations.claimDirectory(deadline: deadline)
+                answer.give(nil)
+            } catch {
+                answer.give(error)
+            }
+            timeout.cancel()
+        }
+        if let error = await answer.wait() { throw error }
     }
 
     public let exits: AsyncStream<Int32>
 
     public func observe(deadline: BootInstant) async -> PostgreSQLStatus {
         let monitor = monitor
-        return await looks.look(until: deadline) { await monitor.observe(deadline: deadline) }
+        let instance = instance
+        return await looks.look(
+            until: deadline, unseen: { instance.unseen(since: $0) }, by: { await monitor.observe(deadline: deadline) })
     }
 
     public func pulse() async -> Pulse? {

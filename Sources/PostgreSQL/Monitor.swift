@@ -10,6 +10,7 @@ actor Monitor {
     private var connection: PostgreSQLConnection?
     private var timeline: CachedTimeline?
     private var flushed: Flushed?
+    private var hasBegun = false
 
     /// How far WAL has reached the disk, and since when it has not gone further.
     private struct Flushed {
@@ -35,6 +36,11 @@ actor Monitor {
     func observe(deadline: BootInstant) async -> PostgreSQLStatus {
         let asked = BootClock.now()
         instance.noteQuestion(at: asked)
+        if !hasBegun {
+            hasBegun = true
+            // A server that runs already is ours again: its end is watched for from now on.
+            instance.adoptRunning()
+        }
         let directory = instance.dataDirectory
         let postmaster = instance.postmaster()
         let found = directory.look()

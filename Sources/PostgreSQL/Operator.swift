@@ -108,6 +108,11 @@ actor Operator {
         try await instance.lock.acquire(directory.path, deadline: BootClock.now() + .seconds(10))
     }
 
+    /// What an earlier daemon has left at work in the directory ends.
+    func claimDirectory(deadline: BootInstant) async throws(PostgreSQLError) {
+        try await instance.lock.acquire(directory.path, deadline: deadline)
+    }
+
     func refuseWhileRunning() throws(PostgreSQLError) {
         if let postmaster = instance.postmaster() {
             throw .failed("PostgreSQL is running (postmaster \(postmaster.pid)); it must be stopped first")

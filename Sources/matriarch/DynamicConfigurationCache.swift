@@ -4,6 +4,7 @@ import JSON
 import Logging
 import Ports
 import Posix
+import PostgreSQL
 
 /// `patroni.dynamic.json` in the data directory: the dynamic configuration for a start without the store
 /// (configuration.md §1.8).
@@ -27,12 +28,27 @@ struct DynamicConfigurationCache: ConfigurationCache {
         }
     }
 
-    /// What was cached; nil where nothing was, or nothing that can be read.
-    func load() async -> JSONObject? {
+    /// What was cached; nil where nothing was, or nothing that can be read, or not soon: a disk that hangs must not
+    /// keep the daemon from its start.
+    func load(within patience: Duration = .seconds(2)) async -> JSONObject? {
+        let answer = FirstAnswer<JSONObject?>()
+        let timeout = Task {
+            try? await Task.sleep(for: patience)
+            if Task.isCancelled { return }
+            logger.warning("\(path) has not answered: the cached dynamic configuration is left aside")
+            answer.give(nil)
+        }
+        Task {
+            answer.give(await read())
+            timeout.cancel()
+        }
+        return await answer.wait()
+    }
+
+    private func read() async -> JSONObject? {
         let path = path
-        guard Files.exists(path) else { return nil }
         do {
-            return try await offPool { try JSON.parse(Files.readText(path)).object }
+            return try await offPool { Files.exists(path) ? try JSON.parse(Files.readText(path)).object : nil }
         } catch {
             logger.warning("the cached dynamic configuration is left aside: \(error)")
             return nil

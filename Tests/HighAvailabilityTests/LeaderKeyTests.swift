@@ -57,6 +57,65 @@ import Testing
         return memory
     }
 
+    static let killed = Row.Expectation.action(
+        .carryOut(Plan(.demote, [.postgreSQL(.stop(.byForce, timeout: .seconds(5)))])))
+
+    /// The disk has not answered since the daemon started, so long ago; a postmaster is known, or none.
+    static func unseen(_ postmaster: Int32?, for age: Duration = .seconds(4)) -> PostgreSQLStatus {
+        PostgreSQLStatus(
+            dataDirectory: .unseen("it hangs"), state: .starting, postmaster: postmaster,
+            readiness: postmaster == nil ? .down : .rejecting, observedAt: Scene.now - age)
+    }
+
+    static let led1 = led1With(TimelineHistory())
+
+    static func led1With(_ history: TimelineHistory) -> ClusterView {
+        Scene.view(leader: "n1", members: [Scene.member("n1"), Scene.member("n2")], history: history)
+    }
+
+    /// The very first look at the data directory hangs: what may accept writes is taken to do so.
+    static let unseenRows: [Row] = [
+        Row(
+            description: "a leader whose disk has not answered yet renews before anything else",
+            seen: Scene.seen(led1, unseen(100), lease: Scene.lease()), expected: .action(.ask(.renewal)),
+            because: ["data-directory-inaccessible"]),
+        Row(
+            description: "under the lease it goes on",
+            seen: Scene.seen(led1, unseen(100), lease: Scene.lease(), renewal: .held), expected: .action(.wait),
+            because: ["data-directory-inaccessible"]),
+        Row(
+            description: "refused, it is ended by force",
+            seen: Scene.seen(led1, unseen(100), renewal: .refused), expected: killed,
+            because: ["data-directory-inaccessible", "primary-without-lease"]),
+        Row(
+            description: "without the lease, too",
+            seen: Scene.seen(Scene.view(leader: "n2"), unseen(100)), expected: killed,
+            because: ["data-directory-inaccessible", "primary-without-lease"]),
+        Row(
+            description: "and where nobody leads, who comes next must not meet it",
+            seen: Scene.seen(Scene.view(leader: nil), unseen(100)), expected: killed,
+            because: ["data-directory-inaccessible", "primary-without-lease"]),
+        Row(
+            description: "in pause it is its operator's",
+            seen: Scene.seen(Scene.view(leader: "n2"), unseen(100), settings: ["pause": true]),
+            expected: .action(.wait), because: ["data-directory-inaccessible", "primary-without-lease", "paused"]),
+        Row(
+            description: "after three ttl of silence somebody else leads, once it has ended",
+            seen: Scene.seen(
+                led1, unseen(100, for: .seconds(91)), lease: Scene.lease(), renewal: .held,
+                peers: ["n2": Scene.peer(1000)]),
+            expected: .action(.carryOut(giveUpKeyPlan(.byForce))),
+            because: ["silent-observation", "still-accepts-writes"]),
+        Row(
+            description: "where no server runs, the key goes",
+            seen: Scene.seen(led1, unseen(nil), lease: Scene.lease()), expected: .action(.releaseLeader),
+            because: ["data-directory-inaccessible"]),
+        Row(
+            description: "and nothing is made of a directory that was not seen",
+            seen: Scene.seen(Scene.view(leader: "n2"), unseen(nil)), expected: .action(.wait),
+            because: ["data-directory-inaccessible"]),
+    ]
+
     static let rows: [Row] = [
         Row(
             description: "the directory of a running primary is gone: it is ended, then the key goes",
@@ -157,7 +216,7 @@ import Testing
             because: ["system-identifier-mismatch"]),
     ]
 
-    @Test(arguments: rows) func decides(_ row: Row) {
+    @Test(arguments: rows + unseenRows) func decides(_ row: Row) {
         row.check()
     }
 

@@ -51,7 +51,8 @@ private final class Counter: Sendable {
 
     @Test(.timeLimit(.minutes(1))) func givesTheLastAnswerAsOldAsItIs() async {
         let looks = Looks()
-        let first = await looks.look(until: BootClock.now() + .seconds(60)) { status(1) }
+        let none: @Sendable (BootInstant) -> PostgreSQLStatus = { _ in status(0) }
+        let first = await looks.look(until: BootClock.now() + .seconds(60), unseen: none) { status(1) }
         #expect(first.observedAt.nanoseconds == 1)
         let hangs = AsyncStream<Void>.makeStream()
         // More than may wait at once: none of them waits for ever, and few of them begin.
@@ -60,7 +61,7 @@ private final class Counter: Sendable {
         await withTaskGroup(of: Void.self) { group in
             for _ in 0..<20 {
                 group.addTask {
-                    let late = await looks.look(until: BootClock.now()) {
+                    let late = await looks.look(until: BootClock.now(), unseen: none) {
                         begun.add()
                         for await _ in stream { break }
                         return status(2)
@@ -69,6 +70,30 @@ private final class Counter: Sendable {
                 }
             }
         }
+        #expect(begun.count <= Looks.maximum)
+        hangs.continuation.finish()
+    }
+
+    /// The very first one: what is known without the disk is given instead, as old as the first question.
+    @Test(.timeLimit(.minutes(1))) func thatIsTheFirstIsNotWaitedForEither() async {
+        let looks = Looks()
+        let hangs = AsyncStream<Void>.makeStream()
+        let begun = Counter()
+        let stream = hangs.stream
+        var answers: [BootInstant] = []
+        for _ in 0..<2 {
+            let unseen: @Sendable (BootInstant) -> PostgreSQLStatus = {
+                PostgreSQLStatus(dataDirectory: .unseen("it hangs"), state: .stopped, observedAt: $0)
+            }
+            let found = await looks.look(until: BootClock.now(), unseen: unseen) {
+                begun.add()
+                for await _ in stream { break }
+                return status(2)
+            }
+            #expect(found.dataDirectory == .unseen("it hangs"))
+            answers.append(found.observedAt)
+        }
+        #expect(answers.first == answers.last, "what was not seen does not get younger by being asked for again")
         #expect(begun.count <= Looks.maximum)
         hangs.continuation.finish()
     }
@@ -106,6 +131,37 @@ struct SilentServerTests {
             #expect(!tree.contains { ProcessTable.isAlive($0) })
             #expect(await server.observe().postmaster == nil)
             #expect(await server.controller.pulse() == nil)
+        }
+    }
+
+    /// A daemon starts beside a server whose disk hangs: here, a pid file that nobody comes back from.
+    @Test func theDiskHasHungSinceTheDaemonStarted() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            let pid = try #require(await server.observe().postmaster)
+            let file = server.configuration.dataDirectory + "/postmaster.pid"
+            #expect(rename(file, file + ".away") == 0)
+            #expect(mkfifo(file, 0o600) == 0)
+            let next = try TestServer.controller(server.configuration)
+            let status = await next.observe(deadline: BootClock.now() + .milliseconds(200))
+            guard case .unseen = status.dataDirectory else {
+                Issue.record("it was seen: \(status.dataDirectory)")
+                return
+            }
+            #expect(status.postmaster == pid && status.mayAcceptWrites)
+            #expect(await next.pulse()?.unansweredSince != nil)
+            _ = try await next.perform(.stop(.byForce, timeout: .seconds(20)))
+            #expect(!ProcessTable.isAlive(pid))
+            let after = await next.observe(deadline: BootClock.now() + .milliseconds(200))
+            #expect(after.postmaster == nil && !after.mayAcceptWrites)
+            // The disk answers again.
+            let writer = open(file, O_RDWR | O_NONBLOCK)
+            #expect(unlink(file) == 0)
+            close(writer)
+            let end = BootClock.now() + .seconds(60)
+            while BootClock.now() < end, await next.observe(deadline: BootClock.now() + .seconds(3)).control == nil {}
+            #expect(await next.observe(deadline: BootClock.now() + .seconds(3)).dataDirectory == .initialized)
         }
     }
 

@@ -17,6 +17,7 @@ private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
     switch seen.local.dataDirectory {
     case .empty: return emptyDirectoryRule(seen, view, memory)
     case .inaccessible(let reason): return inaccessibleDirectoryRule(seen, reason, &memory)
+    case .unseen(let reason): return hungRule(seen, view, &memory) ?? unseenDirectoryRule(seen, reason, &memory)
     case .initialized: break
     }
     // Before anything that could start what stands there by halves (S11).

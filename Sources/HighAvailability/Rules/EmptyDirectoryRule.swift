@@ -111,3 +111,23 @@ public enum BootstrapReason: Sendable, Hashable {
         }
     }
 }
+
+/// The disk of the data directory has not answered since the daemon started (docs/hung.md). A server that runs counts
+/// as one that accepts writes: under the lease it goes on, until it has been silent for too long; without, it is ended
+/// by force, because nothing else ends on such a disk.
+func unseenDirectoryRule(_ seen: Observation, _ reason: String, _ memory: inout Memory) -> Decision {
+    let unseen = Reason.bootstrap(.dataDirectoryInaccessible(reason))
+    guard seen.local.postmaster != nil else {
+        return seen.isNamedLeader ? giveUpKey(seen, because: unseen) : Decision(.wait, unseen)
+    }
+    if seen.isNamedLeader {
+        switch seen.renewal {
+        case nil: return Decision(.ask(.renewal), unseen)
+        case .held?: return Decision(.wait, unseen)
+        case .refused?: break
+        }
+    }
+    let stop = Plan(.demote, [.postgreSQL(.stop(.byForce, timeout: .seconds(5)))])
+    return giveUpWrites(seen, &memory, by: stop, because: [unseen, .writes(.runningAsPrimaryWithoutLease)])
+        ?? Decision(.wait, unseen)
+}
