@@ -18,7 +18,7 @@ import Testing
         let setup = try Files.readText("\(Package.root)/scripts/setup").split(separator: "\n")
         let line = try #require(setup.first { $0.hasPrefix("peer_version=") })
         let version = String(line.dropFirst("peer_version=".count))
-        let daemon = try Files.readText("\(Package.root)/Sources/matriarch/Matriarch.swift")
+        let daemon = try Files.readText("\(Package.root)/Sources/ClusterAccess/Version.swift")
         #expect(daemon.contains("static let peer = \"\(version)\""))
     }
 
