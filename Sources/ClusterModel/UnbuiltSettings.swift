@@ -67,11 +67,6 @@ public struct UnbuiltSetting: Sendable, Hashable, CustomStringConvertible {
                 key: "create_replica_method", reason: "only basebackup is supported yet, it is used alone",
                 asks: isOtherMethod),
         ]
-        + ["parameters", "pg_hba", "pg_ident"].flatMap { key in
-            ["primary", "replica", "standby_leader"].map { role in
-                Row(key: "\(key)_\(role)", reason: "settings by role are not supported yet; \(key) holds for all")
-            }
-        }
 
     private static let isOtherMethod: @Sendable (JSONValue) -> Bool = { value in
         if let text = value.string { return !text.isEmpty && text != "basebackup" }
@@ -100,22 +95,32 @@ public enum DynamicDocumentRules {
         if all > valuesMax, all >= JSONValue.object(present).valuesCount(upTo: .max) {
             throw Objection(key: "", reason: "the configuration holds at most \(valuesMax) values")
         }
-        let before = present["postgresql"]?["parameters"]?.object ?? JSONObject()
-        let parameters = document["postgresql"]?["parameters"]?.object ?? JSONObject()
-        if parameters.count > max(parametersMax, before.count) {
-            throw Objection(key: "postgresql.parameters", reason: "holds at most \(parametersMax) parameters")
-        }
+        for key in parameterKeys { try checkParameters(key, document, present) }
         try checkText(.object(document), .object(present), "")
-        for member in parameters.members where before[member.key] == nil {
-            if !isParameterName(member.key) {
-                throw Objection(
-                    key: "postgresql.parameters.\(member.key)", reason: "PostgreSQL reads no parameter of this name")
-            }
-        }
         let known = UnbuiltSetting.found(in: present)
         for setting in UnbuiltSetting.found(in: document) {
             if known.contains(setting), isSame(setting.key, document, present) { continue }
             throw Objection(key: setting.key, reason: setting.reason)
+        }
+    }
+
+    private static let parameterKeys = [
+        "parameters", "parameters_primary", "parameters_replica", "parameters_standby_leader",
+    ]
+
+    private static func checkParameters(
+        _ key: String, _ document: JSONObject, _ present: JSONObject
+    ) throws(Objection) {
+        let before = present["postgresql"]?[key]?.object ?? JSONObject()
+        let parameters = document["postgresql"]?[key]?.object ?? JSONObject()
+        if parameters.count > max(parametersMax, before.count) {
+            throw Objection(key: "postgresql.\(key)", reason: "holds at most \(parametersMax) parameters")
+        }
+        for member in parameters.members where before[member.key] == nil && !isParameterName(member.key) {
+            // A NUL is named as such.
+            if member.key.hasByte("\0") { continue }
+            throw Objection(
+                key: "postgresql.\(key).\(member.key)", reason: "PostgreSQL reads no parameter of this name")
         }
     }
 

@@ -9,6 +9,8 @@ struct ConfigurationWriter: Sendable {
     let configuration: LocalPostgreSQLConfiguration
     /// Told in words what an operator should know of the files that were found.
     var notice: @Sendable (String) -> Void = { _ in }
+    /// The text of a pg_hba.conf that the server has refused: what stands there stays.
+    var refusedRules: String?
 
     private var directory: DataDirectory { DataDirectory(path: configuration.dataDirectory) }
 
@@ -26,10 +28,12 @@ struct ConfigurationWriter: Sendable {
         do throws(SystemError) {
             try prepareDirectories(parameters)
             try keepBaseConfiguration()
-            let recovery = try recovery(role)
+            let recovery = recovery(role)
             var changed = try writeMain(parameters, recovery)
-            if parameters["hba_file"] == nil, let lines = configuration.hostBasedAuthentication {
-                changed = try put(ConfigurationText.lines(lines), configuration.hostBasedAuthenticationFile) || changed
+            if parameters["hba_file"] == nil, let rules = generatedRules {
+                if rules != refusedRules {
+                    changed = try put(rules, configuration.hostBasedAuthenticationFile) || changed
+                }
             } else {
                 try copyHostBasedAuthentication(parameters)
             }
@@ -124,16 +128,20 @@ struct ConfigurationWriter: Sendable {
 
     /// initdb writes into the data directory, also where the configuration stands elsewhere.
     private func copyHostBasedAuthentication(_ parameters: ParameterMap) throws(SystemError) {
-        let (path, original) = (configuration.hostBasedAuthenticationFile, directory.path + "/pg_hba.conf")
+        let path = configuration.hostBasedAuthenticationFile
         if Files.exists(path) || parameters["hba_file"] != nil { return }
         // One that we have generated is what the configuration once said, not what anybody says now; and a server with
         // rules that nobody has made lets the wrong people in, or nobody.
-        guard Files.exists(original), let text = try? Files.readText(original), !ConfigurationText.isGenerated(text)
-        else {
+        guard let text = unGenerated([backup(of: path), directory.path + "/pg_hba.conf"]) else {
             return notice(
                 "\(path) is missing and postgresql.pg_hba is not set: PostgreSQL does not start without the file")
         }
         _ = try put(text, path)
+    }
+
+    /// The first of `files` that is there and that nobody has generated.
+    private func unGenerated(_ files: [String]) -> String? {
+        files.lazy.compactMap { try? Files.readText($0) }.first { !ConfigurationText.isGenerated($0) }
     }
 
     /// The first time, what initdb or an administrator wrote becomes the base that ours includes. A file of ours never
@@ -143,13 +151,17 @@ struct ConfigurationWriter: Sendable {
         guard customConfiguration == nil else { return }
         if Files.exists(base) { return try mendBase(try Files.readText(base), base) }
         let text = Files.exists(main) ? try Files.readText(main) : nil
-        guard let text, !ConfigurationText.isGenerated(text) else {
-            notice("\(base) is missing: an empty one is made; what stood there beside our settings is not known")
-            _ = try put("", base)
-            return
+        if let text, !ConfigurationText.isGenerated(text) {
+            guard rename(main, base) == 0 else { throw SystemError(call: "rename", subject: main) }
+            return try mendBase(text, base)
         }
-        guard rename(main, base) == 0 else { throw SystemError(call: "rename", subject: main) }
-        try mendBase(text, base)
+        // A copy of another node brings that one's; where the configuration stands elsewhere, initdb's is in the data.
+        if let kept = unGenerated([backup(of: base), directory.path + "/postgresql.conf"]) {
+            _ = try put(kept, base)
+            return try mendBase(kept, base)
+        }
+        notice("\(base) is missing: an empty one is made; what stood there beside our settings is not known")
+        _ = try put("", base)
     }
 
     /// A base that includes itself, or what includes it, cannot be read by PostgreSQL; a generated one is no base.
@@ -176,14 +188,17 @@ struct ConfigurationWriter: Sendable {
     }
 
     private func writeMain(_ parameters: ParameterMap, _ recovery: ParameterMap) throws(SystemError) -> Bool {
-        let text = ConfigurationText.main(
+        try put(mainText(parameters, recovery), configuration.configurationFile)
+    }
+
+    private func mainText(_ parameters: ParameterMap, _ recovery: ParameterMap) -> String {
+        ConfigurationText.main(
             include: customConfiguration ?? lastComponent(configuration.baseConfigurationFile),
             parameters: parameters, hostBasedAuthenticationFile: configuration.hostBasedAuthenticationFile,
             identityFile: configuration.identityFile, recovery: recovery)
-        return try put(text, configuration.configurationFile)
     }
 
-    private func recovery(_ role: Role) throws(SystemError) -> ParameterMap {
+    private func recovery(_ role: Role) -> ParameterMap {
         switch role {
         case .primary: return RecoveryParameters.configured(configuration)
         case .standby(of: .known(let upstream)):
@@ -204,5 +219,42 @@ struct ConfigurationWriter: Sendable {
         let text = try Files.readText(path)
         let cleaned = ConfigurationText.withoutRecovery(text)
         return cleaned == text ? false : try put(cleaned, path)
+    }
+}
+
+// MARK: - Before and after
+
+extension ConfigurationWriter {
+    /// The new postgresql.conf beside the present one, to be looked at before it takes its place: where it stands. Nil
+    /// where nothing would change, or where no file of ours is there yet.
+    func writeCandidate(_ role: Role, parameters: ParameterMap) throws(PostgreSQLError) -> String? {
+        let main = configuration.configurationFile
+        guard let present = try? Files.readText(main), ConfigurationText.isGenerated(present) else { return nil }
+        let text = mainText(parameters, recovery(role))
+        if text == present { return nil }
+        // In the same directory, because the names of the files that it includes are seen from there.
+        let path = "\(configuration.configurationDirectory)/.matriarch-\(configuration.configurationBaseName).conf"
+        do throws(SystemError) {
+            _ = try put(text, path)
+            return path
+        } catch {
+            throw .failed("cannot write PostgreSQL's configuration: \(error)")
+        }
+    }
+
+    /// The text of pg_hba.conf; nil where the file is not generated.
+    var generatedRules: String? { configuration.hostBasedAuthentication.map(ConfigurationText.lines) }
+
+    /// Where a copy of a file of the configuration stands in the data directory, so that base backups bring it along.
+    func backup(of file: String) -> String { "\(directory.path)/\(lastComponent(file)).backup" }
+
+    /// Copies what a server runs with into its data directory (postgresql.md §11). Files that the configuration has
+    /// elsewhere are not ours to copy.
+    func saveBackups(_ parameters: ParameterMap) throws(SystemError) {
+        var files = [configuration.configurationFile]
+        if customConfiguration == nil { files.append(configuration.baseConfigurationFile) }
+        if parameters["hba_file"] == nil { files.append(configuration.hostBasedAuthenticationFile) }
+        if parameters["ident_file"] == nil { files.append(configuration.identityFile) }
+        for file in files where Files.exists(file) { _ = try put(try Files.readText(file), backup(of: file)) }
     }
 }

@@ -14,6 +14,9 @@ struct DataDirectory: Sendable {
 
     var hasStandbySignal: Bool { Files.exists(standbySignal) || Files.exists(recoverySignal) }
 
+    /// What a server that is started in it as it is will be.
+    var role: LocalPostgreSQLConfiguration.Role { hasStandbySignal ? .replica : .primary }
+
     func inspect() -> PostgreSQLStatus.DataDirectory { look().state }
 
     /// What the directory holds, and what was broken off in it: the mark wins over everything else (S11).

@@ -18,7 +18,14 @@ final class Instance: Sendable {
     private let memory: Mutex<Memory>
 
     struct Memory: Sendable {
+        /// As it was given.
+        var given: LocalPostgreSQLConfiguration
+        /// What of it holds for a server of `role`.
         var configuration: LocalPostgreSQLConfiguration
+        /// What the server is, or was when it was last seen; nil where there is none.
+        var role: LocalPostgreSQLConfiguration.Role?
+        /// Since when: a look that began before tells of another role.
+        var roleSince = BootClock.now()
         var state = PostgreSQLState.stopped
         /// False while the files may still be those of an earlier configuration: of a server that we found running.
         var isConfigurationWritten = false
@@ -48,8 +55,22 @@ final class Instance: Sendable {
         var door: Knock.Door?
         /// Counts the calls of `halt`: an operation that finds it changed starts nothing any more.
         var halts = 0
-        /// Parameters that the server has refused to read; they are left out of the file.
-        var refusedParameters: Set<String> = []
+        /// Parameters that the server has refused to read, in lower case, with the values that it did not take: they
+        /// are left out of the file.
+        var refusedParameters: [String: String] = [:]
+        /// The text of a pg_hba.conf that the server did not take.
+        var refusedRules: String?
+        /// What was said of parameters, so that it is said once.
+        var toldOfParameters: Set<ParameterRule.Note> = []
+        /// Parameters with which the server did not start: it runs with their old values.
+        var held: [PostgreSQLStatus.PendingRestart] = []
+        /// The parameters that the server lists itself; nil until it was asked.
+        var describedParameters: Set<String>?
+        /// The files may say what the running server has not read yet: of a server that we found running, and after a
+        /// reload that nobody saw happen.
+        var owesReload = true
+        /// When the configuration is applied once more, after it could not be; and how long is waited next.
+        var retry: (at: BootInstant, pause: Duration)?
     }
 
     struct CachedControl: Sendable {
@@ -72,7 +93,8 @@ final class Instance: Sendable {
         self.tools = ToolRunner(helper: tools.helper, lock: lock, prefix: tools.prefix)
         self.log = log
         watch = try PostmasterWatch()
-        memory = Mutex(Memory(configuration: configuration))
+        // Of the role nothing is known yet: the directory may be on a disk that does not answer.
+        memory = Mutex(Memory(given: configuration, configuration: configuration.resolved(for: nil)))
     }
 
     /// Reads or changes what is remembered; short, never over I/O.
@@ -83,6 +105,33 @@ final class Instance: Sendable {
     var dataDirectory: DataDirectory { DataDirectory(path: configuration.dataDirectory) }
 
     func set(_ state: PostgreSQLState) { memory.withLock { $0.state = state } }
+
+    /// Takes over a configuration; whether anything of it is new.
+    func take(_ given: LocalPostgreSQLConfiguration) -> Bool {
+        remember { memory in
+            guard memory.given != given else { return false }
+            memory.given = given
+            memory.configuration = given.resolved(for: memory.role)
+            memory.refusedParameters = [:]
+            memory.refusedRules = nil
+            memory.toldOfParameters = []
+            memory.held = []
+            return true
+        }
+    }
+
+    /// What the server is from now on; whether that changes its configuration.
+    @discardableResult
+    func take(role: LocalPostgreSQLConfiguration.Role?) -> Bool {
+        remember { memory in
+            memory.role = role
+            memory.roleSince = BootClock.now()
+            let resolved = memory.given.resolved(for: role)
+            guard resolved != memory.configuration else { return false }
+            memory.configuration = resolved
+            return true
+        }
+    }
 
     /// The path of one of PostgreSQL's programs, or its bare name where PATH is to be searched.
     func program(_ tool: String) -> String {

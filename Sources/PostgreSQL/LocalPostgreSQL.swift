@@ -70,8 +70,13 @@ public final class LocalPostgreSQL: PostgreSQLController {
     public func observe(deadline: BootInstant) async -> PostgreSQLStatus {
         let monitor = monitor
         let instance = instance
-        return await looks.look(
+        let status = await looks.look(
             until: deadline, unseen: { instance.unseen(since: $0) }, by: { await monitor.observe(deadline: deadline) })
+        if instance.hasToCatchUp(status) {
+            let operations = operations
+            Task { await operations.catchUp() }
+        }
+        return status
     }
 
     public func pulse() async -> Pulse? {

@@ -42,6 +42,8 @@ public struct LocalPostgreSQLConfiguration: Sendable, Hashable {
     public var hostBasedAuthentication: [String]?
     /// The lines of pg_ident.conf; nil leaves the file alone.
     public var identityMap: [String]?
+    /// What is so only on a server of a role.
+    public var byRole: [Role: RoleSettings] = [:]
     /// `recovery_conf`.
     public var recovery: ParameterMap = ParameterMap()
     /// Rendered: `--encoding=UTF8`.

@@ -146,7 +146,7 @@ actor Monitor {
             facts.timeline = replayTimeline(facts.replayedPosition, answer.controlTimeline, deadline)
         }
         if facts.inRecovery { facts.alteredRecovery = alteredRecovery(connection, deadline) }
-        if !instance.remember({ $0.knowsPendingRestart }) { comparePending(connection, deadline) }
+        if !instance.remember({ $0.knowsPendingRestart }) { _ = try? instance.comparePending(connection, deadline) }
         noteFlush(facts, connection, deadline)
         return facts
     }
@@ -200,15 +200,6 @@ actor Monitor {
         else { return control }
         timeline = CachedTimeline(replayed: replayed, control: control, timeline: identity.timeline)
         return identity.timeline
-    }
-
-    private func comparePending(_ connection: PostgreSQLConnection, _ deadline: BootInstant) {
-        guard let pending = try? PendingRestartQuery.run(connection, instance.configuration, deadline: deadline)
-        else { return }
-        instance.remember { memory in
-            memory.pendingRestart = pending
-            memory.knowsPendingRestart = true
-        }
     }
 }
 

@@ -26,6 +26,19 @@ extension Operator {
             guard BootClock.now() < deadline else { throw .timedOut("the promotion") }
         }
         instance.remember { $0.upstream = .known(nil) }
+        adoptPrimaryRole()
+    }
+
+    /// What the configuration says of a primary alone takes effect now. Nobody waits for it: clients may write already,
+    /// and whoever waits for the promotion has more to do. What does not succeed comes again with the next look.
+    private func adoptPrimaryRole() {
+        guard instance.take(role: .primary) else { return }
+        log.info("the configuration is that of a primary from now on")
+        instance.remember { memory in
+            memory.isConfigurationWritten = false
+            memory.retry = (BootClock.now(), .milliseconds(500))
+        }
+        Task { await catchUp() }
     }
 
     private func promoteBySignal(_ pid: Int32) async throws(PostgreSQLError) {
@@ -62,7 +75,10 @@ extension Operator {
         let role = ConfigurationWriter.Role.standby(of: .known(upstream))
         instance.remember { $0.upstream = .known(upstream) }
         if let upstream { try writer.writePasswords(configuration.replication, to: upstream.address) }
-        try writer.write(role, parameters: usableParameters())
+        let usable = await usable()
+        if try writer(of: usable).write(role, parameters: usable.parameters) {
+            instance.remember { $0.owesReload = true }
+        }
         // Since 13 the receiver takes another primary by reload; restore_command too since 14.
         if version >= 140_000 || version >= 130_000 && configuration.recovery["restore_command"] == nil {
             try await reload()

@@ -29,50 +29,66 @@ extension Operator {
     {
         let isStandby = role.isStandby(directory)
         try prepareToStart(role, isStandby: isStandby)
-        let parameters = await startParameters(isStandby: isStandby, deadline)
-        try writer.write(role, parameters: parameters)
+        // The program may be another one than at the last start.
+        instance.remember { $0.describedParameters = nil }
         do throws(PostgreSQLError) {
-            return try await launchAndWait(parameters, deadline: deadline, halts: halts)
+            return try await writeAndLaunch(role, isStandby: isStandby, deadline: deadline, halts: halts)
         } catch {
-            // Only a server that would not even read its files is worth a second try with fewer parameters.
-            guard case .failed = error, instance.postmaster() == nil, await dropRefusedParameters(role) else {
-                throw error
-            }
+            // Only a server that would not even read its files is worth a second try with others.
+            guard case .failed = error, instance.postmaster() == nil else { throw error }
+            let isOther = await dropRefusedParameters(role)
+            guard takeFormerRules() || isOther else { throw error }
         }
-        let fewer = await startParameters(isStandby: isStandby, deadline)
-        try writer.write(role, parameters: fewer)
-        return try await launchAndWait(fewer, deadline: deadline, halts: halts)
+        defer { tryRulesAgain() }
+        return try await writeAndLaunch(role, isStandby: isStandby, deadline: deadline, halts: halts)
     }
 
     private func prepareToStart(_ role: ConfigurationWriter.Role, isStandby: Bool) throws(PostgreSQLError) {
         try writer.writeSignals(standby: isStandby)
+        instance.take(role: isStandby ? .replica : .primary)
         guard case .standby(of: .known(let upstream)) = role else { return }
         if let upstream { try writer.writePasswords(configuration.replication, to: upstream.address) }
         instance.remember { $0.upstream = .known(upstream) }
     }
 
-    private func startParameters(isStandby: Bool, _ deadline: BootInstant) async -> ParameterMap {
-        let parameters = usableParameters()
-        guard isStandby, let control = await instance.control(deadline: deadline) else { return parameters }
-        let raised = ControlledParameters.raised(parameters, to: control.minimumsOfStandby)
-        for change in raised.pending {
+    private func writeAndLaunch(
+        _ role: ConfigurationWriter.Role, isStandby: Bool, deadline: BootInstant, halts: Int
+    ) async throws(PostgreSQLError) -> OperationResult {
+        let usable = await usable()
+        var start = StartParameters(parameters: usable.parameters)
+        for held in instance.remember({ $0.held }) { start.hold(held) }
+        if isStandby, let control = await instance.control(deadline: deadline) {
+            start.raise(to: control.minimumsOfStandby)
+        }
+        for change in start.raised {
             log.warning("\(change.parameter) is raised from \(change.newValue) to \(change.oldValue), the primary's")
         }
-        return raised.parameters
+        let writer = writer(of: usable)
+        try writer.write(role, parameters: start.parameters)
+        let result = try await launchAndWait(start, deadline: deadline, halts: halts)
+        do throws(SystemError) {
+            if result == .done { try writer.saveBackups(start.parameters) }
+        } catch {
+            log.warning("the files of the configuration are not copied into the data directory: \(error)")
+        }
+        return result
     }
 
-    private func launchAndWait(_ parameters: ParameterMap, deadline: BootInstant, halts: Int)
+    private func launchAndWait(_ start: StartParameters, deadline: BootInstant, halts: Int)
         async throws(PostgreSQLError) -> OperationResult
     {
         if Task.isCancelled { throw .cancelled }
         guard instance.remember({ $0.halts }) == halts else { throw .failed("PostgreSQL was halted") }
-        let pid = try await instance.launcher.launch(command(parameters))
+        let pid = try await instance.launcher.launch(command(start.parameters))
         instance.watch.watch(pid)
         instance.remember { memory in
             memory.launched = pid
             memory.isConfigurationWritten = true
+            memory.owesReload = false
+            memory.retry = nil
             memory.knowsPendingRestart = false
-            memory.pendingRestart = []
+            // Known before anybody may ask the server itself.
+            memory.pendingRestart = start.raised + memory.held.filter { !start.isRaised($0.parameter) }
         }
         log.info("started postmaster \(pid)")
         guard try await waitUntilReady(pid, deadline: deadline) else { return .stillStarting }
@@ -127,10 +143,17 @@ extension Operator {
         }
     }
 
-    /// A stop within its own time, and a start within `timeout`, which is its alone.
+    /// A stop within its own time, and a start within `timeout`, which is its alone. Files that the server could not
+    /// read are told before it is stopped; parameters with which it does not start keep their old values.
     func restart(
         timeout: Duration, stopTimeout: Duration = PostgreSQLOperation.customaryStopTimeout, halts: Int
     ) async throws(PostgreSQLError) -> OperationResult {
+        try await refuseUnreadable()
+        // As the server has them now; what was held back before gets another chance.
+        let pending = instance.remember { memory in
+            memory.held = []
+            return memory.pendingRestart
+        }
         instance.set(.restarting)
         do throws(PostgreSQLError) {
             _ = try await stop(.fastAfterCheckpoint, timeout: stopTimeout, announce: false)
@@ -138,7 +161,45 @@ extension Operator {
             if instance.postmaster() != nil { instance.set(.running) }
             throw error
         }
+        do throws(PostgreSQLError) {
+            return try await start(.unchanged, timeout: timeout, halts: halts)
+        } catch {
+            guard case .failed = error, instance.postmaster() == nil, !pending.isEmpty, !Task.isCancelled,
+                instance.remember({ $0.halts }) == halts
+            else { throw error }
+            let names = pending.map(\.parameter).joined(separator: ", ")
+            log.error("PostgreSQL does not start with what is new (\(names)), the old values are taken again: \(error)")
+        }
+        instance.remember { $0.held = pending }
+        instance.set(.restarting)
         return try await start(.unchanged, timeout: timeout, halts: halts)
+    }
+
+    private func refuseUnreadable() async throws(PostgreSQLError) {
+        guard instance.postmaster() != nil else { return }
+        let following = instance.remember { $0.upstream }
+        let role: ConfigurationWriter.Role = directory.hasStandbySignal ? .standby(of: following) : .unchanged
+        guard let why = try await findRefusals(role) else { return }
+        throw .failed("PostgreSQL is not restarted, because it could not read its new configuration: \(why)")
+    }
+}
+
+/// The parameters of a start, beside what the configuration says. Pure.
+struct StartParameters: Sendable, Hashable {
+    var parameters: ParameterMap
+    /// Those that a standby has from its primary, until a restart in which that is no longer needed.
+    private(set) var raised: [PostgreSQLStatus.PendingRestart] = []
+
+    init(parameters: ParameterMap) { self.parameters = parameters }
+
+    /// The server does not start with the new value: it gets the old one.
+    mutating func hold(_ change: PostgreSQLStatus.PendingRestart) { parameters[change.parameter] = change.oldValue }
+
+    func isRaised(_ parameter: String) -> Bool { raised.contains { $0.parameter == parameter } }
+
+    /// What a standby must not undercut (postgresql.md §12.4).
+    mutating func raise(to minimums: [(parameter: String, value: Int)]) {
+        (parameters, raised) = ControlledParameters.raised(parameters, to: minimums)
     }
 }
 

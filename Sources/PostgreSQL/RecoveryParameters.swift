@@ -29,13 +29,12 @@ enum RecoveryParameters {
         return result
     }
 
-    /// What does not depend on the upstream. The targets are emptied: one that an include file sets would end recovery.
+    /// What does not depend on the upstream. Those that stand among the ordinary parameters take the place of
+    /// `recovery_conf`, as with the peer. The targets are emptied: one that an include file sets would end recovery.
     static func configured(_ configuration: LocalPostgreSQLConfiguration) -> ParameterMap {
-        var result = configuration.recovery
-        for entry in configuration.parameters.filter({ names.contains($0) }).entries {
-            result[entry.name] = entry.value
-        }
-        result = result.filter { names.contains($0) && !isDecidedHere($0) }
+        let among = configuration.parameters.filter { names.contains($0) }
+        var result = (among.isEmpty ? configuration.recovery : among)
+            .filter { names.contains($0) && !isDecidedHere($0) }
         result["recovery_target_timeline"] = "latest"
         for name in ["", "_name", "_time", "_xid", "_lsn"] { result["recovery_target" + name] = "" }
         return result

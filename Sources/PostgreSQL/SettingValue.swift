@@ -79,6 +79,31 @@ struct SettingValue: Sendable, Hashable {
         return value.map { isNegative ? -$0 : $0 }
     }
 
+    /// `text` as SHOW would print it: a number in the largest unit in which it is whole, a boolean as `on` or `off`.
+    /// What is no value of this type stays as it is.
+    func shown(_ text: String) -> String {
+        switch type {
+        case "bool": return SettingValue.bool(text).map { $0 ? "on" : "off" } ?? text
+        case "integer", "real":
+            guard let unit, let base = SettingValue.scale(unit), let number = number(text), number > 0 else {
+                return text
+            }
+            let value = (type == "integer" ? number.rounded(.toNearestOrEven) : number) * base.size
+            for unit in SettingValue.units(base.kind) {
+                let count = value / unit.size
+                if count >= 1, count == count.rounded(), count < 1e15 { return "\(Int64(count))\(unit.name)" }
+            }
+            return text
+        default: return text
+        }
+    }
+
+    /// From the largest on.
+    private static func units(_ kind: Kind) -> [(name: String, size: Double)] {
+        let names = kind == .bytes ? ["TB", "GB", "MB", "kB", "B"] : ["d", "h", "min", "s", "ms", "us"]
+        return names.compactMap { name in scale(name).map { (name, $0.size) } }
+    }
+
     private enum Kind { case bytes, time }
 
     /// The size of a unit in bytes or milliseconds; units may come with a factor: `8kB`.

@@ -30,6 +30,10 @@ enum PostgreSQLWiring {
         configuration.usesUnixSocketForReplication = settings.usesUnixSocketForReplication
         configuration.hostBasedAuthentication = settings.hostBasedAuthentication
         configuration.identityMap = settings.identityMap
+        configuration.byRole = [
+            .primary: roleSettings(settings.ofPrimary), .replica: roleSettings(settings.ofReplica),
+            .standbyLeader: roleSettings(settings.ofStandbyLeader),
+        ]
         configuration.recovery = map(settings.recovery)
         configuration.baseBackupOptions = settings.baseBackupOptions
         configuration.rewindOptions = settings.rewindOptions
@@ -54,6 +58,12 @@ enum PostgreSQLWiring {
         var options = map(options)
         if let name = settings.krbsrvname { options["krbsrvname"] = name }
         return LocalPostgreSQLConfiguration.Credentials(options)
+    }
+
+    private static func roleSettings(_ settings: RoleSettings) -> LocalPostgreSQLConfiguration.RoleSettings {
+        LocalPostgreSQLConfiguration.RoleSettings(
+            parameters: map(settings.parameters), hostBasedAuthentication: settings.hostBasedAuthentication,
+            identityMap: settings.identityMap)
     }
 
     private static func map(_ settings: [ParameterSetting]) -> ParameterMap {

@@ -156,7 +156,10 @@ import Testing
         (#"{"synchronous_mode_strict": "on"}"#, "synchronous_mode_strict: not supported yet"),
         (#"{"failsafe_mode": true}"#, "failsafe_mode: not supported yet"),
         (#"{"slots": {"a": {"type": "physical"}}}"#, "slots: permanent slots are not supported yet"),
-        (#"{"postgresql": {"parameters_replica": {"a": 1}}}"#, "postgresql.parameters_replica: settings by role"),
+        (
+            #"{"postgresql": {"parameters_replica": {"a b": 1}}}"#,
+            "postgresql.parameters_replica.a b: PostgreSQL reads no parameter"
+        ),
         (#"{"postgresql": {"callbacks": {"on_start": "x"}}}"#, "postgresql.callbacks: not supported yet"),
         (#"{"postgresql": {"create_replica_methods": ["wal-e"]}}"#, "postgresql.create_replica_methods: only"),
     ]
@@ -174,6 +177,7 @@ import Testing
         #"{"synchronous_mode": false, "failsafe_mode": "off", "slots": {}, "standby_cluster": null}"#,
         #"{"synchronous_node_count": 1, "maximum_lag_on_syncnode": -1, "standby_cluster": {"primary_slot_name": "x"}}"#,
         #"{"postgresql": {"parameters": {"pg_stat_statements.max": 1}, "create_replica_methods": ["basebackup"]}}"#,
+        #"{"postgresql": {"parameters_primary": {"work_mem": "8MB"}, "pg_hba_replica": ["local all all reject"]}}"#,
     ])
     func whatAsksForNothingIsTaken(_ body: String) async throws {
         #expect(try await Bench(store: store()).ask("PATCH", "/config", body).status == 200)

@@ -233,25 +233,35 @@ struct ConfigurationTextTests {
         #expect(SettingValue(type: type, unit: unit).isSame(setting, text) == isSame)
     }
 
-    private static func setting(_ name: String, _ value: String, flagged: Bool = false) -> PendingRestartQuery.Setting {
+    private static func setting(
+        _ name: String, _ value: String, flagged: Bool = false, fromFile: Bool = true
+    ) -> PendingRestartQuery.Setting {
         .init(
             name: name, setting: value, value: SettingValue(type: "string", unit: nil), shown: value, fallback: "boot",
-            isFlagged: flagged)
+            isFlagged: flagged, isFromFile: fromFile)
     }
 
     @Test(
         "What waits for a restart",
         arguments: [
-            (setting("a", "1"), ["a": "1"], nil), (setting("a", "1"), ["a": "2"], "2"), (setting("a", "1"), [:], nil),
-            (setting("a", "1", flagged: true), [:], "boot"), (setting("hot_standby", "1"), ["hot_standby": "2"], nil),
-            (setting("wal_buffers", "512"), ["wal_buffers": "-1"], nil),
-            (setting("transaction_buffers", "512"), ["transaction_buffers": "0"], nil),
-            (setting("wal_level", "replica"), ["wal_level": "hot_standby"], nil),
-            (setting("wal_level", "replica"), ["wal_level": "archive"], nil),
-            (setting("primary_slot_name", "a", flagged: true), [:], nil),
-        ] as [(PendingRestartQuery.Setting, ParameterMap, String?)])
-    func pending(setting: PendingRestartQuery.Setting, parameters: ParameterMap, value: String?) {
-        #expect(PendingRestartQuery.compare([setting], parameters).first?.newValue == value)
+            (setting("a", "1"), ["a": "1"], [:], nil), (setting("a", "1"), [:], [:], nil),
+            // The server itself would flag what a file says; only of its command line it says nothing.
+            (setting("a", "1"), ["a": "2"], [:], nil), (setting("a", "1", flagged: true), ["a": "2"], [:], "2"),
+            (setting("a", "1", flagged: true), [:], [:], "boot"),
+            (setting("a", "1", flagged: true), ["a": "2"], ["a": "3"], "3"),
+            // The flag of what came into a file and went again stays.
+            (setting("a", "1", flagged: true, fromFile: false), [:], [:], nil),
+            (setting("a", "1", flagged: true), ["a": "2"], ["a": "1"], nil),
+            (setting("max_connections", "1"), ["max_connections": "2"], [:], "2"),
+            (setting("max_connections", "1"), ["max_connections": "1"], ["max_connections": "3"], nil),
+            (setting("max_connections", "1"), [:], [:], nil),
+            (setting("hot_standby", "1"), ["hot_standby": "2"], [:], nil),
+            (setting("wal_level", "replica"), ["wal_level": "hot_standby"], [:], nil),
+            (setting("wal_level", "replica"), ["wal_level": "archive"], [:], nil),
+            (setting("primary_slot_name", "a", flagged: true), [:], [:], nil),
+        ] as [(PendingRestartQuery.Setting, ParameterMap, ParameterMap, String?)])
+    func pending(setting: PendingRestartQuery.Setting, wanted: ParameterMap, files: ParameterMap, value: String?) {
+        #expect(PendingRestartQuery.compare([setting], wanted, files: files).first?.newValue == value)
     }
 
     @Test(

@@ -27,25 +27,32 @@ struct TestServer: Sendable {
         geteuid() == 0
         ? ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--"] : []
 
-    init(_ name: String, in root: String, change: (inout LocalPostgreSQLConfiguration) -> Void = { _ in }) throws {
+    init(
+        _ name: String, in root: String, launcher: any PostmasterLauncher = QuietLauncher(),
+        change: (inout LocalPostgreSQLConfiguration) -> Void = { _ in }
+    ) throws {
         let configuration = try TestServer.configuration(name, in: root, change: change)
         self.root = root
         self.configuration = configuration
-        controller = try TestServer.controller(configuration)
+        controller = try TestServer.controller(configuration, launcher: launcher)
     }
 
     /// A controller that finds what another one has left, as a daemon does that was started again.
-    static func controller(_ configuration: LocalPostgreSQLConfiguration) throws -> LocalPostgreSQL {
+    static func controller(
+        _ configuration: LocalPostgreSQLConfiguration, launcher: any PostmasterLauncher = QuietLauncher()
+    ) throws -> LocalPostgreSQL {
         var logger = Logger(label: "test") { _ in StreamLogHandler.standardError(label: configuration.name) }
         logger.logLevel = getenv("MATRIARCH_TEST_LOG") == nil ? .critical : .debug
         return try LocalPostgreSQL(
-            configuration: configuration, launcher: QuietLauncher(), helper: ToolRunner.testHelper,
+            configuration: configuration, launcher: launcher, helper: ToolRunner.testHelper,
             commandPrefix: commandPrefix, logger: logger
         ) { document in
             var changed = configuration
             for member in document["parameters"]?.object?.members ?? [] {
                 changed.parameters[member.key] = member.value.string ?? member.value.comparableText
             }
+            if let rules = document["pg_hba"]?.array { changed.hostBasedAuthentication = rules.compactMap(\.string) }
+            if let custom = document["custom_conf"]?.string { changed.customConfiguration = custom }
             return changed
         }
     }

@@ -39,6 +39,10 @@ public struct PostgreSQLSettings: Sendable, Hashable {
     public let hostBasedAuthentication: [String]?
     /// The lines of pg_ident.conf; nil leaves the file alone.
     public let identityMap: [String]?
+    /// What is so only on a server of a role (configuration.md §1.7).
+    public let ofPrimary: RoleSettings
+    public let ofReplica: RoleSettings
+    public let ofStandbyLeader: RoleSettings
     public let recovery: [ParameterSetting]
     public let usesSlots: Bool
     public let usesRewind: Bool
@@ -103,6 +107,9 @@ public struct PostgreSQLSettings: Sendable, Hashable {
         parameters = PostgreSQLSettings.parameters(&reader, listen, scope)
         hostBasedAuthentication = reader.texts("postgresql.pg_hba")
         identityMap = reader.texts("postgresql.pg_ident")
+        ofPrimary = RoleSettings(&reader, RoleSettings.primary)
+        ofReplica = RoleSettings(&reader, RoleSettings.replica)
+        ofStandbyLeader = RoleSettings(&reader, RoleSettings.standbyLeader)
         recovery = reader.parameters("postgresql.recovery_conf") ?? []
         usesSlots = reader.bool("postgresql.use_slots", default: true)
         usesRewind = reader.bool("postgresql.use_pg_rewind")
