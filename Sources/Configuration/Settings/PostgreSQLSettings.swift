@@ -123,8 +123,11 @@ public struct PostgreSQLSettings: Sendable, Hashable {
         callbacks = reader.parameters("postgresql.callbacks") ?? []
         prePromote = reader.filledText("postgresql.pre_promote")
         beforeStop = reader.filledText("postgresql.before_stop")
-        startTimeout = .seconds(
-            reader.integer("postgresql.pg_ctl_timeout", 0...(366 * 86_400), default: 60, unit: .seconds))
+        startTimeout = PostgreSQLSettings.startTimeout(&reader)
+    }
+
+    private static func startTimeout(_ reader: inout SettingReader) -> Duration {
+        .seconds(reader.integer("postgresql.pg_ctl_timeout", 0...(366 * 86_400), default: 60, unit: .seconds))
     }
 
     // MARK: Addresses
