@@ -9,6 +9,13 @@ enum EtcdMessages {
         return body
     }
 
+    /// What was put below `prefix` after `revision`, linearizable; the answer counts all keys nevertheless.
+    static func changes(prefix: String, after revision: Revision) -> JSONObject {
+        var body = span(prefix)
+        body["min_mod_revision"] = .int(revision + 1)
+        return body
+    }
+
     /// One key, linearizable.
     static func key(_ key: String) -> JSONObject { ["key": .string(Base64.encode(key))] }
 

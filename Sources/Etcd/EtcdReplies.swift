@@ -48,10 +48,13 @@ struct EtcdKeyValue: Sendable, Hashable {
 struct EtcdRange: Sendable {
     let header: EtcdHeader
     let pairs: [EtcdKeyValue]
+    /// How many keys there are, also those that were not asked for.
+    let count: Int64
 
     init?(_ reply: JSONObject) {
         guard let header = EtcdHeader(reply) else { return nil }
         self.header = header
+        count = int64(reply["count"])
         let entries = reply["kvs"]?.array ?? []
         pairs = entries.compactMap(EtcdKeyValue.init)
         // A key that cannot be read is not one that is absent.

@@ -43,6 +43,8 @@ public actor EtcdStore: DistributedConfigurationStore {
     var ownMember: Member?
     /// The life of the store that it was written in.
     private var life = 0
+    /// The cluster's keys as they were last read.
+    private var known: KnownRange?
     private(set) var ttl: Duration
     private(set) var loopWait: Duration
 
@@ -148,19 +150,11 @@ public actor EtcdStore: DistributedConfigurationStore {
     // MARK: Reading
 
     public func load(deadline: BootInstant) async throws(DCSError) -> ClusterView {
-        let range: EtcdRange
+        let range: KnownRange
         // What is claimed while this is on its way, it says nothing of.
         let suspects = doubtful
         do throws(EtcdError) {
-            let answer = try await transport.call(
-                EtcdTransport.rangePath, EtcdMessages.range(prefix: keys.prefix), deadline: deadline
-            ) { EtcdRange($0) }
-            if answer.life > life {
-                // Revisions of the life before mean nothing; a lease of it is found to be gone by itself.
-                life = answer.life
-                ownMember = nil
-            }
-            range = answer.value
+            range = try await read(deadline)
         } catch {
             throw DCSError(error)
         }
@@ -171,9 +165,34 @@ public actor EtcdStore: DistributedConfigurationStore {
                 StoredEntry(leaf: $0, value: pair.value, revision: pair.revision, session: pair.lease)
             }
         }
-        let view = ClusterView(entries: entries, revision: range.header.revision) { try? JSON.parse($0) }
+        let view = ClusterView(entries: entries, revision: range.revision) { try? JSON.parse($0) }
         if view.leaderName != name { retireDoubtful(suspects) }
         return view
+    }
+
+    /// The cluster's keys: what has changed since they were last read, or all of them.
+    private func read(_ deadline: BootInstant) async throws(EtcdError) -> KnownRange {
+        if let known, !known.isDue(at: BootClock.now()) {
+            let body = EtcdMessages.changes(prefix: keys.prefix, after: known.revision)
+            let answer = try await transport.call(EtcdTransport.rangePath, body, deadline: deadline) { EtcdRange($0) }
+            if let range = known.with(answer.value, life: answer.life) { return keep(range) }
+        }
+        let answer = try await transport.call(
+            EtcdTransport.rangePath, EtcdMessages.range(prefix: keys.prefix), deadline: deadline
+        ) { EtcdRange($0) }
+        return keep(KnownRange(answer.value, life: answer.life, at: BootClock.now()))
+    }
+
+    /// Of two reads at once the later is kept.
+    private func keep(_ range: KnownRange) -> KnownRange {
+        if range.life > life {
+            // Revisions of the life before mean nothing; a lease of it is found to be gone by itself.
+            life = range.life
+            ownMember = nil
+        }
+        let isNewer = known.map { $0.life < life || $0.revision <= range.revision } ?? true
+        if range.life == life, isNewer { known = range }
+        return range
     }
 }
 

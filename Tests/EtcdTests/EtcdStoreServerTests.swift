@@ -48,6 +48,34 @@ struct EtcdStoreServerTests {
         }
     }
 
+    /// A view that was put together from changes is what a new reader sees, whatever came, went and came again.
+    @Test func aViewOfChangesIsTheWholeOne() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore { store in
+                var revisions: [DCSKey: Revision] = [:]
+                let keys: [DCSKey] = [.config, .status, .failover, .sync, .history]
+                for step in 0..<30 {
+                    let (first, second) = (keys[step % 5], keys[step * 3 % 5])
+                    for key in [first, second] where step % 3 != 0 {
+                        guard let revision = revisions.removeValue(forKey: key) else { continue }
+                        _ = try await store.delete(key, if: .unchanged(since: revision), deadline: soon())
+                    }
+                    for key in [second, first] where step % 4 != 0 {
+                        let condition = revisions[key].map { WriteCondition.unchanged(since: $0) } ?? .absent
+                        let outcome = try await store.write(key, #"{"a":\#(step)}"#, if: condition, deadline: soon())
+                        guard case .written(let revision) = outcome else { throw Unexpected() }
+                        revisions[key] = revision
+                    }
+                    let view = try await store.load(deadline: soon())
+                    try await cluster.withStore { fresh in
+                        let whole = try await fresh.load(deadline: soon())
+                        #expect(view == whole, "step \(step)")
+                    }
+                }
+            }
+        }
+    }
+
     @Test func writesHappenOnlyUnderTheirCondition() async throws {
         try await EtcdCluster.run { cluster in
             try await cluster.withStore { store in

@@ -187,8 +187,8 @@ import Testing
         }
     }
 
-    /// Where many handshakes are due, a first message is answered by a request to begin again, which needs no signature;
-    /// who does so is served, and so is who cannot.
+    /// Where many handshakes are due, a first message is answered by a request to begin again, which needs no
+    /// signature; who does so is served, and so is who cannot.
     @Test func aFirstMessageAmongManyCostsNoSignature() async throws {
         let context = try context(.none)
         try await withServer {
