@@ -35,6 +35,9 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     case recoverSingleUser
     /// Moves a data directory whose bootstrap failed out of the way (postgresql.md §3).
     case setAsideDataDirectory
+    /// Copies logical slots from a primary and leaves the standby stopped (postgresql.md §22.4). What is there is read
+    /// and checked before the server goes down: a copy that cannot be made costs nothing.
+    case copyLogicalSlots([PermanentSlot], from: Upstream, stopTimeout: Duration)
 
     /// How long a clean stop may take where nothing else is configured.
     public static let customaryStopTimeout = Duration.seconds(300)
@@ -55,6 +58,8 @@ public enum PostgreSQLOperation: Sendable, Hashable {
         case .rewind(let source): "running pg_rewind from \(source.name)"
         case .recoverSingleUser: "doing crash recovery in a single user mode"
         case .setAsideDataDirectory: "moving the data directory aside"
+        case .copyLogicalSlots(let slots, _, _):
+            "copying the logical slots \(slots.map(\.name).joined(separator: ", "))"
         }
     }
 }
@@ -174,4 +179,12 @@ public enum SlotAction: Sendable, Hashable {
     case drop(String)
     /// Moves a physical slot forward to a position that every reader has passed.
     case advance(String, to: WALPosition)
+    /// A logical slot that begins now, on a primary.
+    case createLogical(String, database: String, plugin: String)
+    /// Moves a standby's copy of a logical slot forward to what the primary's reader has confirmed. One that cannot be
+    /// moved, because the WAL that it stands for is not here, is dropped, and copied again.
+    case advanceLogical(String, database: String, to: WALPosition)
+    /// Asks whether the primary keeps the catalog rows that copies of logical slots need; the next look tells it
+    /// (`isReady`). `through` is the physical slot there by which the primary learns what this standby needs.
+    case verifyLogical([String], at: Upstream, through: String)
 }

@@ -152,11 +152,28 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         public var isActive: Bool
         public var restartPosition: WALPosition?
         public var hasXmin: Bool
+        /// Of a logical slot.
+        public var database: String?
+        public var plugin: String?
+        /// What a logical slot's reader has confirmed to have.
+        public var confirmedPosition: WALPosition?
+        /// The server has removed WAL that it stands for (`wal_status`, since 13): nobody can read it any more.
+        public var isLost = false
+        /// PostgreSQL itself keeps it on standbys (`failover`, since 17).
+        public var isFailover = false
+        /// PostgreSQL itself has copied it from a primary (`synced`, since 17).
+        public var isSynced = false
+        /// A standby's copy of a logical slot: the primary is known to keep the catalog rows that it needs.
+        public var isReady = false
 
         public init(
-            name: String, isLogical: Bool, isActive: Bool, restartPosition: WALPosition?, hasXmin: Bool = false
+            name: String, isLogical: Bool, isActive: Bool, restartPosition: WALPosition?, hasXmin: Bool = false,
+            database: String? = nil, plugin: String? = nil, confirmedPosition: WALPosition? = nil
         ) {
             self.name = name
+            self.database = database
+            self.plugin = plugin
+            self.confirmedPosition = confirmedPosition
             self.isLogical = isLogical
             self.isActive = isActive
             self.restartPosition = restartPosition

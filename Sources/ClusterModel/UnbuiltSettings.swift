@@ -45,15 +45,10 @@ public struct UnbuiltSetting: Sendable, Hashable, CustomStringConvertible {
         Row(
             key: "failsafe_mode", reason: "not supported yet; a leader without the DCS is demoted when its lease ends",
             asks: isOn),
-        Row(key: "slots", reason: noSlots),
-        Row(key: "permanent_slots", reason: noSlots),
-        Row(key: "permanent_replication_slots", reason: noSlots),
         Row(
             key: "primary_race_backoff", reason: "not supported yet; a race for leader begins at once",
             asks: { (ValueParsing.integer($0) ?? 0) > 0 }),
     ]
-
-    private static let noSlots = "permanent slots are not supported yet; none is made, kept or copied to standbys"
 
     private static let postgreSQLTable: [Row] =
         [
@@ -97,6 +92,7 @@ public enum DynamicDocumentRules {
         }
         for key in parameterKeys { try checkParameters(key, document, present) }
         try checkText(.object(document), .object(present), "")
+        try checkSlots(document, present)
         let known = UnbuiltSetting.found(in: present)
         for setting in UnbuiltSetting.found(in: document) {
             if known.contains(setting), isSame(setting.key, document, present) { continue }
@@ -121,6 +117,22 @@ public enum DynamicDocumentRules {
             if member.key.hasByte("\0") { continue }
             throw Objection(
                 key: "postgresql.\(key).\(member.key)", reason: "PostgreSQL reads no parameter of this name")
+        }
+    }
+
+    private static func checkSlots(_ document: JSONObject, _ present: JSONObject) throws(Objection) {
+        let known = PermanentSlot.read(present).faults
+        for fault in PermanentSlot.read(document).faults where !known.contains(fault) {
+            let key = PermanentSlot.keys.first { document[$0]?.isTruthy == true } ?? "slots"
+            throw Objection(key: fault.name == key ? key : "\(key).\(fault.name)", reason: fault.reason)
+        }
+        guard let entries = document["ignore_slots"], entries.isTruthy, entries != present["ignore_slots"] else {
+            return
+        }
+        guard let items = entries.array else { throw Objection(key: "ignore_slots", reason: "is a list of maps") }
+        for (index, item) in items.enumerated() where IgnoredSlots(item) == nil {
+            throw Objection(
+                key: "ignore_slots.\(index)", reason: "says none of name, type, database and plugin of a slot")
         }
     }
 

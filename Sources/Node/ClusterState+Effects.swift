@@ -47,7 +47,7 @@ extension ClusterState {
             _ = await guarding?.value
             return nil
         case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .rewind,
-            .recoverSingleUser, .setAsideDataDirectory:
+            .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots:
             return nil
         }
     }

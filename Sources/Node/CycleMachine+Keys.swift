@@ -20,11 +20,12 @@ extension CycleMachine {
         }
         if progress == nil || progress?.running.plan.kind == .promote {
             slotLedger.note(me, view, settings, local, at: run.now)
-            let actions = slotActions(me, view, settings, local, slotLedger, at: run.now)
-            for case .drop(let name) in actions {
-                run.log(.warning, "dropping the replication slot \(name): it is nobody's")
+            let plan = slotDecider(me, view, settings, local, slotLedger, run.now)
+            for reason in plan.reasons where !toldOfSlots.contains(reason) {
+                run.log(.warning, "\(Reason.slot(reason))")
             }
-            if !actions.isEmpty { run.emit(.applySlots(actions, deadline: run.now + .seconds(5))) }
+            toldOfSlots = plan.reasons
+            if !plan.actions.isEmpty { run.emit(.applySlots(plan.actions, deadline: run.now + .seconds(5))) }
         }
         guard isLeading, progress == nil, let facts = local.facts, !facts.inRecovery else { return }
         keepStatus(view, facts, &run)

@@ -146,7 +146,7 @@ extension CycleMachine {
             local.readiness = .down
             local.observedAt = max(local.observedAt, run.now)
         case .finishBootstrap: local.unfinished = nil
-        case .restart, .resumeReplay, .recoverSingleUser, .setAsideDataDirectory: break
+        case .restart, .resumeReplay, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots: break
         }
     }
 

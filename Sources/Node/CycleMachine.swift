@@ -78,6 +78,8 @@ public struct CycleMachine: Sendable {
     /// The signs of life of the server; nil where none were taken.
     var pulse: Pulse?
     var slotLedger = SlotLedger()
+    /// What the log has been told of slots last.
+    var toldOfSlots: [SlotReason] = []
     /// When PostgreSQL was last asked to be observed.
     var lookedAt: BootInstant
     /// What others were last told of PostgreSQL.
@@ -148,6 +150,12 @@ public struct CycleMachine: Sendable {
 
     /// The rules. Another decider is for the test of the simulation, which must notice rules that are wrong.
     public var decider: Decider = { decide($0, &$1) }
+    /// Says what becomes of the slots: `HighAvailability.slotRule`. Another one is for the same test.
+    public typealias SlotDecider =
+        @Sendable (NodeIdentity, ClusterView, DynamicConfiguration, PostgreSQLStatus, SlotLedger, BootInstant) ->
+        SlotPlan
+
+    public var slotDecider: SlotDecider = { slotRule($0, $1, $2, $3, $4, at: $5) }
     /// Whether the cycle looks once more before the key goes. Off for the test of the simulation alone, which must
     /// notice a rule that releases it too early.
     public var looksBeforeRelease = true

@@ -25,6 +25,7 @@ extension Memory {
         case .clone(let source, _)?:
             let earlier = failedCopies.flatMap { $0.source == source.name ? $0.times : nil } ?? 0
             failedCopies = .init(source: source.name, times: earlier + 1, last: now)
+        case .copyLogicalSlots?: copying.why = text
         case .rewind?, .bootstrap?, .finishBootstrap?, .follow?, .resumeReplay?, .promote?, .stop?, .restart?,
             .recoverSingleUser?, .setAsideDataDirectory?, nil:
             break

@@ -5,9 +5,9 @@ import Posix
 
 /// Asks and changes what lives inside the server and at its upstream, on a thread of its own.
 actor Administrator {
-    private let instance: Instance
+    let instance: Instance
     private let executor: ThreadExecutor
-    private var connection: PostgreSQLConnection?
+    private(set) var connection: PostgreSQLConnection?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -19,21 +19,6 @@ actor Administrator {
     func checkpoint(timeout: Duration) throws(PostgreSQLError) {
         let deadline = BootClock.now() + timeout
         try instance.connect(statementTimeout: timeout, deadline: deadline).query("CHECKPOINT", deadline: deadline)
-    }
-
-    func apply(_ actions: [SlotAction], deadline: BootInstant) {
-        for action in actions {
-            do throws(PostgreSQLError) {
-                let (statement, parameters) = SlotStatements.statement(action)
-                try query(statement, parameters, deadline)
-            } catch {
-                // 42710: somebody was faster; 42704: it is gone already.
-                if case .query(let state, _) = error, ["42710", "42704"].contains(state) { continue }
-                instance.log.warning("replication slot: \(action): \(error)")
-                // The others would fail for the same reason, each after a wait of its own.
-                if connection?.isUsable != true { return }
-            }
-        }
     }
 
     /// Whether a running standby has the settings of `upstream`. What cannot be asked counts as unchanged: the question
@@ -65,7 +50,7 @@ actor Administrator {
 
     /// One statement on the connection that is kept; a lost one is opened again once.
     @discardableResult
-    private func query(_ statement: String, _ parameters: [String?], _ deadline: BootInstant) throws(PostgreSQLError)
+    func query(_ statement: String, _ parameters: [String?], _ deadline: BootInstant) throws(PostgreSQLError)
         -> [[String?]]
     {
         if let connection, connection.isUsable {
@@ -194,26 +179,5 @@ enum RecoveryDrift {
         let bySystem = rows.filter { row in row.count > 2 && row[2]?.hasSuffix("/postgresql.auto.conf") == true }
         let names = FollowRule.differing(wanted: wanted, actual: actual) + bySystem.compactMap { $0[0] }
         return Set(names).sorted()
-    }
-}
-
-/// SQL of the actions upon slots. Pure.
-enum SlotStatements {
-    static func statement(_ action: SlotAction) -> (String, [String?]) {
-        switch action {
-        case .create(let name):
-            (
-                "SELECT pg_create_physical_replication_slot($1, true) WHERE NOT EXISTS "
-                    + "(SELECT FROM pg_replication_slots WHERE slot_name = $1)", [name]
-            )
-        case .drop(let name): ("SELECT pg_drop_replication_slot($1)", [name])
-        case .advance(let name, let position):
-            // A receiver may have moved or taken the slot since it was looked at; PostgreSQL would refuse to move it
-            // back.
-            (
-                "SELECT pg_replication_slot_advance(slot_name, $2::pg_lsn) FROM pg_replication_slots "
-                    + "WHERE slot_name = $1 AND NOT active AND restart_lsn < $2::pg_lsn", [name, position.description]
-            )
-        }
     }
 }

@@ -39,6 +39,8 @@ final class Instance: Sendable {
         var pendingRestart: [PostgreSQLStatus.PendingRestart] = []
         /// False until the parameters of a server that we found running were compared.
         var knowsPendingRestart = false
+        /// What is known of copies of logical slots since the server was started.
+        var copiedSlots = CopiedSlots()
         /// Whom the standby follows, as far as we have set it ourselves.
         var upstream: Following = .unknown
         /// The postmaster that was told to stop, and when the control file was last written before.

@@ -6,8 +6,8 @@ import Synchronization
 
 /// The controller of the PostgreSQL on this machine (postgresql.md): its process, files, connections and programs.
 ///
-/// Five threads stand behind it: one observes, one takes the pulse, one operates, one administers, one writes
-/// checkpoints. A sixth waits for the postmaster's end. None of them ever waits for another.
+/// Six threads stand behind it: one observes, one takes the pulse, one operates, one administers, one writes
+/// checkpoints, one moves logical slots. A seventh waits for the postmaster's end. None of them ever waits for another.
 public final class LocalPostgreSQL: PostgreSQLController {
     /// Makes the typed configuration out of a dynamic document; throws where a value is wrong.
     public typealias Conversion = @Sendable (JSONObject) throws -> LocalPostgreSQLConfiguration
@@ -20,6 +20,8 @@ public final class LocalPostgreSQL: PostgreSQLController {
     private let operations: Operator
     private let administrator: Administrator
     private let checkpointer: Administrator
+    private let slotMover: Administrator
+    private let isMovingSlots = Mutex(false)
     private let convert: Conversion
 
     /// `helper` is the program `matriarch-guardian`, under which PostgreSQL's programs run. `commandPrefix` stands
@@ -36,6 +38,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
         operations = try Operator(instance)
         administrator = try Administrator(instance, thread: "pg-admin")
         checkpointer = try Administrator(instance, thread: "pg-checkpoint")
+        slotMover = try Administrator(instance, thread: "pg-slots")
         self.convert = convert
         exits = instance.watch.exits
     }
@@ -109,7 +112,21 @@ public final class LocalPostgreSQL: PostgreSQLController {
     public func isFollowing(_ upstream: Upstream?) async -> Bool { await administrator.isFollowing(upstream) }
 
     public func apply(_ actions: [SlotAction], deadline: BootInstant) async {
-        await administrator.apply(actions, deadline: deadline)
+        // To move a logical slot the server decodes all WAL on the way, which may take long: nobody waits for it, and
+        // what comes meanwhile finds the slot where it is.
+        let moves = actions.filter { if case .advanceLogical = $0 { true } else { false } }
+        if !moves.isEmpty,
+            isMovingSlots.withLock({ was in
+                defer { was = true }; return !was
+            })
+        {
+            Task {
+                await slotMover.apply(moves, deadline: BootClock.now() + .seconds(600))
+                isMovingSlots.withLock { $0 = false }
+            }
+        }
+        let rest = actions.filter { if case .advanceLogical = $0 { false } else { true } }
+        if !rest.isEmpty { await administrator.apply(rest, deadline: deadline) }
     }
 
     public func checkpoint(timeout: Duration) async throws(PostgreSQLError) {

@@ -145,6 +145,8 @@ actor Monitor {
         if facts.inRecovery, facts.timeline == nil {
             facts.timeline = replayTimeline(facts.replayedPosition, answer.controlTimeline, deadline)
         }
+        let ready = instance.remember { $0.copiedSlots.ready }
+        for index in facts.slots.indices { facts.slots[index].isReady = ready.contains(facts.slots[index].name) }
         if facts.inRecovery { facts.alteredRecovery = alteredRecovery(connection, deadline) }
         if !instance.remember({ $0.knowsPendingRestart }) { _ = try? instance.comparePending(connection, deadline) }
         noteFlush(facts, connection, deadline)

@@ -89,6 +89,7 @@ extension Operator {
             memory.knowsPendingRestart = false
             // Known before anybody may ask the server itself.
             memory.pendingRestart = start.raised + memory.held.filter { !start.isRaised($0.parameter) }
+            memory.copiedSlots = CopiedSlots()
         }
         log.info("started postmaster \(pid)")
         guard try await waitUntilReady(pid, deadline: deadline) else { return .stillStarting }

@@ -76,6 +76,9 @@ actor Operator {
         case .rewind(let source):
             try await rewind(from: source)
             return .done
+        case .copyLogicalSlots(let slots, let source, let timeout):
+            try await copyLogicalSlots(slots, from: source, stopTimeout: timeout)
+            return .done
         case .recoverSingleUser:
             try refuseUnfinished()
             try await recoverSingleUser()
@@ -100,7 +103,7 @@ actor Operator {
                 throw .failed("cannot make the data directory: \(error)")
             }
         case .finishBootstrap, .startPrimary, .startStandby, .restart, .rewind, .recoverSingleUser,
-            .setAsideDataDirectory:
+            .setAsideDataDirectory, .copyLogicalSlots:
             break
         }
         try await instance.lock.acquire(directory.path, deadline: BootClock.now() + .seconds(10))

@@ -5,6 +5,8 @@ import JSON
 enum StatusQuery {
     /// For servers of `version` (150006) on; 12 is the oldest.
     static func statement(version: Int) -> String {
+        let lost = version >= 130_000 ? "wal_status = 'lost'" : "false"
+        let failover = version >= 170_000 ? "failover, synced" : "false, false"
         let written = version >= 130_000 ? "r.written_lsn" : "r.received_lsn"
         return """
             SELECT pg_is_in_recovery(),
@@ -15,8 +17,9 @@ enum StatusQuery {
             r.status, r.sender_host, r.sender_port, r.slot_name, r.latest_end_lsn, r.received_tli,
             current_setting('restore_command') <> '', pg_postmaster_start_time()::text,
             (SELECT timeline_id FROM pg_control_checkpoint()),
-            (SELECT json_agg(json_build_array(slot_name, slot_type, active, restart_lsn::text, xmin IS NOT NULL)
-                ORDER BY slot_name) FROM pg_replication_slots WHERE NOT temporary),
+            (SELECT json_agg(json_build_array(slot_name, slot_type, active, restart_lsn::text, xmin IS NOT NULL,
+                database, plugin, confirmed_flush_lsn::text, \(lost), \(failover)) ORDER BY slot_name)
+                FROM pg_replication_slots WHERE NOT temporary),
             (SELECT json_agg(json_build_array(usename, application_name, host(client_addr), state, sync_state,
                 sync_priority) ORDER BY application_name, pid) FROM pg_stat_replication)
             FROM (SELECT 1) AS one LEFT JOIN pg_stat_wal_receiver AS r ON true
@@ -68,10 +71,16 @@ enum StatusQuery {
 
     private static func slots(_ text: String?) -> [PostgreSQLStatus.ReplicationSlot] {
         rows(text).compactMap { row in
-            guard row.count == 5, let name = row[0].string else { return nil }
-            return PostgreSQLStatus.ReplicationSlot(
+            guard row.count == 11, let name = row[0].string else { return nil }
+            var slot = PostgreSQLStatus.ReplicationSlot(
                 name: name, isLogical: row[1].string == "logical", isActive: row[2].bool == true,
-                restartPosition: row[3].string.flatMap { WALPosition($0) }, hasXmin: row[4].bool == true)
+                restartPosition: row[3].string.flatMap { WALPosition($0) }, hasXmin: row[4].bool == true,
+                database: row[5].string, plugin: row[6].string,
+                confirmedPosition: row[7].string.flatMap { WALPosition($0) })
+            slot.isLost = row[8].bool == true
+            slot.isFailover = row[9].bool == true
+            slot.isSynced = row[10].bool == true
+            return slot
         }
     }
 

@@ -32,6 +32,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case adoptionRestarts
     case synchronousSetIgnored
     case hungLeaderKept
+    case slotDroppedEarly
 
     /// What it does, for people.
     public var summary: String {
@@ -57,6 +58,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .adoptionRestarts: "a daemon that finds PostgreSQL running restarts it"
         case .synchronousSetIgnored: "a node takes the key although /sync does not name it"
         case .hungLeaderKept: "a leader goes by facts of any age"
+        case .slotDroppedEarly: "a slot is dropped as soon as nobody reads it"
         }
     }
 
@@ -70,7 +72,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .timelineNotChecked, .hungLeaderKept: .process
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
-            .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts:
+            .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly:
             .mixed
         }
     }
@@ -118,7 +120,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
                 seen.divergence = .facts(facts)
             }
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
-            .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts:
+            .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts,
+            .slotDroppedEarly:
             break
         }
     }
@@ -142,6 +145,17 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             return Decision(
                 .carryOut(Plan(.follow, [.postgreSQL(.restart(timeout: .seconds(60)))] + plan.steps)), decision.reasons)
         default: return decision
+        }
+    }
+
+    /// The rule of the slots with the bug around it.
+    var slotDecider: CycleMachine.SlotDecider? {
+        guard self == .slotDroppedEarly else { return nil }
+        return { me, view, settings, local, ledger, now in
+            var plan = slotRule(me, view, settings, local, ledger, at: now)
+            let unread = local.facts?.slots.filter { !$0.isActive }.map(\.name) ?? []
+            if view.leaderName == me.name { plan.actions += unread.map { .drop($0) } }
+            return plan
         }
     }
 

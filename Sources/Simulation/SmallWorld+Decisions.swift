@@ -81,7 +81,7 @@ extension SmallWorld {
         case .recoverSingleUser:
             nodes[index].log.append(1)
             nodes[index].wasClean = true
-        case .bootstrap, .finishBootstrap, .restart, .resumeReplay, .setAsideDataDirectory: break
+        case .bootstrap, .finishBootstrap, .restart, .resumeReplay, .setAsideDataDirectory, .copyLogicalSlots: break
         }
     }
 

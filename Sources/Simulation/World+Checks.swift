@@ -75,7 +75,7 @@ extension World {
             checkLeftAlone(index, operation.name)
             checkFailsafe(index)
         case .bootstrap, .finishBootstrap, .startStandby, .follow, .resumeReplay, .recoverSingleUser,
-            .setAsideDataDirectory:
+            .setAsideDataDirectory, .copyLogicalSlots:
             break
         }
         if case .startPrimary = operation, nodes[index].published?.view?.failover != nil {

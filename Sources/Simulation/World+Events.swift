@@ -57,6 +57,7 @@ extension World {
         if let bug = setup.bug {
             machine.decider = bug.decider
             machine.looksBeforeRelease = bug != .keyReleasedBeforeStop
+            if let decider = bug.slotDecider { machine.slotDecider = decider }
         }
         nodes[index].machine = machine
         note("\(name(index)): the daemon starts")
@@ -199,6 +200,7 @@ extension World {
             switch action {
             case .create(let name): nodes[index].postgreSQL.slots[name] = nodes[index].postgreSQL.log.count
             case .drop(let name): nodes[index].postgreSQL.slots[name] = nil
+            case .createLogical, .advanceLogical, .verifyLogical: break
             case .advance(let name, let position):
                 // The statement looks at the slot again: a receiver may have moved it.
                 let present = nodes[index].postgreSQL.slots[name] ?? 0

@@ -37,6 +37,7 @@ extension World {
         case .restart: finish(after: 200...3000, index)
         case .rewind: finish(after: 500...5000, index)
         case .recoverSingleUser: finish(after: 200...3000, index)
+        case .copyLogicalSlots: finish(after: 200...3000, index)
         case .setAsideDataDirectory: finish(after: 1...10, index)
         }
     }
@@ -197,7 +198,7 @@ extension World {
         guard let operation = nodes[index].operation else { return }
         switch operation.operation {
         case .bootstrap, .finishBootstrap, .startPrimary, .startStandby, .follow, .resumeReplay, .promote, .restart,
-            .clone, .rewind, .recoverSingleUser:
+            .clone, .rewind, .recoverSingleUser, .copyLogicalSlots:
             nodes[index].operation?.failed = true
         case .stop, .setAsideDataDirectory: break
         }
@@ -249,6 +250,8 @@ extension World {
             guard server.acceptsWrites else { return .failure(.failed("PostgreSQL was not promoted")) }
         case .stop: return .success(.shutDown(shutdownPositions(index)))
         case .restart, .resumeReplay: break
+        // Worlds have no logical slots.
+        case .copyLogicalSlots: return .failure(.failed("there is no logical slot"))
         case .rewind(let source): return rewind(source, index)
         case .recoverSingleUser:
             nodes[index].postgreSQL.log.append(1)

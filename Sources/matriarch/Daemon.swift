@@ -154,9 +154,11 @@ struct Daemon {
         let source = source
         let initial = (try? source.effective(document)) ?? effective
         return try LocalPostgreSQL(
-            configuration: PostgreSQLWiring.configuration(initial), launcher: launcher,
+            configuration: PostgreSQLWiring.configuration(initial, dynamic: document), launcher: launcher,
             helper: GuardianWiring.program(), logger: Logger(label: "postgresql")
-        ) { document in PostgreSQLWiring.configuration(try source.effective(document)) }
+        ) { document in
+            PostgreSQLWiring.configuration(try source.effective(document), dynamic: document)
+        }
     }
 
     private var logQueue: @Sendable () -> LogQueue {

@@ -5,7 +5,9 @@ import PostgreSQL
 
 /// The configuration's settings as the PostgreSQL controller takes them: the one place that knows both.
 enum PostgreSQLWiring {
-    static func configuration(_ effective: EffectiveConfiguration) -> LocalPostgreSQLConfiguration {
+    /// `dynamic` is the document that `effective` was made with.
+    static func configuration(_ effective: EffectiveConfiguration, dynamic: JSONObject?) -> LocalPostgreSQLConfiguration
+    {
         let settings = effective.postgreSQL
         var configuration = LocalPostgreSQLConfiguration(
             name: effective.name, scope: effective.scope,
@@ -19,6 +21,7 @@ enum PostgreSQLWiring {
             replication: credentials(settings.replication, settings),
             parameters: map(
                 ControlledParameters.adapted(settings.parameters, toVersion: version(settings.dataDirectory))))
+        if keepsLogicalSlots(dynamic) { configuration.parameters["hot_standby_feedback"] = "on" }
         configuration.configurationBaseName = settings.configurationBaseName
         configuration.customConfiguration = settings.customConfiguration
         configuration.binDirectory = settings.binDirectory
@@ -49,6 +52,15 @@ enum PostgreSQLWiring {
             configuration.postBootstrap = bootstrap.postBootstrap
         }
         return configuration
+    }
+
+    /// Copies of logical slots need catalog rows that the primary keeps only for a standby that asks for them
+    /// (postgresql.md §22.4). A cascade passes the request on, so every node makes it.
+    private static func keepsLogicalSlots(_ dynamic: JSONObject?) -> Bool {
+        guard let dynamic, let settings = DynamicConfiguration(document: dynamic), settings.useSlots,
+            !settings.isStandbyCluster
+        else { return false }
+        return PermanentSlot.read(dynamic).slots.contains { $0.isLogical }
     }
 
     /// `krbsrvname` goes into every connection to PostgreSQL, as an option of each user (configuration.md §3.6.1).

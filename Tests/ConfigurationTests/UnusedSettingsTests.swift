@@ -85,7 +85,7 @@ import Testing
             .filter { source in
                 source.path.hasPrefix("Sources/Configuration/") && !source.path.hasSuffix("KnownSettings.swift")
                     && !source.path.hasSuffix("EnvironmentTable.swift")
-                    || ["DynamicConfiguration", "ClusterTimings", "UnbuiltSettings"].contains {
+                    || ["DynamicConfiguration", "ClusterTimings", "PermanentSlots", "UnbuiltSettings"].contains {
                         source.path == "Sources/ClusterModel/\($0).swift"
                     }
             }

@@ -155,11 +155,16 @@ import Testing
         (#"{"synchronous_mode": "Quorum"}"#, "synchronous_mode: not supported yet"),
         (#"{"synchronous_mode_strict": "on"}"#, "synchronous_mode_strict: not supported yet"),
         (#"{"failsafe_mode": true}"#, "failsafe_mode: not supported yet"),
-        (#"{"slots": {"a": {"type": "physical"}}}"#, "slots: permanent slots are not supported yet"),
         (
             #"{"postgresql": {"parameters_replica": {"a b": 1}}}"#,
             "postgresql.parameters_replica.a b: PostgreSQL reads no parameter"
         ),
+        (#"{"slots": {"A": {"type": "physical"}}}"#, "slots.A: a slot's name is"),
+        (#"{"slots": {"a": {"type": "logical", "plugin": "x"}}}"#, "slots.a: needs a database and a plugin"),
+        (#"{"slots": {"a": {"type": "odd"}}}"#, "slots.a: type is physical or logical"),
+        (#"{"slots": ["a"]}"#, "slots: is a map"),
+        (#"{"ignore_slots": [{"nam": "a"}]}"#, "ignore_slots.0: says none of name, type, database and plugin"),
+        (#"{"ignore_slots": {"name": "a"}}"#, "ignore_slots: is a list of maps"),
         (#"{"postgresql": {"callbacks": {"on_start": "x"}}}"#, "postgresql.callbacks: not supported yet"),
         (#"{"postgresql": {"create_replica_methods": ["wal-e"]}}"#, "postgresql.create_replica_methods: only"),
     ]
@@ -175,6 +180,8 @@ import Testing
 
     @Test(arguments: [
         #"{"synchronous_mode": false, "failsafe_mode": "off", "slots": {}, "standby_cluster": null}"#,
+        #"{"slots": {"a": null, "b": {"type": "physical"}, "c": {"database": "d", "plugin": "pgoutput"}}}"#,
+        #"{"ignore_slots": [{"name": "a", "type": "logical", "database": "d", "plugin": "p"}]}"#,
         #"{"synchronous_node_count": 1, "maximum_lag_on_syncnode": -1, "standby_cluster": {"primary_slot_name": "x"}}"#,
         #"{"postgresql": {"parameters": {"pg_stat_statements.max": 1}, "create_replica_methods": ["basebackup"]}}"#,
         #"{"postgresql": {"parameters_primary": {"work_mem": "8MB"}, "pg_hba_replica": ["local all all reject"]}}"#,

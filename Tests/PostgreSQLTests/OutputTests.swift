@@ -188,7 +188,8 @@ struct OutputTests {
     func statusRow() throws {
         let primary: [String?] = [
             "f", "0000000A", "0/5000", nil, nil, nil, nil, "f", nil, nil, nil, nil, nil, nil, "f", "2026-01-01", "10",
-            "[[\"a\", \"physical\", true, \"0/10\", false], [\"l\", \"logical\", false, null, true]]",
+            #"[["a","physical",true,"0/10",false,null,null,null,false,false,false],"#
+                + #"["l","logical",false,null,true,"d","pgoutput","0/20",true,true,false]]"#,
             "[[\"u\", \"app\", null, \"streaming\", \"async\", 0]]",
         ]
         let (facts, _) = try #require(StatusQuery.decode(primary, version: 150_006))
@@ -197,6 +198,9 @@ struct OutputTests {
         #expect(facts.position == WALPosition(0x5000))
         #expect(facts.slots.map(\.name) == ["a", "l"])
         #expect(facts.slots.map(\.restartPosition) == [WALPosition(16), nil])
+        #expect(facts.slots.map(\.database) == [nil, "d"] && facts.slots.map(\.plugin) == [nil, "pgoutput"])
+        #expect(facts.slots.map(\.confirmedPosition) == [nil, WALPosition(32)])
+        #expect(facts.slots.map(\.isLost) == [false, true] && facts.slots.map(\.isFailover) == [false, true])
         #expect(facts.walSenders.map(\.applicationName) == ["app"])
         let standby: [String?] = [
             "t", nil, nil, "0/3000", "0/4000", "0/3500", "2026", "t", "streaming", "h", "5432", "s", "0/4000", "2", "t",

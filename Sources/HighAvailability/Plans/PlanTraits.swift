@@ -29,7 +29,7 @@ extension Plan.Kind {
     var traits: Traits {
         switch self {
         case .bootstrap: Traits(writes: .closed, shownRole: .uninitialized)
-        case .clone, .startStandby, .follow, .resumeReplay, .rewind, .stopParted, .reclone, .reinitialize,
+        case .clone, .startStandby, .follow, .resumeReplay, .copySlots, .rewind, .stopParted, .reclone, .reinitialize,
             .recoverSingleUser:
             Traits(writes: .closed, yieldsToReinitialize: true)
         case .startPrimary: Traits(writes: .opens)

@@ -37,12 +37,36 @@ func followRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     let upstream = target.flatMap { Upstream($0) }
     if let target, upstream == nil { return Decision(.wait, .follow(.upstreamWithoutAddress(target.name))) }
     if let decision = resetRule(seen, upstream, &memory) { return decision }
+    if let upstream, let decision = copyRule(seen, view, upstream, &memory) { return decision }
     if seen.local.readiness != .accepting || memory.following == .upstream(upstream) {
         return Decision(.wait, upstream.map { .follow(.following($0.name)) } ?? .follow(.followingNobody))
     }
     return Decision(
         .carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])),
         upstream.map { .follow(.mustFollow($0.name)) } ?? .follow(.followingNobody))
+}
+
+/// Logical slots that the leader has and this standby lacks are copied while it is down (postgresql.md §22.4). Each try
+/// costs a restart, so the next one waits longer.
+private func copyRule(
+    _ seen: Observation, _ view: ClusterView, _ upstream: Upstream, _ memory: inout Memory
+) -> Decision? {
+    guard let facts = seen.local.facts else { return nil }
+    let copies = slotRule(seen.me, view, seen.settings, seen.local, at: seen.now).copies
+    if copies.isEmpty { memory.copying = Memory.Retries() }
+    guard !copies.isEmpty, !seen.settings.isPaused, memory.following == .upstream(upstream),
+        facts.receiver?.isStreaming == true, let leader = view.leaderMember.flatMap({ Upstream($0) })
+    else { return nil }
+    if let pause = memory.copying.pause(at: seen.now) {
+        return Decision(
+            .wait, .follow(.following(upstream.name)), .slot(.copyTriedAgain(why: memory.copying.why, in: pause)))
+    }
+    memory.copying.note("they were copied and are not there", at: seen.now, first: .seconds(10), longest: .seconds(600))
+    let copy = PostgreSQLOperation.copyLogicalSlots(copies, from: leader, stopTimeout: seen.settings.stopTimeout)
+    let start = PostgreSQLOperation.startStandby(of: upstream, timeout: seen.settings.startPatience)
+    return Decision(
+        .carryOut(Plan(.copySlots, [.postgreSQL(copy), .postgreSQL(start)])), .follow(.following(upstream.name)),
+        .slot(.mustBeCopied(copies.map(\.name))))
 }
 
 /// What recovery runs with is what it was told: who changes it by hand, on a server that a daemon manages, sees it set

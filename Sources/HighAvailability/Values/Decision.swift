@@ -71,6 +71,8 @@ public struct Plan: Sendable, Hashable {
         case startStandby = "starting as a standby"
         case follow = "changing primary_conninfo"
         case resumeReplay = "resuming WAL replay"
+        /// A standby is restarted with copies of the leader's logical slots.
+        case copySlots = "copying logical slots"
         case promote
         /// Step down for a candidate: stop cleanly, see that the candidate has everything, hand over the key.
         case handOver = "switchover"

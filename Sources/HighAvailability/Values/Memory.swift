@@ -18,6 +18,8 @@ public struct Memory: Sendable, Hashable {
     public var kept: Keeping?
     /// What keeps failing and is tried again later: mending a parted directory, starting a standby, setting recovery.
     public var rejoining = Retries()
+    /// Copies of logical slots, each of which has cost a restart.
+    public var copying = Retries()
     public var starting = Retries()
     public var resetting = Retries()
     /// Single-user recovery is tried once per incident (ha-loop.md §8.1.5).

@@ -16,6 +16,7 @@ public enum Reason: Sendable, Hashable {
     case rejoin(RejoinReason)
     case request(RequestReason)
     case server(ServerReason)
+    case slot(SlotReason)
     case store(StoreReason)
     case writes(WritesReason)
     /// Any rule may say it.
@@ -34,6 +35,7 @@ public enum Reason: Sendable, Hashable {
         case .rejoin(let reason): reason.explanation
         case .request(let reason): reason.explanation
         case .server(let reason): reason.explanation
+        case .slot(let reason): reason.explanation
         case .store(let reason): reason.explanation
         case .writes(let reason): reason.explanation
         case .paused: Explanation("paused", "the cluster is paused")

@@ -147,7 +147,8 @@ enum Rendering {
 
     private static func text(_ operation: PostgreSQLOperation) -> String {
         switch operation {
-        case .bootstrap, .finishBootstrap, .resumeReplay, .promote, .recoverSingleUser, .setAsideDataDirectory:
+        case .bootstrap, .finishBootstrap, .resumeReplay, .promote, .recoverSingleUser, .setAsideDataDirectory,
+            .copyLogicalSlots:
             operation.name
         case .clone(let source, let replacing):
             "clone from \(source.name)\(replacing ? " in place of what is here" : "")"

@@ -167,7 +167,7 @@ struct Story {
             world.stops(.shutDownInRecovery)
             world.divergence = .failure(PostgreSQLError.failed("it is the source's own"))
         case .recoverSingleUser: world.stops(.shutDown)
-        case .finishBootstrap, .resumeReplay: break
+        case .finishBootstrap, .resumeReplay, .copyLogicalSlots: break
         case .setAsideDataDirectory: world.local.dataDirectory = .empty
         }
         return .success(.done)

@@ -82,7 +82,7 @@ struct StoryWorld {
                     PostgreSQLStatus.ReplicationSlot(
                         name: name, isLogical: false, isActive: true, restartPosition: 0x5000000))
             case .drop(let name): local.facts?.slots.removeAll { $0.name == name }
-            case .advance: break
+            case .advance, .createLogical, .advanceLogical, .verifyLogical: break
             }
         }
     }

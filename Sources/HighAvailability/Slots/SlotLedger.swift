@@ -1,6 +1,6 @@
 public import ClusterModel
 
-/// Since when each physical slot of the local server has been nobody's: what `member_slots_ttl` is counted by (dcs.md
+/// Since when each slot of the local server has been nobody's: what `member_slots_ttl` is counted by (dcs.md
 /// §3.1). A new leader, and a daemon that was started again, begin to count anew: a slot rather lives too long.
 public struct SlotLedger: Sendable, Hashable {
     /// When each slot last had a member, a reader, or was seen for the first time.
@@ -26,7 +26,7 @@ public struct SlotLedger: Sendable, Hashable {
         if settings.useSlots {
             for member in view.members where !member.tags.nostream { use(SlotName.of(member: member.name), now) }
         }
-        let slots = facts.slots.filter { !$0.isLogical }
+        let slots = facts.slots
         for slot in slots where slot.isActive || lastUsed[slot.name] == nil { lastUsed[slot.name] = now }
         let existing = Set(slots.map(\.name))
         // What is neither here nor will be kept is forgotten, so that this does not grow.
@@ -48,24 +48,5 @@ public struct SlotLedger: Sendable, Hashable {
     /// not a moment's view.
     func grace(_ settings: DynamicConfiguration, isLeader: Bool) -> Duration {
         isLeader ? settings.memberSlotsTTL : min(settings.memberSlotsTTL, settings.timings.ttl)
-    }
-}
-
-extension DynamicConfiguration {
-    /// Whether somebody else says what becomes of a physical slot of that name: it is permanent, or to be ignored.
-    func isLeftAlone(slot name: String) -> Bool {
-        if document["slots"]?.object?[name] != nil { return true }
-        return (document["ignore_slots"]?.array ?? []).contains { entry in
-            guard let rule = entry.object, !rule.isEmpty else { return false }
-            // Only what a physical slot has can match it.
-            return rule.members.allSatisfy { part in
-                switch part.key {
-                case "name": part.value.string == name
-                case "type": part.value.string == "physical"
-                case "cluster_type": true
-                default: false
-                }
-            }
-        }
     }
 }
