@@ -7,13 +7,7 @@ import Testing
 extension ClusterIntegrationTests {
     @Test("A logical consumer goes on across switchover and failover", .timeLimit(.minutes(5)))
     func logicalConsumer() async throws {
-        var dynamic = NodeConfiguration.quick
-        var postgreSQL = dynamic["postgresql"]?.object ?? JSONObject()
-        var parameters = postgreSQL["parameters"]?.object ?? JSONObject()
-        parameters["wal_level"] = "logical"
-        postgreSQL["parameters"] = .object(parameters)
-        dynamic["postgresql"] = .object(postgreSQL)
-        try await TestCluster.with(dynamic: dynamic) { cluster in
+        try await TestCluster.with(dynamic: Consumer.configuration) { cluster in
             let first = try await cluster.bootstrap()
             try await cluster.sql(first, "CREATE TABLE t(id int PRIMARY KEY)")
             try await cluster.sql(first, "CREATE PUBLICATION p FOR TABLE t")
@@ -67,6 +61,16 @@ private struct Consumer {
     /// What it has confirmed; it knows that by itself, as every subscriber does.
     var position: String?
     private var runs = 0
+
+    static let configuration: JSONObject = {
+        var dynamic = NodeConfiguration.quick
+        var postgreSQL = dynamic["postgresql"]?.object ?? JSONObject()
+        var parameters = postgreSQL["parameters"]?.object ?? JSONObject()
+        parameters["wal_level"] = "logical"
+        postgreSQL["parameters"] = .object(parameters)
+        dynamic["postgresql"] = .object(postgreSQL)
+        return dynamic
+    }()
 
     init(_ cluster: TestCluster) { self.cluster = cluster }
 
