@@ -117,4 +117,10 @@ extension DynamicConfiguration {
     public func isIgnored(_ slot: PostgreSQLStatus.ReplicationSlot) -> Bool {
         ignoredSlots.contains { $0.matches(slot) }
     }
+
+    /// How many bytes of WAL a slot may hold back before it is told of; nil for a tenth of the file system. Ours alone:
+    /// a number, or a text with a unit.
+    public var slotWALWarning: Int64? {
+        ValueParsing.integer(document["slot_wal_warning"], unit: .bytes).flatMap { $0 > 0 ? $0 : nil }
+    }
 }

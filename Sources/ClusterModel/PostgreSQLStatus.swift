@@ -88,6 +88,8 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         public var postmasterStartTime: String
         public var slots: [ReplicationSlot]
         public var walSenders: [WALSender]
+        /// The size of the file system that `pg_wal` stands on, in bytes; nil where it is not known.
+        public var walSpace: Int64?
 
         public init(
             inRecovery: Bool, timeline: TimelineID?, writePosition: WALPosition = .zero,
@@ -114,6 +116,12 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         /// Where the node is: its last flushed byte on a primary, the later of received and replayed on a standby.
         public var position: WALPosition {
             inRecovery ? max(receivedPosition, replayedPosition) : writePosition
+        }
+
+        /// How many bytes of WAL the server keeps for a slot.
+        public func heldBack(by slot: ReplicationSlot) -> Int64 {
+            guard let position = slot.restartPosition, !slot.isLost else { return 0 }
+            return max(0, (inRecovery ? replayedPosition : writePosition) - position)
         }
 
         /// `streaming`, `in archive recovery` or nothing, as the API and the member key tell it.

@@ -104,7 +104,7 @@ enum KnownSettings {
             maximum_lag_on_syncnode max_timelines_history primary_start_timeout master_start_timeout
             primary_stop_timeout master_stop_timeout synchronous_mode synchronous_mode_strict
             synchronous_node_count failsafe_mode check_timeline member_slots_ttl standby_cluster
-            slots permanent_slots permanent_replication_slots ignore_slots postgresql
+            slots permanent_slots permanent_replication_slots ignore_slots slot_wal_warning postgresql
             """
         ),
         (

@@ -99,6 +99,12 @@ struct MetricsDocument {
         let timings = snapshot.settings.timings
         add("ttl_seconds", "The leader lease's length in force.", "\(timings.ttl.inSeconds)")
         add("lease_remaining_seconds", "What is left of the leader lease, 0 without.", remaining(snapshot.lease, now))
+        if let facts = snapshot.local.facts {
+            let most = facts.slots.map { facts.heldBack(by: $0) }.max() ?? 0
+            add("slot_held_back_bytes", "WAL that the replication slot farthest behind holds back.", "\(most)")
+            let count = slotsHoldingBackWAL(facts, snapshot.settings).count
+            add("slots_beyond_warning", "Slots that hold back more WAL than slot_wal_warning.", "\(count)")
+        }
         guard let guarding = snapshot.guarding else { return }
         let status = guarding.status
         let isUp = guarding.failure == nil && (status?.pid ?? 0) > 0

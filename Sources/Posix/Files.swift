@@ -110,6 +110,14 @@ public enum Files {
         return slash == bytes.startIndex ? "/" : String(path[..<slash])
     }
 
+    /// The size in bytes of the file system that `path` stands on; nil where it cannot be asked.
+    public static func fileSystemSize(_ path: String) -> Int64? {
+        var space = statvfs()
+        guard retryingInterrupts({ statvfs(path, &space) }) == 0 else { return nil }
+        let (size, isTooLarge) = UInt64(space.f_blocks).multipliedReportingOverflow(by: UInt64(space.f_frsize))
+        return isTooLarge ? nil : Int64(clamping: size)
+    }
+
     /// Where a symbolic link leads, as it stands in the link; nil for what is no link.
     public static func target(ofLink path: String) -> String? {
         var buffer = [UInt8](repeating: 0, count: 4096)

@@ -145,6 +145,7 @@ actor Monitor {
         if facts.inRecovery, facts.timeline == nil {
             facts.timeline = replayTimeline(facts.replayedPosition, answer.controlTimeline, deadline)
         }
+        if !facts.slots.isEmpty { facts.walSpace = Files.fileSystemSize(instance.dataDirectory.path + "/pg_wal") }
         let ready = instance.remember { $0.copiedSlots.ready }
         for index in facts.slots.indices { facts.slots[index].isReady = ready.contains(facts.slots[index].name) }
         if facts.inRecovery { facts.alteredRecovery = alteredRecovery(connection, deadline) }

@@ -82,7 +82,7 @@ extension World {
     var document: JSONObject {
         var document: JSONObject = [
             "ttl": .int(Int64(configuration.ttl)), "loop_wait": 10, "retry_timeout": 10,
-            "maximum_lag_on_failover": .int(Int64(configuration.maximumLag)),
+            "maximum_lag_on_failover": .int(Int64(configuration.maximumLag)), "slots": ["kept": ["type": "physical"]],
         ]
         if setup.checkTimeline { document["check_timeline"] = true }
         if setup.isSynchronous { document["synchronous_mode"] = true }

@@ -244,6 +244,28 @@ import Testing
         #expect(row.plan.reasons.map { Reason.slot($0).code } == row.because)
     }
 
+    /// By the setting, a text with a unit too; else by a tenth of the file system; not where that is not known.
+    static let warnings: [(JSONObject, space: Int64?, because: [String])] = [
+        (["slot_wal_warning": 499], nil, because: ["slot-holds-back-wal"]),
+        (["slot_wal_warning": 500], nil, because: []),
+        (["slot_wal_warning": "1kB"], 10, because: []),
+        ([:], 4990, because: ["slot-holds-back-wal"]),
+        ([:], 5000, because: []),
+        ([:], nil, because: []),
+    ]
+
+    @Test(arguments: warnings) func whatHoldsBackWALIsTold(
+        _ settings: JSONObject, _ space: Int64?, _ because: [String]
+    ) {
+        var local = Scene.primary()
+        local.facts?.slots = [Self.n2]
+        local.facts?.walSpace = space
+        let plan = slotRule(
+            NodeIdentity(name: "n1"), Self.leading, DynamicConfiguration(document: settings) ?? DynamicConfiguration(),
+            local)
+        #expect(plan.reasons.map { Reason.slot($0).code } == because)
+    }
+
     /// Each try costs a restart, so the next one waits.
     @Test func copiesAreMadeByARestart() {
         var local = Scene.standby()

@@ -49,6 +49,7 @@ struct SlotServerTests {
         try await withServers { root in
             let (first, second) = try await Self.pair(in: root)
             let made = try #require(Self.found(await first.observe()))
+            #expect(await first.observe().facts?.walSpace ?? 0 > 1_048_576)
             #expect(made.isLogical && made.database == "postgres" && made.plugin == "test_decoding")
             try await Self.copy(second, from: first)
             #expect(Self.found(await second.observe())?.isLogical == true)

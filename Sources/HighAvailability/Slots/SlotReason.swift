@@ -26,6 +26,8 @@ public enum SlotReason: Sendable, Hashable {
     case notReady([String])
     /// A logical slot that begins now: what was not read of an earlier one of its name, its reader does not get.
     case begins(String)
+    /// A slot stands so far behind that its WAL may fill the disk. More than `limit` bytes.
+    case holdsBackWAL(String, limit: Int64)
     case copyTriedAgain(why: String, in: Duration)
 
     var explanation: Explanation {
@@ -54,7 +56,7 @@ public enum SlotReason: Sendable, Hashable {
                 "slot-named-as-member", Self.facts(name), "the logical slot \(name) has the name of a member's slot")
         case .begins(let name):
             Explanation("slot-begins", Self.facts(name), "the logical slot \(name) is made, and begins here")
-        case .nameShared, .invalid, .mustBeCopied, .notReady, .copyTriedAgain: explanationOfMore
+        case .nameShared, .invalid, .holdsBackWAL, .mustBeCopied, .notReady, .copyTriedAgain: explanationOfMore
         }
     }
 
@@ -68,6 +70,10 @@ public enum SlotReason: Sendable, Hashable {
             Explanation(
                 "slot-invalid", ["slot": .fact(name), "why": .fact(why)],
                 "the permanent slot \(name) cannot be made: \(why)")
+        case .holdsBackWAL(let name, let limit):
+            Explanation(
+                "slot-holds-back-wal", ["slot": .fact(name), "limit": .fact(limit)],
+                "the replication slot \(name) holds back more than \(limit / 1_048_576) MB of WAL")
         case .mustBeCopied(let names):
             Explanation(
                 "slots-must-be-copied", Self.facts(names),

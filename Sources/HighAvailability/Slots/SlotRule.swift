@@ -39,7 +39,17 @@ public func slotRule(
         }
     }
     work.verifyCopies(existing)
+    work.plan.reasons += slotsHoldingBackWAL(facts, settings)
     return work.plan
+}
+
+/// The slots that hold back more WAL than `slot_wal_warning`, by default a tenth of the file system: told before the
+/// disk is full.
+public func slotsHoldingBackWAL(_ facts: PostgreSQLStatus.Facts, _ settings: DynamicConfiguration) -> [SlotReason] {
+    guard let limit = settings.slotWALWarning ?? facts.walSpace.map({ $0 / 10 }) else { return [] }
+    return facts.slots.filter { facts.heldBack(by: $0) > limit }.map(\.name).sorted().map {
+        .holdsBackWAL($0, limit: limit)
+    }
 }
 
 /// The actions alone.
