@@ -8,31 +8,97 @@ extension ClusterState {
     /// Starts an effect; its answer comes back as an event.
     func carryOut(_ effect: CycleEffect) {
         switch effect {
+        case .store(let asked, let deadline):
+            let store = world.store
+            request { .store(await answer(of: store, to: asked, deadline)) }
+        case .node(let request): carryOut(request)
+        case .peers(let members, let purpose, let deadline):
+            Task { feed(.peers(purpose, await world.peers.statuses(of: members, deadline: deadline))) }
+        case .guardian(let order, let deadline): tellGuardian(order, deadline)
+        case .local(let effect): carryOut(effect)
+        }
+    }
+
+    private func carryOut(_ effect: LocalEffect) {
+        switch effect {
         case .setTimer(let instant): setTimer(instant)
+        case .retryReceipt(let instant, let plan):
+            Task {
+                await world.clock.sleep(until: instant)
+                feed(.receiptRetry(plan: plan))
+            }
+        case .adoptTimings(let timings):
+            let store = world.store
+            request {
+                await store.adopt(ttl: timings.ttl, loopWait: timings.loopWait, retryTimeout: timings.retryTimeout)
+                return nil
+            }
+        case .cacheConfiguration(let document): Task { await world.cache.store(document) }
+        case .reply(let id, let outcome): reply(id, outcome)
         case .publish(let snapshot): publish(snapshot)
         case .log(let level, let text): log(level, text)
         case .exit(let code): exit(code)
-        case .reply(let id, let outcome): reply(id, outcome)
+        }
+    }
+
+    private func carryOut(_ request: NodeRequest) {
+        let postgreSQL = world.postgreSQL
+        switch request {
+        case .observe(let deadline): observe(deadline)
+        case .compare(let source, let deadline):
+            Task {
+                let result = await outcome { () async throws(PostgreSQLError) in
+                    try await postgreSQL.compareTimelines(with: source, deadline: deadline)
+                }
+                feed(.node(.compared(result)))
+            }
         case .perform(let operation, let slots, let plan): perform(operation, slots, plan)
-        case .guardLease(let order, let deadline): tellGuardian(order, deadline)
         case .breakOff(let deadline):
             performing?.cancel()
-            Task { await world.postgreSQL.halt(deadline: deadline) }
-        case .load, .renew, .acquire, .release, .write, .delete, .touch, .adoptTimings: askStore(effect)
-        case .observe, .askPeers, .compare, .applySlots, .checkpoint, .readHistory, .adoptConfiguration,
-            .cacheConfiguration, .retryReceipt:
-            askNode(effect)
+            Task { await postgreSQL.halt(deadline: deadline) }
+        case .applySlots(let actions, let deadline): Task { await postgreSQL.apply(actions, deadline: deadline) }
+        case .checkpoint:
+            Task {
+                let result = await outcome { () async throws(PostgreSQLError) in
+                    try await postgreSQL.checkpoint(timeout: .seconds(3600))
+                }
+                feed(.node(.checkpointed(result)))
+            }
+        case .readHistory(let timeline):
+            Task {
+                let history = await postgreSQL.timelineHistory(timeline)
+                feed(.node(.historyRead(timeline, history?.lines ?? [], writtenAt: history?.writtenAt ?? "")))
+            }
+        case .adoptConfiguration(let document):
+            Task {
+                let result = await outcome { () async throws(PostgreSQLError) in
+                    try await postgreSQL.adopt(configuration: document)
+                }
+                feed(.node(.configurationAdopted(result)))
+            }
+        }
+    }
+
+    /// Neither waits for the other: the pulse tells of a server whose observation takes long.
+    private func observe(_ deadline: BootInstant) {
+        let postgreSQL = world.postgreSQL
+        Task {
+            Task { feed(.node(.felt(await postgreSQL.pulse()))) }
+            feed(.node(.observed(await postgreSQL.observe(deadline: deadline))))
+            feed(.node(.felt(await postgreSQL.pulse())))
         }
     }
 
     private func perform(_ operation: PostgreSQLOperation, _ slots: [SlotAction], _ plan: Int) {
         performing = Task {
-            if let refusal = await guardRefusal(operation) { return feed(.performed(plan: plan, .failure(refusal))) }
+            if let refusal = await guardRefusal(operation) {
+                return feed(.node(.performed(plan: plan, .failure(refusal))))
+            }
             if !slots.isEmpty { await world.postgreSQL.apply(slots, deadline: world.clock.now() + .seconds(2)) }
             let result = await outcome { () async throws(PostgreSQLError) in
                 try await world.postgreSQL.perform(operation)
             }
-            feed(.performed(plan: plan, result))
+            feed(.node(.performed(plan: plan, result)))
         }
     }
 
@@ -58,97 +124,9 @@ extension ClusterState {
             let result = await outcome { () async throws(GuardianError) in
                 try await guardian.tell(order, deadline: deadline)
             }
-            feed(.guarded(order, result))
+            feed(.guardian(order, result))
             guard case .failure(let error) = result else { return nil }
             return error
-        }
-    }
-
-    private func askStore(_ effect: CycleEffect) {
-        let store = world.store
-        request {
-            switch effect {
-            case .load(let deadline):
-                return .loaded(await outcome { () async throws(DCSError) in try await store.load(deadline: deadline) })
-            case .renew(let seen, let replacingGone, let deadline):
-                return .renewed(
-                    await outcome { () async throws(DCSError) in
-                        try await store.renewLeader(seen, replacingGone: replacingGone, deadline: deadline)
-                    }
-                )
-            case .acquire(let deadline):
-                return .acquired(
-                    await outcome { () async throws(DCSError) in try await store.acquireLeader(deadline: deadline) })
-            case .release(let status, let deadline):
-                let text = status.map { JSON.text($0, .compact) }
-                return .released(
-                    await outcome { () async throws(DCSError) in
-                        try await store.releaseLeader(status: text, deadline: deadline)
-                    })
-            case .write(let key, let value, let condition, let purpose, let deadline):
-                return .wrote(
-                    purpose,
-                    await outcome { () async throws(DCSError) in
-                        try await store.write(key, value, if: condition, deadline: deadline)
-                    })
-            case .delete(let key, let condition, let purpose, let deadline):
-                return .wrote(
-                    purpose,
-                    await outcome { () async throws(DCSError) in
-                        try await store.delete(key, if: condition, deadline: deadline)
-                    })
-            case .touch(let value, let seen, let deadline):
-                return .touched(
-                    await outcome { () async throws(DCSError) in
-                        try await store.touchMember(value, seen: seen, deadline: deadline)
-                    })
-            case .adoptTimings(let timings):
-                await store.adopt(ttl: timings.ttl, loopWait: timings.loopWait, retryTimeout: timings.retryTimeout)
-                return nil
-            default: return nil
-            }
-        }
-    }
-
-    private func askNode(_ effect: CycleEffect) {
-        let postgreSQL = world.postgreSQL
-        Task {
-            switch effect {
-            case .observe(let deadline):
-                // Neither waits for the other: the pulse tells of a server whose observation takes long.
-                Task { feed(.felt(await postgreSQL.pulse())) }
-                feed(.observed(await postgreSQL.observe(deadline: deadline)))
-                feed(.felt(await postgreSQL.pulse()))
-            case .askPeers(let members, let purpose, let deadline):
-                feed(.peersAnswered(purpose, await world.peers.statuses(of: members, deadline: deadline)))
-            case .compare(let source, let deadline):
-                feed(
-                    .compared(
-                        await outcome { () async throws(PostgreSQLError) in
-                            try await postgreSQL.compareTimelines(with: source, deadline: deadline)
-                        }))
-            case .applySlots(let actions, let deadline): await postgreSQL.apply(actions, deadline: deadline)
-            case .checkpoint:
-                feed(
-                    .checkpointed(
-                        await outcome { () async throws(PostgreSQLError) in
-                            try await postgreSQL.checkpoint(timeout: .seconds(3600))
-                        }))
-            case .readHistory(let timeline):
-                let history = await postgreSQL.timelineHistory(timeline)
-                feed(.historyRead(timeline, history?.lines ?? [], writtenAt: history?.writtenAt ?? ""))
-            case .adoptConfiguration(let document):
-                feed(
-                    .configurationAdopted(
-                        await outcome { () async throws(PostgreSQLError) in
-                            try await postgreSQL.adopt(configuration: document)
-                        }))
-            case .cacheConfiguration(let document): await world.cache.store(document)
-            case .retryReceipt(let instant, let plan):
-                await world.clock.sleep(until: instant)
-                feed(.receiptRetry(plan: plan))
-            default: break
-            }
         }
     }
 
@@ -160,6 +138,32 @@ extension ClusterState {
         case .error: logger.error("\(text)")
         case .critical: logger.critical("\(text)")
         }
+    }
+}
+
+/// Asks the store, and gives its answer or why there is none.
+private func answer(
+    of store: any DistributedConfigurationStore, to request: StoreRequest, _ deadline: BootInstant
+) async -> StoreAnswer {
+    do throws(DCSError) {
+        switch request {
+        case .load: return .loaded(.success(try await store.load(deadline: deadline)))
+        case .renew(let seen, let replacingGone):
+            let claim = try await store.renewLeader(seen, replacingGone: replacingGone, deadline: deadline)
+            return .renewed(.success(claim))
+        case .acquire: return .acquired(.success(try await store.acquireLeader(deadline: deadline)))
+        case .release(let status):
+            let text = status.map { JSON.text($0, .compact) }
+            return .released(.success(try await store.releaseLeader(status: text, deadline: deadline)))
+        case .write(let key, let value, let condition, let purpose):
+            return .wrote(purpose, .success(try await store.write(key, value, if: condition, deadline: deadline)))
+        case .delete(let key, let condition, let purpose):
+            return .wrote(purpose, .success(try await store.delete(key, if: condition, deadline: deadline)))
+        case .touch(let value, let seen):
+            return .touched(.success(try await store.touchMember(value, seen: seen, deadline: deadline)))
+        }
+    } catch {
+        return request.failed(error)
     }
 }
 

@@ -117,7 +117,7 @@ public actor ClusterState: NodeControl {
         if refresh == nil {
             refresh = Task {
                 let status = await world.postgreSQL.observe(deadline: world.clock.now() + .seconds(2))
-                feed(.observed(status))
+                feed(.node(.observed(status)))
                 refresh = nil
             }
         }

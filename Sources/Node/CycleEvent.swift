@@ -2,7 +2,7 @@ public import ClusterModel
 public import HighAvailability
 public import Ports
 
-/// What happens to a node: answers to its effects, and what comes by itself.
+/// What happens to a node: answers to what it asked, by whom they are from, and what comes by itself.
 public enum CycleEvent: Sendable {
     /// The timer that `.setTimer` asked for.
     case timer
@@ -11,24 +11,11 @@ public enum CycleEvent: Sendable {
     case storeChanged(DCSEvent)
     case postmasterExited(Int32)
 
-    case observed(PostgreSQLStatus)
-    /// The server's signs of life, taken with every `.observe`, before its answer and after; nil where none could be.
-    case felt(Pulse?)
-    case loaded(Result<ClusterView, DCSError>)
-    case renewed(Result<LeaderClaim, DCSError>)
-    case acquired(Result<LeaderClaim, DCSError>)
-    case released(Result<Bool, DCSError>)
-    case wrote(CycleEffect.Purpose, Result<WriteOutcome, DCSError>)
-    case touched(Result<Void, DCSError>)
-    case peersAnswered(CycleEffect.PeerPurpose, [String: PeerAnswer])
-    case compared(Result<DivergenceFacts, PostgreSQLError>)
-    /// The end of the operation of plan number `plan`.
-    case performed(plan: Int, Result<OperationResult, PostgreSQLError>)
-    case checkpointed(Result<Void, PostgreSQLError>)
-    case historyRead(TimelineID, [TimelineHistory.Line], writtenAt: String)
-    case configurationAdopted(Result<Void, PostgreSQLError>)
+    case store(StoreAnswer)
+    case node(NodeAnswer)
+    case peers(PeerPurpose, [String: PeerAnswer])
     /// What became of an order to the guardian.
-    case guarded(GuardOrder, Result<GuardianStatus, GuardianError>)
+    case guardian(GuardOrder, Result<GuardianStatus, GuardianError>)
     /// The pause that `.retryReceipt` asked for is over.
     case receiptRetry(plan: Int)
 
@@ -42,40 +29,36 @@ public enum CycleEvent: Sendable {
     case leaveRequested
 }
 
-/// What a node asks of the world. The daemon carries effects out through the ports, the simulation through its own; the
-/// machine never waits.
+/// What a node asks of the world, by whom it is asked of. The daemon carries effects out through the ports, the
+/// simulation through its own; the machine never waits.
 public enum CycleEffect: Sendable {
-    case setTimer(BootInstant)
-    case observe(deadline: BootInstant)
-    case load(deadline: BootInstant)
-    case renew(LeaderRecord?, replacingGone: Bool, deadline: BootInstant)
-    case acquire(deadline: BootInstant)
+    /// Answered by `CycleEvent.store`, always, at the deadline at the latest.
+    case store(StoreRequest, deadline: BootInstant)
+    /// Of this node's PostgreSQL; what is answered is answered by `CycleEvent.node`.
+    case node(NodeRequest)
+    /// Asks these members; answered by `CycleEvent.peers`.
+    case peers([Member], PeerPurpose, deadline: BootInstant)
+    /// Tells the guardian; answered by `CycleEvent.guardian`. A promotion that follows waits until it has acknowledged.
+    case guardian(GuardOrder, deadline: BootInstant)
+    /// Of the daemon itself.
+    case local(LocalEffect)
+
+    /// How important a line of the log is.
+    public enum LogLevel: Sendable, Hashable {
+        case debug, info, warning, error, critical
+    }
+}
+
+/// What is asked of the store.
+public enum StoreRequest: Sendable {
+    case load
+    case renew(LeaderRecord?, replacingGone: Bool)
+    case acquire
     /// Deletes the leader key and, where it is given, writes `/status` in the same breath: both or neither.
-    case release(status: JSONObject?, deadline: BootInstant)
-    case write(DCSKey, String, WriteCondition, Purpose, deadline: BootInstant)
-    case delete(DCSKey, WriteCondition, Purpose, deadline: BootInstant)
-    case touch(JSONObject, seen: Member?, deadline: BootInstant)
-    case askPeers([Member], PeerPurpose, deadline: BootInstant)
-    case compare(Upstream, deadline: BootInstant)
-    /// Carries out an operation, after these changes to the slots.
-    case perform(PostgreSQLOperation, slots: [SlotAction], plan: Int)
-    /// Tells the guardian, and answers `.guarded`. A promotion that follows waits until it has acknowledged.
-    case guardLease(GuardOrder, deadline: BootInstant)
-    /// Cancels the running operation and stops PostgreSQL at once; `.performed` follows.
-    case breakOff(deadline: BootInstant)
-    case applySlots([SlotAction], deadline: BootInstant)
-    case checkpoint
-    case readHistory(TimelineID)
-    case adoptConfiguration(JSONObject)
-    /// Keeps the dynamic configuration beside the data, for a start without the store.
-    case cacheConfiguration(JSONObject)
-    case adoptTimings(ClusterTimings)
-    case retryReceipt(at: BootInstant, plan: Int)
-    /// Answers a command, once.
-    case reply(Int, CommandOutcome)
-    case publish(NodeSnapshot)
-    case log(LogLevel, String)
-    case exit(code: Int32)
+    case release(status: JSONObject?)
+    case write(DCSKey, String, WriteCondition, Purpose)
+    case delete(DCSKey, WriteCondition, Purpose)
+    case touch(JSONObject, seen: Member?)
 
     /// What a write was for; its outcome is told with it.
     public enum Purpose: Sendable, Hashable {
@@ -84,14 +67,31 @@ public enum CycleEffect: Sendable {
         case clearFailover
     }
 
-    /// Why peers were asked.
-    public enum PeerPurpose: Sendable, Hashable {
-        case decision
-        case receipt(plan: Int)
+    /// What a node hears of a request that came to nothing.
+    public func failed(_ error: DCSError) -> StoreAnswer {
+        switch self {
+        case .load: .loaded(.failure(error))
+        case .renew: .renewed(.failure(error))
+        case .acquire: .acquired(.failure(error))
+        case .release: .released(.failure(error))
+        case .write(_, _, _, let purpose), .delete(_, _, let purpose): .wrote(purpose, .failure(error))
+        case .touch: .touched(.failure(error))
+        }
     }
+}
 
-    /// How important a line of the log is.
-    public enum LogLevel: Sendable, Hashable {
-        case debug, info, warning, error, critical
-    }
+/// What the store answers.
+public enum StoreAnswer: Sendable {
+    case loaded(Result<ClusterView, DCSError>)
+    case renewed(Result<LeaderClaim, DCSError>)
+    case acquired(Result<LeaderClaim, DCSError>)
+    case released(Result<Bool, DCSError>)
+    case wrote(StoreRequest.Purpose, Result<WriteOutcome, DCSError>)
+    case touched(Result<Void, DCSError>)
+}
+
+/// Why peers were asked.
+public enum PeerPurpose: Sendable, Hashable {
+    case decision
+    case receipt(plan: Int)
 }

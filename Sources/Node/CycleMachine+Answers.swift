@@ -21,7 +21,7 @@ extension CycleMachine {
             renewal = .refused
         case .failure(let error): storeFailure = error.description
         }
-        run.emit(.publish(snapshot()))
+        run.isNews = true
         decideNow(&run)
     }
 
@@ -39,8 +39,8 @@ extension CycleMachine {
                 let isLeft = settings.isPaused && request.candidate == me.name
                 let rest = isLeft ? FailoverRequest(leader: nil, candidate: me.name).json : [:]
                 run.emit(
-                    .write(
-                        .failover, compact(.object(rest)), .unchanged(since: request.revision), .clearFailover,
+                    .store(
+                        .write(.failover, compact(.object(rest)), .unchanged(since: request.revision), .clearFailover),
                         deadline: storeDeadline(run.now)))
             }
         case .success(.refused):
@@ -71,7 +71,7 @@ extension CycleMachine {
     }
 
     mutating func wrote(
-        _ purpose: CycleEffect.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
+        _ purpose: StoreRequest.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
     ) {
         switch result {
         case .failure(let error): complain("writing to the DCS (\(purpose))", error, &run)

@@ -11,7 +11,7 @@ extension CycleMachine {
     mutating func commanded(_ id: Int, _ command: NodeCommand, _ run: inout Run) {
         if phase == .idle { return carryOut(id, command, &run) }
         guard waitingCommands.count < Self.maximumCommands else {
-            return run.emit(.reply(id, .busy("another command")))
+            return run.emit(.local(.reply(id, .busy("another command"))))
         }
         waitingCommands.append((id, command))
     }
@@ -24,26 +24,26 @@ extension CycleMachine {
     }
 
     mutating func answerFinishedCommands(_ run: inout Run) {
-        for (id, outcome) in finishedCommands { run.emit(.reply(id, outcome)) }
+        for (id, outcome) in finishedCommands { run.emit(.local(.reply(id, outcome))) }
         finishedCommands = []
     }
 
     /// Nobody waits for a node that has ended.
     mutating func refuseCommands(_ run: inout Run) {
         answerFinishedCommands(&run)
-        for (id, _) in waitingCommands { run.emit(.reply(id, .failed)) }
+        for (id, _) in waitingCommands { run.emit(.local(.reply(id, .failed))) }
         waitingCommands = []
-        if let id = progress?.command { run.emit(.reply(id, .failed)) }
+        if let id = progress?.command { run.emit(.local(.reply(id, .failed))) }
         progress?.command = nil
     }
 
     private mutating func carryOut(_ id: Int, _ command: NodeCommand, _ run: inout Run) {
-        if isShuttingDown { return run.emit(.reply(id, .busy(Plan.Kind.shutdown.rawValue))) }
+        if isShuttingDown { return run.emit(.local(.reply(id, .busy(Plan.Kind.shutdown.rawValue)))) }
         switch command {
         case .restart(let request):
             if request.schedule == nil { restart(id, request, &run) } else { schedule(id, request, &run) }
         case .cancelRestart:
-            run.emit(.reply(id, scheduledRestart == nil ? .nothingScheduled : .done))
+            run.emit(.local(.reply(id, scheduledRestart == nil ? .nothingScheduled : .done)))
             if scheduledRestart != nil { forgetSchedule("an operator asked for it", &run) }
         case .reinitialize(let force, let fromLeader): reinitialize(id, force: force, fromLeader: fromLeader, &run)
         }
@@ -68,17 +68,17 @@ extension CycleMachine {
     }
 
     private func reply(_ id: Int?, _ outcome: CommandOutcome, _ run: inout Run) {
-        if let id { return run.emit(.reply(id, outcome)) }
+        if let id { return run.emit(.local(.reply(id, outcome))) }
         run.log(.warning, "the scheduled restart does not happen: \(outcome)")
     }
 
     private mutating func schedule(_ id: Int, _ request: RestartRequest, _ run: inout Run) {
-        if scheduledRestart != nil { return run.emit(.reply(id, .alreadyScheduled)) }
+        if scheduledRestart != nil { return run.emit(.local(.reply(id, .alreadyScheduled))) }
         var request = request
         request.postmasterStartTime = local.facts?.postmasterStartTime
         scheduledRestart = request
         run.log(.info, "a restart is scheduled for \(request.schedule?.text ?? "")")
-        run.emit(.reply(id, .done))
+        run.emit(.local(.reply(id, .done)))
         wake(&run)
     }
 
@@ -111,18 +111,18 @@ extension CycleMachine {
     // MARK: A new base backup
 
     private mutating func reinitialize(_ id: Int, force: Bool, fromLeader: Bool, _ run: inout Run) {
-        guard let view, let leader = view.leaderName else { return run.emit(.reply(id, .noLeader)) }
-        if leader == me.name || lease != nil { return run.emit(.reply(id, .isLeader)) }
+        guard let view, let leader = view.leaderName else { return run.emit(.local(.reply(id, .noLeader))) }
+        if leader == me.name || lease != nil { return run.emit(.local(.reply(id, .isLeader))) }
         if let running = progress?.running.plan.kind {
             guard force, running.yieldsToReinitialize, progress?.successor == nil else {
-                return run.emit(.reply(id, .busy(running.rawValue)))
+                return run.emit(.local(.reply(id, .busy(running.rawValue))))
             }
         }
         guard let plan = reinitializePlan(me, local, view, settings, fromLeader: fromLeader) else {
-            return run.emit(.reply(id, .failed))
+            return run.emit(.local(.reply(id, .failed)))
         }
         run.log(.warning, "an operator asked for a new base backup")
-        run.emit(.reply(id, .done))
+        run.emit(.local(.reply(id, .done)))
         if progress == nil { begin(plan, &run) } else { breakOff(for: plan, &run) }
         wake(&run)
     }

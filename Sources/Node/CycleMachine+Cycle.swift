@@ -14,8 +14,8 @@ extension CycleMachine {
         divergence = nil
         cycleBegan = run.now
         lookedAt = run.now
-        run.emit(.observe(deadline: run.now + .seconds(3)))
-        run.emit(.load(deadline: storeDeadline(run.now)))
+        run.emit(.node(.observe(deadline: run.now + .seconds(3))))
+        run.emit(.store(.load, deadline: storeDeadline(run.now)))
     }
 
     /// A request to the store ends in time for a leader to stop PostgreSQL before its lease does.
@@ -32,7 +32,7 @@ extension CycleMachine {
             if let facts = status.facts { wasPrimary = !facts.inRecovery }
         }
         if case .publishBootstrap? = currentStep { publishBootstrap(&run) }
-        run.emit(.publish(snapshot()))
+        run.isNews = true
         if local.observedAt >= planEnded { answerFinishedCommands(&run) }
         if case .observing(_, let store) = phase {
             phase = .observing(local: true, store: store)
@@ -65,7 +65,7 @@ extension CycleMachine {
         if view.leaderName != me.name || namesake != nil, lease != nil {
             lease = nil
             // Health checks must not have to wait for the rest of the cycle.
-            run.emit(.publish(snapshot()))
+            run.isNews = true
         }
         for member in view.members { memberMarks[member.name] = mark(of: member.data) }
         adoptSharing(view, &run)
@@ -107,7 +107,7 @@ extension CycleMachine {
         } else {
             run.log(.info, "\(change): no member runs Patroni any more")
         }
-        run.emit(.adoptTimings(settings.timings))
+        run.emit(.local(.adoptTimings(settings.timings)))
     }
 
     /// What was adjusted of the times is said once.
@@ -120,9 +120,9 @@ extension CycleMachine {
 
     /// Hands a document to the store and to PostgreSQL; to the latter only while no operation runs.
     mutating func adopt(_ document: JSONObject, _ run: inout Run) {
-        run.emit(.adoptTimings(settings.timings))
+        run.emit(.local(.adoptTimings(settings.timings)))
         if progress == nil {
-            run.emit(.adoptConfiguration(document))
+            run.emit(.node(.adoptConfiguration(document)))
         } else {
             documentToAdopt = document
         }
@@ -174,17 +174,17 @@ extension CycleMachine {
             if backsOff(&run) { return }
             if run.now - cycleBegan > LeaseArithmetic.claimPatience(settings.timings) { return beginCycle(&run) }
             phase = .acting
-            run.emit(.acquire(deadline: deadline))
+            run.emit(.store(.acquire, deadline: deadline))
         case .releaseLeader:
             guard mayGiveUpKey(&run) else { return endCycle(&run) }
             phase = .acting
             lease = nil
-            run.emit(.publish(snapshot()))
-            run.emit(.release(status: nil, deadline: deadline))
+            run.isNews = true
+            run.emit(.store(.release(status: nil), deadline: deadline))
         case .initializeCluster:
             if backsOff(&run) { return }
             phase = .acting
-            run.emit(.write(.initialize, "", .absent, .initialize, deadline: deadline))
+            run.emit(.store(.write(.initialize, "", .absent, .initialize), deadline: deadline))
         case .write(let repair):
             if backsOff(&run) { return }
             self.repair(repair, deadline, &run)
@@ -197,7 +197,7 @@ extension CycleMachine {
         case .exit:
             run.log(.critical, decision.reasons.map { "\($0)" }.joined(separator: "; "))
             phase = .ended
-            run.emit(.exit(code: 1))
+            run.emit(.local(.exit(code: 1)))
         }
     }
 
@@ -211,12 +211,12 @@ extension CycleMachine {
             isRenewing = true
             let isCovered = lease?.isValid(at: run.now) ?? false
             lease = lease?.shortened(to: settings.timings.ttl, at: run.now)
-            run.emit(.renew(view?.leader, replacingGone: isCovered, deadline: storeDeadline(run.now)))
+            run.emit(.store(.renew(view?.leader, replacingGone: isCovered), deadline: storeDeadline(run.now)))
         case .peers(let members):
             run.emit(
-                .askPeers(
+                .peers(
                     members, .decision, deadline: run.now + LeaseArithmetic.peerPatience(ttl: settings.timings.ttl)))
-        case .divergence(let source): run.emit(.compare(source, deadline: run.now + .seconds(5)))
+        case .divergence(let source): run.emit(.node(.compare(source, deadline: run.now + .seconds(5))))
         }
     }
 
@@ -224,12 +224,12 @@ extension CycleMachine {
         phase = .acting
         switch repair {
         case .systemIdentifier(let value):
-            run.emit(.write(.initialize, value, .asSeen(view?.initializeRevision), .repair, deadline: deadline))
+            run.emit(.store(.write(.initialize, value, .asSeen(view?.initializeRevision), .repair), deadline: deadline))
         case .configuration:
             let text = compact(.object(settings.document))
-            run.emit(.write(.config, text, .asSeen(view?.config?.revision), .repair, deadline: deadline))
+            run.emit(.store(.write(.config, text, .asSeen(view?.config?.revision), .repair), deadline: deadline))
         case .clearFailover(let revision):
-            run.emit(.write(.failover, "{}", .unchanged(since: revision), .repair, deadline: deadline))
+            run.emit(.store(.write(.failover, "{}", .unchanged(since: revision), .repair), deadline: deadline))
         }
     }
 
@@ -246,7 +246,7 @@ extension CycleMachine {
         nextCycle = plannedCycle(run.now)
         if let due = judgementDue(run.now) { nextCycle = min(nextCycle, due) }
         keepKeys(&run)
-        run.emit(.publish(snapshot()))
+        run.isNews = true
         carryOutCommands(&run)
         if again, phase == .idle { beginCycle(&run) }
     }

@@ -42,26 +42,16 @@ extension CycleMachine {
         if mayBecomeWritable(local, progress?.running) { guardian?.maybeWritableUntil = run.now }
         guard let order = guardOrder, let link = guardian else { return }
         if order == link.told { return }
-        if !opensTheDoor(order, run) {
+        // The lease must be known before PostgreSQL is let write under it, whatever the guardian is still being told: a
+        // primary that is started under a guardian that disarms is guarded by nobody if the daemon dies in that moment.
+        if order == .disarm || !run.opensTheDoor {
             if link.isTelling { return }
             if let retryAt = link.retryAt, run.now < retryAt { return }
         }
         guardian?.told = order
         guardian?.isTelling = true
         guardian?.retryAt = nil
-        run.effects.insert(.guardLease(order, deadline: run.now + Self.guardianPatience), at: 0)
-    }
-
-    /// The lease must be known before PostgreSQL is let write under it, whatever the guardian is still being told: a
-    /// primary that is started under a guardian that disarms is guarded by nobody if the daemon dies in that moment.
-    private func opensTheDoor(_ order: GuardOrder, _ run: Run) -> Bool {
-        guard case .enforce = order else { return false }
-        return run.effects.contains { effect in
-            if case .perform(.promote, _, _) = effect { return true }
-            if case .perform(.startPrimary, _, _) = effect { return true }
-            if case .perform(.restart, _, _) = effect { return true }
-            return false
-        }
+        run.before.append(.guardian(order, deadline: run.now + Self.guardianPatience))
     }
 
     /// Nil where the last order stands.
@@ -100,7 +90,7 @@ extension CycleMachine {
             let pause = guardianPause
             guardian?.retryAt = run.now + pause
         }
-        run.emit(.publish(snapshot()))
+        run.isNews = true
     }
 
     private mutating func replaceFrozenGuardian(_ run: inout Run) {

@@ -10,13 +10,13 @@ extension CycleMachine {
             cachedDocument != settings.document
         {
             cachedDocument = settings.document
-            run.emit(.cacheConfiguration(settings.document))
+            run.emit(.local(.cacheConfiguration(settings.document)))
         }
         guard storeFailure == nil, let view, namesake == nil else { return }
         if !isTouching {
             isTouching = true
             noteTold()
-            run.emit(touchEffect(run))
+            run.emit(touch(run))
         }
         if progress == nil || progress?.running.plan.kind == .promote {
             slotLedger.note(me, view, settings, local, at: run.now)
@@ -25,24 +25,27 @@ extension CycleMachine {
                 run.log(.warning, "\(Reason.slot(reason))")
             }
             toldOfSlots = plan.reasons
-            if !plan.actions.isEmpty { run.emit(.applySlots(plan.actions, deadline: run.now + .seconds(5))) }
+            if !plan.actions.isEmpty {
+                run.emit(.node(.applySlots(plan.actions, deadline: run.now + .seconds(5))))
+            }
         }
         guard isLeading, progress == nil, let facts = local.facts, !facts.inRecovery else { return }
         keepStatus(view, facts, &run)
         keepHistory(view, facts, &run)
         if checkpoint == .wanted {
             checkpoint = .running
-            run.emit(.checkpoint)
+            run.emit(.node(.checkpoint))
         }
     }
 
-    func touchEffect(_ run: Run) -> CycleEffect {
+    func touch(_ run: Run) -> CycleEffect {
         let value = MemberKey.value(
             addresses, me, role: role, local: local, settings: settings,
             checkpointPending: checkpoint != .done && local.isPrimary && lease != nil,
             leaderTimeline: view?.leaderMember?.timeline, scheduledRestart: scheduledRestart,
             needsOperator: decision?.needsOperator)
-        return .touch(value, seen: view?.member(me.name), deadline: run.now + settings.timings.retryTimeout)
+        return .store(
+            .touch(value, seen: view?.member(me.name)), deadline: run.now + settings.timings.retryTimeout)
     }
 
     mutating func touched(_ result: Result<Void, DCSError>, _ run: inout Run) {
@@ -60,7 +63,8 @@ extension CycleMachine {
         status.slots = publishedSlots(me, facts, settings)
         status.retainSlots = retainedSlots(me, view, facts, settings, slotLedger, at: run.now)
         if status == view.status { return }
-        run.emit(.write(.status, compact(.object(status.json)), .leading, .status, deadline: storeDeadline(run.now)))
+        run.emit(
+            .store(.write(.status, compact(.object(status.json)), .leading, .status), deadline: storeDeadline(run.now)))
     }
 
     private mutating func keepHistory(_ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ run: inout Run) {
@@ -70,7 +74,7 @@ extension CycleMachine {
         case .writeEmpty: writeHistory([], view, &run)
         case .rebuild:
             isWritingHistory = true
-            run.emit(.readHistory(timeline))
+            run.emit(.node(.readHistory(timeline)))
         }
     }
 
@@ -90,7 +94,8 @@ extension CycleMachine {
     private mutating func writeHistory(_ lines: [TimelineHistory.Line], _ view: ClusterView, _ run: inout Run) {
         isWritingHistory = true
         let text = compact(TimelineHistory(lines: lines).json)
-        run.emit(.write(.history, text, .asSeen(view.history.revision), .history, deadline: storeDeadline(run.now)))
+        run.emit(
+            .store(.write(.history, text, .asSeen(view.history.revision), .history), deadline: storeDeadline(run.now)))
     }
 
     mutating func checkpointed(_ result: Result<Void, PostgreSQLError>, _ run: inout Run) {

@@ -48,7 +48,7 @@ extension CycleMachine {
     mutating func lookAgain(_ run: inout Run) {
         guard let nextLook, run.now >= nextLook else { return }
         lookedAt = run.now
-        run.emit(.observe(deadline: run.now + .seconds(3)))
+        run.emit(.node(.observe(deadline: run.now + .seconds(3))))
     }
 
     /// Nil where PostgreSQL has told nothing.

@@ -31,14 +31,14 @@ extension CycleMachine {
         if progress?.successor != nil { return }
         progress?.successor = plan
         memory.rewind = .suspected
-        run.emit(.breakOff(deadline: run.now + .seconds(5)))
+        run.emit(.node(.breakOff(deadline: run.now + .seconds(5))))
         if case .postgreSQL? = currentStep { return }
         // No operation of PostgreSQL's is under way that would return.
         succeed(with: plan, &run)
     }
 
     private mutating func succeed(with plan: Plan, _ run: inout Run) {
-        if let id = progress?.command { run.emit(.reply(id, .failed)) }
+        if let id = progress?.command { run.emit(.local(.reply(id, .failed))) }
         progress = nil
         begin(plan, &run)
     }
@@ -51,10 +51,11 @@ extension CycleMachine {
             run.log(.info, "\(progress.running.plan.kind.rawValue): \(operation.name)")
             let slots: [SlotAction] =
                 if case .promote = operation, let view { slotsBeforePromotion(me, view, settings, local) } else { [] }
-            run.emit(.perform(operation, slots: slots, plan: progress.number))
+            run.opensTheDoor = run.opensTheDoor || operation.opensTheDoor
+            run.emit(.node(.perform(operation, slots: slots, plan: progress.number)))
         case .confirmReceipt: askForReceipt(progress.number, &run)
         case .releaseLeader: if !isRenewing { releaseLeader(&run) }
-        case .publishBootstrap: run.emit(.observe(deadline: run.now + .seconds(3)))
+        case .publishBootstrap: run.emit(.node(.observe(deadline: run.now + .seconds(3))))
         }
     }
 
@@ -63,8 +64,8 @@ extension CycleMachine {
         guard mayGiveUpKey(&run) else { return }
         let status = handedOverStatus()
         lease = nil
-        run.emit(.publish(snapshot()))
-        run.emit(.release(status: status, deadline: run.now + settings.timings.retryTimeout))
+        run.isNews = true
+        run.emit(.store(.release(status: status), deadline: run.now + settings.timings.retryTimeout))
     }
 
     /// `/status` with the end of the WAL, the rest as it was last known (dcs.md §2.5).
@@ -170,7 +171,7 @@ extension CycleMachine {
         }
         if let document = documentToAdopt {
             documentToAdopt = nil
-            run.emit(.adoptConfiguration(document))
+            run.emit(.node(.adoptConfiguration(document)))
         }
         wake(&run)
     }
@@ -182,7 +183,7 @@ extension CycleMachine {
         guard let failed = progress?.running else { return }
         let mayBePublished = progress?.mayBePublished ?? false
         planEnded = run.now
-        if let id = progress?.command { run.emit(.reply(id, .failed)) }
+        if let id = progress?.command { run.emit(.local(.reply(id, .failed))) }
         progress = nil
         run.log(.error, "\(failed.plan.kind.rawValue): \(text)")
         if failed.plan.kind == .shutdown {
@@ -207,7 +208,7 @@ extension CycleMachine {
         if progress.positions == nil && !progress.beganWritable { return finishStep(&run) }
         if members.isEmpty { return abandonHandOver("no other member may lead", &run) }
         if progress.receiptUntil == nil { self.progress?.receiptUntil = run.now + Self.receiptTimeout }
-        run.emit(.askPeers(members, .receipt(plan: plan), deadline: run.now + .seconds(2)))
+        run.emit(.peers(members, .receipt(plan: plan), deadline: run.now + .seconds(2)))
     }
 
     mutating func receiptAnswered(_ plan: Int, _ answers: [String: PeerAnswer], _ run: inout Run) {
@@ -218,7 +219,7 @@ extension CycleMachine {
         let verdicts = receipts(members, answers, end: positions.required, timeline: positions.timeline)
         if verdicts.contains(where: { $0.verdict == .good }) { return finishStep(&run) }
         if let until = progress.receiptUntil, run.now < until {
-            return run.emit(.retryReceipt(at: run.now + Self.receiptInterval, plan: plan))
+            return run.emit(.local(.retryReceipt(at: run.now + Self.receiptInterval, plan: plan)))
         }
         abandonHandOver(
             "no candidate has received everything: " + verdicts.map { "\($0)" }.joined(separator: ", "), &run)
@@ -237,8 +238,8 @@ extension CycleMachine {
         if let request = view?.failover {
             memory.calledOff = request.revision
             run.emit(
-                .write(
-                    .failover, "{}", .unchanged(since: request.revision), .clearFailover,
+                .store(
+                    .write(.failover, "{}", .unchanged(since: request.revision), .clearFailover),
                     deadline: storeDeadline(run.now)))
         }
         wake(&run)
@@ -254,13 +255,13 @@ extension CycleMachine {
         }
         self.progress?.isPublishing = true
         run.emit(
-            .write(
-                .initialize, identifier, .unchanged(since: initializeRevision), .bootstrapInitialize,
+            .store(
+                .write(.initialize, identifier, .unchanged(since: initializeRevision), .bootstrapInitialize),
                 deadline: run.now + settings.timings.retryTimeout))
     }
 
     mutating func bootstrapWrote(
-        _ purpose: CycleEffect.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
+        _ purpose: StoreRequest.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
     ) {
         guard case .publishBootstrap? = currentStep else { return }
         guard purpose == .bootstrapInitialize else {
@@ -275,8 +276,8 @@ extension CycleMachine {
         }
         initializeRevision = revision
         run.emit(
-            .write(
-                .config, compact(.object(settings.document)), .asSeen(view?.config?.revision), .bootstrapConfig,
+            .store(
+                .write(.config, compact(.object(settings.document)), .asSeen(view?.config?.revision), .bootstrapConfig),
                 deadline: run.now + settings.timings.retryTimeout))
     }
 
@@ -288,7 +289,9 @@ extension CycleMachine {
         let condition = initializeRevision.map { WriteCondition.unchanged(since: $0) }
         if let condition {
             run.emit(
-                .delete(.initialize, condition, .cancelInitialize, deadline: run.now + settings.timings.retryTimeout))
+                .store(
+                    .delete(.initialize, condition, .cancelInitialize),
+                    deadline: run.now + settings.timings.retryTimeout))
         }
         begin(cancelledBootstrapPlan(mayBePublished: mayBePublished), &run)
     }
@@ -313,10 +316,10 @@ extension CycleMachine {
             local.state = .stopped
             local.facts = nil
             local.postmaster = nil
-            if namesake == nil { run.emit(touchEffect(run)) }
+            if namesake == nil { run.emit(touch(run)) }
         }
         phase = .ended
-        run.emit(.publish(snapshot()))
-        run.emit(.exit(code: exitCode))
+        run.isNews = true
+        run.emit(.local(.exit(code: exitCode)))
     }
 }

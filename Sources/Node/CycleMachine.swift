@@ -189,6 +189,7 @@ public struct CycleMachine: Sendable {
     /// Takes one event and answers what is to be done. `wallTime` is nanoseconds since the epoch.
     public mutating func step(_ event: CycleEvent, now: BootInstant, wallTime: Int64) -> [CycleEffect] {
         var run = Run(now: now, wallTime: wallTime, writesLog: writesLog)
+        let roleBefore = role
         take(event, &run)
         leave(&run)
         goOnWithoutObservation(&run)
@@ -197,25 +198,44 @@ public struct CycleMachine: Sendable {
         if phase == .ended { refuseCommands(&run) }
         tellGuardian(&run)
         arm(&run)
-        return run.effects
+        if run.isNews || role != roleBefore { run.published = snapshot() }
+        return run.all
     }
 
-    /// One step's clock and the effects that it gathers.
+    /// One step's clock and the effects that it gathers. Their order is a safety rule: the guardian knows of the lease
+    /// before PostgreSQL may become writable under it, and health checks know of what was lost before it is given away.
     struct Run {
         let now: BootInstant
         let wallTime: Int64
         let writesLog: Bool
-        var effects: [CycleEffect] = []
+        /// What comes before everything else that the step does: orders to the guardian.
+        var before: [CycleEffect] = []
+        /// Something that others are shown has changed.
+        var isNews = false
+        /// What is shown of it, once, as it is at the end of the step.
+        var published: NodeSnapshot?
+        /// An operation was begun after which PostgreSQL may accept writes.
+        var opensTheDoor = false
+        private var effects: [CycleEffect] = []
+
+        init(now: BootInstant, wallTime: Int64, writesLog: Bool) {
+            self.now = now
+            self.wallTime = wallTime
+            self.writesLog = writesLog
+        }
+
+        /// In the order in which they are to be carried out.
+        var all: [CycleEffect] { before + (published.map { [.local(.publish($0))] } ?? []) + effects }
 
         mutating func emit(_ effect: CycleEffect) { effects.append(effect) }
         mutating func log(_ level: CycleEffect.LogLevel, _ text: @autoclosure () -> String) {
-            if writesLog { effects.append(.log(level, text())) }
+            if writesLog { effects.append(.local(.log(level, text()))) }
         }
     }
 
     private mutating func take(_ event: CycleEvent, _ run: inout Run) {
         if phase == .ended {
-            if case .commanded(let id, _) = event { run.emit(.reply(id, .failed)) }
+            if case .commanded(let id, _) = event { run.emit(.local(.reply(id, .failed))) }
             return
         }
         switch event {
@@ -228,27 +248,14 @@ public struct CycleMachine: Sendable {
             // initdb, single-user mode and every planned stop end a server too.
             run.log(progress == nil ? .warning : .debug, "the postmaster \(pid) has ended")
             wake(&run)
-        case .observed(let status): observed(status, &run)
-        case .felt(let pulse): felt(pulse, &run)
-        case .loaded(let result): loaded(result, &run)
-        case .renewed(let result): renewed(result, &run)
-        case .acquired(let result): acquired(result, &run)
-        case .released(let result): released(result, &run)
-        case .wrote(let purpose, let result): wrote(purpose, result, &run)
-        case .touched(let result): touched(result, &run)
-        case .peersAnswered(.decision, let answers):
+        case .store(let answer): take(answer, &run)
+        case .node(let answer): take(answer, &run)
+        case .peers(.decision, let answers):
             guard phase == .asking else { return }
             peers = answers
             decideNow(&run)
-        case .peersAnswered(.receipt(let plan), let answers): receiptAnswered(plan, answers, &run)
-        case .compared(let result): compared(result, &run)
-        case .performed(let plan, let result): performed(plan, result, &run)
-        case .checkpointed(let result): checkpointed(result, &run)
-        case .historyRead(let timeline, let lines, let writtenAt): historyRead(timeline, lines, writtenAt, &run)
-        case .configurationAdopted(let result):
-            if case .failure(let error) = result { run.log(.error, "adopting the configuration failed: \(error)") }
-            wake(&run)
-        case .guarded(let order, let result): guarded(order, result, &run)
+        case .peers(.receipt(let plan), let answers): receiptAnswered(plan, answers, &run)
+        case .guardian(let order, let result): guarded(order, result, &run)
         case .receiptRetry(let plan): askForReceipt(plan, &run)
         case .reloaded(let identity, let addresses):
             me = identity
@@ -262,12 +269,37 @@ public struct CycleMachine: Sendable {
         }
     }
 
+    private mutating func take(_ answer: StoreAnswer, _ run: inout Run) {
+        switch answer {
+        case .loaded(let result): loaded(result, &run)
+        case .renewed(let result): renewed(result, &run)
+        case .acquired(let result): acquired(result, &run)
+        case .released(let result): released(result, &run)
+        case .wrote(let purpose, let result): wrote(purpose, result, &run)
+        case .touched(let result): touched(result, &run)
+        }
+    }
+
+    private mutating func take(_ answer: NodeAnswer, _ run: inout Run) {
+        switch answer {
+        case .observed(let status): observed(status, &run)
+        case .felt(let pulse): felt(pulse, &run)
+        case .compared(let result): compared(result, &run)
+        case .performed(let plan, let result): performed(plan, result, &run)
+        case .checkpointed(let result): checkpointed(result, &run)
+        case .historyRead(let timeline, let lines, let writtenAt): historyRead(timeline, lines, writtenAt, &run)
+        case .configurationAdopted(let result):
+            if case .failure(let error) = result { run.log(.error, "adopting the configuration failed: \(error)") }
+            wake(&run)
+        }
+    }
+
     /// Between two operations, as a daemon that is killed; but no operation is cut off, and no answer is lost.
     private mutating func leave(_ run: inout Run) {
         guard isLeaving, progress == nil, phase != .ended else { return }
         run.log(.info, "the daemon ends; PostgreSQL and its guardian stay")
         phase = .ended
-        run.emit(.exit(code: 0))
+        run.emit(.local(.exit(code: 0)))
     }
 
     /// Begins a cycle now, or another one right after the present one.
@@ -293,7 +325,7 @@ public struct CycleMachine: Sendable {
         if let retry = guardian?.retryAt { next = min(next, max(retry, run.now)) }
         if next.nanoseconds == .max || timer == next { return }
         timer = next
-        run.emit(.setTimer(next))
+        run.emit(.local(.setTimer(next)))
     }
 
     /// The state as others see it.

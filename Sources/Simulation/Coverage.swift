@@ -37,15 +37,16 @@ public struct Coverage: Sendable {
         case notInSync = "a standby stood back because /sync does not name it"
         case healed = "the cluster was whole again after the faults"
 
+        /// In how many worlds a state is to be expected that few worlds come to.
+        private static let rare: [State: UInt64] = [
+            .pausedWithoutLeader: 20_000, .demotedAtOnce: 20_000, .frozenRenewal: 500_000,
+        ]
+
         /// Whether so many worlds of all profiles should have reached it.
         public func isExpected(within worlds: UInt64) -> Bool {
-            switch self {
             // Nobody wants it, and few worlds come to it.
-            case .timelineTwice: false
-            case .pausedWithoutLeader, .demotedAtOnce: worlds >= 20_000
-            case .frozenRenewal: worlds >= 500_000
-            default: worlds >= 2000
-            }
+            if self == .timelineTwice { return false }
+            return worlds >= State.rare[self] ?? 2000
         }
     }
 

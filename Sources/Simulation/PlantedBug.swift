@@ -128,24 +128,30 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
 
     /// What becomes of their decision.
     private func spoil(_ decision: Decision, _ seen: Observation) -> Decision {
-        switch (self, decision.action) {
-        case (.promotionWithoutRereading, .acquireLeader) where seen.local.facts?.inRecovery == true:
+        if case .acquireLeader = decision.action, self == .promotionWithoutRereading {
+            guard seen.local.facts?.inRecovery == true else { return decision }
             return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), decision.reasons)
-        case (.keyReleasedBeforeStop, .carryOut(let plan)) where plan.kind == .handOver:
-            let stop = plan.steps.filter { if case .postgreSQL = $0 { true } else { false } }
-            return Decision(.carryOut(Plan(.handOver, [.releaseLeader] + stop)), decision.reasons)
-        case (.receiptNotConfirmed, .carryOut(let plan)) where plan.kind == .handOver:
-            let steps = plan.steps.filter { if case .confirmReceipt = $0 { false } else { true } }
-            return Decision(.carryOut(Plan(.handOver, steps)), decision.reasons)
-        case (.exPrimaryStartsAsPrimary, .carryOut(let plan)) where plan.kind == .startStandby:
-            if seen.local.hasStandbySignal { return decision }
-            return Decision(
-                .carryOut(Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: .seconds(300)))])), decision.reasons)
-        case (.adoptionRestarts, .carryOut(let plan)) where plan.kind == .follow:
-            return Decision(
-                .carryOut(Plan(.follow, [.postgreSQL(.restart(timeout: .seconds(60)))] + plan.steps)), decision.reasons)
-        default: return decision
         }
+        guard case .carryOut(let plan) = decision.action, let spoiled = spoiled(plan, seen) else { return decision }
+        return Decision(.carryOut(spoiled), decision.reasons)
+    }
+
+    /// The plan with the bug in it; nil where it stays as it is.
+    private func spoiled(_ plan: Plan, _ seen: Observation) -> Plan? {
+        if self == .keyReleasedBeforeStop, plan.kind == .handOver {
+            let stop = plan.steps.filter { if case .postgreSQL = $0 { true } else { false } }
+            return Plan(.handOver, [.releaseLeader] + stop)
+        }
+        if self == .receiptNotConfirmed, plan.kind == .handOver {
+            return Plan(.handOver, plan.steps.filter { if case .confirmReceipt = $0 { false } else { true } })
+        }
+        if self == .exPrimaryStartsAsPrimary, plan.kind == .startStandby, !seen.local.hasStandbySignal {
+            return Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: .seconds(300)))])
+        }
+        if self == .adoptionRestarts, plan.kind == .follow {
+            return Plan(.follow, [.postgreSQL(.restart(timeout: .seconds(60)))] + plan.steps)
+        }
+        return nil
     }
 
     /// The rule of the slots with the bug around it.
@@ -163,13 +169,13 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
 
     /// What the machine is told in place of `event`.
     func changed(_ event: CycleEvent, _ now: BootInstant) -> CycleEvent {
-        guard self == .leaseCountedFromReply else { return event }
-        switch event {
+        guard self == .leaseCountedFromReply, case .store(let answer) = event else { return event }
+        switch answer {
         case .renewed(.success(.held(_, let ttl, let session))):
-            return .renewed(.success(.held(since: now, ttl: ttl, session: session)))
+            return .store(.renewed(.success(.held(since: now, ttl: ttl, session: session))))
         case .acquired(.success(.held(_, let ttl, let session))):
-            return .acquired(.success(.held(since: now, ttl: ttl, session: session)))
-        default: return event
+            return .store(.acquired(.success(.held(since: now, ttl: ttl, session: session))))
+        case .loaded, .renewed, .acquired, .released, .wrote, .touched: return event
         }
     }
 

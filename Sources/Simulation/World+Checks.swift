@@ -64,11 +64,15 @@ extension World {
     // MARK: Intentions
 
     /// S5, S7, L3: what a daemon sets out to do.
-    mutating func checkIntention(_ effect: CycleEffect, _ index: Int) {
-        guard case .perform(let operation, _, _) = effect else {
-            if case .breakOff = effect { checkLeftAlone(index, "to break off") }
-            return
+    mutating func checkIntention(_ doing: Late, _ index: Int) {
+        switch doing {
+        case .perform(let operation, _, _): checkIntention(operation, index)
+        case .breakOff: checkLeftAlone(index, "to break off")
+        case .applySlots: break
         }
+    }
+
+    private mutating func checkIntention(_ operation: PostgreSQLOperation, _ index: Int) {
         switch operation {
         case .promote: checkPromotion(index)
         case .stop, .restart, .startPrimary, .rewind, .clone:

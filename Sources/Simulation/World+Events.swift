@@ -14,8 +14,7 @@ extension World {
             }
         case .effect(let node, let incarnation, let effect):
             if isAwake(node, incarnation, event) { carryOutLate(effect, node, incarnation) }
-        case .request(let node, let incarnation, let sent, let session, let effect):
-            answer(effect, node, incarnation, sent, session)
+        case .request(let sent): answer(sent)
         case .up(let node, let era): comeUp(node, era)
         case .promoted(let node, let era): finishPromotion(node, era)
         case .drain(let node, let era, let until): drain(node, era, until)
@@ -101,7 +100,7 @@ extension World {
 
     mutating func deliver(_ event: CycleEvent, to index: Int, _ incarnation: Int) {
         let event = setup.bug?.changed(event, now) ?? event
-        if case .renewed(.success(.held(let since, let ttl, _))) = event, since + ttl <= now {
+        if case .store(.renewed(.success(.held(let since, let ttl, _)))) = event, since + ttl <= now {
             coverage.count(.frozenRenewal)
         }
         let wall = now.nanoseconds + nodes[index].wallOffset
@@ -116,50 +115,64 @@ extension World {
 
     // MARK: Effects
 
-    mutating func carryOut(_ effect: CycleEffect, _ index: Int, _ incarnation: Int) {
+    private mutating func carryOut(_ effect: CycleEffect, _ index: Int, _ incarnation: Int) {
+        switch effect {
+        case .store(let request, let deadline): send(request, deadline, index, incarnation)
+        case .node(let request): carryOut(request, index, incarnation)
+        case .peers(let members, let purpose, let deadline): askPeers(members, purpose, deadline, index, incarnation)
+        case .guardian(let order, _): takeOrder(order, index, incarnation)
+        case .local(let effect): carryOut(effect, index, incarnation)
+        }
+    }
+
+    private mutating func carryOut(_ effect: LocalEffect, _ index: Int, _ incarnation: Int) {
         switch effect {
         case .setTimer(let instant):
             nodes[index].timers += 1
             queue.add(.timer(node: index, incarnation: incarnation, number: nodes[index].timers), at: max(instant, now))
-        case .publish(let snapshot): published(snapshot, index)
-        case .guardLease(let order, _): takeOrder(order, index, incarnation)
-        // Commands come from operators of the world's own.
-        case .cacheConfiguration, .reply: break
+        case .retryReceipt(let instant, let plan):
+            queue.add(.deliver(node: index, incarnation: incarnation, .receiptRetry(plan: plan)), at: instant)
         case .adoptTimings(let timings):
             if timings.ttl != nodes[index].ttl, nodes[index].published?.lease != nil { coverage.count(.sessionChanged) }
             nodes[index].ttl = timings.ttl
+        // Commands come from operators of the world's own.
+        case .cacheConfiguration, .reply: break
+        case .publish(let snapshot): published(snapshot, index)
         case .log(let level, let text):
             note("\(name(index)): \(level == .info || level == .debug ? "" : "[\(level)] ")\(text)")
         case .exit: exit(index)
-        case .observe(let deadline): observe(deadline, index, incarnation)
-        case .load, .renew, .acquire, .release, .write, .delete, .touch: send(effect, index, incarnation)
-        case .askPeers(let members, let purpose, let deadline): askPeers(members, purpose, deadline, index, incarnation)
-        case .compare(let source, let deadline): compare(source, deadline, index, incarnation)
-        case .perform, .breakOff, .applySlots:
-            checkIntention(effect, index)
-            queue.add(
-                .effect(node: index, incarnation: incarnation, effect),
-                at: now + .microseconds(generator.number(in: 1...900)))
-        case .checkpoint: reply(.checkpointed(.success(())), to: index, incarnation, after: 10...2000)
-        case .readHistory(let timeline): readHistory(timeline, index, incarnation)
-        case .adoptConfiguration:
-            reply(.configurationAdopted(.success(())), to: index, incarnation, after: 1...50)
-        case .retryReceipt(let instant, let plan):
-            queue.add(.deliver(node: index, incarnation: incarnation, .receiptRetry(plan: plan)), at: instant)
         }
     }
 
-    private mutating func carryOutLate(_ effect: CycleEffect, _ index: Int, _ incarnation: Int) {
-        switch effect {
+    private mutating func carryOut(_ request: NodeRequest, _ index: Int, _ incarnation: Int) {
+        switch request {
+        case .observe(let deadline): observe(deadline, index, incarnation)
+        case .compare(let source, let deadline): compare(source, deadline, index, incarnation)
+        case .perform(let operation, let slots, let plan):
+            soon(.perform(operation, slots: slots, plan: plan), index, incarnation)
+        case .breakOff: soon(.breakOff, index, incarnation)
+        case .applySlots(let actions, _): soon(.applySlots(actions), index, incarnation)
+        case .checkpoint: reply(.node(.checkpointed(.success(()))), to: index, incarnation, after: 10...2000)
+        case .readHistory(let timeline): readHistory(timeline, index, incarnation)
+        case .adoptConfiguration:
+            reply(.node(.configurationAdopted(.success(()))), to: index, incarnation, after: 1...50)
+        }
+    }
+
+    private mutating func soon(_ doing: Late, _ index: Int, _ incarnation: Int) {
+        checkIntention(doing, index)
+        queue.add(
+            .effect(node: index, incarnation: incarnation, doing),
+            at: now + .microseconds(generator.number(in: 1...900)))
+    }
+
+    private mutating func carryOutLate(_ doing: Late, _ index: Int, _ incarnation: Int) {
+        switch doing {
         case .perform(let operation, let slots, let plan):
             apply(slots, index)
             perform(operation, plan, index, incarnation)
         case .breakOff: breakOff(index)
-        case .applySlots(let actions, _): apply(actions, index)
-        case .setTimer, .observe, .load, .renew, .acquire, .release, .write, .delete, .touch, .askPeers, .compare,
-            .checkpoint, .readHistory, .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt,
-            .guardLease, .reply, .publish, .log, .exit:
-            break
+        case .applySlots(let actions): apply(actions, index)
         }
     }
 
@@ -191,7 +204,8 @@ extension World {
                 reason: "no recovery target specified")
         }
         reply(
-            .historyRead(timeline, lines, writtenAt: "2026-01-01T00:00:00+00:00"), to: index, incarnation, after: 1...5)
+            .node(.historyRead(timeline, lines, writtenAt: "2026-01-01T00:00:00+00:00")), to: index, incarnation,
+            after: 1...5)
     }
 
     private mutating func apply(_ actions: [SlotAction], _ index: Int) {

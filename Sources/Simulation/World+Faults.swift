@@ -97,7 +97,11 @@ extension World {
         switch fault {
         case .slowReplication, .slowReplay: break
         case .isolate: for index in nodes.indices { nodes[index].disturbedAt = now }
-        default: for index in fault.nodes { nodes[index].disturbedAt = now }
+        case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
+            .slowOperations, .stepClock, .isolateFromStore, .loseAnswers, .partition, .storeOutage, .storeElection,
+            .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch, .compactWatch, .switchover, .failover,
+            .pause, .editTTL, .editMaximumLag, .restartPostgreSQL, .restartDaemon, .reinitialise:
+            for index in fault.nodes { nodes[index].disturbedAt = now }
         }
     }
 

@@ -15,7 +15,7 @@ extension World {
             setGuardian(index, at: max(now, LeaseArithmetic.haltBy(lease)))
         }
         let status = GuardianStatus(pid: 1, postmaster: nodes[index].postgreSQL.pid)
-        reply(.guarded(order, .success(status)), to: index, incarnation, after: 0...2)
+        reply(.guardian(order, .success(status)), to: index, incarnation, after: 0...2)
     }
 
     private mutating func setGuardian(_ index: Int, at instant: BootInstant) {

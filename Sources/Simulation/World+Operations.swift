@@ -220,7 +220,7 @@ extension World {
         let result: Result<OperationResult, PostgreSQLError> =
             operation.failed
             ? .failure(.failed("PostgreSQL was killed meanwhile")) : result(of: operation.operation, index)
-        reply(.performed(plan: operation.plan, result), to: index, operation.incarnation, after: 0...2)
+        reply(.node(.performed(plan: operation.plan, result)), to: index, operation.incarnation, after: 0...2)
     }
 
     private mutating func result(

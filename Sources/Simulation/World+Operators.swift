@@ -23,7 +23,11 @@ extension World {
             guard nodes[node].machine != nil else { return }
             queue.add(.deliver(node: node, incarnation: nodes[node].incarnation, .shutdownRequested), at: now)
         case .reinitialise(let node): reinitialise(node)
-        default: break
+        case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
+            .slowOperations, .stepClock, .isolateFromStore, .loseAnswers, .partition, .isolate, .slowReplication,
+            .slowReplay, .storeOutage, .storeElection, .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch,
+            .compactWatch:
+            break
         }
     }
 

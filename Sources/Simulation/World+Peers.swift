@@ -11,7 +11,7 @@ extension World {
         let status = status(index)
         guard !nodes[index].answers, status.postmaster != nil else {
             nodes[index].silentSince = nil
-            return reply(.observed(status), to: index, incarnation, after: 1...5)
+            return reply(.node(.observed(status)), to: index, incarnation, after: 1...5)
         }
         // Stopped processes owe an answer, and do nothing: the pulse tells, and no facts come.
         let since = nodes[index].silentSince ?? now
@@ -19,8 +19,8 @@ extension World {
         let pulse = Pulse(
             takenAt: now, postmaster: nodes[index].postgreSQL.pid, unansweredSince: since, stillSince: since,
             processes: .init(total: 7, stopped: 7, isPostmasterStopped: true))
-        queue.add(.deliver(node: index, incarnation: incarnation, .felt(pulse)), at: now + .milliseconds(1))
-        queue.add(.deliver(node: index, incarnation: incarnation, .observed(status)), at: deadline)
+        queue.add(.deliver(node: index, incarnation: incarnation, .node(.felt(pulse))), at: now + .milliseconds(1))
+        queue.add(.deliver(node: index, incarnation: incarnation, .node(.observed(status))), at: deadline)
     }
 
     mutating func status(_ index: Int) -> PostgreSQLStatus {
@@ -29,7 +29,7 @@ extension World {
     }
 
     mutating func askPeers(
-        _ members: [Member], _ purpose: CycleEffect.PeerPurpose, _ deadline: BootInstant, _ index: Int,
+        _ members: [Member], _ purpose: PeerPurpose, _ deadline: BootInstant, _ index: Int,
         _ incarnation: Int
     ) {
         var answers: [String: PeerAnswer] = [:]
@@ -45,7 +45,7 @@ extension World {
                 answers[member.name] = peerAnswer(peer)
             }
         }
-        let event = CycleEvent.peersAnswered(purpose, answers)
+        let event = CycleEvent.peers(purpose, answers)
         if isSlow {
             queue.add(.deliver(node: index, incarnation: incarnation, event), at: deadline)
         } else {
@@ -64,11 +64,11 @@ extension World {
     mutating func compare(_ source: Upstream, _ deadline: BootInstant, _ index: Int, _ incarnation: Int) {
         guard let peer = reachable(source, from: index) else {
             let error = PostgreSQLError.query(state: "", message: "connection refused")
-            return reply(.compared(.failure(error)), to: index, incarnation, after: 1...2000)
+            return reply(.node(.compared(.failure(error))), to: index, incarnation, after: 1...2000)
         }
         receive(index)
         let facts = nodes[index].postgreSQL.divergence(from: nodes[peer].postgreSQL)
-        reply(.compared(.success(facts)), to: index, incarnation, after: 2...40)
+        reply(.node(.compared(.success(facts))), to: index, incarnation, after: 2...40)
     }
 
     /// The running server that an upstream names, where this node reaches it.

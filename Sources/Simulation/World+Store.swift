@@ -11,98 +11,89 @@ extension World {
     private mutating func isLost() -> Bool { lossyStore.min().map { generator.oneIn($0) } ?? false }
 
     /// A request goes out; without an answer by its deadline the node hears that nobody answered.
-    mutating func send(_ effect: CycleEffect, _ index: Int, _ incarnation: Int) {
-        let deadline = effect.deadline ?? now + .seconds(10)
+    mutating func send(_ request: StoreRequest, _ deadline: BootInstant, _ index: Int, _ incarnation: Int) {
+        let sent = SentRequest(
+            node: index, incarnation: incarnation, sent: now, session: nodes[index].leaderSession, request: request,
+            deadline: deadline)
         let arrives = now + generator.milliseconds(in: 1...4) + storeDelay
         if arrives >= deadline || isUnreachable(index) || isLost() {
             let refused = storeIsDown > 0 && generator.oneIn(2)
-            return fail(
-                effect, "no endpoint answers", at: refused ? now + .milliseconds(2) : deadline, index, incarnation)
+            return fail(sent, "no endpoint answers", at: refused ? now + .milliseconds(2) : deadline)
         }
-        let session = nodes[index].leaderSession
-        queue.add(
-            .request(node: index, incarnation: incarnation, sent: now, session: session, effect), at: arrives)
+        queue.add(.request(sent), at: arrives)
     }
 
-    private mutating func fail(
-        _ effect: CycleEffect, _ why: String, at instant: BootInstant, _ index: Int, _ incarnation: Int
-    ) {
-        queue.add(
-            .deliver(node: index, incarnation: incarnation, effect.failure(.unreachable(why))), at: max(instant, now))
+    private mutating func fail(_ sent: SentRequest, _ why: String, at instant: BootInstant) {
+        let answer = sent.request.failed(.unreachable(why))
+        queue.add(.deliver(node: sent.node, incarnation: sent.incarnation, .store(answer)), at: max(instant, now))
     }
 
     /// The store takes a request that was on its way, also of a daemon that has died since.
-    mutating func answer(
-        _ effect: CycleEffect, _ index: Int, _ incarnation: Int, _ sent: BootInstant, _ session: String?
-    ) {
-        let deadline = effect.deadline ?? now
-        if isUnreachable(index) { return fail(effect, "the connection was lost", at: deadline, index, incarnation) }
+    mutating func answer(_ sent: SentRequest) {
+        let index = sent.node
+        let reach = sent.request.reach
+        if isUnreachable(index) { return fail(sent, "the connection was lost", at: sent.deadline) }
         // The adapter of a daemon that was restarted has no session yet; a late request of the old one opens none.
-        let isOld = nodes[index].incarnation != incarnation
-        if isOld, effect.opensSession { return }
-        guard let event = taken(effect, index, sent, session) else { return }
-        if !isOld { follow(event, index) }
+        let isOld = nodes[index].incarnation != sent.incarnation
+        if isOld, reach == .session { return }
+        let answer = taken(sent)
+        if !isOld { follow(answer, index) }
         tellWatchers()
         let back = now + generator.milliseconds(in: 1...4) + storeDelay
-        if back > deadline || nodes[index].losesAnswers > 0 || isLost() {
+        if back > sent.deadline || nodes[index].losesAnswers > 0 || isLost() {
             // Done, and not known to be done.
-            if effect.writes { coverage.count(.unknownOutcome) }
-            fail(effect, "no answer in time", at: deadline, index, incarnation)
+            if reach != .none { coverage.count(.unknownOutcome) }
+            fail(sent, "no answer in time", at: sent.deadline)
         } else {
-            queue.add(.deliver(node: index, incarnation: incarnation, event), at: back)
+            queue.add(.deliver(node: index, incarnation: sent.incarnation, .store(answer)), at: back)
         }
     }
 
     /// What the store does with a request, and what it says.
-    private mutating func taken(_ effect: CycleEffect, _ index: Int, _ sent: BootInstant, _ session: String?)
-        -> CycleEvent?
-    {
+    private mutating func taken(_ sent: SentRequest) -> StoreAnswer {
+        let index = sent.node
         let name = nodes[index].name
-        let claimant = SimulatedStore.Claimant(name: name, session: session)
+        let claimant = SimulatedStore.Claimant(name: name, session: sent.session)
         let ttl = nodes[index].ttl
-        switch effect {
+        switch sent.request {
         case .load:
             guard let lag = nodes[index].staleness.max() else { return .loaded(.success(store.view(now))) }
             return .loaded(.success(store.view(at: now - lag, now)))
-        case .renew(_, let replacingGone, _):
-            let claim = store.renew(name, ttl: ttl, replacingGone: replacingGone, since: sent, now)
+        case .renew(_, let replacingGone):
+            let claim = store.renew(name, ttl: ttl, replacingGone: replacingGone, since: sent.sent, now)
             return .renewed(.success(noted(claim, .renewalRefused)))
         case .acquire:
-            let claim = noted(store.acquire(name, ttl: ttl, since: sent, now), .claimRefused)
+            let claim = noted(store.acquire(name, ttl: ttl, since: sent.sent, now), .claimRefused)
             if case .held = claim { checkElection(index) }
             return .acquired(.success(claim))
-        case .release(let status, _):
+        case .release(let status):
             let isDone = store.release(status: status.map(Self.text), by: claimant)
             if isDone { checkRelease(index) }
             if isDone, status != nil { handOver(index) }
             return .released(.success(isDone))
-        case .write(let key, let value, let condition, let purpose, _):
+        case .write(let key, let value, let condition, let purpose):
             let holds = store.holds(condition, key, claimant)
             let outcome = store.write(key, setup.bug?.written(key, value) ?? value, condition, by: claimant)
             checkWrite(key, holds, outcome, index)
             return .wrote(purpose, .success(outcome))
-        case .delete(let key, let condition, let purpose, _):
+        case .delete(let key, let condition, let purpose):
             let holds = store.holds(condition, key, claimant)
             let outcome = store.delete(key, condition, by: claimant)
             checkWrite(key, holds, outcome, index)
             return .wrote(purpose, .success(outcome))
-        case .touch(let value, _, _):
+        case .touch(let value, _):
             store.touch(name, value, ttl: ttl, now)
             return .touched(.success(()))
-        case .setTimer, .observe, .askPeers, .compare, .perform, .breakOff, .applySlots, .checkpoint, .readHistory,
-            .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .guardLease, .reply, .publish, .log,
-            .exit:
-            return nil
         }
     }
 
     /// What the daemon's client of the store keeps of an answer.
-    private mutating func follow(_ event: CycleEvent, _ index: Int) {
-        switch event {
+    private mutating func follow(_ answer: StoreAnswer, _ index: Int) {
+        switch answer {
         case .renewed(.success(.held(_, _, let session))), .acquired(.success(.held(_, _, let session))):
             nodes[index].leaderSession = session
         case .released: nodes[index].leaderSession = nil
-        default: break
+        case .loaded, .renewed, .acquired, .wrote, .touched: break
         }
     }
 
@@ -155,52 +146,19 @@ extension World {
     }
 }
 
-extension CycleEffect {
-    /// Requests that prolong or open the node's session.
-    fileprivate var opensSession: Bool {
-        switch self {
-        case .renew, .acquire, .touch: true
-        case .load, .release, .write, .delete, .setTimer, .observe, .askPeers, .compare, .perform, .breakOff,
-            .applySlots, .checkpoint, .readHistory, .adoptConfiguration, .cacheConfiguration, .adoptTimings,
-            .retryReceipt, .guardLease, .reply, .publish, .log, .exit:
-            false
-        }
+extension StoreRequest {
+    /// What a request may change in the store.
+    fileprivate enum Reach: Hashable {
+        case none, keys
+        /// Keys, and it prolongs or opens the node's session.
+        case session
     }
 
-    fileprivate var writes: Bool {
+    fileprivate var reach: Reach {
         switch self {
-        case .release, .write, .delete: true
-        default: opensSession
-        }
-    }
-
-    /// By when the node wants an answer.
-    var deadline: BootInstant? {
-        switch self {
-        case .load(let deadline), .renew(_, _, let deadline), .acquire(let deadline), .release(_, let deadline),
-            .write(_, _, _, _, let deadline), .delete(_, _, _, let deadline), .touch(_, _, let deadline),
-            .observe(let deadline), .askPeers(_, _, let deadline), .compare(_, let deadline),
-            .breakOff(let deadline), .applySlots(_, let deadline):
-            deadline
-        case .setTimer, .perform, .checkpoint, .readHistory, .adoptConfiguration, .cacheConfiguration, .adoptTimings,
-            .retryReceipt, .guardLease, .reply, .publish, .log, .exit:
-            nil
-        }
-    }
-
-    /// The event that tells of a request that failed.
-    fileprivate func failure(_ error: DCSError) -> CycleEvent {
-        switch self {
-        case .load: .loaded(.failure(error))
-        case .renew: .renewed(.failure(error))
-        case .acquire: .acquired(.failure(error))
-        case .release: .released(.failure(error))
-        case .write(_, _, _, let purpose, _), .delete(_, _, let purpose, _): .wrote(purpose, .failure(error))
-        case .touch: .touched(.failure(error))
-        case .setTimer, .observe, .askPeers, .compare, .perform, .breakOff, .applySlots, .checkpoint, .readHistory,
-            .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .guardLease, .reply, .publish, .log,
-            .exit:
-            .woken("")
+        case .load: .none
+        case .release, .write, .delete: .keys
+        case .renew, .acquire, .touch: .session
         }
     }
 }

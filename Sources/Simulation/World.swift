@@ -15,9 +15,9 @@ public struct World {
         case deliver(node: Int, incarnation: Int, CycleEvent)
         case timer(node: Int, incarnation: Int, number: Int)
         /// What the daemon does a moment after it decided to.
-        case effect(node: Int, incarnation: Int, CycleEffect)
+        case effect(node: Int, incarnation: Int, Late)
         /// A request reaches the store; the answer goes back.
-        case request(node: Int, incarnation: Int, sent: BootInstant, session: String?, CycleEffect)
+        case request(SentRequest)
         // PostgreSQL's own doings, dropped when its process has ended since.
         case up(node: Int, era: Int)
         case promoted(node: Int, era: Int)
@@ -33,6 +33,24 @@ public struct World {
         case begin(Int)
         case heal(Int)
         case startDaemon(Int)
+    }
+
+    /// What a daemon does a moment after it decided to; one that dies in between has not done it.
+    enum Late {
+        case perform(PostgreSQLOperation, slots: [SlotAction], plan: Int)
+        case breakOff
+        case applySlots([SlotAction])
+    }
+
+    /// A request to the store that is on its way.
+    struct SentRequest {
+        var node: Int
+        var incarnation: Int
+        var sent: BootInstant
+        var session: String?
+        var request: StoreRequest
+        /// By when the node wants an answer.
+        var deadline: BootInstant
     }
 
     /// Where the story stands.

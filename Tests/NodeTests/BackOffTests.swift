@@ -39,29 +39,26 @@ import Testing
             }
             for effect in scene.step(event, after: .milliseconds(5)) {
                 switch effect {
-                case .setTimer(let instant): timer = instant
-                case .observe:
-                    var status = scene.status(writable: isWritable)
-                    if isEmpty {
-                        status = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: scene.now)
-                    }
-                    answers.append(.observed(status))
-                case .load: answers.append(.loaded(.success(view)))
-                case .askPeers(_, .decision, _): answers.append(.peersAnswered(.decision, [:]))
-                case .renew:
-                    answers.append(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
-                case .acquire:
+                case .local(.setTimer(let instant)): timer = instant
+                case .node(.observe):
+                    let empty = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: scene.now)
+                    answers.append(.node(.observed(isEmpty ? empty : scene.status(writable: isWritable))))
+                case .store(.load, _): answers.append(.store(.loaded(.success(view))))
+                case .peers(_, .decision, _): answers.append(.peers(.decision, [:]))
+                case .store(.renew, _):
+                    answers.append(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
+                case .store(.acquire, _):
                     tally.attempts += 1
-                    answers.append(.acquired(.failure(error)))
-                case .write(.initialize, _, _, let purpose, _), .write(.config, _, _, let purpose, _):
+                    answers.append(.store(.acquired(.failure(error))))
+                case .store(.write(.initialize, _, _, let purpose), _),
+                    .store(.write(.config, _, _, let purpose), _):
                     tally.attempts += 1
-                    answers.append(.wrote(purpose, .failure(error)))
-                case .write(_, _, _, let purpose, _): answers.append(.wrote(purpose, .failure(error)))
-                case .touch: answers.append(.touched(.failure(error)))
-                case .guardLease(let order, _):
-                    let status = GuardianStatus(pid: 1, postmaster: 42)
-                    answers.append(.guarded(order, .success(status)))
-                case .log(let level, let text) where level != .debug: tally.lines.append(text)
+                    answers.append(.store(.wrote(purpose, .failure(error))))
+                case .store(.write(_, _, _, let purpose), _): answers.append(.store(.wrote(purpose, .failure(error))))
+                case .store(.touch, _): answers.append(.store(.touched(.failure(error))))
+                case .guardian(let order, _):
+                    answers.append(.guardian(order, .success(GuardianStatus(pid: 1, postmaster: 42))))
+                case .local(.log(let level, let text)) where level != .debug: tally.lines.append(text)
                 default: break
                 }
             }
@@ -129,8 +126,8 @@ import Testing
     @Test func aCheckpointThatFailsIsNotRepeatedAtOnce() {
         var scene = GuardianOrderTests.Scene()
         scene.machine.phase = .idle
-        let effects = scene.step(.checkpointed(.failure(.failed("no space"))))
-        #expect(!effects.contains { if case .observe = $0 { true } else { false } })
+        let effects = scene.step(.node(.checkpointed(.failure(.failed("no space")))))
+        #expect(!effects.contains { if case .node(.observe) = $0 { true } else { false } })
     }
 
     @Test func aGuardianThatDoesNotAnswerIsToldAgainAfterAGrowingPause() {
@@ -138,7 +135,7 @@ import Testing
         var scene = GuardianOrderTests.Scene(adopted: lease)
         var pauses: [Double] = []
         for _ in 0..<6 {
-            _ = scene.step(.guarded(.disarm, .failure(GuardianError("gone"))))
+            _ = scene.step(.guardian(.disarm, .failure(GuardianError("gone"))))
             pauses.append(((scene.machine.guardian?.retryAt ?? scene.now) - scene.now).inSeconds)
         }
         #expect(pauses == [0.5, 1, 2, 4, 5, 5])

@@ -29,52 +29,53 @@ import Testing
         var machine = Self.machine()
         var now = start
         for event: CycleEvent in [
-            .timer, .observed(status(.stopped, identifier: nil, at: start + .milliseconds(10))),
-            .loaded(.success(ClusterView())), .wrote(.initialize, .success(.written(5))),
-            .performed(plan: 1, .success(.done)),
+            .timer, .node(.observed(status(.stopped, identifier: nil, at: start + .milliseconds(10)))),
+            .store(.loaded(.success(ClusterView()))), .store(.wrote(.initialize, .success(.written(5)))),
+            .node(.performed(plan: 1, .success(.done))),
         ] {
             now = now + .milliseconds(10)
             _ = machine.step(event, now: now, wallTime: 0)
         }
         now = now + .milliseconds(10)
-        _ = machine.step(.observed(status(.running, identifier: "7400000000000000001", at: now)), now: now, wallTime: 0)
+        _ = machine.step(
+            .node(.observed(status(.running, identifier: "7400000000000000001", at: now))), now: now, wallTime: 0)
         return (machine, now)
     }
 
     private static func operations(_ effects: [CycleEffect]) -> [PostgreSQLOperation] {
-        effects.compactMap { if case .perform(let operation, _, _) = $0 { operation } else { nil } }
+        effects.compactMap { if case .node(.perform(let operation, _, _)) = $0 { operation } else { nil } }
     }
 
     @Test func aClusterThatMayBePublishedIsNotMovedAside() {
         var (machine, now) = Self.publishing()
         let failed = machine.step(
-            .wrote(.bootstrapInitialize, .failure(.unreachable("no answer"))), now: now, wallTime: 0)
+            .store(.wrote(.bootstrapInitialize, .failure(.unreachable("no answer")))), now: now, wallTime: 0)
         #expect(Self.operations(failed) == [.stop(.immediate, timeout: .seconds(10))])
         now = now + .milliseconds(10)
-        let stopped = machine.step(.performed(plan: 2, .success(.shutDown(nil))), now: now, wallTime: 0)
+        let stopped = machine.step(.node(.performed(plan: 2, .success(.shutDown(nil)))), now: now, wallTime: 0)
         #expect(Self.operations(stopped) == [])
-        #expect(stopped.contains { if case .exit(code: 1) = $0 { true } else { false } })
+        #expect(stopped.contains { if case .local(.exit(code: 1)) = $0 { true } else { false } })
     }
 
     @Test func aClusterThatTheStoreRefusesIsMovedAside() {
         var (machine, now) = Self.publishing()
-        _ = machine.step(.wrote(.bootstrapInitialize, .success(.refused)), now: now, wallTime: 0)
+        _ = machine.step(.store(.wrote(.bootstrapInitialize, .success(.refused))), now: now, wallTime: 0)
         now = now + .milliseconds(10)
-        let stopped = machine.step(.performed(plan: 2, .success(.shutDown(nil))), now: now, wallTime: 0)
+        let stopped = machine.step(.node(.performed(plan: 2, .success(.shutDown(nil)))), now: now, wallTime: 0)
         #expect(Self.operations(stopped) == [.setAsideDataDirectory])
     }
 
     @Test func withItsIdentifierAClusterIsKnownAndStaysWhateverBecomesOfItsConfiguration() {
         var (machine, now) = Self.publishing()
-        _ = machine.step(.wrote(.bootstrapInitialize, .success(.written(6))), now: now, wallTime: 0)
+        _ = machine.step(.store(.wrote(.bootstrapInitialize, .success(.written(6)))), now: now, wallTime: 0)
         now = now + .milliseconds(10)
         let effects = machine.step(
-            .wrote(.bootstrapConfig, .failure(.unreachable("no answer"))), now: now, wallTime: 0)
+            .store(.wrote(.bootstrapConfig, .failure(.unreachable("no answer")))), now: now, wallTime: 0)
         #expect(Self.operations(effects) == [.finishBootstrap])
         now = now + .milliseconds(10)
-        let failed = machine.step(.performed(plan: 1, .failure(.failed("disk"))), now: now, wallTime: 0)
+        let failed = machine.step(.node(.performed(plan: 1, .failure(.failed("disk")))), now: now, wallTime: 0)
         #expect(Self.operations(failed) == [])
-        #expect(!failed.contains { if case .exit = $0 { true } else { false } })
+        #expect(!failed.contains { if case .local(.exit) = $0 { true } else { false } })
     }
 
     /// An observation that began before initdb was done must not count as the one that tells the new identifier.
@@ -87,17 +88,17 @@ import Testing
         }
         _ = step(.timer)
         let early = now
-        _ = step(.observed(Self.status(.stopped, identifier: nil, at: early)))
-        _ = step(.loaded(.success(ClusterView())))
-        let begun = step(.wrote(.initialize, .success(.written(5))))
-        #expect(begun.contains { if case .perform(.bootstrap, _, _) = $0 { true } else { false } })
-        let done = step(.performed(plan: 1, .success(.done)))
-        #expect(done.contains { if case .observe = $0 { true } else { false } })
-        let late = step(.observed(Self.status(.initializing, identifier: nil, at: early)))
-        #expect(!late.contains { if case .exit = $0 { true } else { false } })
-        let told = step(.observed(Self.status(.running, identifier: "7400000000000000001", at: now)))
+        _ = step(.node(.observed(Self.status(.stopped, identifier: nil, at: early))))
+        _ = step(.store(.loaded(.success(ClusterView()))))
+        let begun = step(.store(.wrote(.initialize, .success(.written(5)))))
+        #expect(begun.contains { if case .node(.perform(.bootstrap, _, _)) = $0 { true } else { false } })
+        let done = step(.node(.performed(plan: 1, .success(.done))))
+        #expect(done.contains { if case .node(.observe) = $0 { true } else { false } })
+        let late = step(.node(.observed(Self.status(.initializing, identifier: nil, at: early))))
+        #expect(!late.contains { if case .local(.exit) = $0 { true } else { false } })
+        let told = step(.node(.observed(Self.status(.running, identifier: "7400000000000000001", at: now))))
         let writes = told.compactMap { effect -> String? in
-            if case .write(.initialize, let value, .unchanged(since: 5), .bootstrapInitialize, _) = effect {
+            if case .store(.write(.initialize, let value, .unchanged(since: 5), .bootstrapInitialize), _) = effect {
                 value
             } else {
                 nil
@@ -105,10 +106,10 @@ import Testing
         }
         #expect(writes == ["7400000000000000001"])
         // A probe's refresh may bring another observation before the store has answered.
-        let again = step(.observed(Self.status(.running, identifier: "7400000000000000001", at: now)))
+        let again = step(.node(.observed(Self.status(.running, identifier: "7400000000000000001", at: now))))
         let repeated = again.contains { effect in
             switch effect {
-            case .write, .delete, .exit: true
+            case .store(.write, _), .store(.delete, _), .local(.exit): true
             default: false
             }
         }

@@ -53,12 +53,12 @@ import Testing
             var all: [CycleEffect] = []
             for _ in 0..<20 where machine.phase != .idle || machine.progress != nil {
                 if case .observing(let local, let store) = machine.phase {
-                    if !local { all += step(.observed(status(startTime))) }
-                    if !store { all += step(.loaded(.success(view(leader: leader)))) }
+                    if !local { all += step(.node(.observed(status(startTime)))) }
+                    if !store { all += step(.store(.loaded(.success(view(leader: leader))))) }
                 } else if let plan = machine.progress?.number, case .postgreSQL? = machine.currentStep {
-                    all += step(.performed(plan: plan, .success(.done)))
+                    all += step(.node(.performed(plan: plan, .success(.done))))
                 } else if machine.phase == .asking {
-                    all += step(.peersAnswered(.decision, [:]))
+                    all += step(.peers(.decision, [:]))
                 }
             }
             return all
@@ -68,19 +68,19 @@ import Testing
             var bed = Bed()
             _ = bed.step(.timer)
             _ = bed.settle()
-            _ = bed.step(.touched(.success(())))
+            _ = bed.step(.store(.touched(.success(()))))
             return bed
         }
     }
 
     private func replies(_ effects: [CycleEffect]) -> [Int: CommandOutcome] {
         var found: [Int: CommandOutcome] = [:]
-        for case .reply(let id, let outcome) in effects { found[id] = outcome }
+        for case .local(.reply(let id, let outcome)) in effects { found[id] = outcome }
         return found
     }
 
     private func operations(_ effects: [CycleEffect]) -> [String] {
-        effects.compactMap { if case .perform(let operation, _, _) = $0 { operation.name } else { nil } }
+        effects.compactMap { if case .node(.perform(let operation, _, _)) = $0 { operation.name } else { nil } }
     }
 
     private func request(_ body: JSONObject = [:]) throws -> RestartRequest {
@@ -93,7 +93,7 @@ import Testing
         #expect(operations(begun) == ["restart"] && replies(begun).isEmpty)
         let plan = try #require(bed.machine.progress?.number)
         // Not before PostgreSQL was looked at again: who asks then is told what came of it.
-        let done = bed.step(.performed(plan: plan, .success(.done)))
+        let done = bed.step(.node(.performed(plan: plan, .success(.done))))
         #expect(replies(done).isEmpty)
         #expect(replies(bed.settle()) == [1: .done])
     }
@@ -107,8 +107,8 @@ import Testing
         bed.machine.local.postmaster = nil
         bed.machine.local.facts = nil
         let effects = bed.step(.commanded(1, try .restart(request())))
-        #expect(effects.contains { if case .reply(1, .failed) = $0 { true } else { false } })
-        #expect(!effects.contains { if case .perform = $0 { true } else { false } })
+        #expect(effects.contains { if case .local(.reply(1, .failed)) = $0 { true } else { false } })
+        #expect(!effects.contains { if case .node(.perform) = $0 { true } else { false } })
     }
 
     @Test(arguments: [
@@ -120,7 +120,7 @@ import Testing
         var bed = Bed.ready()
         _ = bed.step(.commanded(1, .restart(try request())))
         let plan = try #require(bed.machine.progress?.number)
-        #expect(replies(bed.step(.performed(plan: plan, result)) + bed.settle()) == [1: outcome])
+        #expect(replies(bed.step(.node(.performed(plan: plan, result))) + bed.settle()) == [1: outcome])
     }
 
     @Test func conditionsAndAPlanUnderWayRefuseARestart() throws {
@@ -155,7 +155,7 @@ import Testing
         var effects = bed.step(.shutdownRequested)
         for _ in 0..<8 where bed.machine.phase != .ended {
             if let plan = bed.machine.progress?.number {
-                effects += bed.step(.performed(plan: plan, .success(.done)))
+                effects += bed.step(.node(.performed(plan: plan, .success(.done))))
             }
         }
         #expect(bed.machine.phase == .ended)
@@ -171,9 +171,9 @@ import Testing
         #expect(replies(bed.step(.commanded(1, .restart(later)))) == [1: .done])
         let touched = bed.settle()
         let shown = touched.compactMap { effect -> JSONValue? in
-            if case .touch(let value, _, _) = effect { value["scheduled_restart"] } else { nil }
+            if case .store(.touch(let value, _), _) = effect { value["scheduled_restart"] } else { nil }
         }
-        _ = bed.step(.touched(.success(())))
+        _ = bed.step(.store(.touched(.success(()))))
         #expect(shown.last == ["schedule": "2031-01-01T00:00:20+00:00", "postmaster_start_time": "A"])
         #expect(bed.machine.snapshot().scheduledRestart != nil)
         #expect(replies(bed.step(.commanded(2, .restart(later)))) == [2: .alreadyScheduled])
@@ -240,9 +240,9 @@ import Testing
         #expect(replies(polite) == [2: .busy("restart")])
         let forced = bed.step(.commanded(3, .reinitialize(force: true, fromLeader: true)))
         #expect(replies(forced) == [3: .done])
-        #expect(forced.contains { if case .breakOff = $0 { true } else { false } })
+        #expect(forced.contains { if case .node(.breakOff) = $0 { true } else { false } })
         let plan = try #require(bed.machine.progress?.number)
-        let next = bed.step(.performed(plan: plan, .failure(.cancelled)))
+        let next = bed.step(.node(.performed(plan: plan, .failure(.cancelled))))
         #expect(replies(next) == [1: .failed] && operations(next) == ["stop"])
     }
 }
@@ -253,8 +253,8 @@ extension CommandTests.Bed {
         var all: [CycleEffect] = []
         for _ in 0..<10 {
             guard case .observing(let local, let store) = machine.phase else { break }
-            if !local { all += step(.observed(status())) }
-            if !store { all += step(.loaded(.success(view()))) }
+            if !local { all += step(.node(.observed(status()))) }
+            if !store { all += step(.store(.loaded(.success(view())))) }
         }
         return all
     }

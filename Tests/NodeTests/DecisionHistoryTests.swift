@@ -15,9 +15,9 @@ import Testing
         // Somebody else has the key.
         scene.now = scene.now + .seconds(10)
         _ = scene.step(.timer)
-        _ = scene.step(.observed(scene.status(writable: true)))
-        _ = scene.step(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: HonestTimeTests.config))))
-        _ = scene.step(.renewed(.success(.refused)))
+        _ = scene.step(.node(.observed(scene.status(writable: true))))
+        _ = scene.step(.store(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: HonestTimeTests.config)))))
+        _ = scene.step(.store(.renewed(.success(.refused))))
         let last = scene.machine.snapshot().decisions.entries.last?.decision
         #expect(last?.reasons.map(\.code) == ["lease-refused"])
     }

@@ -43,22 +43,22 @@ import Testing
     }
 
     static func orders(_ effects: [CycleEffect]) -> [GuardOrder] {
-        effects.compactMap { if case .guardLease(let order, _) = $0 { order } else { nil } }
+        effects.compactMap { if case .guardian(let order, _) = $0 { order } else { nil } }
     }
 
     @Test func aWritableServerIsArmedWithTheLeaseThatAnEarlierDaemonHad() {
         var scene = Scene(adopted: Self.lease)
         _ = scene.step(.timer)
-        let effects = scene.step(.observed(scene.status(writable: true)))
+        let effects = scene.step(.node(.observed(scene.status(writable: true))))
         #expect(Self.orders(effects) == [.enforce(Self.lease, postmaster: 42)])
     }
 
     @Test func aStoreThatIsAwayAtTheStartLeavesPostgreSQLAloneWhileTheLeaseLasts() {
         var scene = Scene(adopted: Self.lease)
         _ = scene.step(.timer)
-        _ = scene.step(.observed(scene.status(writable: true)))
-        let effects = scene.step(.loaded(.failure(.unreachable("down"))))
-        #expect(!effects.contains { if case .perform = $0 { true } else { false } })
+        _ = scene.step(.node(.observed(scene.status(writable: true))))
+        let effects = scene.step(.store(.loaded(.failure(.unreachable("down")))))
+        #expect(!effects.contains { if case .node(.perform) = $0 { true } else { false } })
     }
 
     /// Found by the simulation (seed 23532): a daemon that was frozen as it started took its data directory for empty
@@ -66,12 +66,12 @@ import Testing
     @Test func aLeaderThatHasNotSeenPostgreSQLYetDecidesNothing() {
         var scene = Scene(adopted: Self.lease)
         _ = scene.step(.timer)
-        var effects = scene.step(.loaded(.success(ShortLeaseTests.view(["n1"], config: ["ttl": 30]))))
+        var effects = scene.step(.store(.loaded(.success(ShortLeaseTests.view(["n1"], config: ["ttl": 30])))))
         effects += scene.step(.timer, after: .seconds(14))
         #expect(
             !effects.contains {
                 switch $0 {
-                case .release, .perform, .renew: true
+                case .store(.release, _), .node(.perform), .store(.renew, _): true
                 default: false
                 }
             })
@@ -93,15 +93,15 @@ import Testing
         var scene = Scene()
         let early = scene.status(writable: false)
         _ = scene.step(.timer)
-        #expect(Self.orders(scene.step(.observed(early))).isEmpty)
-        #expect(Self.orders(scene.step(.observed(scene.status(writable: false)))) == [.disarm])
+        #expect(Self.orders(scene.step(.node(.observed(early)))).isEmpty)
+        #expect(Self.orders(scene.step(.node(.observed(scene.status(writable: false))))) == [.disarm])
     }
 
     @Test func whatIsNotAcknowledgedIsToldAgainAfterAPause() {
         var scene = Scene(adopted: Self.lease)
         _ = scene.step(.timer)
-        let order = Self.orders(scene.step(.observed(scene.status(writable: true))))
-        let failed = scene.step(.guarded(order[0], .failure(GuardianError("silent"))))
+        let order = Self.orders(scene.step(.node(.observed(scene.status(writable: true)))))
+        let failed = scene.step(.guardian(order[0], .failure(GuardianError("silent"))))
         #expect(Self.orders(failed).isEmpty)
         #expect(Self.orders(scene.step(.timer, after: .milliseconds(600))) == order)
         #expect(scene.machine.snapshot().guarding?.failure == "silent")
@@ -120,23 +120,23 @@ import Testing
             if waiting.isEmpty { waiting = scene.step(.timer, after: .seconds(2)) }
             guard !waiting.isEmpty else { continue }
             switch waiting.removeFirst() {
-            case .guardLease(let order, _): told.append(order)
-            case .perform(.startPrimary, _, _): isStarted = true
-            case .observe:
+            case .guardian(let order, _): told.append(order)
+            case .node(.perform(.startPrimary, _, _)): isStarted = true
+            case .node(.observe):
                 var status = PostgreSQLStatus(
                     dataDirectory: .initialized, state: .crashed, observedAt: scene.now + .milliseconds(1))
                 status.systemIdentifier = "7000000000000000001"
                 status.control = ControlData(
                     state: .inProduction, systemIdentifier: "7000000000000000001", checkpoint: WALPosition(0x500_0000),
                     checkpointTimeline: 1)
-                waiting += scene.step(.observed(status))
-            case .load:
+                waiting += scene.step(.node(.observed(status)))
+            case .store(.load, _):
                 view += 1
                 let seen = ShortLeaseTests.view(["n2:0.1"], config: ["ttl": 30], revision: Int64(view))
-                waiting += scene.step(.loaded(.success(seen)))
-            case .renew:
+                waiting += scene.step(.store(.loaded(.success(seen))))
+            case .store(.renew, _):
                 let since = scene.now
-                waiting += scene.step(.renewed(.success(.held(since: since, ttl: .seconds(30), session: "s"))))
+                waiting += scene.step(.store(.renewed(.success(.held(since: since, ttl: .seconds(30), session: "s")))))
             default: break
             }
         }

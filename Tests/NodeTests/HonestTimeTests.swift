@@ -14,23 +14,23 @@ import Testing
     static func leader(of members: [String] = ["n2:0.1"]) -> GuardianOrderTests.Scene {
         var scene = GuardianOrderTests.Scene(adopted: GuardianOrderTests.lease)
         _ = scene.step(.timer)
-        let armed = scene.step(.observed(scene.status(writable: true)))
+        let armed = scene.step(.node(.observed(scene.status(writable: true))))
         acknowledge(armed, &scene)
-        _ = scene.step(.loaded(.success(ShortLeaseTests.view(members, config: config))))
-        let renewed = scene.step(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
+        _ = scene.step(.store(.loaded(.success(ShortLeaseTests.view(members, config: config)))))
+        let renewed = scene.step(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
         acknowledge(renewed, &scene)
         return scene
     }
 
     static func acknowledge(_ effects: [CycleEffect], _ scene: inout GuardianOrderTests.Scene) {
         for order in GuardianOrderTests.orders(effects) {
-            let next = scene.step(.guarded(order, .success(GuardianStatus(pid: 1))))
+            let next = scene.step(.guardian(order, .success(GuardianStatus(pid: 1))))
             acknowledge(next, &scene)
         }
     }
 
     static func stops(_ effects: [CycleEffect]) -> Bool {
-        effects.contains { if case .perform(.stop, _, _) = $0 { true } else { false } }
+        effects.contains { if case .node(.perform(.stop, _, _)) = $0 { true } else { false } }
     }
 
     @Test(arguments: [Int64.min, -1, 0, 86_400_000_000_000, Int64.max / 2])
@@ -53,17 +53,18 @@ import Testing
         #expect(!snapshot.isLeader(at: scene.now + .seconds(60)))
         var asleep = scene
         #expect(
-            Self.stops(asleep.step(.timer, after: .seconds(60)) + asleep.step(.loaded(.failure(.unreachable("x"))))))
+            Self.stops(
+                asleep.step(.timer, after: .seconds(60)) + asleep.step(.store(.loaded(.failure(.unreachable("x")))))))
     }
 
     @Test func aReplyThatWasSlowCountsFromBeforeItsRequest() {
         var scene = Self.leader()
         _ = scene.step(.woken("the next cycle"), after: .seconds(7))
         let sent = scene.now
-        _ = scene.step(.observed(scene.status(writable: true)))
-        _ = scene.step(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: Self.config, revision: 6))))
+        _ = scene.step(.node(.observed(scene.status(writable: true))))
+        _ = scene.step(.store(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: Self.config, revision: 6)))))
         let effects = scene.step(
-            .renewed(.success(.held(since: sent, ttl: .seconds(30), session: "s"))), after: .seconds(9))
+            .store(.renewed(.success(.held(since: sent, ttl: .seconds(30), session: "s")))), after: .seconds(9))
         #expect(scene.machine.snapshot().lease?.deadline == sent + .seconds(30))
         #expect(
             GuardianOrderTests.orders(effects).first
@@ -74,9 +75,10 @@ import Testing
         var scene = Self.leader()
         _ = scene.step(.woken("the next cycle"), after: .seconds(7))
         let sent = scene.now
-        _ = scene.step(.observed(scene.status(writable: true)))
-        _ = scene.step(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: Self.config, revision: 6))))
-        _ = scene.step(.renewed(.success(.held(since: sent, ttl: .seconds(30), session: "s"))), after: .seconds(31))
+        _ = scene.step(.node(.observed(scene.status(writable: true))))
+        _ = scene.step(.store(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: Self.config, revision: 6)))))
+        _ = scene.step(
+            .store(.renewed(.success(.held(since: sent, ttl: .seconds(30), session: "s")))), after: .seconds(31))
         #expect(!scene.machine.snapshot().isLeader(at: scene.now))
     }
 
@@ -85,8 +87,8 @@ import Testing
         var scene = Self.leader()
         _ = scene.step(.woken("the next cycle"), after: .seconds(7))
         let seen = ShortLeaseTests.view(["n2:0.1"], config: Self.config, revision: 6, leader: "n2")
-        let published = scene.step(.loaded(.success(seen))).compactMap { effect -> NodeSnapshot? in
-            if case .publish(let snapshot) = effect { snapshot } else { nil }
+        let published = scene.step(.store(.loaded(.success(seen)))).compactMap { effect -> NodeSnapshot? in
+            if case .local(.publish(let snapshot)) = effect { snapshot } else { nil }
         }
         #expect(published.count == 1 && published[0].lease == nil)
     }
@@ -96,9 +98,11 @@ import Testing
         func renewal(_ adopted: Lease?, frozenFor pause: Duration) -> Bool? {
             var scene = GuardianOrderTests.Scene(adopted: adopted)
             _ = scene.step(.timer)
-            Self.acknowledge(scene.step(.observed(scene.status(writable: true))), &scene)
+            Self.acknowledge(scene.step(.node(.observed(scene.status(writable: true)))), &scene)
             let looked = ShortLeaseTests.view(["n2:0.1"], config: Self.config)
-            for case .renew(_, let replacingGone, _) in scene.step(.loaded(.success(looked)), after: pause) {
+            for case .store(.renew(_, let replacingGone), _) in scene.step(
+                .store(.loaded(.success(looked))), after: pause)
+            {
                 return replacingGone
             }
             return nil
@@ -113,19 +117,19 @@ import Testing
     func aRaceThatWasWonLongAgoIsRunAgain(_ pause: Duration, claims: Bool) {
         var scene = GuardianOrderTests.Scene()
         _ = scene.step(.timer)
-        Self.acknowledge(scene.step(.observed(scene.status(writable: false))), &scene)
+        Self.acknowledge(scene.step(.node(.observed(scene.status(writable: false)))), &scene)
         let free = ShortLeaseTests.view(["n1", "n2"], config: Self.config, leader: nil)
-        let asked = scene.step(.loaded(.success(free)))
-        #expect(asked.contains { if case .askPeers = $0 { true } else { false } })
-        let effects = scene.step(.peersAnswered(.decision, ["n2": .unreachable("timed out")]), after: pause)
-        #expect(effects.contains { if case .acquire = $0 { true } else { false } } == claims)
-        #expect(effects.contains { if case .load = $0 { true } else { false } } == !claims)
+        let asked = scene.step(.store(.loaded(.success(free))))
+        #expect(asked.contains { if case .peers = $0 { true } else { false } })
+        let effects = scene.step(.peers(.decision, ["n2": .unreachable("timed out")]), after: pause)
+        #expect(effects.contains { if case .store(.acquire, _) = $0 { true } else { false } } == claims)
+        #expect(effects.contains { if case .store(.load, _) = $0 { true } else { false } } == !claims)
     }
 
     @Test func aDaemonThatLeavesStopsNothing() {
         var scene = Self.leader()
         let effects = scene.step(.leaveRequested)
-        #expect(effects.contains { if case .exit(code: 0) = $0 { true } else { false } })
+        #expect(effects.contains { if case .local(.exit(code: 0)) = $0 { true } else { false } })
         #expect(!Self.stops(effects))
     }
 }

@@ -10,12 +10,12 @@ import Testing
     static let positions = ShutdownPositions(checkpoint: WALPosition(1000), required: WALPosition(990), timeline: 1)
 
     static func releases(_ effects: [CycleEffect]) -> Bool {
-        effects.contains { if case .release = $0 { true } else { false } }
+        effects.contains { if case .store(.release, _) = $0 { true } else { false } }
     }
 
     static func stops(_ effects: [CycleEffect]) -> [PostgreSQLOperation] {
         effects.compactMap { effect in
-            if case .perform(.stop(let mode, let timeout, let heirs), _, _) = effect {
+            if case .node(.perform(.stop(let mode, let timeout, let heirs), _, _)) = effect {
                 .stop(mode, timeout: timeout, heirs: heirs)
             } else {
                 nil
@@ -35,14 +35,14 @@ import Testing
         var run = CycleMachine.Run(now: scene.now, wallTime: 0, writesLog: false)
         scene.machine.begin(plan, &run)
         let number = try #require(scene.machine.progress?.number)
-        _ = scene.step(.performed(plan: number, .success(outcome)))
+        _ = scene.step(.node(.performed(plan: number, .success(outcome))))
         return scene
     }
 
     static func received(_ scene: inout GuardianOrderTests.Scene) throws -> [CycleEffect] {
         let number = try #require(scene.machine.progress?.number)
         let status = PeerStatus(isPrimary: false, position: WALPosition(1000), timeline: 1)
-        return scene.step(.peersAnswered(.receipt(plan: number), ["n2": .status(status)]))
+        return scene.step(.peers(.receipt(plan: number), ["n2": .status(status)]))
     }
 
     @Test func aServerThatArchivesHandsOverAndIsEndedAfterwards() throws {
@@ -54,24 +54,24 @@ import Testing
         scene.now = scene.now + .seconds(1)
         archiving.observedAt = scene.now
         // The postmaster is there and has no standby signal: it is no reason to break anything off.
-        let looked = scene.step(.observed(archiving))
-        #expect(!looked.contains { if case .breakOff = $0 { true } else { false } })
+        let looked = scene.step(.node(.observed(archiving)))
+        #expect(!looked.contains { if case .node(.breakOff) = $0 { true } else { false } })
         #expect(Self.releases(try Self.received(&scene)))
-        let released = scene.step(.released(.success(true)))
+        let released = scene.step(.store(.released(.success(true))))
         #expect(Self.stops(released) == [.stop(.fast, timeout: CycleMachine.archivingPatience)])
     }
 
     @Test func aServerThatEndedIsNotStoppedTwice() throws {
         var scene = try Self.handingOver(.shutDown(Self.positions))
         #expect(Self.releases(try Self.received(&scene)))
-        #expect(Self.stops(scene.step(.released(.success(true)))).isEmpty)
+        #expect(Self.stops(scene.step(.store(.released(.success(true))))).isEmpty)
         #expect(scene.machine.progress == nil)
     }
 
     @Test func anOperatorWhoStartsItAgainKeepsTheKeyHere() throws {
         var scene = try Self.handingOver(.shutDown(Self.positions))
         scene.now = scene.now + .seconds(1)
-        _ = scene.step(.observed(scene.status(writable: true)))
+        _ = scene.step(.node(.observed(scene.status(writable: true))))
         #expect(!Self.releases(try Self.received(&scene)))
         #expect(scene.machine.progress == nil)
         #expect(scene.machine.lease != nil)
@@ -82,10 +82,10 @@ import Testing
         var scene = try Self.handingOver(.shutDown(Self.positions))
         let effects = try Self.received(&scene)
         let status = effects.compactMap { effect -> JSONObject? in
-            if case .release(let status, _) = effect { status } else { nil }
+            if case .store(.release(let status), _) = effect { status } else { nil }
         }
         #expect(status.first?["optime"] == 990)
-        _ = scene.step(.released(.failure(.unauthorized("permission denied"))))
+        _ = scene.step(.store(.released(.failure(.unauthorized("permission denied")))))
         #expect(scene.machine.progress == nil)
         #expect(scene.machine.view?.leaderName == "n1")
     }

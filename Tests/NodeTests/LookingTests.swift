@@ -49,19 +49,21 @@ import Testing
                 document: settings), now: now)
         machine.memory.following = .upstream(
             Upstream(name: "n2", address: HostPort(host: "127.0.0.1", port: 5432)))
-        for event: CycleEvent in [.timer, .observed(local(now)), .loaded(.success(view(optime: optime)))] {
+        for event: CycleEvent in [
+            .timer, .node(.observed(local(now))), .store(.loaded(.success(view(optime: optime)))),
+        ] {
             _ = machine.step(event, now: now, wallTime: 0)
         }
-        _ = machine.step(.touched(.success(())), now: now, wallTime: 0)
+        _ = machine.step(.store(.touched(.success(()))), now: now, wallTime: 0)
         return machine
     }
 
     private static func observes(_ effects: [CycleEffect]) -> Bool {
-        effects.contains { if case .observe = $0 { true } else { false } }
+        effects.contains { if case .node(.observe) = $0 { true } else { false } }
     }
 
     private static func loads(_ effects: [CycleEffect]) -> Bool {
-        effects.contains { if case .load = $0 { true } else { false } }
+        effects.contains { if case .store(.load, _) = $0 { true } else { false } }
     }
 
     private static let began = BootInstant(nanoseconds: 1_000_000_000_000)
@@ -81,7 +83,7 @@ import Testing
             let effects = machine.step(.timer, now: now, wallTime: 0)
             #expect(Self.observes(effects) && !Self.loads(effects), "\(what), second \(second)")
             let same = Self.local(now, streaming: streaming, at: position, accepting: accepting)
-            let after = machine.step(.observed(same), now: now, wallTime: 0)
+            let after = machine.step(.node(.observed(same)), now: now, wallTime: 0)
             #expect(!Self.loads(after), "nothing has changed, and the store is left alone")
         }
     }
@@ -91,12 +93,12 @@ import Testing
         var machine = Self.follower({ Self.local($0, streaming: nil, at: 1000) }, optime: 1000, Self.began)
         let now = Self.began + .seconds(1)
         _ = machine.step(.timer, now: now, wallTime: 0)
-        let effects = machine.step(.observed(Self.local(now, streaming: true, at: 1000)), now: now, wallTime: 0)
+        let effects = machine.step(.node(.observed(Self.local(now, streaming: true, at: 1000))), now: now, wallTime: 0)
         #expect(Self.loads(effects))
-        _ = machine.step(.observed(Self.local(now, streaming: true, at: 1000)), now: now, wallTime: 0)
-        let end = machine.step(.loaded(.success(Self.view(optime: 1000))), now: now, wallTime: 0)
+        _ = machine.step(.node(.observed(Self.local(now, streaming: true, at: 1000))), now: now, wallTime: 0)
+        let end = machine.step(.store(.loaded(.success(Self.view(optime: 1000)))), now: now, wallTime: 0)
         let told = end.compactMap { effect -> String? in
-            guard case .touch(let value, _, _) = effect else { return nil }
+            guard case .store(.touch(let value, _), _) = effect else { return nil }
             return value["replication_state"]?.string
         }
         #expect(told == ["streaming"])

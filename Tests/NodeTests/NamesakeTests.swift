@@ -31,8 +31,8 @@ import Testing
         }
         var effects = scene.step(.timer, after: .seconds(10))
         status.observedAt = scene.now
-        effects += scene.step(.observed(status))
-        effects += scene.step(.loaded(.success(view)))
+        effects += scene.step(.node(.observed(status)))
+        effects += scene.step(.store(.loaded(.success(view))))
         return effects
     }
 
@@ -47,18 +47,18 @@ import Testing
     static func putsOrDeletes(_ effects: [CycleEffect]) -> Bool {
         effects.contains { effect in
             switch effect {
-            case .renew, .acquire, .touch, .release, .write: true
+            case .store(.renew, _), .store(.acquire, _), .store(.touch, _), .store(.release, _), .store(.write, _): true
             default: false
             }
         }
     }
 
     static func renews(_ effects: [CycleEffect]) -> Bool {
-        effects.contains { if case .renew = $0 { true } else { false } }
+        effects.contains { if case .store(.renew, _) = $0 { true } else { false } }
     }
 
     static func stops(_ effects: [CycleEffect]) -> Bool {
-        effects.contains { if case .perform(.stop, _, _) = $0 { true } else { false } }
+        effects.contains { if case .node(.perform(.stop, _, _)) = $0 { true } else { false } }
     }
 
     static let elsewhere = "http://b:2/patroni"
@@ -73,7 +73,7 @@ import Testing
     @Test func anEmptyNodeDoesNotReleaseTheKeyOfItsNamesake() {
         let effects = Self.firstCycle(Self.view(leader: "n1", memberAt: Self.elsewhere), isEmpty: true)
         #expect(!Self.putsOrDeletes(effects))
-        #expect(!effects.contains { if case .perform = $0 { true } else { false } })
+        #expect(!effects.contains { if case .node(.perform) = $0 { true } else { false } })
     }
 
     @Test func whatItHasLeftItselfItTakesUp() {
@@ -99,9 +99,9 @@ import Testing
     @Test func whoComesBackFindsThatItsNameIsTaken() {
         var scene = GuardianOrderTests.Scene()
         #expect(Self.renews(Self.cycle(&scene, Self.view(leader: "n1", memberAt: Self.here))))
-        _ = scene.step(.renewed(.failure(.unreachable("cut off"))))
+        _ = scene.step(.store(.renewed(.failure(.unreachable("cut off")))))
         #expect(!Self.putsOrDeletes(Self.cycle(&scene, Self.view(leader: "n1", memberAt: Self.elsewhere))))
-        let end = scene.step(.shutdownRequested) + scene.step(.performed(plan: 1, .success(.done)))
+        let end = scene.step(.shutdownRequested) + scene.step(.node(.performed(plan: 1, .success(.done))))
         #expect(!Self.putsOrDeletes(end), "its end is not told in the other's name")
     }
 

@@ -28,13 +28,13 @@ import Testing
     }
 
     static func ttls(_ effects: [CycleEffect]) -> [Duration] {
-        effects.compactMap { if case .adoptTimings(let timings) = $0 { timings.ttl } else { nil } }
+        effects.compactMap { if case .local(.adoptTimings(let timings)) = $0 { timings.ttl } else { nil } }
     }
 
     static func load(_ scene: inout GuardianOrderTests.Scene, _ view: ClusterView) -> [CycleEffect] {
         var effects = scene.step(.woken("test"), after: .seconds(40))
-        effects += scene.step(.loaded(.success(view)))
-        return effects + scene.step(.observed(scene.status(writable: false)))
+        effects += scene.step(.store(.loaded(.success(view))))
+        return effects + scene.step(.node(.observed(scene.status(writable: false))))
     }
 
     @Test func aMemberOfThePeersRaisesTheTtlForAsLongAsItIsThere() {
@@ -46,7 +46,7 @@ import Testing
         let raised = Self.load(&scene, Self.view(["n2:0.1", "n3"], config: config, revision: 6))
         #expect(Self.ttls(raised) == [.seconds(20)])
         let warned = raised.contains { effect in
-            if case .log(.warning, let text) = effect { text.contains("n3 runs Patroni") } else { false }
+            if case .local(.log(.warning, let text)) = effect { text.contains("n3 runs Patroni") } else { false }
         }
         #expect(warned)
         scene.machine.phase = .idle
@@ -57,16 +57,16 @@ import Testing
         let lease = Lease(since: GuardianOrderTests.start, ttl: .seconds(3), session: "s")
         var scene = GuardianOrderTests.Scene(adopted: lease)
         _ = scene.step(.timer)
-        _ = scene.step(.observed(scene.status(writable: true)))
-        _ = scene.step(.loaded(.success(Self.view(["n2:0.1"], config: ["ttl": 3]))))
-        _ = scene.step(.renewed(.success(.held(since: scene.now, ttl: .seconds(3), session: "s"))))
+        _ = scene.step(.node(.observed(scene.status(writable: true))))
+        _ = scene.step(.store(.loaded(.success(Self.view(["n2:0.1"], config: ["ttl": 3])))))
+        _ = scene.step(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(3), session: "s")))))
         _ = scene.step(.woken("the next cycle"), after: .milliseconds(750))
-        let waiting = scene.step(.loaded(.success(Self.view(["n2:0.1"], config: ["ttl": 3], revision: 6))))
+        let waiting = scene.step(.store(.loaded(.success(Self.view(["n2:0.1"], config: ["ttl": 3], revision: 6)))))
         #expect(!Self.renews(waiting))
         #expect(Self.renews(scene.step(.timer, after: .milliseconds(500))))
     }
 
     private static func renews(_ effects: [CycleEffect]) -> Bool {
-        effects.contains { if case .renew = $0 { true } else { false } }
+        effects.contains { if case .store(.renew, _) = $0 { true } else { false } }
     }
 }

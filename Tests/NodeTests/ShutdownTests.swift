@@ -23,13 +23,13 @@ import Testing
         if !isKnownToRun {
             scene.now = scene.now + .seconds(1)
             let ended = PostgreSQLStatus(dataDirectory: .initialized, state: .stopped, observedAt: scene.now)
-            _ = scene.step(.observed(ended))
+            _ = scene.step(.node(.observed(ended)))
         }
         _ = scene.step(.shutdownRequested)
         let plan = try #require(scene.machine.progress?.number)
-        let effects = scene.step(.performed(plan: plan, .success(.shutDown(found))))
-        let asked = effects.contains { if case .askPeers(_, .receipt, _) = $0 { true } else { false } }
-        let released = effects.contains { if case .release = $0 { true } else { false } }
+        let effects = scene.step(.node(.performed(plan: plan, .success(.shutDown(found)))))
+        let asked = effects.contains { if case .peers(_, .receipt, _) = $0 { true } else { false } }
+        let released = effects.contains { if case .store(.release, _) = $0 { true } else { false } }
         #expect(asked == asks)
         #expect(released == releases)
     }
@@ -39,9 +39,9 @@ import Testing
         var scene = HonestTimeTests.leader(of: ["n1"])
         _ = scene.step(.shutdownRequested)
         let plan = try #require(scene.machine.progress?.number)
-        let effects = scene.step(.performed(plan: plan, .success(.shutDown(Self.positions))))
-        #expect(!effects.contains { if case .release = $0 { true } else { false } })
-        #expect(effects.contains { if case .exit(code: 0) = $0 { true } else { false } })
+        let effects = scene.step(.node(.performed(plan: plan, .success(.shutDown(Self.positions)))))
+        #expect(!effects.contains { if case .store(.release, _) = $0 { true } else { false } })
+        #expect(effects.contains { if case .local(.exit(code: 0)) = $0 { true } else { false } })
     }
 
     /// S6: who is outside /sync may not lead, and so is not asked whether it has everything.
@@ -50,13 +50,13 @@ import Testing
         view.sync = SyncState(leader: "n1", voters: ["n3"])
         var scene = GuardianOrderTests.Scene(adopted: GuardianOrderTests.lease)
         _ = scene.step(.timer)
-        let armed = scene.step(.observed(scene.status(writable: true)))
+        let armed = scene.step(.node(.observed(scene.status(writable: true))))
         HonestTimeTests.acknowledge(armed, &scene)
-        _ = scene.step(.loaded(.success(view)))
-        let renewed = scene.step(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
+        _ = scene.step(.store(.loaded(.success(view))))
+        let renewed = scene.step(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
         HonestTimeTests.acknowledge(renewed, &scene)
         let heirs = scene.step(.shutdownRequested).compactMap { effect -> [String]? in
-            if case .perform(.stop(_, _, let heirs), _, _) = effect { heirs } else { nil }
+            if case .node(.perform(.stop(_, _, let heirs), _, _)) = effect { heirs } else { nil }
         }
         #expect(heirs == [["n3"]])
     }

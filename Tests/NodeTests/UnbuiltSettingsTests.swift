@@ -8,7 +8,7 @@ import Testing
 @Suite struct UnbuiltSettingsTests {
     private func told(_ effects: [CycleEffect], _ level: CycleEffect.LogLevel) -> [String] {
         effects.compactMap { effect in
-            guard case .log(level, let text) = effect, text.contains("/config asks") else { return nil }
+            guard case .local(.log(level, let text)) = effect, text.contains("/config asks") else { return nil }
             return text
         }
     }

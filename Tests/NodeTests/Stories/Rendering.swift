@@ -20,23 +20,12 @@ enum Rendering {
         case .woken(let why): "woken: \(why)"
         case .storeChanged(let change): "store: \(text(change))"
         case .postmasterExited(let pid): "postmaster \(pid) has ended"
-        case .observed(let status): "observed: \(text(status))"
-        case .felt(let pulse): pulse?.unansweredSince == nil ? "pulse" : "pulse: an answer is owed"
-        case .loaded(let result): "loaded: \(outcome(result) { text($0) })"
-        case .renewed(let result): "renewed: \(outcome(result, text))"
-        case .acquired(let result): "acquired: \(outcome(result, text))"
-        case .released(let result): "released: \(outcome(result) { $0 ? "the key is gone" : "it was not ours" })"
-        case .wrote(let purpose, let result): "wrote \(purpose): \(outcome(result) { "\($0)" })"
-        case .touched(let result): "touched: \(outcome(result) { "done" })"
-        case .peersAnswered(_, let answers):
+        case .store(let answer): text(answer)
+        case .node(let answer): text(answer)
+        case .peers(_, let answers):
             "answered: "
                 + answers.sorted { $0.key < $1.key }.map { "\($0.key) \(text($0.value))" }.joined(separator: "; ")
-        case .compared(let result): "compared: \(outcome(result, text))"
-        case .performed(_, let result): "performed: \(outcome(result, text))"
-        case .checkpointed(let result): "checkpointed: \(outcome(result) { "done" })"
-        case .historyRead(let timeline, let lines, _): "history of \(timeline): \(lines.count) lines"
-        case .configurationAdopted(let result): "adopted: \(outcome(result) { "done" })"
-        case .guarded(_, let result): "guardian: \(outcome(result) { _ in "acknowledged" })"
+        case .guardian(_, let result): "guardian: \(outcome(result) { _ in "acknowledged" })"
         case .receiptRetry: "receipt: again"
         case .reloaded: "reloaded"
         case .commanded(let id, let command): "command \(id): \(command)"
@@ -45,30 +34,72 @@ enum Rendering {
         }
     }
 
+    private static func text(_ answer: StoreAnswer) -> String {
+        switch answer {
+        case .loaded(let result): "loaded: \(outcome(result) { text($0) })"
+        case .renewed(let result): "renewed: \(outcome(result, text))"
+        case .acquired(let result): "acquired: \(outcome(result, text))"
+        case .released(let result): "released: \(outcome(result) { $0 ? "the key is gone" : "it was not ours" })"
+        case .wrote(let purpose, let result): "wrote \(purpose): \(outcome(result) { "\($0)" })"
+        case .touched(let result): "touched: \(outcome(result) { "done" })"
+        }
+    }
+
+    private static func text(_ answer: NodeAnswer) -> String {
+        switch answer {
+        case .observed(let status): "observed: \(text(status))"
+        case .felt(let pulse): pulse?.unansweredSince == nil ? "pulse" : "pulse: an answer is owed"
+        case .compared(let result): "compared: \(outcome(result, text))"
+        case .performed(_, let result): "performed: \(outcome(result, text))"
+        case .checkpointed(let result): "checkpointed: \(outcome(result) { "done" })"
+        case .historyRead(let timeline, let lines, _): "history of \(timeline): \(lines.count) lines"
+        case .configurationAdopted(let result): "adopted: \(outcome(result) { "done" })"
+        }
+    }
+
     /// Nil for what nobody but a clock or a health check is told.
     static func text(_ effect: CycleEffect, start: BootInstant) -> String? {
         switch effect {
-        case .setTimer, .observe, .load, .publish, .adoptTimings: nil
-        case .renew(_, let replacing, _): "renew the lease\(replacing ? ", the key may be gone" : "")"
+        case .store(let request, _): text(request)
+        case .node(let request): text(request)
+        case .peers(let members, _, _): "ask \(members.map(\.name).joined(separator: ", "))"
+        case .guardian(let order, _): "guardian: \(text(order, start: start))"
+        case .local(let effect): text(effect)
+        }
+    }
+
+    private static func text(_ request: StoreRequest) -> String? {
+        switch request {
+        case .load: nil
+        case .renew(_, let replacing): "renew the lease\(replacing ? ", the key may be gone" : "")"
         case .acquire: "create the leader key"
-        case .release(let status, _):
+        case .release(let status):
             "delete the leader key" + (status.map { ", /status \(JSON.text(.object($0)))" } ?? "")
-        case .write(let key, let value, let condition, _, _): "write /\(key.rawValue) \(value) if \(condition)"
-        case .delete(let key, let condition, _, _): "delete /\(key.rawValue) if \(condition)"
-        case .touch(let value, _, _): "touch \(text(value))"
-        case .askPeers(let members, _, _): "ask \(members.map(\.name).joined(separator: ", "))"
+        case .write(let key, let value, let condition, _): "write /\(key.rawValue) \(value) if \(condition)"
+        case .delete(let key, let condition, _): "delete /\(key.rawValue) if \(condition)"
+        case .touch(let value, _): "touch \(text(value))"
+        }
+    }
+
+    private static func text(_ request: NodeRequest) -> String? {
+        switch request {
+        case .observe: nil
         case .compare(let source, _): "compare with \(source.name)"
         case .perform(let operation, let slots, _):
             "perform \(text(operation))"
                 + (slots.isEmpty ? "" : " after \(slots.map { "\($0)" }.joined(separator: ", "))")
-        case .guardLease(let order, _): "guardian: \(text(order, start: start))"
         case .breakOff: "break off what runs"
         case .applySlots(let slots, _): "slots: \(slots.map { "\($0)" }.joined(separator: ", "))"
         case .checkpoint: "checkpoint"
         case .readHistory(let timeline): "read the history of \(timeline)"
         case .adoptConfiguration(let document): "adopt \(JSON.text(.object(document)))"
+        }
+    }
+
+    private static func text(_ effect: LocalEffect) -> String? {
+        switch effect {
+        case .setTimer, .publish, .adoptTimings, .retryReceipt: nil
         case .cacheConfiguration: "keep /config beside the data"
-        case .retryReceipt: nil
         case .reply(let id, let outcome): "reply \(id): \(outcome)"
         case .log(let level, let text): "\(level): \(text)"
         case .exit(let code): "exit \(code)"

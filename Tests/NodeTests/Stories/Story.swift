@@ -77,7 +77,8 @@ struct Story {
             return lines.append("!! no operation \(name) is under way")
         }
         let (plan, operation) = pending.remove(at: index)
-        happens(.performed(plan: plan, failure.map { .failure(PostgreSQLError.failed($0)) } ?? result(of: operation)))
+        let result = failure.map { .failure(PostgreSQLError.failed($0)) } ?? result(of: operation)
+        happens(.node(.performed(plan: plan, result)))
     }
 
     // MARK: What the world does
@@ -103,21 +104,38 @@ struct Story {
 
     private mutating func answer(_ effect: CycleEffect) {
         switch effect {
-        case .setTimer(let instant): timer = instant
+        case .store(let request, _):
+            let failure = world.storeIsSilent.map { request.failed(.unreachable($0)) }
+            answers.append(.store(failure ?? taken(request)))
+        case .node(let request): answer(request)
+        case .peers(let members, let purpose, _):
+            let found = members.map { ($0.name, world.peers[$0.name] ?? .unreachable("it does not answer")) }
+            answers.append(.peers(purpose, Dictionary(found) { first, _ in first }))
+        case .guardian(let order, _): answers.append(.guardian(order, .success(GuardianStatus(pid: 7))))
+        case .local(.setTimer(let instant)): timer = instant
+        case .local(.retryReceipt(let instant, let plan)):
+            world.now = max(world.now, instant)
+            answers.append(.receiptRetry(plan: plan))
+        case .local(.cacheConfiguration), .local(.adoptTimings), .local(.reply), .local(.publish), .local(.log),
+            .local(.exit):
+            break
+        }
+    }
+
+    private mutating func answer(_ request: NodeRequest) {
+        switch request {
         case .observe where world.silentSince != nil:
             answers.append(
-                .felt(
-                    Pulse(
-                        takenAt: world.now, postmaster: world.local.postmaster ?? 0,
-                        unansweredSince: world.silentSince, stillSince: world.silentSince,
-                        processes: .init(total: 9, stopped: 9, isPostmasterStopped: true))))
+                .node(
+                    .felt(
+                        Pulse(
+                            takenAt: world.now, postmaster: world.local.postmaster ?? 0,
+                            unansweredSince: world.silentSince, stillSince: world.silentSince,
+                            processes: .init(total: 9, stopped: 9, isPostmasterStopped: true)))))
         case .observe:
             world.local.observedAt = world.now
-            answers.append(.observed(world.local))
-        case .askPeers(let members, let purpose, _):
-            let found = members.map { ($0.name, world.peers[$0.name] ?? .unreachable("it does not answer")) }
-            answers.append(.peersAnswered(purpose, Dictionary(found) { first, _ in first }))
-        case .compare: answers.append(.compared(world.divergence))
+            answers.append(.node(.observed(world.local)))
+        case .compare: answers.append(.node(.compared(world.divergence)))
         case .perform(let operation, let slots, let plan):
             world.apply(slots)
             perform(operation, plan)
@@ -125,29 +143,23 @@ struct Story {
             world.stops(.inProduction)
             for (plan, operation) in pending {
                 answers.append(
-                    .performed(plan: plan, .failure(PostgreSQLError.failed("\(operation.name) was broken off"))))
+                    .node(.performed(plan: plan, .failure(PostgreSQLError.failed("\(operation.name) was broken off")))))
             }
             pending = []
-        case .guardLease(let order, _): answers.append(.guarded(order, .success(GuardianStatus(pid: 7))))
-        case .checkpoint: answers.append(.checkpointed(.success(())))
-        case .readHistory(let timeline):
-            answers.append(.historyRead(timeline, [], writtenAt: "2027-01-15T08:00:00+00:00"))
-        case .adoptConfiguration: answers.append(.configurationAdopted(.success(())))
-        case .retryReceipt(let instant, let plan):
-            world.now = max(world.now, instant)
-            answers.append(.receiptRetry(plan: plan))
         case .applySlots(let slots, _): world.apply(slots)
-        case .cacheConfiguration, .adoptTimings, .reply, .publish, .log, .exit: break
-        case .load, .renew, .acquire, .release, .write, .delete, .touch: askStore(effect)
+        case .checkpoint: answers.append(.node(.checkpointed(.success(()))))
+        case .readHistory(let timeline):
+            answers.append(.node(.historyRead(timeline, [], writtenAt: "2027-01-15T08:00:00+00:00")))
+        case .adoptConfiguration: answers.append(.node(.configurationAdopted(.success(()))))
         }
     }
 
     private mutating func perform(_ operation: PostgreSQLOperation, _ plan: Int) {
         if world.hangs.contains(operation.name) { return pending.append((plan, operation)) }
         if let failure = world.failures.removeValue(forKey: operation.name) {
-            return answers.append(.performed(plan: plan, .failure(PostgreSQLError.failed(failure))))
+            return answers.append(.node(.performed(plan: plan, .failure(PostgreSQLError.failed(failure)))))
         }
-        answers.append(.performed(plan: plan, result(of: operation)))
+        answers.append(.node(.performed(plan: plan, result(of: operation))))
     }
 
     /// Does it, and tells how it ended.
@@ -173,43 +185,29 @@ struct Story {
         return .success(.done)
     }
 
-    private mutating func askStore(_ effect: CycleEffect) {
-        let failure = world.storeIsSilent.map(DCSError.unreachable)
-        switch effect {
-        case .load: answers.append(.loaded(failure.map { .failure($0) } ?? .success(world.view())))
-        case .renew, .acquire: claim(effect, failure)
-        case .release(let status, _):
-            if let failure { return answers.append(.released(.failure(failure))) }
+    private mutating func taken(_ request: StoreRequest) -> StoreAnswer {
+        switch request {
+        case .load: return .loaded(.success(world.view()))
+        case .renew: return .renewed(.success(world.keys["leader"]?.value == "n1" ? held : .refused))
+        case .acquire:
+            if world.keys["leader"] != nil { return .acquired(.success(.refused)) }
+            world.put("leader", "n1", session: "s")
+            return .acquired(.success(held))
+        case .release(let status):
             if let status { world.put("status", JSON.text(.object(status))) }
             world.remove("leader")
-            answers.append(.released(.success(true)))
-        case .write(let key, let value, _, let purpose, _):
-            if let failure { return answers.append(.wrote(purpose, .failure(failure))) }
+            return .released(.success(true))
+        case .write(let key, let value, _, let purpose):
             world.put(key.rawValue, value)
-            answers.append(.wrote(purpose, .success(.written(world.revision))))
-        case .delete(let key, _, let purpose, _):
-            if let failure { return answers.append(.wrote(purpose, .failure(failure))) }
+            return .wrote(purpose, .success(.written(world.revision)))
+        case .delete(let key, _, let purpose):
             world.remove(key.rawValue)
-            answers.append(.wrote(purpose, .success(.written(world.revision))))
-        case .touch(let value, _, _):
-            if failure == nil { world.put("members/n1", JSON.text(.object(value)), session: "s") }
-            answers.append(.touched(failure.map { .failure($0) } ?? .success(())))
-        case .setTimer, .observe, .askPeers, .compare, .perform, .guardLease, .breakOff, .applySlots, .checkpoint,
-            .readHistory, .adoptConfiguration, .cacheConfiguration, .adoptTimings, .retryReceipt, .reply, .publish,
-            .log, .exit:
-            break
+            return .wrote(purpose, .success(.written(world.revision)))
+        case .touch(let value, _):
+            world.put("members/n1", JSON.text(.object(value)), session: "s")
+            return .touched(.success(()))
         }
     }
 
-    private mutating func claim(_ effect: CycleEffect, _ failure: DCSError?) {
-        let holder = world.keys["leader"]?.value
-        let held = LeaderClaim.held(since: world.now, ttl: .seconds(30), session: "s")
-        if case .acquire = effect {
-            if let failure { return answers.append(.acquired(.failure(failure))) }
-            if holder == nil { world.put("leader", "n1", session: "s") }
-            return answers.append(.acquired(.success(holder == nil ? held : .refused)))
-        }
-        if let failure { return answers.append(.renewed(.failure(failure))) }
-        answers.append(.renewed(.success(holder == "n1" ? held : .refused)))
-    }
+    private var held: LeaderClaim { .held(since: world.now, ttl: .seconds(30), session: "s") }
 }

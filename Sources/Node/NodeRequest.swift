@@ -1,0 +1,58 @@
+public import ClusterModel
+public import HighAvailability
+public import Ports
+
+/// What is asked of this node's PostgreSQL.
+public enum NodeRequest: Sendable {
+    case observe(deadline: BootInstant)
+    case compare(Upstream, deadline: BootInstant)
+    /// Carries out an operation, after these changes to the slots.
+    case perform(PostgreSQLOperation, slots: [SlotAction], plan: Int)
+    /// Cancels the running operation and stops PostgreSQL at once; `.performed` follows.
+    case breakOff(deadline: BootInstant)
+    case applySlots([SlotAction], deadline: BootInstant)
+    case checkpoint
+    case readHistory(TimelineID)
+    case adoptConfiguration(JSONObject)
+}
+
+/// What PostgreSQL answers.
+public enum NodeAnswer: Sendable {
+    case observed(PostgreSQLStatus)
+    /// The server's signs of life, taken with every `.observe`, before its answer and after; nil where none could be.
+    case felt(Pulse?)
+    case compared(Result<DivergenceFacts, PostgreSQLError>)
+    /// The end of the operation of plan number `plan`.
+    case performed(plan: Int, Result<OperationResult, PostgreSQLError>)
+    case checkpointed(Result<Void, PostgreSQLError>)
+    case historyRead(TimelineID, [TimelineHistory.Line], writtenAt: String)
+    case configurationAdopted(Result<Void, PostgreSQLError>)
+}
+
+/// What the daemon itself is to do: nobody is asked, nothing is answered but by a timer.
+public enum LocalEffect: Sendable {
+    case setTimer(BootInstant)
+    /// Brings `.receiptRetry` at that time.
+    case retryReceipt(at: BootInstant, plan: Int)
+    /// The times by which the client of the store goes.
+    case adoptTimings(ClusterTimings)
+    /// Keeps the dynamic configuration beside the data, for a start without the store.
+    case cacheConfiguration(JSONObject)
+    /// Answers a command, once.
+    case reply(Int, CommandOutcome)
+    case publish(NodeSnapshot)
+    case log(CycleEffect.LogLevel, String)
+    case exit(code: Int32)
+}
+
+extension PostgreSQLOperation {
+    /// PostgreSQL may accept writes as soon as it is under way: the guardian knows of the lease before.
+    var opensTheDoor: Bool {
+        switch self {
+        case .promote, .startPrimary, .restart: true
+        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .rewind,
+            .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots:
+            false
+        }
+    }
+}
