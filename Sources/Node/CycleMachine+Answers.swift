@@ -5,8 +5,7 @@ import Ports
 /// What the store and PostgreSQL answer to a cycle's question or action.
 extension CycleMachine {
     mutating func renewed(_ result: Result<LeaderClaim, DCSError>, _ run: inout Run) {
-        isRenewing = false
-        adoptedLease = nil
+        tenure.renewalAnswered()
         if case .releaseLeader? = currentStep {
             releaseLeader(&run)
             return endCycle(&run)
@@ -14,12 +13,12 @@ extension CycleMachine {
         guard phase == .asking else { return }
         switch result {
         case .success(.held(let since, let ttl, let session)):
-            lease = Lease(since: since, ttl: ttl, session: session, safetyMargin: safetyMargin)
-            renewal = .held
+            tenure.holds(Lease(since: since, ttl: ttl, session: session, safetyMargin: safetyMargin))
+            cycle.renewal = .held
         case .success(.refused):
-            lease = nil
-            renewal = .refused
-        case .failure(let error): storeFailure = error.description
+            tenure.ends()
+            cycle.renewal = .refused
+        case .failure(let error): sight.storeIsSilent(error.description)
         }
         run.isNews = true
         decideNow(&run)
@@ -29,7 +28,7 @@ extension CycleMachine {
         guard phase == .acting else { return }
         switch result {
         case .success(.held(let since, let ttl, let session)):
-            lease = Lease(since: since, ttl: ttl, session: session, safetyMargin: safetyMargin)
+            tenure.holds(Lease(since: since, ttl: ttl, session: session, safetyMargin: safetyMargin))
             isDone("claiming the leader key", &run)
             backOff.succeeded()
             run.log(.info, "acquired the leader key (session \(session))")
@@ -62,9 +61,9 @@ extension CycleMachine {
     mutating func compared(_ result: Result<DivergenceFacts, PostgreSQLError>, _ run: inout Run) {
         guard phase == .asking else { return }
         switch result {
-        case .success(let facts): divergence = .facts(facts)
+        case .success(let facts): cycle.divergence = .facts(facts)
         case .failure(let error):
-            divergence = .unavailable(error.description)
+            cycle.divergence = .unavailable(error.description)
             run.log(.warning, "comparing timelines failed: \(error)")
         }
         decideNow(&run)
@@ -88,7 +87,7 @@ extension CycleMachine {
             backOff.failed(at: run.now, settings.timings)
             endAndWait(&run)
         case .bootstrapInitialize, .bootstrapConfig: bootstrapWrote(purpose, result, &run)
-        case .history: isWritingHistory = false
+        case .history: chores.end(.history)
         case .cancelInitialize, .status, .clearFailover: break
         }
     }

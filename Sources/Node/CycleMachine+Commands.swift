@@ -5,46 +5,35 @@ import Ports
 /// What operators ask of the node (rest-api.md §13, §14). A command is carried out between two cycles, so that no
 /// decision is under way that knows nothing of it; what it starts is a plan like any other.
 extension CycleMachine {
-    /// Commands that may wait for a cycle to end.
-    static let maximumCommands = 16
-
     mutating func commanded(_ id: Int, _ command: NodeCommand, _ run: inout Run) {
-        if phase == .idle { return carryOut(id, command, &run) }
-        guard waitingCommands.count < Self.maximumCommands else {
-            return run.emit(.local(.reply(id, .busy("another command"))))
-        }
-        waitingCommands.append((id, command))
+        if isIdle { return carryOut(id, command, &run) }
+        if !commands.wait(id, command) { run.emit(.local(.reply(id, .busy("another command")))) }
     }
 
     mutating func carryOutCommands(_ run: inout Run) {
-        while phase == .idle, !waitingCommands.isEmpty {
-            let (id, command) = waitingCommands.removeFirst()
-            carryOut(id, command, &run)
-        }
+        while isIdle, let (id, command) = commands.next() { carryOut(id, command, &run) }
     }
 
     mutating func answerFinishedCommands(_ run: inout Run) {
-        for (id, outcome) in finishedCommands { run.emit(.local(.reply(id, outcome))) }
-        finishedCommands = []
+        for (id, outcome) in commands.takeFinished() { run.emit(.local(.reply(id, outcome))) }
     }
 
     /// Nobody waits for a node that has ended.
     mutating func refuseCommands(_ run: inout Run) {
         answerFinishedCommands(&run)
-        for (id, _) in waitingCommands { run.emit(.local(.reply(id, .failed))) }
-        waitingCommands = []
+        while let (id, _) = commands.next() { run.emit(.local(.reply(id, .failed))) }
         if let id = progress?.command { run.emit(.local(.reply(id, .failed))) }
         progress?.command = nil
     }
 
     private mutating func carryOut(_ id: Int, _ command: NodeCommand, _ run: inout Run) {
-        if isShuttingDown { return run.emit(.local(.reply(id, .busy(Plan.Kind.shutdown.rawValue)))) }
+        if life.isShuttingDown { return run.emit(.local(.reply(id, .busy(Plan.Kind.shutdown.rawValue)))) }
         switch command {
         case .restart(let request):
             if request.schedule == nil { restart(id, request, &run) } else { schedule(id, request, &run) }
         case .cancelRestart:
-            run.emit(.local(.reply(id, scheduledRestart == nil ? .nothingScheduled : .done)))
-            if scheduledRestart != nil { forgetSchedule("an operator asked for it", &run) }
+            run.emit(.local(.reply(id, commands.scheduledRestart == nil ? .nothingScheduled : .done)))
+            if commands.scheduledRestart != nil { forgetSchedule("an operator asked for it", &run) }
         case .reinitialize(let force, let fromLeader): reinitialize(id, force: force, fromLeader: fromLeader, &run)
         }
     }
@@ -73,29 +62,29 @@ extension CycleMachine {
     }
 
     private mutating func schedule(_ id: Int, _ request: RestartRequest, _ run: inout Run) {
-        if scheduledRestart != nil { return run.emit(.local(.reply(id, .alreadyScheduled))) }
+        if commands.scheduledRestart != nil { return run.emit(.local(.reply(id, .alreadyScheduled))) }
         var request = request
         request.postmasterStartTime = local.facts?.postmasterStartTime
-        scheduledRestart = request
+        commands.scheduledRestart = request
         run.log(.info, "a restart is scheduled for \(request.schedule?.text ?? "")")
         run.emit(.local(.reply(id, .done)))
         wake(&run)
     }
 
     private mutating func forgetSchedule(_ why: String, _ run: inout Run) {
-        scheduledRestart = nil
+        commands.scheduledRestart = nil
         run.log(.info, "the scheduled restart is cancelled: \(why)")
         wake(&run)
     }
 
     /// Carries a scheduled restart out when its time has come; it is forgotten then, whatever becomes of it.
     mutating func keepSchedule(_ run: inout Run) {
-        guard phase == .idle, let request = scheduledRestart else { return }
+        guard isIdle, let request = commands.scheduledRestart else { return }
         switch judge(schedule: request, settings, local, wallTime: run.wallTime) {
         case .wait: return
         case .cancelled(let why): forgetSchedule(why, &run)
         case .due:
-            scheduledRestart = nil
+            commands.scheduledRestart = nil
             run.log(.info, "the scheduled restart is due")
             restart(nil, request, &run)
             wake(&run)
@@ -104,7 +93,7 @@ extension CycleMachine {
 
     /// When the scheduled restart wants to be looked at.
     func scheduleDue(_ run: Run) -> BootInstant? {
-        guard phase == .idle, !settings.isPaused, let due = scheduledRestart?.schedule else { return nil }
+        guard isIdle, !settings.isPaused, let due = commands.scheduledRestart?.schedule else { return nil }
         return run.now + max(.zero, .zero - due.lateness(at: run.wallTime))
     }
 

@@ -8,12 +8,8 @@ extension CycleMachine {
     mutating func beginCycle(_ run: inout Run) {
         phase = .observing(local: false, store: false)
         again = false
-        asked = 0
-        renewal = nil
-        peers = nil
-        divergence = nil
-        cycleBegan = run.now
-        lookedAt = run.now
+        cycle = Cycle(began: run.now)
+        sight.lookedAt = run.now
         run.emit(.node(.observe(deadline: run.now + .seconds(3))))
         run.emit(.store(.load, deadline: storeDeadline(run.now)))
     }
@@ -26,14 +22,10 @@ extension CycleMachine {
     }
 
     mutating func observed(_ status: PostgreSQLStatus, _ run: inout Run) {
-        if status.observedAt >= local.observedAt {
-            local = status
-            hasObserved = true
-            if let facts = status.facts { wasPrimary = !facts.inRecovery }
-        }
+        sight.see(status)
         if case .publishBootstrap? = currentStep { publishBootstrap(&run) }
         run.isNews = true
-        if local.observedAt >= planEnded { answerFinishedCommands(&run) }
+        if sight.isCurrent { answerFinishedCommands(&run) }
         if case .observing(_, let store) = phase {
             phase = .observing(local: true, store: store)
             if store { decideNow(&run) }
@@ -47,23 +39,20 @@ extension CycleMachine {
         phase = .observing(local: local, store: true)
         switch result {
         case .success(let view): take(view, &run)
-        case .failure(let error): storeFailure = error.description
+        case .failure(let error): sight.storeIsSilent(error.description)
         }
         if local { decideNow(&run) }
     }
 
     private mutating func take(_ view: ClusterView, _ run: inout Run) {
-        if storeFailure != nil { run.log(.info, "the DCS answers again") }
-        storeFailure = nil
+        let before = self.view
         // A store that has begun another life counts anew: its numbers mean other values.
-        if let before = self.view, view.revision < before.revision { configurationRevision = nil }
+        if let before, view.revision < before.revision { configurationRevision = nil }
         foundNamesake = findNamesake(in: view)
-        self.view = view
-        viewAt = cycleBegan
-        storeLastSeen = run.wallTime / 1_000_000_000
+        if sight.see(view, asked: cycle.began, wallTime: run.wallTime) { run.log(.info, "the DCS answers again") }
         if let leader = view.leaderName, leader != me.name { backOff.succeeded() }
         if view.leaderName != me.name || namesake != nil, lease != nil {
-            lease = nil
+            tenure.ends()
             // Health checks must not have to wait for the rest of the cycle.
             run.isNews = true
         }
@@ -132,7 +121,7 @@ extension CycleMachine {
 
     mutating func decideNow(_ run: inout Run) {
         // A plan has ended since this cycle looked.
-        if progress == nil, local.observedAt < planEnded { return beginCycle(&run) }
+        if progress == nil, !sight.isCurrent { return beginCycle(&run) }
         tellOfNamesake(&run)
         let decision = decider(observation(run), &memory)
         self.decision = decision
@@ -143,7 +132,7 @@ extension CycleMachine {
     private func observation(_ run: Run) -> Observation {
         var seen = Observation(
             now: run.now, wallTime: run.wallTime, me: me, settings: settings, view: view, storeFailure: storeFailure,
-            local: local, lease: lease, renewal: renewal, peers: peers, divergence: divergence,
+            local: local, lease: lease, renewal: cycle.renewal, peers: cycle.peers, divergence: cycle.divergence,
             running: progress?.running)
         seen.pulse = pulse
         seen.namesake = namesake
@@ -172,13 +161,13 @@ extension CycleMachine {
         case .ask(let question): ask(question, &run)
         case .acquireLeader:
             if backsOff(&run) { return }
-            if run.now - cycleBegan > LeaseArithmetic.claimPatience(settings.timings) { return beginCycle(&run) }
+            if run.now - cycle.began > LeaseArithmetic.claimPatience(settings.timings) { return beginCycle(&run) }
             phase = .acting
             run.emit(.store(.acquire, deadline: deadline))
         case .releaseLeader:
             guard mayGiveUpKey(&run) else { return endCycle(&run) }
             phase = .acting
-            lease = nil
+            tenure.ends()
             run.isNews = true
             run.emit(.store(.release(status: nil), deadline: deadline))
         case .initializeCluster:
@@ -196,21 +185,18 @@ extension CycleMachine {
             endCycle(&run)
         case .exit:
             run.log(.critical, decision.reasons.map { "\($0)" }.joined(separator: "; "))
-            phase = .ended
+            life.end(code: 1)
             run.emit(.local(.exit(code: 1)))
         }
     }
 
     private mutating func ask(_ question: Question, _ run: inout Run) {
-        asked += 1
-        guard asked <= Self.maximumQuestions else { return endCycle(&run) }
+        guard cycle.mayAsk() else { return endCycle(&run) }
         phase = .asking
         switch question {
         case .renewal:
             if case .releaseLeader? = currentStep { return endCycle(&run) }
-            isRenewing = true
-            let isCovered = lease?.isValid(at: run.now) ?? false
-            lease = lease?.shortened(to: settings.timings.ttl, at: run.now)
+            let isCovered = tenure.renews(ttl: settings.timings.ttl, at: run.now)
             run.emit(.store(.renew(view?.leader, replacingGone: isCovered), deadline: storeDeadline(run.now)))
         case .peers(let members):
             run.emit(
@@ -238,17 +224,19 @@ extension CycleMachine {
     /// Ends a cycle that must not be repeated at once.
     mutating func pauseBeforeNextCycle(_ pause: Duration, _ run: inout Run) {
         endCycle(&run)
-        if phase == .idle { nextCycle = min(nextCycle, run.now + pause) }
+        if isIdle { nextCycle = min(nextCycle, run.now + pause) }
     }
 
     mutating func endCycle(_ run: inout Run) {
+        // What the cycle began may have been the last thing that this daemon does.
+        if life.hasEnded { return }
         phase = .idle
         nextCycle = plannedCycle(run.now)
         if let due = judgementDue(run.now) { nextCycle = min(nextCycle, due) }
         keepKeys(&run)
         run.isNews = true
         carryOutCommands(&run)
-        if again, phase == .idle { beginCycle(&run) }
+        if again, isIdle { beginCycle(&run) }
     }
 
     /// The leader renews well before its lease ends; who could not reach the store tries again soon.
@@ -262,13 +250,13 @@ extension CycleMachine {
 
     /// A store that hangs must not outlast the lease: at `stopBy` the decision is made without its answer.
     mutating func guardLease(_ run: inout Run) {
-        guard phase != .ended, let lease, local.mayAcceptWrites, run.now >= LeaseArithmetic.stopBy(lease) else {
+        guard !life.hasEnded, let lease, local.mayAcceptWrites, run.now >= LeaseArithmetic.stopBy(lease) else {
             return
         }
         if let kind = progress?.running.plan.kind, kind == .demote || kind == .demoteOffline { return }
         if progress?.successor != nil || settings.isPaused { return }
         // A daemon that was restarted late has not asked the store yet; its guardian stands by the lease.
-        if let unproven = adoptedLease, unproven == lease, storeFailure == nil { return }
+        if tenure.isUnproven, storeFailure == nil { return }
         var seen = observation(run)
         seen.storeFailure = seen.storeFailure ?? "the DCS has not answered in time"
         let decision = decider(seen, &memory)

@@ -12,12 +12,12 @@ struct GuardianLink: Sendable {
     var failures = 0
     /// After a failure: when to try again.
     var retryAt: BootInstant?
-    /// PostgreSQL may have accepted writes until then: what was observed before does not disarm the guardian.
-    var maybeWritableUntil: BootInstant
+    /// PostgreSQL may have accepted writes before: only what was observed since disarms the guardian.
+    var notWritableSince: BootInstant
 
     init(acknowledged: Lease?, now: BootInstant) {
         facts = Guarding(acknowledged: acknowledged)
-        maybeWritableUntil = now
+        notWritableSince = now + .nanoseconds(1)
     }
 }
 
@@ -37,9 +37,9 @@ extension CycleMachine {
     /// Tells the guardian what changed, before anything else of this step happens: arming comes before PostgreSQL may
     /// become writable, disarming after it was seen to be none.
     mutating func tellGuardian(_ run: inout Run) {
-        guard guardian != nil, phase != .ended else { return }
+        guard guardian != nil, !life.hasEnded else { return }
         replaceFrozenGuardian(&run)
-        if mayBecomeWritable(local, progress?.running) { guardian?.maybeWritableUntil = run.now }
+        if mayBecomeWritable(local, progress?.running) { guardian?.notWritableSince = run.now + .nanoseconds(1) }
         guard let order = guardOrder, let link = guardian else { return }
         if order == link.told { return }
         // The lease must be known before PostgreSQL is let write under it, whatever the guardian is still being told: a
@@ -62,7 +62,7 @@ extension CycleMachine {
             // Without a lease of ours the one before runs out, and the guardian stops PostgreSQL in time.
             return lease.map { .enforce($0, postmaster: local.postmaster) }
         }
-        return local.observedAt > guardian.maybeWritableUntil ? .disarm : nil
+        return sight.isFresh(since: guardian.notWritableSince) ? .disarm : nil
     }
 
     mutating func guarded(
@@ -94,7 +94,7 @@ extension CycleMachine {
     }
 
     private mutating func replaceFrozenGuardian(_ run: inout Run) {
-        guard let link = guardian, progress == nil, !isShuttingDown,
+        guard let link = guardian, progress == nil, !life.isShuttingDown,
             let plan = guardianReplacement(
                 local, settings, lease: lease, acknowledged: link.facts.acknowledged, failures: link.failures,
                 at: run.now)

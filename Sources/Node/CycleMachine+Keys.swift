@@ -6,57 +6,76 @@ import Ports
 extension CycleMachine {
     /// Keeps what the node owes the others: its member key, its slots and, on the leader, `/status` and `/history`.
     mutating func keepKeys(_ run: inout Run) {
-        if local.dataDirectory == .initialized, progress == nil, !settings.document.isEmpty,
-            cachedDocument != settings.document
-        {
-            cachedDocument = settings.document
-            run.emit(.local(.cacheConfiguration(settings.document)))
+        for chore in Chore.allCases where chores[chore] != .running && has(chore.needs) { begin(chore, &run) }
+    }
+
+    private func has(_ needs: Chore.Needs) -> Bool {
+        if needs.store, storeFailure != nil || view == nil || namesake != nil { return false }
+        if needs.leading, !isLeading || (local.facts?.inRecovery ?? true) { return false }
+        switch needs.noPlan {
+        case .whatever: return true
+        case .none: return progress == nil
+        case .orPromotion: return progress == nil || progress?.running.plan.kind == .promote
         }
-        guard storeFailure == nil, let view, namesake == nil else { return }
-        if !isTouching {
-            isTouching = true
+    }
+
+    private mutating func begin(_ chore: Chore, _ run: inout Run) {
+        switch chore {
+        case .cache: keepCache(&run)
+        case .touch:
+            chores.begin(.touch)
             noteTold()
             run.emit(touch(run))
-        }
-        if progress == nil || progress?.running.plan.kind == .promote {
-            slotLedger.note(me, view, settings, local, at: run.now)
-            let plan = slotDecider(me, view, settings, local, slotLedger, run.now)
-            for reason in plan.reasons where !toldOfSlots.contains(reason) {
-                run.log(.warning, "\(Reason.slot(reason))")
-            }
-            toldOfSlots = plan.reasons
-            if !plan.actions.isEmpty {
-                run.emit(.node(.applySlots(plan.actions, deadline: run.now + .seconds(5))))
-            }
-        }
-        guard isLeading, progress == nil, let facts = local.facts, !facts.inRecovery else { return }
-        keepStatus(view, facts, &run)
-        keepHistory(view, facts, &run)
-        if checkpoint == .wanted {
-            checkpoint = .running
+        case .slots: keepSlots(&run)
+        case .status: keepStatus(&run)
+        case .history: keepHistory(&run)
+        case .checkpoint:
+            guard chores[.checkpoint] == .wanted else { return }
+            chores.begin(.checkpoint)
             run.emit(.node(.checkpoint))
+        }
+    }
+
+    private mutating func keepCache(_ run: inout Run) {
+        guard local.dataDirectory == .initialized, !settings.document.isEmpty, cachedDocument != settings.document
+        else { return }
+        cachedDocument = settings.document
+        run.emit(.local(.cacheConfiguration(settings.document)))
+    }
+
+    private mutating func keepSlots(_ run: inout Run) {
+        guard let view else { return }
+        slotLedger.note(me, view, settings, local, at: run.now)
+        let plan = slotDecider(me, view, settings, local, slotLedger, run.now)
+        for reason in plan.reasons where !toldOfSlots.contains(reason) {
+            run.log(.warning, "\(Reason.slot(reason))")
+        }
+        toldOfSlots = plan.reasons
+        if !plan.actions.isEmpty {
+            run.emit(.node(.applySlots(plan.actions, deadline: run.now + .seconds(5))))
         }
     }
 
     func touch(_ run: Run) -> CycleEffect {
         let value = MemberKey.value(
             addresses, me, role: role, local: local, settings: settings,
-            checkpointPending: checkpoint != .done && local.isPrimary && lease != nil,
-            leaderTimeline: view?.leaderMember?.timeline, scheduledRestart: scheduledRestart,
+            checkpointPending: chores[.checkpoint] != .idle && local.isPrimary && lease != nil,
+            leaderTimeline: view?.leaderMember?.timeline, scheduledRestart: commands.scheduledRestart,
             needsOperator: decision?.needsOperator)
         return .store(
             .touch(value, seen: view?.member(me.name)), deadline: run.now + settings.timings.retryTimeout)
     }
 
     mutating func touched(_ result: Result<Void, DCSError>, _ run: inout Run) {
-        isTouching = false
+        chores.end(.touch)
         switch result {
         case .failure(let error): complain("publishing the member key", error, &run)
         case .success: isDone("publishing the member key", &run)
         }
     }
 
-    private func keepStatus(_ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ run: inout Run) {
+    private func keepStatus(_ run: inout Run) {
+        guard let view, let facts = local.facts else { return }
         var status = view.status
         status.optime = facts.writePosition
         status.handedOverBy = nil
@@ -67,13 +86,13 @@ extension CycleMachine {
             .store(.write(.status, compact(.object(status.json)), .leading, .status), deadline: storeDeadline(run.now)))
     }
 
-    private mutating func keepHistory(_ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ run: inout Run) {
-        guard !isWritingHistory, let timeline = facts.timeline else { return }
+    private mutating func keepHistory(_ run: inout Run) {
+        guard let view, let timeline = local.facts?.timeline else { return }
         switch historyVerdict(stored: view.history, timeline: timeline) {
         case .upToDate: break
         case .writeEmpty: writeHistory([], view, &run)
         case .rebuild:
-            isWritingHistory = true
+            chores.begin(.history)
             run.emit(.node(.readHistory(timeline)))
         }
     }
@@ -82,7 +101,7 @@ extension CycleMachine {
         _ timeline: TimelineID, _ file: [TimelineHistory.Line], _ writtenAt: String, _ run: inout Run
     ) {
         guard let view, !file.isEmpty, isLeading else {
-            isWritingHistory = false
+            chores.end(.history)
             return
         }
         let lines = historyLines(
@@ -92,7 +111,7 @@ extension CycleMachine {
     }
 
     private mutating func writeHistory(_ lines: [TimelineHistory.Line], _ view: ClusterView, _ run: inout Run) {
-        isWritingHistory = true
+        chores.begin(.history)
         let text = compact(TimelineHistory(lines: lines).json)
         run.emit(
             .store(.write(.history, text, .asSeen(view.history.revision), .history), deadline: storeDeadline(run.now)))
@@ -100,11 +119,11 @@ extension CycleMachine {
 
     mutating func checkpointed(_ result: Result<Void, PostgreSQLError>, _ run: inout Run) {
         switch result {
-        case .success: checkpoint = .done
+        case .success: chores.end(.checkpoint)
         case .failure(let error):
             run.log(.warning, "the checkpoint after the promotion failed: \(error)")
             // The next cycle tries again; at once it would most likely fail as soon.
-            checkpoint = local.isPrimary ? .wanted : .done
+            local.isPrimary ? chores.want(.checkpoint) : chores.end(.checkpoint)
             return
         }
         // The others wait for this before they run pg_rewind.

@@ -43,11 +43,11 @@ extension CycleMachine {
     }
 
     /// While something is on its way it is observed at least once in `lookInterval`, without the store.
-    var nextLook: BootInstant? { phase == .idle && isOnItsWay ? lookedAt + Self.lookInterval : nil }
+    var nextLook: BootInstant? { isIdle && isOnItsWay ? sight.lookedAt + Self.lookInterval : nil }
 
     mutating func lookAgain(_ run: inout Run) {
         guard let nextLook, run.now >= nextLook else { return }
-        lookedAt = run.now
+        sight.lookedAt = run.now
         run.emit(.node(.observe(deadline: run.now + .seconds(3))))
     }
 
@@ -66,8 +66,8 @@ extension CycleMachine {
     /// A look between two cycles has found something that others go by: the next cycle comes at once, and with it the
     /// member key.
     mutating func tellOfChange(_ run: inout Run) {
-        guard phase == .idle, storeFailure == nil, view != nil, let told, let standing, told != standing else { return }
-        nextCycle = min(nextCycle, max(run.now, cycleBegan + Self.tellInterval))
+        guard isIdle, storeFailure == nil, view != nil, let told, let standing, told != standing else { return }
+        nextCycle = min(nextCycle, max(run.now, cycle.began + Self.tellInterval))
         if run.now >= nextCycle { beginCycle(&run) }
     }
 
@@ -76,9 +76,10 @@ extension CycleMachine {
     /// A leader whose PostgreSQL is slow to answer decides by what it last knew of it: no renewal waits for a query.
     /// Who has not seen PostgreSQL at all since the daemon started waits.
     var observationEnd: BootInstant? {
-        guard case .observing(local: false, store: true) = phase, isLeading, hasObserved, local.observedAt >= planEnded
+        guard case .observing(local: false, store: true) = phase, isLeading, sight.hasObserved, sight.isCurrent
         else { return nil }
-        return cycleBegan + (isKnownToBeSilent ? .zero : LeaseArithmetic.observationPatience(ttl: settings.timings.ttl))
+        return cycle.began
+            + (isKnownToBeSilent ? .zero : LeaseArithmetic.observationPatience(ttl: settings.timings.ttl))
     }
 
     mutating func goOnWithoutObservation(_ run: inout Run) {
@@ -88,8 +89,8 @@ extension CycleMachine {
     }
 
     mutating func felt(_ pulse: Pulse?, _ run: inout Run) {
-        self.pulse = pulse
-        guard phase == .idle, let due = judgementDue(run.now) else { return }
+        sight.pulse = pulse
+        guard isIdle, let due = judgementDue(run.now) else { return }
         nextCycle = min(nextCycle, due)
     }
 
@@ -101,7 +102,7 @@ extension CycleMachine {
 
     /// The pulse of this cycle says already that no answer is to be waited for.
     var isKnownToBeSilent: Bool {
-        guard let pulse, pulse.takenAt >= cycleBegan else { return false }
+        guard let pulse, pulse.takenAt >= cycle.began else { return false }
         return judgeHealth(local, pulse, ttl: settings.timings.ttl, at: pulse.takenAt) != .answering
     }
 }

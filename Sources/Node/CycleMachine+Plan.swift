@@ -54,7 +54,7 @@ extension CycleMachine {
             run.opensTheDoor = run.opensTheDoor || operation.opensTheDoor
             run.emit(.node(.perform(operation, slots: slots, plan: progress.number)))
         case .confirmReceipt: askForReceipt(progress.number, &run)
-        case .releaseLeader: if !isRenewing { releaseLeader(&run) }
+        case .releaseLeader: if !tenure.isRenewing { releaseLeader(&run) }
         case .publishBootstrap: run.emit(.node(.observe(deadline: run.now + .seconds(3))))
         }
     }
@@ -63,7 +63,7 @@ extension CycleMachine {
     mutating func releaseLeader(_ run: inout Run) {
         guard mayGiveUpKey(&run) else { return }
         let status = handedOverStatus()
-        lease = nil
+        tenure.ends()
         run.isNews = true
         run.emit(.store(.release(status: status), deadline: run.now + settings.timings.retryTimeout))
     }
@@ -112,7 +112,7 @@ extension CycleMachine {
         case .shutDown(let found?): positions = found
         case .archiving(let found):
             positions = found
-            local.finish = .shutDown
+            sight.assumeShutDown()
             progress?.running.plan.steps.append(.postgreSQL(.stop(.fast, timeout: Self.archivingPatience)))
             run.log(.info, "PostgreSQL has written its last record, and archives still")
         }
@@ -132,7 +132,7 @@ extension CycleMachine {
             memory.ledTimeline = nil
             memory.failedCopies = nil
         case .promote:
-            checkpoint = .wanted
+            chores.want(.checkpoint)
             memory.following = .unknown
             memory.rewind = .unsuspected
             memory.kept = nil
@@ -142,11 +142,8 @@ extension CycleMachine {
         case .stop:
             if progress?.running.plan.kind == .handOver { memory.isHandingOver = true }
             // Until the next observation: what is stopped accepts no writes, and no rule needs to break this plan off.
-            local.postmaster = nil
-            local.facts = nil
-            local.readiness = .down
-            local.observedAt = max(local.observedAt, run.now)
-        case .finishBootstrap: local.unfinished = nil
+            sight.assumeStopped(at: run.now)
+        case .finishBootstrap: sight.assumeFinished()
         case .restart, .resumeReplay, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots: break
         }
     }
@@ -155,17 +152,17 @@ extension CycleMachine {
         guard let progress else { return }
         let finished = progress.running
         if let id = progress.command {
-            finishedCommands.append((id, progress.isStillStarting ? .stillStarting : .done))
+            commands.finish(id, progress.isStillStarting ? .stillStarting : .done)
         }
         self.progress = nil
-        planEnded = run.now
+        sight.planEnded = run.now
         let took = (run.now - finished.since).nanoseconds / 1_000_000
         run.log(.info, "\(finished.plan.kind.rawValue): done in \(took) ms")
         // What the shutdown had to wait for may have left PostgreSQL running, and an operator may have started it.
-        if isShuttingDown, local.postmaster != nil, finished.plan.kind != .shutdown || local.mayAcceptWrites {
+        if life.isShuttingDown, local.postmaster != nil, finished.plan.kind != .shutdown || local.mayAcceptWrites {
             return shutDown(&run)
         }
-        if finished.plan.kind == .shutdown || isShuttingDown {
+        if finished.plan.kind == .shutdown || life.isShuttingDown {
             // A claim that was on its way when the shutdown began may have won the key since.
             return lease == nil ? end(&run) : begin(Plan(.shutdown, [.releaseLeader]), &run)
         }
@@ -182,12 +179,12 @@ extension CycleMachine {
     ) {
         guard let failed = progress?.running else { return }
         let mayBePublished = progress?.mayBePublished ?? false
-        planEnded = run.now
+        sight.planEnded = run.now
         if let id = progress?.command { run.emit(.local(.reply(id, .failed))) }
         progress = nil
         run.log(.error, "\(failed.plan.kind.rawValue): \(text)")
         if failed.plan.kind == .shutdown {
-            exitCode = 1
+            life.shutDown(code: 1)
             return end(&run)
         }
         memory.learnFailure(of: operation, in: failed.plan.kind, text, isFinal: isFinal, at: run.now)
@@ -195,8 +192,8 @@ extension CycleMachine {
         if failed.plan.kind == .bootstrap, initializeRevision != nil {
             return cancelBootstrap(mayBePublished: mayBePublished, &run)
         }
-        if isShuttingDown { return shutDown(&run) }
-        if phase == .idle { nextCycle = run.now + LeaseArithmetic.retryInterval(settings.timings) }
+        if life.isShuttingDown { return shutDown(&run) }
+        if isIdle { nextCycle = run.now + LeaseArithmetic.retryInterval(settings.timings) }
     }
 
     // MARK: Handing over
@@ -229,12 +226,12 @@ extension CycleMachine {
     mutating func abandonHandOver(_ why: String, _ run: inout Run) {
         if progress?.running.plan.kind == .shutdown {
             run.log(.warning, "the leader key is left to expire, nobody is known to have everything: \(why)")
-            lease = nil
+            tenure.ends()
             return finishPlan(&run)
         }
         run.log(.error, "the switchover is called off, \(why)")
         progress = nil
-        planEnded = run.now
+        sight.planEnded = run.now
         if let request = view?.failover {
             memory.calledOff = request.revision
             run.emit(
@@ -249,7 +246,7 @@ extension CycleMachine {
 
     /// With the cluster up, its identifier and configuration are published; the leader key follows by the race.
     mutating func publishBootstrap(_ run: inout Run) {
-        guard let progress, !progress.isPublishing, local.observedAt >= progress.stepBegan else { return }
+        guard let progress, !progress.isPublishing, sight.isFresh(since: progress.stepBegan) else { return }
         guard let identifier = local.systemIdentifier, let initializeRevision else {
             return failPlan("the new cluster has no system identifier", nil, &run)
         }
@@ -283,8 +280,7 @@ extension CycleMachine {
 
     /// A cluster that could not be made leaves no trace but the directory, moved aside (ha-loop.md §6.3).
     private mutating func cancelBootstrap(mayBePublished: Bool, _ run: inout Run) {
-        exitCode = 1
-        isShuttingDown = true
+        life.shutDown(code: 1)
         run.log(.critical, "Failed to bootstrap cluster")
         let condition = initializeRevision.map { WriteCondition.unchanged(since: $0) }
         if let condition {
@@ -299,7 +295,7 @@ extension CycleMachine {
     // MARK: The end
 
     mutating func shutDown(_ run: inout Run) {
-        isShuttingDown = true
+        life.shutDown()
         if settings.isPaused {
             run.log(.info, "the cluster is paused: PostgreSQL and the leader key are left as they are")
             return end(&run)
@@ -313,13 +309,11 @@ extension CycleMachine {
     private mutating func end(_ run: inout Run) {
         // The member key tells the others that we stopped; it ends with the session.
         if local.dataDirectory == .initialized && !settings.isPaused {
-            local.state = .stopped
-            local.facts = nil
-            local.postmaster = nil
+            sight.assumeGone()
             if namesake == nil { run.emit(touch(run)) }
         }
-        phase = .ended
+        life.end()
         run.isNews = true
-        run.emit(.local(.exit(code: exitCode)))
+        run.emit(.local(.exit(code: life.exitCode)))
     }
 }

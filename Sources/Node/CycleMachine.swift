@@ -40,8 +40,6 @@ public struct CycleMachine: Sendable {
         case asking
         /// Waits for the outcome of a write to the store. Goes to `observing` or `idle`.
         case acting
-        /// The daemon ends; nothing begins any more.
-        case ended
     }
 
     /// A plan that is being carried out, and where it stands.
@@ -71,44 +69,35 @@ public struct CycleMachine: Sendable {
     var me: NodeIdentity
     var addresses: MemberKey.Addresses
     var settings: DynamicConfiguration
+    var life = Life.running
+    var tenure: Tenure
+    /// The checkpoint after a promotion makes the control file show its timeline (postgresql.md §21.8).
+    var chores = Chores()
+    var commands = Commands()
     var memory = Memory()
-    var local: PostgreSQLStatus
-    /// `local` is what was seen, not what it is taken for before.
-    var hasObserved = false
-    /// The signs of life of the server; nil where none were taken.
-    var pulse: Pulse?
+    var sight: Sight
     var slotLedger = SlotLedger()
     /// What the log has been told of slots last.
     var toldOfSlots: [SlotReason] = []
-    /// When PostgreSQL was last asked to be observed.
-    var lookedAt: BootInstant
     /// What others were last told of PostgreSQL.
     var told: Standing?
-    var view: ClusterView?
-    var viewAt: BootInstant?
-    var storeFailure: String?
-    var storeLastSeen: Int64 = 0
     var backOff = BackOff()
     /// What fails, and with which text.
     var complaints: [String: String] = [:]
-    var lease: Lease?
     /// Of every lease that is won.
     let safetyMargin: Duration?
     var guardian: GuardianLink?
     var phase = Phase.idle
     /// Something happened during the cycle: another follows at once.
     var again = false
-    var asked = 0
-    var renewal: Observation.Renewal?
-    var peers: [String: PeerAnswer]?
-    var divergence: Observation.Divergence?
+    /// The cycle that is under way, or the last one.
+    var cycle: Cycle
     var progress: Progress?
     var plans = 0
     var decision: Decision?
     var lastLogged: Decision.Gist?
     var decisions = DecisionLog()
     var nextCycle: BootInstant
-    var cycleBegan: BootInstant
     var timer: BootInstant?
     var configurationRevision: Revision?
     /// What the log has been told of as not built yet.
@@ -117,33 +106,14 @@ public struct CycleMachine: Sendable {
     var cachedDocument: JSONObject?
     /// A document that waits for the end of a plan.
     var documentToAdopt: JSONObject?
-    var checkpoint = CheckpointState.done
-    var isTouching = false
     /// The addresses that this node has had since the daemon started, the newest last.
     var ownAddresses: [MemberKey.Addresses]
     /// Another node of our name, as the last view showed it.
     var foundNamesake: String?
     /// The other node of our name that the log has told of.
     var knownNamesake: String?
-    var isWritingHistory = false
     var initializeRevision: Revision?
-    /// A renewal is on its way. The key must not be released before it is answered: it would put the key again.
-    var isRenewing = false
-    /// The lease of an earlier daemon, which the guardian enforces, until our own first renewal is answered.
-    var adoptedLease: Lease?
-    /// When the last plan ended: what was observed of PostgreSQL before is no longer so.
-    var planEnded = BootInstant(nanoseconds: 0)
-    var wasPrimary = false
     var memberMarks: [String: String] = [:]
-    var isShuttingDown = false
-    /// To end when no operation runs, without PostgreSQL.
-    var isLeaving = false
-    var waitingCommands: [(id: Int, command: NodeCommand)] = []
-    /// Commands whose plan has ended: they are answered once PostgreSQL was observed since, so that whoever asks next
-    /// is told what came of it.
-    var finishedCommands: [(id: Int, outcome: CommandOutcome)] = []
-    var scheduledRestart: RestartRequest?
-    var exitCode: Int32 = 0
 
     /// Decides what a node does next: `HighAvailability.decide`.
     public typealias Decider = @Sendable (Observation, inout Memory) -> Decision
@@ -162,27 +132,17 @@ public struct CycleMachine: Sendable {
     /// Whether lines for the log are made at all. A simulated world that nobody reads needs none.
     public var writesLog = true
 
-    /// Whether the control file shows the timeline of the last promotion (postgresql.md §21.8).
-    enum CheckpointState: Sendable, Hashable {
-        case done, wanted, running
-    }
-
-    /// Events that can be lost are bounded: a rule that asks more than this in one cycle waits for the next.
-    static let maximumQuestions = 8
-
     public init(_ setup: Setup, now: BootInstant) {
         scope = setup.scope
         me = setup.me
         addresses = setup.addresses
         ownAddresses = [setup.addresses]
         settings = DynamicConfiguration(document: setup.document) ?? DynamicConfiguration()
-        local = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now)
+        sight = Sight(now: now)
         nextCycle = now
-        cycleBegan = now
-        lookedAt = now
-        lease = setup.adoptedLease
+        cycle = Cycle(began: now)
+        tenure = Tenure(adopted: setup.adoptedLease)
         safetyMargin = setup.safetyMargin
-        adoptedLease = setup.adoptedLease
         if setup.hasGuardian { guardian = GuardianLink(acknowledged: setup.adoptedLease, now: now) }
     }
 
@@ -195,7 +155,7 @@ public struct CycleMachine: Sendable {
         goOnWithoutObservation(&run)
         guardLease(&run)
         keepSchedule(&run)
-        if phase == .ended { refuseCommands(&run) }
+        if life.hasEnded { refuseCommands(&run) }
         tellGuardian(&run)
         arm(&run)
         if run.isNews || role != roleBefore { run.published = snapshot() }
@@ -234,14 +194,14 @@ public struct CycleMachine: Sendable {
     }
 
     private mutating func take(_ event: CycleEvent, _ run: inout Run) {
-        if phase == .ended {
+        if life.hasEnded {
             if case .commanded(let id, _) = event { run.emit(.local(.reply(id, .failed))) }
             return
         }
         switch event {
         case .timer:
             timer = nil
-            if phase == .idle { run.now >= nextCycle ? beginCycle(&run) : lookAgain(&run) }
+            if isIdle { run.now >= nextCycle ? beginCycle(&run) : lookAgain(&run) }
         case .woken: wake(&run)
         case .storeChanged(let change): if matters(change, &run) { wake(&run) }
         case .postmasterExited(let pid):
@@ -252,7 +212,7 @@ public struct CycleMachine: Sendable {
         case .node(let answer): take(answer, &run)
         case .peers(.decision, let answers):
             guard phase == .asking else { return }
-            peers = answers
+            cycle.peers = answers
             decideNow(&run)
         case .peers(.receipt(let plan), let answers): receiptAnswered(plan, answers, &run)
         case .guardian(let order, let result): guarded(order, result, &run)
@@ -265,7 +225,7 @@ public struct CycleMachine: Sendable {
             wake(&run)
         case .commanded(let id, let command): commanded(id, command, &run)
         case .shutdownRequested: shutDown(&run)
-        case .leaveRequested: isLeaving = true
+        case .leaveRequested: life.leave()
         }
     }
 
@@ -296,15 +256,15 @@ public struct CycleMachine: Sendable {
 
     /// Between two operations, as a daemon that is killed; but no operation is cut off, and no answer is lost.
     private mutating func leave(_ run: inout Run) {
-        guard isLeaving, progress == nil, phase != .ended else { return }
+        guard life == .leaving, progress == nil else { return }
         run.log(.info, "the daemon ends; PostgreSQL and its guardian stay")
-        phase = .ended
+        life.end()
         run.emit(.local(.exit(code: 0)))
     }
 
     /// Begins a cycle now, or another one right after the present one.
     mutating func wake(_ run: inout Run) {
-        if phase == .idle {
+        if isIdle {
             beginCycle(&run)
         } else {
             again = true
@@ -313,8 +273,8 @@ public struct CycleMachine: Sendable {
 
     /// Asks for the next moment at which something must happen even if no event comes.
     private mutating func arm(_ run: inout Run) {
-        if phase == .ended { return }
-        var next = phase == .idle ? nextCycle : BootInstant(nanoseconds: .max)
+        if life.hasEnded { return }
+        var next = isIdle ? nextCycle : BootInstant(nanoseconds: .max)
         if let lease, local.mayAcceptWrites {
             let stopBy = LeaseArithmetic.stopBy(lease)
             if run.now < stopBy { next = min(next, stopBy) }
@@ -331,16 +291,29 @@ public struct CycleMachine: Sendable {
     /// The state as others see it.
     public func snapshot() -> NodeSnapshot {
         var snapshot = NodeSnapshot(
-            scope: scope, version: addresses.version, me: me, settings: settings, view: view, viewAt: viewAt,
-            storeFailure: storeFailure, storeLastSeen: storeLastSeen, local: local, role: role, lease: lease,
+            scope: scope, version: addresses.version, me: me, settings: settings, view: view, viewAt: sight.viewAt,
+            storeFailure: storeFailure, storeLastSeen: sight.storeLastSeen, local: local, role: role, lease: lease,
             running: progress?.running, decision: decision, nextCycle: nextCycle)
-        snapshot.scheduledRestart = scheduledRestart
+        snapshot.scheduledRestart = commands.scheduledRestart
         snapshot.guarding = guardian?.facts
         snapshot.decisions = decisions
         return snapshot
     }
 
-    var role: NodeRole { shownRole(local, running: progress?.running.plan, wasPrimary: wasPrimary) }
+    var role: NodeRole { shownRole(local, running: progress?.running.plan, wasPrimary: sight.wasPrimary) }
+
+    var lease: Lease? { tenure.lease }
+
+    var local: PostgreSQLStatus { sight.local }
+
+    var pulse: Pulse? { sight.pulse }
+
+    var view: ClusterView? { sight.view }
+
+    var storeFailure: String? { sight.storeFailure }
+
+    /// Nothing is under way that a cycle waits for.
+    var isIdle: Bool { phase == .idle && !life.hasEnded }
 
     var isLeading: Bool { view?.leaderName == me.name && lease != nil && namesake == nil }
 }

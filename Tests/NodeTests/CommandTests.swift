@@ -103,9 +103,11 @@ import Testing
     func whatIsKeptIsNotStartedByARestart(_ unfinished: PostgreSQLStatus.UnfinishedWork?) throws {
         var bed = Bed.ready()
         if unfinished == nil { bed.machine.memory.kept = .rewindFailed }
-        bed.machine.local.unfinished = unfinished
-        bed.machine.local.postmaster = nil
-        bed.machine.local.facts = nil
+        var local = bed.machine.local
+        local.unfinished = unfinished
+        local.postmaster = nil
+        local.facts = nil
+        bed.machine.sight.see(local)
         let effects = bed.step(.commanded(1, try .restart(request())))
         #expect(effects.contains { if case .local(.reply(1, .failed)) = $0 { true } else { false } })
         #expect(!effects.contains { if case .node(.perform) = $0 { true } else { false } })
@@ -143,9 +145,9 @@ import Testing
     @Test func whatWaitsIsBounded() throws {
         var bed = Bed.ready()
         _ = bed.step(.woken("test"))
-        for id in 0..<CycleMachine.maximumCommands { _ = bed.step(.commanded(id, .cancelRestart)) }
+        for id in 0..<Commands.most { _ = bed.step(.commanded(id, .cancelRestart)) }
         #expect(replies(bed.step(.commanded(99, .cancelRestart))) == [99: .busy("another command")])
-        #expect(replies(bed.settle()).count == CycleMachine.maximumCommands)
+        #expect(replies(bed.settle()).count == Commands.most)
     }
 
     @Test func nobodyWaitsForANodeThatHasEnded() throws {
@@ -153,12 +155,12 @@ import Testing
         _ = bed.step(.commanded(1, .restart(try request())))
         // The shutdown breaks the restart off; when both have ended, everybody has an answer.
         var effects = bed.step(.shutdownRequested)
-        for _ in 0..<8 where bed.machine.phase != .ended {
+        for _ in 0..<8 where !bed.machine.life.hasEnded {
             if let plan = bed.machine.progress?.number {
                 effects += bed.step(.node(.performed(plan: plan, .success(.done))))
             }
         }
-        #expect(bed.machine.phase == .ended)
+        #expect(bed.machine.life.hasEnded)
         #expect(replies(effects) == [1: .failed])
         #expect(replies(bed.step(.commanded(2, .cancelRestart))) == [2: .failed])
     }
@@ -193,13 +195,13 @@ import Testing
         _ = bed.step(.commanded(2, .restart(later)))
         _ = bed.settle()
         #expect(replies(bed.step(.commanded(3, .cancelRestart))) == [3: .done])
-        #expect(bed.machine.scheduledRestart == nil)
+        #expect(bed.machine.commands.scheduledRestart == nil)
         _ = bed.settle()
         _ = bed.step(.commanded(4, .restart(later)))
         _ = bed.settle()
         _ = bed.step(.woken("test"))
         _ = bed.settle(startTime: "B")
-        #expect(bed.machine.scheduledRestart == nil)
+        #expect(bed.machine.commands.scheduledRestart == nil)
     }
 
     @Test(arguments: [

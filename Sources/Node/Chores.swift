@@ -1,0 +1,43 @@
+/// What a node owes the others beside its decisions. A new one is a case here, and says what it needs.
+enum Chore: CaseIterable, Sendable {
+    /// In the order in which a cycle's end does them.
+    case cache, touch, slots, status, history, checkpoint
+
+    /// What has to be so before it is done.
+    struct Needs: Sendable, Hashable {
+        /// The store has answered, its view is known, and nobody else writes keys under our name.
+        var store = true
+        /// This node is the leader, and its PostgreSQL is no standby.
+        var leading = false
+        var noPlan = NoPlan.whatever
+    }
+
+    /// Which plan may run beside it.
+    enum NoPlan: Sendable, Hashable {
+        case whatever, none, orPromotion
+    }
+
+    var needs: Needs {
+        switch self {
+        case .cache: Needs(store: false, noPlan: .none)
+        case .touch: Needs()
+        case .slots: Needs(noPlan: .orPromotion)
+        case .status, .history, .checkpoint: Needs(leading: true, noPlan: .none)
+        }
+    }
+}
+
+/// Where the chores stand that are answered: no second one is begun before.
+struct Chores: Sendable {
+    enum State: Sendable, Hashable {
+        case idle, wanted, running
+    }
+
+    private var states: [Chore: State] = [:]
+
+    subscript(chore: Chore) -> State { states[chore] ?? .idle }
+
+    mutating func want(_ chore: Chore) { states[chore] = .wanted }
+    mutating func begin(_ chore: Chore) { states[chore] = .running }
+    mutating func end(_ chore: Chore) { states[chore] = .idle }
+}

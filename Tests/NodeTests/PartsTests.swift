@@ -1,0 +1,142 @@
+import ClusterModel
+import HighAvailability
+import Ports
+import Testing
+
+@testable import Node
+
+/// The parts of the machine, each by itself.
+@Suite struct PartsTests {
+    struct LifeRow: Sendable {
+        let what: String
+        let lived: @Sendable (inout Life) -> Void
+        let expected: Life
+    }
+
+    static let lives = [
+        LifeRow(what: "who is asked to leave leaves", lived: { $0.leave() }, expected: .leaving),
+        LifeRow(
+            what: "a shutdown is more than leaving",
+            lived: {
+                $0.leave()
+                $0.shutDown()
+            }, expected: .shuttingDown(code: 0)),
+        LifeRow(
+            what: "who shuts down does not leave instead",
+            lived: {
+                $0.shutDown()
+                $0.leave()
+            }, expected: .shuttingDown(code: 0)),
+        LifeRow(
+            what: "a failure stays one",
+            lived: {
+                $0.shutDown(code: 1)
+                $0.shutDown()
+                $0.end()
+            }, expected: .ended(code: 1)),
+        LifeRow(
+            what: "nobody lives twice",
+            lived: {
+                $0.end(code: 1)
+                $0.shutDown()
+                $0.leave()
+                $0.end()
+            }, expected: .ended(code: 1)),
+    ]
+
+    @Test(arguments: lives)
+    func life(row: LifeRow) {
+        var life = Life.running
+        row.lived(&life)
+        #expect(life == row.expected, "\(row.what)")
+        #expect(life.exitCode == (row.expected == .ended(code: 1) ? 1 : 0))
+    }
+
+    private let now = BootInstant(nanoseconds: 1_000_000_000_000)
+
+    @Test func aLeaseThatTheGuardianAloneVouchesFor() {
+        var tenure = Tenure(adopted: Lease(since: now, ttl: .seconds(30)))
+        #expect(tenure.isUnproven)
+        let isCovered = tenure.renews(ttl: .seconds(30), at: now + .seconds(1))
+        #expect(isCovered && tenure.isRenewing)
+        tenure.renewalAnswered()
+        #expect(!tenure.isUnproven && !tenure.isRenewing && tenure.lease != nil)
+        tenure.ends()
+        let isCoveredStill = tenure.renews(ttl: .seconds(30), at: now)
+        #expect(!isCoveredStill)
+    }
+
+    /// It counts from the renewal's sending, and the old one covers that moment still.
+    @Test func aShorterTTLHoldsFromTheRenewalOn() {
+        var tenure = Tenure(adopted: nil)
+        tenure.holds(Lease(since: now, ttl: .seconds(30)))
+        let sent = now + .seconds(10)
+        let isCovered = tenure.renews(ttl: .seconds(5), at: sent)
+        #expect(isCovered)
+        #expect(tenure.lease == Lease(since: now, ttl: .seconds(30)).shortened(to: .seconds(5), at: sent))
+        let isCoveredLater = tenure.renews(ttl: .seconds(5), at: now + .seconds(31))
+        #expect(!isCoveredLater)
+    }
+
+    @Test func commandsWaitInTurnAndAreAnsweredOnce() {
+        var commands = Commands()
+        let waits = (0...Commands.most).map { commands.wait($0, .cancelRestart) }
+        #expect(waits == Array(repeating: true, count: Commands.most) + [false])
+        let first = commands.next()
+        let hasRoom = commands.wait(99, .cancelRestart)
+        #expect(first?.id == 0 && hasRoom)
+        while commands.next() != nil {}
+        commands.finish(7, .done)
+        let finished = [commands.takeFinished(), commands.takeFinished()]
+        #expect(finished.map { $0.map(\.id) } == [[7], []])
+    }
+
+    @Test func aCycleAsksSoOftenAndNoMore() {
+        var cycle = Cycle(began: now)
+        let asked = (0...Cycle.mostQuestions).map { _ in cycle.mayAsk() }
+        #expect(asked == Array(repeating: true, count: Cycle.mostQuestions) + [false])
+    }
+
+    @Test func whatIsSeen() {
+        var sight = Sight(now: now)
+        sight.planEnded = now + .seconds(2)
+        #expect(!sight.hasObserved && !sight.isCurrent && sight.isFresh(since: now))
+        func status(after seconds: Int64) -> PostgreSQLStatus {
+            PostgreSQLStatus(
+                dataDirectory: .initialized, state: .running, postmaster: Int32(seconds),
+                observedAt: now + .seconds(seconds))
+        }
+        sight.see(status(after: 3))
+        sight.see(status(after: 1))
+        #expect(sight.local.postmaster == 3 && sight.isCurrent && sight.hasObserved)
+        sight.assumeStopped(at: now + .seconds(5))
+        sight.see(status(after: 4))
+        #expect(sight.local.postmaster == nil, "what was seen before the stop says nothing of it")
+    }
+
+    @Test func aStoreThatAnswersAgainIsNews() {
+        var sight = Sight(now: now)
+        sight.storeIsSilent("no endpoint answers")
+        #expect(sight.storeFailure != nil && sight.view == nil)
+        let news = (0..<2).map { _ in sight.see(ClusterView(), asked: now, wallTime: 7_500_000_000) }
+        #expect(news == [true, false])
+        #expect(sight.storeFailure == nil && sight.viewAt == now && sight.storeLastSeen == 7)
+    }
+
+    @Test func choresAreBegunOnce() {
+        var chores = Chores()
+        #expect(Chore.allCases.allSatisfy { chores[$0] == .idle })
+        chores.want(.checkpoint)
+        #expect(chores[.checkpoint] == .wanted)
+        chores.begin(.checkpoint)
+        #expect(chores[.checkpoint] == .running && chores[.touch] == .idle)
+        chores.end(.checkpoint)
+        #expect(chores[.checkpoint] == .idle)
+    }
+
+    /// What only a leader may write is written by nobody who is in the middle of a plan, or without the store.
+    @Test(arguments: Chore.allCases)
+    func whatChoresNeed(chore: Chore) {
+        if chore.needs.leading { #expect(chore.needs.store && chore.needs.noPlan == .none) }
+    }
+}
