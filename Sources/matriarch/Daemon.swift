@@ -90,9 +90,9 @@ struct Daemon {
         if effective.guardian.isOn { setup.safetyMargin = effective.guardian.safetyMargin }
         await claim(postgreSQL)
         setup.adoptedLease = await adopt(postgreSQL, guardian)
-        let node = ClusterState(
+        let node = NodeRunner(
             setup,
-            ClusterState.World(
+            NodeRunner.World(
                 store: store, postgreSQL: postgreSQL, peers: peers, clock: clock, cache: cache, guardian: guardian),
             logger: logger)
         let api = ControlAPI(
@@ -234,7 +234,7 @@ struct Daemon {
 
     // MARK: While it runs
 
-    private func listen(_ signals: AsyncStream<Int32>, _ node: ClusterState) async {
+    private func listen(_ signals: AsyncStream<Int32>, _ node: NodeRunner) async {
         for await signal in signals {
             switch signal {
             case SIGHUP:

@@ -4,7 +4,7 @@ import JSON
 import Logging
 import Ports
 
-extension ClusterState {
+extension NodeRunner {
     /// Starts an effect; its answer comes back as an event.
     func carryOut(_ effect: CycleEffect) {
         switch effect {

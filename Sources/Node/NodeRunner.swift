@@ -6,7 +6,7 @@ import Synchronization
 
 /// The one owner of what the node knows: it feeds events to the machine, one at a time, and carries its effects out
 /// through the ports. Nothing here decides anything.
-public actor ClusterState: NodeControl {
+public actor NodeRunner: NodeControl {
     /// The outside world.
     public struct World: Sendable {
         public var store: any DistributedConfigurationStore
