@@ -67,12 +67,15 @@ struct EtcdLeaseReply: Sendable, Hashable {
     let id: String
     /// In seconds; 0 where the lease is gone.
     let ttl: Int64
+    /// The store's revision, as the member has it that answers.
+    let revision: Revision
 
     init?(_ reply: JSONObject) {
         let body = reply["result"]?.object ?? reply
         guard let id = body["ID"].flatMap(integerText) else { return nil }
         self.id = id
         ttl = int64(body["TTL"])
+        revision = int64(body["header"]?["revision"])
     }
 }
 

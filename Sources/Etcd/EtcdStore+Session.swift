@@ -22,7 +22,10 @@ extension EtcdStore {
     public func renewLeader(_ seen: LeaderRecord?, replacingGone: Bool, deadline: BootInstant)
         async throws(DCSError) -> LeaderClaim
     {
-        try await withLease(deadline) { (lease) async throws(EtcdError) in
+        let isRefreshed = lease != nil && lease?.provenAt == refreshedAt
+        refreshedAt = nil
+        return try await withLease(deadline, provenWithin: isRefreshed ? loopWait / 10 : .zero) {
+            (lease) async throws(EtcdError) in
             if let seen, seen.name == self.name {
                 // What was seen may be of long ago, where this daemon stood still since.
                 if seen.session == lease.id {
@@ -218,7 +221,7 @@ extension EtcdStore {
     }
 
     /// Nil where the lease is gone: etcd then answers without a TTL.
-    private func keptAlive(_ held: Lease, _ deadline: BootInstant) async throws(EtcdError) -> Lease? {
+    func keptAlive(_ held: Lease, _ deadline: BootInstant) async throws(EtcdError) -> Lease? {
         let answer = try await transport.call(
             "/lease/keepalive", EtcdMessages.leaseKeepalive(held.id), deadline: deadline
         ) { reply in EtcdLeaseReply(reply).flatMap { $0.id == held.id ? $0 : nil } }
@@ -228,6 +231,7 @@ extension EtcdStore {
         kept.ttl = min(held.requestedTTL, .seconds(reply.ttl))
         kept.provenAt = answer.sentAt
         // A member that learnt of a new term while it was asked may have passed the request to the leader of the old.
+        kept.seen = Lease.Seen(revision: reply.revision, life: answer.life)
         kept.term = answer.term == answer.termBefore ? answer.term : .max
         if lease?.id == kept.id { lease = kept }
         return kept

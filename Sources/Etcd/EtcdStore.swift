@@ -21,6 +21,13 @@ public actor EtcdStore: DistributedConfigurationStore {
         var provenAt: BootInstant
         /// The raft term in which one member alone prolonged it; nil where a quorum has granted it.
         var term: UInt64?
+        /// The store's revision and its life where the lease was last prolonged; nil where it was not yet.
+        var seen: Seen?
+
+        struct Seen: Sendable, Hashable {
+            let revision: Revision
+            let life: Int
+        }
     }
 
     public nonisolated let events: AsyncStream<DCSEvent>
@@ -43,6 +50,8 @@ public actor EtcdStore: DistributedConfigurationStore {
     var ownMember: Member?
     /// The life of the store that it was written in.
     private var life = 0
+    /// Where a refresh has prolonged the lease: the renewal after it need not do so again, once.
+    var refreshedAt: BootInstant?
     /// The cluster's keys as they were last read.
     private var known: KnownRange?
     private(set) var ttl: Duration
@@ -168,6 +177,18 @@ public actor EtcdStore: DistributedConfigurationStore {
         let view = ClusterView(entries: entries, revision: range.revision) { try? JSON.parse($0) }
         if view.leaderName != name { retireDoubtful(suspects) }
         return view
+    }
+
+    public func refresh(_ view: ClusterView, deadline: BootInstant) async throws(DCSError) -> ClusterView {
+        let now = BootClock.now()
+        guard let lease, let known, known.revision == view.revision, !known.isDue(at: now) else {
+            return try await load(deadline: deadline)
+        }
+        // A store that answers nothing here is asked as ever, and there is time for that.
+        let kept = try? await keptAlive(lease, now + (deadline - now) / 3)
+        refreshedAt = kept?.provenAt
+        let isUnchanged = kept?.seen == Lease.Seen(revision: known.revision, life: known.life)
+        return isUnchanged ? view : try await load(deadline: deadline)
     }
 
     /// The cluster's keys: what has changed since they were last read, or all of them.

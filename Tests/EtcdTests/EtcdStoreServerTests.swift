@@ -76,6 +76,36 @@ struct EtcdStoreServerTests {
         }
     }
 
+    /// Nothing has changed: the session's prolongation says so. What has is read, also once the session is gone.
+    @Test func aRefreshedViewIsThePresentOne() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore { store in
+                try await store.touchMember(["state": "running"], seen: nil, deadline: soon())
+                var view = try await store.load(deadline: soon())
+                var proven = try #require(await store.lease?.provenAt)
+                for step in 0..<3 {
+                    let again = try await store.refresh(view, deadline: soon())
+                    #expect(again == view)
+                    let now = try #require(await store.lease?.provenAt)
+                    #expect(now > proven)
+                    proven = now
+                    try await cluster.withStore("n2") { other in
+                        _ = try await other.write(
+                            .config, #"{"ttl":\#(30 + step)}"#,
+                            if: view.config.map { .unchanged(since: $0.revision) } ?? .absent, deadline: soon())
+                    }
+                    let changed = try await store.refresh(view, deadline: soon())
+                    #expect(changed.config?.data["ttl"]?.int == Int64(30 + step))
+                    view = changed
+                }
+                let lease = try #require(await store.lease?.id)
+                _ = try await store.transport.call("/lease/revoke", ["ID": .string(lease)], deadline: soon())
+                let alone = try await store.refresh(view, deadline: soon())
+                #expect(alone.members.isEmpty && alone.config == view.config)
+            }
+        }
+    }
+
     @Test func writesHappenOnlyUnderTheirCondition() async throws {
         try await EtcdCluster.run { cluster in
             try await cluster.withStore { store in
