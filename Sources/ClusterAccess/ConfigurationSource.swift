@@ -26,7 +26,9 @@ public final class ConfigurationSource: Sendable {
         guard current.isReloadable else { return false }
         let fresh = try await offPool { try LocalConfiguration.load(path: path, environment: environment) }
         // One that is wrong must not stay: every later change of the dynamic configuration would be refused with it.
-        _ = try EffectiveConfiguration.effective(local: fresh, dynamic: nil)
+        let effective = try EffectiveConfiguration.effective(local: fresh, dynamic: nil)
+        let fixed = effective.fixedChanges(since: try EffectiveConfiguration.effective(local: current, dynamic: nil))
+        if !fixed.isEmpty { throw ConfigurationError(fixed) }
         return local.withLock { known in
             if fresh.isSame(as: known) { return false }
             known = fresh
