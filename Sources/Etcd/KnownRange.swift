@@ -9,22 +9,25 @@ struct KnownRange: Sendable, Hashable {
     /// The life of the store that it was read in (`StoreLife`): revisions of another mean nothing.
     let life: Int
     let revision: Revision
+    /// Of the store's leader: one that was set back to an earlier state has had an election.
+    let term: UInt64
     /// When all of it was read at once.
     let wholeSince: BootInstant
     private let byKey: [String: EtcdKeyValue]
 
     /// It is read whole at least so often, whatever the answers say.
-    static let wholeEvery = Duration.seconds(600)
+    static let wholeEvery = Duration.seconds(120)
 
     init(_ range: EtcdRange, life: Int, at now: BootInstant) {
         self.init(
-            life: life, revision: range.header.revision, wholeSince: now,
+            life: life, revision: range.header.revision, term: range.header.raftTerm, wholeSince: now,
             byKey: Dictionary(range.pairs.map { ($0.key, $0) }) { $1 })
     }
 
-    private init(life: Int, revision: Revision, wholeSince: BootInstant, byKey: [String: EtcdKeyValue]) {
+    private init(life: Int, revision: Revision, term: UInt64, wholeSince: BootInstant, byKey: [String: EtcdKeyValue]) {
         self.life = life
         self.revision = revision
+        self.term = term
         self.wholeSince = wholeSince
         self.byKey = byKey
     }
@@ -39,12 +42,13 @@ struct KnownRange: Sendable, Hashable {
     /// What it is with `changes`, an answer that holds what was put after `revision`; nil where that is not all that
     /// has happened, and the whole is to be read.
     func with(_ changes: EtcdRange, life: Int) -> KnownRange? {
-        guard life == self.life, changes.header.revision >= revision,
+        guard life == self.life, changes.header.raftTerm == term, changes.header.revision >= revision,
             changes.pairs.allSatisfy({ $0.revision > revision })
         else { return nil }
         var merged = byKey
         for pair in changes.pairs { merged[pair.key] = pair }
         guard Int64(merged.count) == changes.count else { return nil }
-        return KnownRange(life: life, revision: changes.header.revision, wholeSince: wholeSince, byKey: merged)
+        return KnownRange(
+            life: life, revision: changes.header.revision, term: term, wholeSince: wholeSince, byKey: merged)
     }
 }

@@ -52,6 +52,8 @@ public enum CycleEffect: Sendable {
 /// What is asked of the store.
 public enum StoreRequest: Sendable {
     case load
+    /// What is there in place of this view, where a moment's delay of the store harms nothing; answered as `load` is.
+    case refresh(ClusterView)
     case renew(LeaderRecord?, replacingGone: Bool)
     case acquire
     /// Deletes the leader key and, where it is given, writes `/status` in the same breath: both or neither.
@@ -70,7 +72,7 @@ public enum StoreRequest: Sendable {
     /// What a node hears of a request that came to nothing.
     public func failed(_ error: DCSError) -> StoreAnswer {
         switch self {
-        case .load: .loaded(.failure(error))
+        case .load, .refresh: .loaded(.failure(error))
         case .renew: .renewed(.failure(error))
         case .acquire: .acquired(.failure(error))
         case .release: .released(.failure(error))

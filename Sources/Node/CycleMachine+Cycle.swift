@@ -5,13 +5,18 @@ import Ports
 extension CycleMachine {
     // MARK: Observing
 
-    mutating func beginCycle(_ run: inout Run) {
+    /// A cycle that only the time has begun, while somebody leads and nothing is under way, has most likely nothing to
+    /// do. What it decides is not taken from a view that may be old by a moment: a lease is renewed by what the store
+    /// then says, and nobody claims a key before it was seen to be gone.
+    mutating func beginCycle(_ run: inout Run, isRoutine: Bool = false) {
         phase = .observing(local: false, store: false)
         again = false
         cycle = Cycle(began: run.now)
         sight.lookedAt = run.now
         run.emit(.node(.observe(deadline: run.now + .seconds(3))))
-        run.emit(.store(.load, deadline: storeDeadline(run.now)))
+        let isQuiet = isRoutine && progress == nil && storeFailure == nil && view?.leader != nil
+        let request = isQuiet ? view.map(StoreRequest.refresh) ?? .load : .load
+        run.emit(.store(request, deadline: storeDeadline(run.now)))
     }
 
     /// A request to the store ends in time for a leader to stop PostgreSQL before its lease does.

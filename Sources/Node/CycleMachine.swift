@@ -201,7 +201,7 @@ public struct CycleMachine: Sendable {
         switch event {
         case .timer:
             timer = nil
-            if isIdle { run.now >= nextCycle ? beginCycle(&run) : lookAgain(&run) }
+            if isIdle { run.now >= nextCycle ? beginCycle(&run, isRoutine: true) : lookAgain(&run) }
         case .woken: wake(&run)
         case .storeChanged(let change): if matters(change, &run) { wake(&run) }
         case .postmasterExited(let pid):

@@ -148,6 +148,7 @@ private func answer(
     do throws(DCSError) {
         switch request {
         case .load: return .loaded(.success(try await store.load(deadline: deadline)))
+        case .refresh(let view): return .loaded(.success(try await store.refresh(view, deadline: deadline)))
         case .renew(let seen, let replacingGone):
             let claim = try await store.renewLeader(seen, replacingGone: replacingGone, deadline: deadline)
             return .renewed(.success(claim))

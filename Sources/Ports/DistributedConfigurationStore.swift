@@ -8,9 +8,9 @@ public protocol DistributedConfigurationStore: Sendable {
     /// Reads everything, linearizably: a member that lags behind the quorum never answers.
     func load(deadline: BootInstant) async throws(DCSError) -> ClusterView
 
-    /// What a node that has nothing to do goes by: `view` where nothing has changed since, by the word of the member of
-    /// the store that prolongs the session, which may be behind the quorum for a moment; else what `load` reads. A store
-    /// that has no cheaper answer loads.
+    /// What a node that has nothing to do goes by: `view` where nothing has changed since, by the word of the member
+    /// of the store that prolongs the session, which may be behind the quorum for a moment; else what `load` reads. A
+    /// store that has no cheaper answer loads.
     func refresh(_ view: ClusterView, deadline: BootInstant) async throws(DCSError) -> ClusterView
 
     /// Creates the leader key with our name if there is none, bound to our session. A session is opened where there is

@@ -82,6 +82,12 @@ struct SimulatedStore {
         return session
     }
 
+    /// Prolongs the session that there is; opens none.
+    mutating func keepAlive(_ node: String, ttl: Duration, _ now: BootInstant) {
+        guard let session = sessionOfNode[node], sessions[session]?.ttl == ttl else { return }
+        sessions[session]?.expires = now + ttl
+    }
+
     // MARK: What the port offers
 
     /// The cluster as it is now.

@@ -59,6 +59,11 @@ extension World {
         case .load:
             guard let lag = nodes[index].staleness.max() else { return .loaded(.success(store.view(now))) }
             return .loaded(.success(store.view(at: now - lag, now)))
+        case .refresh:
+            // The member that prolongs the session is behind by a moment, and by more where it lags.
+            let lag = max(nodes[index].staleness.max() ?? .zero, generator.milliseconds(in: 0...200))
+            store.keepAlive(name, ttl: ttl, now)
+            return .loaded(.success(store.view(at: now - lag, now)))
         case .renew(_, let replacingGone):
             let claim = store.renew(name, ttl: ttl, replacingGone: replacingGone, since: sent.sent, now)
             return .renewed(.success(noted(claim, .renewalRefused)))
@@ -158,7 +163,7 @@ extension StoreRequest {
         switch self {
         case .load: .none
         case .release, .write, .delete: .keys
-        case .renew, .acquire, .touch: .session
+        case .renew, .acquire, .touch, .refresh: .session
         }
     }
 }

@@ -7,7 +7,9 @@ import Testing
 @Suite struct KnownRangeTests {
     private static let start = BootInstant(nanoseconds: 0)
 
-    private func range(_ revision: Int64, _ pairs: [(String, Int64)], count: Int64? = nil) throws -> EtcdRange {
+    private func range(_ revision: Int64, _ pairs: [(String, Int64)], count: Int64? = nil, term: Int = 2) throws
+        -> EtcdRange
+    {
         let entries = pairs.map { key, revision in
             JSONValue.object([
                 "key": .string(Base64.encode(key)), "value": .string(Base64.encode("v\(revision)")),
@@ -15,7 +17,8 @@ import Testing
             ])
         }
         let header: JSONObject = [
-            "cluster_id": "1", "member_id": "1", "raft_term": "2", "revision": .string(String(revision)),
+            "cluster_id": "1", "member_id": "1", "raft_term": .string(String(term)),
+            "revision": .string(String(revision)),
         ]
         let reply: JSONObject = [
             "header": .object(header), "kvs": .array(entries), "count": .string(String(count ?? Int64(pairs.count))),
@@ -56,11 +59,13 @@ import Testing
 
     @Test func aNewLifeIsReadWhole() throws {
         #expect(try known().with(try range(12, [], count: 2), life: 1) == nil)
+        // A store that was set back and has been written to since.
+        #expect(try known().with(try range(12, [], count: 2, term: 3), life: 0) == nil)
     }
 
     @Test func itIsReadWholeFromTimeToTime() throws {
         let merged = try #require(try known().with(try range(12, [], count: 2), life: 0))
-        #expect(!merged.isDue(at: Self.start + .seconds(599)))
-        #expect(merged.isDue(at: Self.start + .seconds(600)))
+        #expect(!merged.isDue(at: Self.start + .seconds(119)))
+        #expect(merged.isDue(at: Self.start + .seconds(120)))
     }
 }

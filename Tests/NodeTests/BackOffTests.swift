@@ -43,7 +43,7 @@ import Testing
                 case .node(.observe):
                     let empty = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: scene.now)
                     answers.append(.node(.observed(isEmpty ? empty : scene.status(writable: isWritable))))
-                case .store(.load, _): answers.append(.store(.loaded(.success(view))))
+                case .store(.load, _), .store(.refresh, _): answers.append(.store(.loaded(.success(view))))
                 case .peers(_, .decision, _): answers.append(.peers(.decision, [:]))
                 case .store(.renew, _):
                     answers.append(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))

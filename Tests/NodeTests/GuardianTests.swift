@@ -130,7 +130,7 @@ import Testing
                     state: .inProduction, systemIdentifier: "7000000000000000001", checkpoint: WALPosition(0x500_0000),
                     checkpointTimeline: 1)
                 waiting += scene.step(.node(.observed(status)))
-            case .store(.load, _):
+            case .store(.load, _), .store(.refresh, _):
                 view += 1
                 let seen = ShortLeaseTests.view(["n2:0.1"], config: ["ttl": 30], revision: Int64(view))
                 waiting += scene.step(.store(.loaded(.success(seen))))

@@ -70,7 +70,7 @@ enum Rendering {
 
     private static func text(_ request: StoreRequest) -> String? {
         switch request {
-        case .load: nil
+        case .load, .refresh: nil
         case .renew(_, let replacing): "renew the lease\(replacing ? ", the key may be gone" : "")"
         case .acquire: "create the leader key"
         case .release(let status):

@@ -187,7 +187,7 @@ struct Story {
 
     private mutating func taken(_ request: StoreRequest) -> StoreAnswer {
         switch request {
-        case .load: return .loaded(.success(world.view()))
+        case .load, .refresh: return .loaded(.success(world.view()))
         case .renew: return .renewed(.success(world.keys["leader"]?.value == "n1" ? held : .refused))
         case .acquire:
             if world.keys["leader"] != nil { return .acquired(.success(.refused)) }
