@@ -30,7 +30,7 @@ extension Administrator {
         // Decoding may take as long as this may.
         var target = instance.localTarget(statementTimeout: deadline - BootClock.now())
         target.parameters["dbname"] = database
-        let connection = try PostgreSQLConnection.connect(to: target, deadline: deadline)
+        let connection = try instance.connect(to: target, deadline: deadline)
         do throws(PostgreSQLError) {
             try connection.query(statement.text, statement.parameters, deadline: deadline)
         } catch {

@@ -93,7 +93,7 @@ extension Administrator {
 
     private func runningFacts(_ deadline: BootInstant) throws(PostgreSQLError) -> DivergenceFacts {
         let rows = try query("SELECT pg_is_in_recovery()", [], deadline)
-        let session = try ReplicationSession(instance.replicationTarget(nil), deadline: deadline)
+        let session = try ReplicationSession(local: instance, deadline: deadline)
         let identity = try session.identify(deadline: deadline)
         return DivergenceFacts(
             localTimeline: identity.timeline, localPosition: identity.position,

@@ -151,7 +151,7 @@ extension Instance {
         let configuration = configuration
         let directory = realPath(configuration.dataDirectory)
         if let text = try? Files.readText("\(configuration.dataDirectory)/postmaster.pid"),
-            let file = PostmasterPidFile(text), let candidate = PostmasterIdentity.candidate(file.pid)
+            let file = PostmasterPidFile(text), let candidate = PostmasterIdentity.candidate(file.pid, in: directory)
         {
             let identity = PostmasterIdentity(
                 ownPid: getpid(), ownParent: getppid(), program: lastComponent(program("postgres")),
@@ -257,7 +257,7 @@ extension Instance {
     func connect(statementTimeout: Duration = .seconds(2), deadline: BootInstant) throws(PostgreSQLError)
         -> PostgreSQLConnection
     {
-        try PostgreSQLConnection.connect(to: localTarget(statementTimeout: statementTimeout), deadline: deadline)
+        try connect(to: localTarget(statementTimeout: statementTimeout), deadline: deadline)
     }
 
     func localTarget(statementTimeout: Duration) -> ConnectionTarget {

@@ -129,6 +129,9 @@ actor Monitor {
         case .timedOut, .cancelled:
             // A server that hangs has not turned to starting: what was known of it stays, its facts are unknown.
             return (instance.state == .running ? .accepting : .rejecting, nil)
+        case .query(let state, _) where state.hasPrefix("28") && instance.postmaster()?.isStarting == true:
+            // It was another server that refused us: ours does not accept connections yet.
+            return (.rejecting, nil)
         case .query, .tool, .rewindRefused, .failed:
             instance.log.warning("cannot observe PostgreSQL: \(error)")
             return (.accepting, nil)
@@ -198,7 +201,7 @@ actor Monitor {
     {
         if let timeline, timeline.replayed == replayed, timeline.control == control { return timeline.timeline }
         guard
-            let identity = try? ReplicationSession(instance.replicationTarget(nil), deadline: deadline)
+            let identity = try? ReplicationSession(local: instance, deadline: deadline)
                 .identify(deadline: deadline)
         else { return control }
         timeline = CachedTimeline(replayed: replayed, control: control, timeline: identity.timeline)

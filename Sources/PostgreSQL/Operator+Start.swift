@@ -116,15 +116,16 @@ extension Operator {
     /// True once the server accepts connections, false at the deadline; throws where the postmaster ends.
     func waitUntilReady(_ pid: Int32, deadline: BootInstant) async throws(PostgreSQLError) -> Bool {
         var pause = Duration.milliseconds(10)
+        var last: PostgreSQLError?
         while true {
             let now = BootClock.now()
-            if let error = attempt(min(deadline, now + .seconds(3))) {
-                if error == .cancelled { throw .cancelled }
-            } else {
-                return true
-            }
+            let error = attempt(pid, min(deadline, now + .seconds(3)))
+            guard let error else { return true }
+            if error == .cancelled { throw .cancelled }
+            if error.isOfStranger { last = error }
             if await instance.watch.waitForExit(of: pid, deadline: min(deadline, BootClock.now() + pause)) {
-                throw .failed("postmaster \(pid) ended while it started; its log says why")
+                // Not its files are wrong: a second start with others would end like this one.
+                throw last ?? .failed("postmaster \(pid) ended while it started; its log says why")
             }
             if Task.isCancelled { throw .cancelled }
             if BootClock.now() >= deadline { return false }
@@ -132,13 +133,15 @@ extension Operator {
         }
     }
 
-    /// Nil where the server let us in, or refused us for a reason that has nothing to do with its start.
-    private func attempt(_ deadline: BootInstant) -> PostgreSQLError? {
+    /// Nil where the server let us in, or refused us for a reason that has nothing to do with its start. A server of
+    /// another directory may stand in its place and do either.
+    private func attempt(_ pid: Int32, _ deadline: BootInstant) -> PostgreSQLError? {
         do throws(PostgreSQLError) {
             _ = try instance.connect(deadline: deadline)
             return nil
         } catch {
             if error.isRejection || error.isUnanswered || error.isTimeout || error == .cancelled { return error }
+            guard instance.postmaster()?.isReady == true else { return instance.refusedByStranger(error) }
             log.warning("PostgreSQL accepts connections, but not ours: \(error)")
             return nil
         }

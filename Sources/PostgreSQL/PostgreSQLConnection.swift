@@ -53,6 +53,9 @@ final class PostgreSQLConnection {
     /// The version of the server: 150006.
     var serverVersion: Int { Int(PQserverVersion(handle)) }
 
+    /// The pid of the server's process behind this connection.
+    var serverProcess: Int32 { PQbackendPID(handle) }
+
     /// Runs one statement; its rows as text, nil for null. With `parameters` it must be a single statement.
     @discardableResult
     func query(_ statement: String, _ parameters: [String?] = [], deadline: BootInstant) throws(PostgreSQLError)

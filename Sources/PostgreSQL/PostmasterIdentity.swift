@@ -25,18 +25,26 @@ struct PostmasterIdentity: Sendable {
 
     func isOurs(_ candidate: Candidate, startTime: Int64?) -> Bool {
         if candidate.pid == ownPid || candidate.pid == ownParent || candidate.parent == ownPid { return false }
+        // The copy of the directory of a running server has that server's pid file.
+        if let directory = candidate.workingDirectory, directory != dataDirectory { return false }
         if let startTime, let began = candidate.startTime, abs(began - Double(startTime)) < 3 { return true }
-        guard let name = candidate.program, [program, "postmaster", "postgres"].contains(lastComponent(name)) else {
-            return false
-        }
-        return candidate.workingDirectory.map { $0 == dataDirectory } ?? true
+        return candidate.program.map { [program, "postmaster", "postgres"].contains(lastComponent($0)) } ?? false
     }
 
-    /// Looks the process up; nil where it is gone.
-    static func candidate(_ pid: Int32) -> Candidate? {
+    /// Looks the process up; nil where it is gone. It works in `directory` whatever its path is called there: over a
+    /// bind mount, say.
+    static func candidate(_ pid: Int32, in directory: String? = nil) -> Candidate? {
         guard let stat = ProcessTable.stat(pid), stat.state != "Z", stat.state != "X" else { return nil }
+        let isThere = directory.map { isSame($0, "/proc/\(pid)/cwd") } ?? false
         return Candidate(
             pid: pid, parent: stat.parent, startTime: ProcessTable.startTime(stat),
-            program: ProcessTable.executable(pid), workingDirectory: ProcessTable.workingDirectory(pid))
+            program: ProcessTable.executable(pid),
+            workingDirectory: isThere ? directory : ProcessTable.workingDirectory(pid))
+    }
+
+    private static func isSame(_ path: String, _ other: String) -> Bool {
+        var (one, two) = (Glibc.stat(), Glibc.stat())
+        guard stat(path, &one) == 0, stat(other, &two) == 0 else { return false }
+        return one.st_dev == two.st_dev && one.st_ino == two.st_ino
     }
 }

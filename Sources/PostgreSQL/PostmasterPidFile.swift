@@ -1,5 +1,5 @@
 /// What `postmaster.pid` says (postgresql.md §4): pid, data directory, start time, port, socket directory, listen
-/// address, shared memory key, each on a line of its own. A server that is just starting has written only the first
+/// address, shared memory key, status, each on a line of its own. A server that is just starting has written only the first
 /// lines.
 struct PostmasterPidFile: Sendable, Hashable {
     /// Positive.
@@ -14,6 +14,10 @@ struct PostmasterPidFile: Sendable, Hashable {
     var socketDirectory: String?
     /// `*`, or the first address.
     var listenAddress: String?
+    /// The server says that it accepts connections.
+    var isReady: Bool
+    /// The server says that it does not yet.
+    var isStarting: Bool
 
     /// Nil for a file that does not begin with a pid: empty, or cut short while it was written.
     init?(_ text: String) {
@@ -27,5 +31,7 @@ struct PostmasterPidFile: Sendable, Hashable {
         port = line(3).flatMap { Int($0) }
         socketDirectory = line(4)
         listenAddress = line(5)
+        isReady = line(7) == "ready"
+        isStarting = line(7) == "starting"
     }
 }

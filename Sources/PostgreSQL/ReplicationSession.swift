@@ -16,6 +16,11 @@ struct ReplicationSession {
         connection = try PostgreSQLConnection.connect(to: target, deadline: deadline)
     }
 
+    /// With our own server.
+    init(local instance: Instance, deadline: BootInstant) throws(PostgreSQLError) {
+        connection = try instance.connect(to: instance.replicationTarget(nil), deadline: deadline)
+    }
+
     func identify(deadline: BootInstant) throws(PostgreSQLError) -> Identity {
         let rows = try connection.query("IDENTIFY_SYSTEM", deadline: deadline)
         guard let row = rows.first, row.count >= 3, let identifier = row[0],

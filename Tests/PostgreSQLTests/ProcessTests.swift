@@ -24,6 +24,16 @@ struct ProcessTests {
         #expect(file.startTime == start)
     }
 
+    @Test(
+        "A server is ready when its pid file says so",
+        arguments: [
+            ("7\n/d\n1\n5432\n/tmp\n*\n  5432001\nready   \n", true),
+            ("7\n/d\n1\n5432\n/tmp\n*\n  5432001\nstarting\n", false), ("7\n/d\n", false),
+        ])
+    func readiness(text: String, isReady: Bool) throws {
+        #expect(try #require(PostmasterPidFile(text)).isReady == isReady)
+    }
+
     @Test("What is no pid file", arguments: ["", "\n", "x\n", "0\n", "-2147483648\n", "99999999999\n"])
     func noPidFile(text: String) { #expect(PostmasterPidFile(text) == nil) }
 
@@ -45,7 +55,7 @@ struct ProcessTests {
             (candidate(program: "/bin/sleep"), 5004, false), (candidate(), 9000, true),
             (candidate(cwd: "/other"), 9000, false), (candidate(cwd: nil), 9000, true),
             (candidate(program: nil, cwd: nil), 9000, false), (candidate(program: "/b/postmaster"), nil, true),
-            (candidate(start: nil), 5000, true),
+            (candidate(start: nil), 5000, true), (candidate(cwd: "/other"), 5000, false),
         ] as [(PostmasterIdentity.Candidate, Int64?, Bool)])
     func identity(candidate: PostmasterIdentity.Candidate, start: Int64?, isOurs: Bool) {
         #expect(Self.identity.isOurs(candidate, startTime: start) == isOurs)
