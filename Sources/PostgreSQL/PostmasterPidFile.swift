@@ -1,6 +1,6 @@
 /// What `postmaster.pid` says (postgresql.md §4): pid, data directory, start time, port, socket directory, listen
-/// address, shared memory key, status, each on a line of its own. A server that is just starting has written only the first
-/// lines.
+/// address, shared memory key, status, each on a line of its own. A server that is just starting has written only the
+/// first lines.
 struct PostmasterPidFile: Sendable, Hashable {
     /// Positive.
     var pid: Int32
