@@ -29,6 +29,7 @@ extension CycleMachine {
         switch result {
         case .success(.held(let since, let ttl, let session)):
             tenure.holds(Lease(since: since, ttl: ttl, session: session, safetyMargin: safetyMargin))
+            memory.hasWonKey = true
             isDone("claiming the leader key", &run)
             backOff.succeeded()
             run.log(.info, "acquired the leader key (session \(session))")

@@ -61,6 +61,7 @@ extension CycleMachine {
             // Health checks must not have to wait for the rest of the cycle.
             run.isNews = true
         }
+        if view.leaderName != me.name { memory.hasWonKey = false }
         for member in view.members { memberMarks[member.name] = mark(of: member.data) }
         adoptSharing(view, &run)
         defer { tellUnbuilt(&run) }

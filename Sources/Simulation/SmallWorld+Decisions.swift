@@ -51,6 +51,7 @@ extension SmallWorld {
         case .acquireLeader:
             if nodes[index].isCut || key != nil { return }
             take(index)
+            nodes[index].memory.hasWonKey = true
             nodes[index].seen = Seen(leader: index, timeline: timeline, position: position)
         case .releaseLeader:
             nodes[index].leaseAge = nil

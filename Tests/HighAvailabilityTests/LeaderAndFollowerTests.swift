@@ -32,6 +32,14 @@ import Testing
             seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(), renewal: .held), expected: .plan(.promote),
             because: ["holding-lease"]),
         Row(
+            description: "a standby that found the lease and lacks what /status says was there gives it up",
+            seen: Scene.seen(leading, Scene.standby(at: 999), lease: Scene.lease(), renewal: .held),
+            expected: .action(.releaseLeader), because: ["holding-lease", "lagging"]),
+        Row(
+            description: "and one that has won it is promoted, lacking what a race allows",
+            seen: Scene.seen(leading, Scene.standby(at: 999), lease: Scene.lease(), renewal: .held),
+            memory: wonKey, expected: .plan(.promote), because: ["holding-lease"]),
+        Row(
             description: "too little of the lease is left to promote: renew first",
             seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(heldFor: .seconds(25)), renewal: .held),
             expected: .action(.ask(.renewal)), because: ["holding-lease"]),
@@ -142,6 +150,12 @@ import Testing
             seen: Scene.seen(following, unidentified()), expected: .action(.wait),
             because: ["system-identifier-invalid"]),
     ]
+
+    private static var wonKey: Memory {
+        var memory = Memory()
+        memory.hasWonKey = true
+        return memory
+    }
 
     private static var ledByPrimary: Memory {
         var memory = Memory()

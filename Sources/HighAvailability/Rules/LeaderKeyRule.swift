@@ -20,7 +20,9 @@ public func giveUpKeyPlan(_ mode: StopMode = .immediate) -> Plan {
 ///
 /// In pause PostgreSQL is its operator's and is not ended; then the key stays, and is renewed, as long as it may accept
 /// writes.
-func giveUpKey(_ seen: Observation, because reasons: Reason...) -> Decision {
+func giveUpKey(_ seen: Observation, because reasons: Reason...) -> Decision { giveUpKey(seen, because: reasons) }
+
+func giveUpKey(_ seen: Observation, because reasons: [Reason]) -> Decision {
     if mayGiveUpKey(seen.local) { return Decision(.releaseLeader, reasons) }
     if seen.settings.isPaused {
         return Decision(

@@ -25,6 +25,8 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     if seen.settings.isStandbyCluster, !memory.isLedByPrimary {
         return Decision(.wait, holding, .lease(.notBuilt("standby clusters")))
     }
+    let obstacles = inheritanceRefused(seen, view, memory)
+    if !obstacles.isEmpty { return giveUpKey(seen, because: [holding] + obstacles) }
     guard LeaseArithmetic.allowsPromotion(lease, at: seen.now) else { return Decision(.ask(.renewal), holding) }
     return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), holding)
 }

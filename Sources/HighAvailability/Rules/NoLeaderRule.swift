@@ -88,12 +88,26 @@ func racers(
     if let obstacle = seen.eligibility(view).obstacle(to: seen.me.name) { return .no([.eligibility(obstacle)]) }
     let members = electorate(seen, view, memory, excluding: excluding)
     guard let peers = seen.peers else { return .ask(.peers(members), [.lease(.leaderKeyFree)]) }
-    let mine = Standing(
-        name: seen.me.name, position: facts.position, replayed: facts.replayedPosition, timeline: facts.timeline ?? 0,
-        priority: seen.me.tags.failoverPriority)
+    let mine = standing(seen, facts)
     var rules = raceRules(seen, view, memory)
     rules.heedsPriority = !isPreferred
     return judgeRace(mine, against: members.map { ($0.name, peers[$0.name] ?? .unreachable("not asked")) }, rules)
+}
+
+private func standing(_ seen: Observation, _ facts: PostgreSQLStatus.Facts) -> Standing {
+    Standing(
+        name: seen.me.name, position: facts.position, replayed: facts.replayedPosition, timeline: facts.timeline ?? 0,
+        priority: seen.me.tags.failoverPriority)
+}
+
+/// What stands against a standby that holds the leader key and has not won it: a daemon before this one had, and an
+/// older copy may lie where its data directory was. It has all that the cluster knows of, or there is a race (S3).
+func inheritanceRefused(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> [Reason] {
+    guard !memory.hasWonKey, let facts = seen.local.facts, facts.inRecovery else { return [] }
+    var rules = raceRules(seen, view, memory)
+    rules.maximumLag = 0
+    guard case .no(let reasons) = judgeRace(standing(seen, facts), against: [], rules) else { return [] }
+    return reasons
 }
 
 /// The other members that may lead, those of the last leader's view included.
