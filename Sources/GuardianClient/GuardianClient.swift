@@ -95,7 +95,8 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         chooseAmongSeveral(postmaster, deadline)
         let reply = try ask(.status, deadline)
         var lease: Lease?
-        if let found = reply.lease, reply.postmaster == postmaster {
+        // A postmaster that could not be seen is the guardian's.
+        if let found = reply.lease, postmaster == nil || reply.postmaster == postmaster {
             lease = Lease(
                 since: BootInstant(nanoseconds: found.since), ttl: .nanoseconds(found.ttl), session: found.session,
                 safetyMargin: .nanoseconds(found.margin))

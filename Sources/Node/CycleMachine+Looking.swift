@@ -76,7 +76,8 @@ extension CycleMachine {
     /// A leader whose PostgreSQL is slow to answer decides by what it last knew of it: no renewal waits for a query.
     /// Who has not seen PostgreSQL at all since the daemon started waits.
     var observationEnd: BootInstant? {
-        guard case .observing(local: false, store: true) = phase, isLeading, sight.hasObserved, sight.isCurrent
+        guard !life.hasEnded, case .observing(local: false, store: true) = phase, isLeading, sight.hasObserved,
+            sight.isCurrent
         else { return nil }
         return cycle.began
             + (isKnownToBeSilent ? .zero : LeaseArithmetic.observationPatience(ttl: settings.timings.ttl))

@@ -225,6 +225,23 @@ import Testing
         }
     }
 
+    /// A part of a first message, and the client's end: nothing more is waited for.
+    @Test(arguments: [1, 3, 5, 60]) func aClientThatEndsWithinItsFirstMessageIsClosed(_ part: Int) async throws {
+        let context = try context(.none)
+        try await withServer {
+            $0.settings.tls = context
+            $0.handshakeTimeout = .seconds(60)
+        } _: { port, _, _ in
+            let rest = try await offPool {
+                let client = try TestClient(port: port)
+                try client.send(Array(try TLSClient.hello().prefix(part)))
+                client.endSending()
+                return try client.untilEnd()
+            }
+            #expect(rest.isEmpty)
+        }
+    }
+
     /// Silent ones and halves of a hello, more than there is room for.
     @Test(arguments: [0, 3, 100]) func aHandshakeInItsFirstSecondOutlivesAFlood(_ part: Int) async throws {
         let context = try context(.none)

@@ -40,6 +40,13 @@ import Testing
         return status
     }
 
+    /// `pg_controldata` was late, or is being replaced.
+    static var unnamedPrimary: PostgreSQLStatus {
+        var status = Scene.primary()
+        status.systemIdentifier = nil
+        return status
+    }
+
     static let ended = Row.Expectation.action(
         .carryOut(Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5))), .releaseLeader])))
     static let lost = Row.Expectation.action(
@@ -108,7 +115,7 @@ import Testing
             because: ["silent-observation", "still-accepts-writes"]),
         Row(
             description: "where no server runs, the key goes",
-            seen: Scene.seen(led1, unseen(nil), lease: Scene.lease()), expected: .action(.releaseLeader),
+            seen: Scene.seen(led1, unseen(nil), lease: Scene.lease()), expected: .action(.wait),
             because: ["data-directory-inaccessible"]),
         Row(
             description: "and nothing is made of a directory that was not seen",
@@ -137,6 +144,14 @@ import Testing
             description: "nor with a server that runs there still",
             seen: Scene.seen(Scene.view(leader: "n1"), namelessRunning), expected: ended,
             because: ["system-identifier-invalid", "still-accepts-writes"]),
+        Row(
+            description: "an identifier that was not read ends no primary that answers",
+            seen: Scene.seen(Scene.view(leader: "n1"), unnamedPrimary, lease: Scene.lease(), renewal: .held),
+            expected: .action(.wait), because: ["holding-lease"]),
+        Row(
+            description: "nor does it leave one to write where another leads",
+            seen: Scene.seen(Scene.view(leader: "n2"), unnamedPrimary), expected: .plan(.demote),
+            because: ["leader-key-held-by", "primary-without-lease"]),
         Row(
             description: "somebody has put another identifier into /initialize",
             seen: Scene.seen(foreign, Scene.primary(), lease: Scene.lease()), expected: ended,

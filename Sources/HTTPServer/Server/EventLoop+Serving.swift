@@ -15,17 +15,22 @@ extension EventLoop {
         }
         guard connection.isOpen else { return }
         if connection.interest.contains(.input) {
-            if !readiness.isDisjoint(with: [.input, .peerEnded]) { receive(connection) }
+            if !readiness.isDisjoint(with: [.input, .peerEnded]) {
+                receive(connection, peerHasEnded: readiness.contains(.peerEnded))
+            }
         } else if readiness.contains(.peerEnded) && connection.interest.contains(.peerEnded) {
             // While an answer is under way nothing is read, so that this is how a client that gave up is noticed.
             close(connection)
         }
     }
 
-    func receive(_ connection: Connection) {
+    func receive(_ connection: Connection, peerHasEnded: Bool = false) {
         guard let step = connection.transport.greeting else { return receiveNow(connection) }
         if connection.isQueued { return }
-        if step == .first, let result = connection.transport.awaitGreeting() { return take(result, of: connection) }
+        if step == .first, let result = connection.transport.awaitGreeting() {
+            // The socket tells of a client's end again and again, and the rest of its first message never comes.
+            return result == .blocked && peerHasEnded ? close(connection) : take(result, of: connection)
+        }
         awaitTurn(connection, step)
     }
 

@@ -117,9 +117,9 @@ public enum BootstrapReason: Sendable, Hashable {
 /// by force, because nothing else ends on such a disk.
 func unseenDirectoryRule(_ seen: Observation, _ reason: String, _ memory: inout Memory) -> Decision {
     let unseen = Reason.bootstrap(.dataDirectoryInaccessible(reason))
-    guard seen.local.postmaster != nil else {
-        return seen.isNamedLeader ? giveUpKey(seen, because: unseen) : Decision(.wait, unseen)
-    }
+    // That none is known does not say that none runs. A key of ours hangs on the session of an earlier daemon, which
+    // ends by itself.
+    guard seen.local.postmaster != nil else { return Decision(.wait, unseen) }
     if seen.isNamedLeader {
         switch seen.renewal {
         case nil: return Decision(.ask(.renewal), unseen)

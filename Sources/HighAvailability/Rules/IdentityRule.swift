@@ -3,6 +3,8 @@ import ClusterModel
 /// Does this data directory belong to this cluster (ha-loop.md §7, §5.4, §5.5)? Nil where it does and nothing is to
 /// mend.
 func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision? {
+    // Not read is not wrong: a tool that is late, or being replaced, says nothing of a server that runs and answers.
+    if seen.local.systemIdentifier == nil, seen.local.facts != nil { return nil }
     guard let local = seen.local.systemIdentifier, isValidSystemIdentifier(local) else {
         let invalid = Reason.identity(.systemIdentifierInvalid(seen.local.systemIdentifier))
         // The member key keeps the session alive: without this the leader key would stay with a node that cannot start.
