@@ -5,6 +5,7 @@ import Logging
 import Ports
 import Posix
 import Processes
+import Synchronization
 
 @testable import PostgreSQL
 
@@ -86,20 +87,30 @@ struct TestServer: Sendable {
         return configuration
     }
 
+    /// Which ports were given out: tests run side by side.
+    private static let given = Mutex<Set<Int>>([])
+
+    /// A port that is free, and below those that the kernel gives to connections and to whoever asks for any: between
+    /// here and the start of a server nobody else takes it.
     private static func freePort() throws -> Int {
+        for _ in 0..<1000 {
+            let port = Int.random(in: 16_000..<20_000)
+            if given.withLock({ $0.insert(port).inserted }), isFree(port) { return port }
+        }
+        throw SystemError(call: "bind")
+    }
+
+    private static func isFree(_ port: Int) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(port).bigEndian
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let code = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                bind(descriptor, pointer, length) == 0 ? getsockname(descriptor, pointer, &length) : -1
-            }
+        let length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        return withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) == 0 }
         }
-        guard code == 0 else { throw SystemError(call: "bind") }
-        return Int(UInt16(bigEndian: address.sin_port))
     }
 
     /// The status, with a deadline that a healthy server always meets.

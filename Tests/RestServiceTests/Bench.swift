@@ -65,9 +65,14 @@ func status(_ port: Int, trusted: String? = nil) async throws -> Int? {
 }
 
 /// A port of loopback that nobody listens at.
+///
+/// Below those that the kernel gives to connections and to whoever asks for any: nobody else takes it meanwhile.
 func freePort() throws -> Int {
-    let listener = try Occupied()
-    return listener.port
+    for _ in 0..<1000 {
+        let port = Int.random(in: 10_000..<12_000)
+        if (try? Occupied(port)) != nil { return port }
+    }
+    throw SystemError(call: "bind")
 }
 
 /// A port of loopback that is taken as long as this lives.
@@ -75,10 +80,11 @@ final class Occupied: Sendable {
     private let descriptor: Int32
     let port: Int
 
-    init() throws {
+    init(_ wanted: Int = 0) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = UInt16(wanted).bigEndian
         address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let number = descriptor

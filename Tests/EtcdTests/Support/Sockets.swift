@@ -5,22 +5,22 @@ import Posix
 import Synchronization
 import Testing
 
-/// A listening socket on a port of the kernel's choice.
+/// A listening socket, on a port of the kernel's choice unless one is wanted.
 struct Listener: ~Copyable, Sendable {
     let descriptor: FileDescriptor
     let port: Int
 
-    init() throws {
+    init(_ wanted: Int = 0) throws {
         let number = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        var address = loopback(0)
+        var address = loopback(wanted)
         var length = socklen_t(MemoryLayout<sockaddr_in>.size)
         let code = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
                 bind(number, pointer, length) | getsockname(number, pointer, &length) | listen(number, 64)
             }
         }
-        guard code == 0 else { throw SystemError(call: "bind") }
         descriptor = FileDescriptor(owning: number)
+        guard code == 0 else { throw SystemError(call: "bind") }
         port = Int(UInt16(bigEndian: address.sin_port))
     }
 }
@@ -33,19 +33,29 @@ func loopback(_ port: Int) -> sockaddr_in {
     return address
 }
 
-/// Ports that are free now: all are held while the next is chosen.
+/// Which ports were given out: tests run side by side.
+private let givenPorts = Mutex<Set<Int>>([])
+
+/// Ports that are free, and below those that the kernel gives to connections and to whoever asks for any: between here
+/// and the start of a server nobody else takes one.
 func freePorts(_ count: Int) throws -> [Int] {
-    let ports = Mutex<[Int]>([])
-    try collectPorts(count, ports)
-    return ports.withLock { $0 }
+    var found: [Int] = []
+    for _ in 0..<10_000 where found.count < count {
+        let port = Int.random(in: 12_000..<16_000)
+        guard givenPorts.withLock({ $0.insert(port).inserted }), isFree(port) else { continue }
+        found.append(port)
+    }
+    guard found.count == count else { throw SystemError(call: "bind") }
+    return found
 }
 
-private func collectPorts(_ count: Int, _ ports: borrowing Mutex<[Int]>) throws {
-    if count == 0 { return }
-    let listener = try Listener()
-    ports.withLock { $0.append(listener.port) }
-    try collectPorts(count - 1, ports)
-    withExtendedLifetime(listener) {}
+private func isFree(_ port: Int) -> Bool {
+    do {
+        let listener = try Listener(port)
+        return listener.port == port
+    } catch {
+        return false
+    }
 }
 
 /// Waits until `condition` holds; a failed expectation where it never does.
