@@ -21,7 +21,7 @@ extension ControlAPI {
         do throws(RestartRequest.Refusal) {
             request = try RestartRequest(body: body, settings, wallTime: clock.wallTime())
         } catch {
-            return .text(error.status, error.text)
+            return .refused(error)
         }
         let outcome = await node.carryOut(.restart(request))
         switch outcome {

@@ -31,9 +31,9 @@ extension ControlAPI {
             }
             await node.wake("a request in /failover")
             if schedule != nil { return .text(202, "Switchover scheduled") }
-            return await poll(request, settings, formerLeader: view.leaderName)
+            return try await poll(request, settings, formerLeader: view.leaderName)
         } catch {
-            return .text(error.status, error.text)
+            return .refused(error)
         }
     }
 
@@ -60,16 +60,14 @@ extension ControlAPI {
     /// more often and give up after the same time.
     private func poll(
         _ request: SwitchoverRequest, _ settings: DynamicConfiguration, formerLeader: String?
-    ) async -> HTTPResponse {
+    ) async throws(SwitchoverRequest.Refusal) -> HTTPResponse {
         let limit = max(.seconds(10), settings.timings.loopWait) * 2
         let end = clock.now() + limit
         while clock.now() < end {
             await clock.sleep(until: clock.now() + .milliseconds(100))
             if Task.isCancelled { break }
             guard let view = try? await store.load(deadline: min(storeDeadline, end)) else { continue }
-            if let outcome = request.outcome(view, formerLeader: formerLeader) {
-                return .text(outcome.status, outcome.text)
-            }
+            if let done = try request.outcome(view, formerLeader: formerLeader) { return .text(200, done) }
         }
         let title = request.leader != nil ? "Switchover" : request.kind.title
         let seconds = limit.nanoseconds / 1_000_000_000

@@ -105,49 +105,51 @@ import Testing
 
     // MARK: Over REST (rest-api.md §12.2–12.5)
 
-    static let refusals: [(SwitchoverRequest, JSONObject, Int, String)] = [
+    static let refusals: [(SwitchoverRequest, JSONObject, SwitchoverRequest.Refusal.Kind, String)] = [
         (
-            .init(kind: .failover, leader: nil, candidate: nil), [:], 400,
+            .init(kind: .failover, leader: nil, candidate: nil), [:], .malformed,
             "Failover could be performed only to a specific candidate"
         ),
         (
-            .init(kind: .switchover, leader: nil, candidate: "n2"), [:], 400,
+            .init(kind: .switchover, leader: nil, candidate: "n2"), [:], .malformed,
             "Switchover could be performed only from a specific leader"
         ),
         (
-            .init(kind: .failover, leader: nil, candidate: "n2", scheduledAt: "2031-01-01T00:00:00Z"), [:], 400,
+            .init(kind: .failover, leader: nil, candidate: "n2", scheduledAt: "2031-01-01T00:00:00Z"), [:], .malformed,
             "Failover can't be scheduled"
         ),
         (
             .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "2031-01-01T00:00:00Z"),
-            ["pause": true], 400, "Can't schedule switchover in the paused state"
+            ["pause": true], .malformed, "Can't schedule switchover in the paused state"
         ),
         (
-            .init(kind: .switchover, leader: "n1", candidate: nil), ["pause": true], 400,
+            .init(kind: .switchover, leader: "n1", candidate: nil), ["pause": true], .malformed,
             "Switchover is possible only to a specific candidate in a paused state"
         ),
         (
-            .init(kind: .switchover, leader: "n1", candidate: "n1"), [:], 400,
+            .init(kind: .switchover, leader: "n1", candidate: "n1"), [:], .malformed,
             "Switchover target and source are the same"
         ),
         (
-            .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "tomorrow"), [:], 422,
+            .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "tomorrow"), [:], .unprocessable,
             "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601"
         ),
         (
-            .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "2031-01-01T00:00:00"), [:], 400,
+            .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "2031-01-01T00:00:00"), [:],
+            .malformed,
             "Timezone information is mandatory for the scheduled switchover"
         ),
         (
-            .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "2001-01-01T00:00:00Z"), [:], 422,
+            .init(kind: .switchover, leader: "n1", candidate: "n2", scheduledAt: "2001-01-01T00:00:00Z"), [:],
+            .unprocessable,
             "Cannot schedule switchover in the past"
         ),
     ]
 
     @Test(arguments: refusals) func refuses(
-        _ request: SwitchoverRequest, _ settings: JSONObject, _ status: Int, _ text: String
+        _ request: SwitchoverRequest, _ settings: JSONObject, _ kind: SwitchoverRequest.Refusal.Kind, _ text: String
     ) {
-        #expect(throws: SwitchoverRequest.Refusal(status, text)) {
+        #expect(throws: SwitchoverRequest.Refusal(kind, text)) {
             try request.check(
                 DynamicConfiguration(document: settings) ?? DynamicConfiguration(), wallTime: 1_700_000_000_000_000_000)
         }
@@ -182,34 +184,36 @@ import Testing
     @Test(arguments: infeasible) func isInfeasible(
         _ request: SwitchoverRequest, _ view: ClusterView, _ settings: JSONObject, _ text: String
     ) {
-        #expect(throws: SwitchoverRequest.Refusal(412, text)) {
+        #expect(throws: SwitchoverRequest.Refusal(.precondition, text)) {
             try request.candidates(view, DynamicConfiguration(document: settings) ?? DynamicConfiguration())
         }
     }
 
     @Test func nobodyUsableAmongTheAnswers() {
         let request = SwitchoverRequest(kind: .failover, leader: nil, candidate: "n2")
-        #expect(throws: SwitchoverRequest.Refusal(412, "failover is not possible: no good candidates have been found"))
-        {
+        #expect(
+            throws: SwitchoverRequest.Refusal(
+                .precondition, "failover is not possible: no good candidates have been found")
+        ) {
             try request.check(answers: ["n2": Scene.peer(1, tags: ["nofailover": true])], of: [Scene.member("n2")])
         }
     }
 
-    @Test func pollingTellsTheOutcome() {
+    @Test func pollingTellsTheOutcome() throws {
         let request = SwitchoverRequest(kind: .switchover, leader: "n1", candidate: "n2")
         let pending = FailoverRequest(leader: "n1", candidate: "n2")
-        #expect(request.outcome(Scene.view(leader: "n1", failover: pending), formerLeader: "n1") == nil)
-        #expect(request.outcome(Scene.view(failover: pending), formerLeader: "n1") == nil)
-        let done = request.outcome(Scene.view(leader: "n2"), formerLeader: "n1")
-        #expect(done?.status == 200 && done?.text == "Successfully switched over to \"n2\"")
-        let other = request.outcome(Scene.view(leader: "n3"), formerLeader: "n1")
-        #expect(other?.status == 200 && other?.text == "Switched over to \"n3\" instead of \"n2\"")
-        let failed = request.outcome(Scene.view(leader: "n1"), formerLeader: "n1")
-        #expect(failed?.status == 503 && failed?.text == "Switchover failed")
+        let outcome = { (view: ClusterView) in try request.outcome(view, formerLeader: "n1") }
+        #expect(try outcome(Scene.view(leader: "n1", failover: pending)) == nil)
+        #expect(try outcome(Scene.view(failover: pending)) == nil)
+        #expect(try outcome(Scene.view(leader: "n2")) == "Successfully switched over to \"n2\"")
+        #expect(try outcome(Scene.view(leader: "n3")) == "Switched over to \"n3\" instead of \"n2\"")
+        #expect(throws: SwitchoverRequest.Refusal(.unavailable, "Switchover failed")) {
+            try outcome(Scene.view(leader: "n1"))
+        }
         let failover = SwitchoverRequest(kind: .failover, leader: nil, candidate: "n2")
         #expect(
-            failover.outcome(Scene.view(leader: "n2"), formerLeader: "n1")?.text == "Successfully failed over to \"n2\""
-        )
+            try failover.outcome(Scene.view(leader: "n2"), formerLeader: "n1")
+                == "Successfully failed over to \"n2\"")
     }
 
     static func requested(

@@ -26,7 +26,7 @@ public struct RestartRequest: Sendable, Hashable {
     /// Reads a request's body; its keys are judged in their order, as Patroni does.
     public init(body: JSONObject, _ settings: DynamicConfiguration, wallTime: Int64) throws(Refusal) {
         if body["schedule"]?.isTruthy == true, settings.isPaused {
-            throw Refusal(500, "Can't schedule restart in the paused state")
+            throw Refusal(.paused, "Can't schedule restart in the paused state")
         }
         for member in body.members { try take(member.key, member.value, wallTime) }
     }
@@ -41,17 +41,17 @@ public struct RestartRequest: Sendable, Hashable {
                 [.primary, .standbyLeader, .replica].contains(role)
             else {
                 throw Refusal(
-                    400, "PostgreSQL role should be either primary, standby_leader, or replica")
+                    .malformed, "PostgreSQL role should be either primary, standby_leader, or replica")
             }
             self.role = role
         case "postgres_version": postgreSQLVersion = try Self.version(value)
         case "timeout":
             guard let seconds = ValueParsing.integer(value, unit: .seconds), seconds > 0, seconds <= Self.longest else {
-                throw Refusal(400, "Timeout should be a positive number of seconds")
+                throw Refusal(.malformed, "Timeout should be a positive number of seconds")
             }
             timeout = .seconds(seconds)
         case "restart_pending": restartPending = value
-        default: throw Refusal(400, "Unknown filter for the scheduled restart: \(key)")
+        default: throw Refusal(.malformed, "Unknown filter for the scheduled restart: \(key)")
         }
     }
 
@@ -63,7 +63,7 @@ public struct RestartRequest: Sendable, Hashable {
         var parts: [Int] = []
         for part in text.split(separator: ".", omittingEmptySubsequences: false) {
             guard let number = Int(part), (0..<100).contains(number) else {
-                throw Refusal(400, "Invalid PostgreSQL version: \(text)")
+                throw Refusal(.malformed, "Invalid PostgreSQL version: \(text)")
             }
             parts.append(number)
         }
@@ -71,7 +71,7 @@ public struct RestartRequest: Sendable, Hashable {
         if parts.count == 3 {
             return Version(text: text, number: parts[0] * 10_000 + parts[1] * 100 + parts[2])
         }
-        throw Refusal(400, "Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: \(text)")
+        throw Refusal(.malformed, "Invalid PostgreSQL version format: X.Y or X.Y.Z is accepted: \(text)")
     }
 
     /// Whether the conditions hold. `restart_pending` asks by its presence, as Patroni's clients know it; only a false

@@ -33,13 +33,28 @@ public struct SwitchoverRequest: Sendable, Hashable {
             kind: kind, leader: text("leader"), candidate: text("candidate") ?? text("member"), scheduledAt: schedule)
     }
 
-    /// A refusal: the status code and the text that clients compare.
+    /// A refusal: of which kind, and the text that clients compare.
     public struct Refusal: Error, Sendable, Hashable {
-        public var status: Int
+        /// What is in the way; whoever answers makes a status of it.
+        public enum Kind: Sendable, Hashable, CaseIterable {
+            /// The request contradicts itself, or asks for what is never done.
+            case malformed
+            /// A value cannot be made sense of, or not any more.
+            case unprocessable
+            /// The cluster is not as the request needs it.
+            case precondition
+            /// No restart is scheduled while the cluster is paused. (A switchover is malformed then: Patroni's clients
+            /// are told so.)
+            case paused
+            /// It was tried, and did not come about.
+            case unavailable
+        }
+
+        public var kind: Kind
         public var text: String
 
-        public init(_ status: Int, _ text: String) {
-            self.status = status
+        public init(_ kind: Kind, _ text: String) {
+            self.kind = kind
             self.text = text
         }
     }
@@ -48,21 +63,21 @@ public struct SwitchoverRequest: Sendable, Hashable {
     /// now.
     public func check(_ settings: DynamicConfiguration, wallTime: Int64) throws(Refusal) -> String? {
         if kind == .failover, candidate == nil {
-            throw Refusal(400, "Failover could be performed only to a specific candidate")
+            throw Refusal(.malformed, "Failover could be performed only to a specific candidate")
         }
         if kind == .switchover, leader == nil {
-            throw Refusal(400, "Switchover could be performed only from a specific leader")
+            throw Refusal(.malformed, "Switchover could be performed only from a specific leader")
         }
         var schedule: String?
         if let scheduledAt {
-            if kind == .failover { throw Refusal(400, "Failover can't be scheduled") }
-            if settings.isPaused { throw Refusal(400, "Can't schedule switchover in the paused state") }
+            if kind == .failover { throw Refusal(.malformed, "Failover can't be scheduled") }
+            if settings.isPaused { throw Refusal(.malformed, "Can't schedule switchover in the paused state") }
             schedule = try Self.checkSchedule(scheduledAt, action: kind.word, wallTime: wallTime)
         }
         if settings.isPaused, candidate == nil {
-            throw Refusal(400, "Switchover is possible only to a specific candidate in a paused state")
+            throw Refusal(.malformed, "Switchover is possible only to a specific candidate in a paused state")
         }
-        if let leader, leader == candidate { throw Refusal(400, "Switchover target and source are the same") }
+        if let leader, leader == candidate { throw Refusal(.malformed, "Switchover target and source are the same") }
         return schedule
     }
 
@@ -70,26 +85,28 @@ public struct SwitchoverRequest: Sendable, Hashable {
     public static func checkSchedule(_ value: JSONValue, action: String, wallTime: Int64) throws(Refusal) -> String {
         guard let text = value.string, let timestamp = Timestamp(text) else {
             throw Refusal(
-                422,
+                .unprocessable,
                 "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601")
         }
         if !timestamp.hasOffset {
-            throw Refusal(400, "Timezone information is mandatory for the scheduled \(action)")
+            throw Refusal(.malformed, "Timezone information is mandatory for the scheduled \(action)")
         }
-        if timestamp.nanosecondsSinceEpoch < wallTime { throw Refusal(422, "Cannot schedule \(action) in the past") }
+        if timestamp.nanosecondsSinceEpoch < wallTime {
+            throw Refusal(.unprocessable, "Cannot schedule \(action) in the past")
+        }
         return timestamp.text
     }
 
     /// Whom to ask before an immediate request is written (rest-api.md §12.3.1–5).
     public func candidates(_ view: ClusterView, _ settings: DynamicConfiguration) throws(Refusal) -> [Member] {
         let action = leader != nil ? "switchover" : kind.word
-        if let leader, leader != view.leaderName { throw Refusal(412, "leader name does not match") }
+        if let leader, leader != view.leaderName { throw Refusal(.precondition, "leader name does not match") }
         let eligibility = Eligibility(view, settings)
         if let candidate {
             if !eligibility.admits(candidate, action == "switchover" ? .request : .manualFailover) {
-                throw Refusal(412, "candidate name does not match with sync_standby")
+                throw Refusal(.precondition, "candidate name does not match with sync_standby")
             }
-            guard let member = view.member(candidate) else { throw Refusal(412, "candidate does not exists") }
+            guard let member = view.member(candidate) else { throw Refusal(.precondition, "candidate does not exists") }
             return [member]
         }
         // Tags are what each says of itself when it is asked.
@@ -98,7 +115,7 @@ public struct SwitchoverRequest: Sendable, Hashable {
             let lack =
                 eligibility.goesBySync(.request)
                 ? "can not find sync_standby" : "cluster does not have members except leader"
-            throw Refusal(412, "\(action) is not possible: \(lack)")
+            throw Refusal(.precondition, "\(action) is not possible: \(lack)")
         }
         return others
     }
@@ -108,20 +125,21 @@ public struct SwitchoverRequest: Sendable, Hashable {
         let usable = members.contains { judge(answers[$0.name], .anything, clusterTimeline: nil) == .good }
         if !usable {
             let action = leader != nil ? "switchover" : kind.word
-            throw Refusal(412, "\(action) is not possible: no good candidates have been found")
+            throw Refusal(.precondition, "\(action) is not possible: no good candidates have been found")
         }
     }
 
-    /// What a poll of the cluster says of the request (rest-api.md §12.5); nil while it is under way.
-    public func outcome(_ view: ClusterView, formerLeader: String?) -> (status: Int, text: String)? {
+    /// What a poll of the cluster says of the request (rest-api.md §12.5): what to tell whoever asked, nil while it is
+    /// under way. Throws where nothing came of it.
+    public func outcome(_ view: ClusterView, formerLeader: String?) throws(Refusal) -> String? {
         let done = leader != nil || kind == .switchover ? "switched" : "failed"
         if let now = view.leaderName, now != formerLeader {
-            if candidate == nil || candidate == now { return (200, "Successfully \(done) over to \"\(now)\"") }
+            if candidate == nil || candidate == now { return "Successfully \(done) over to \"\(now)\"" }
             let title = done == "switched" ? "Switched" : "Failed"
-            return (200, "\(title) over to \"\(now)\" instead of \"\(candidate ?? "")\"")
+            return "\(title) over to \"\(now)\" instead of \"\(candidate ?? "")\""
         }
         if view.failover == nil {
-            return (503, "\(leader != nil ? "Switchover" : kind.title) failed")
+            throw Refusal(.unavailable, "\(leader != nil ? "Switchover" : kind.title) failed")
         }
         return nil
     }
