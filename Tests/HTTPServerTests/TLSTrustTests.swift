@@ -63,7 +63,8 @@ import Testing
             testDescription: "no more asked for", before: .optional, after: .none, certified: "encrypted",
             other: "encrypted"),
         Change(
-            testDescription: "the same", before: .optional, after: .optional, certified: "verified", other: "encrypted"),
+            testDescription: "the same", before: .optional, after: .optional, certified: "verified",
+            other: "encrypted"),
     ])
     func rightsEndWithWhatTheyRestOn(_ change: Change) async throws {
         let (before, after) = try (context(change.before), context(change.after, authority: change.authority))
