@@ -51,6 +51,8 @@ let package = Package(
 
         // Below everything: what an instant is. Then the pure core: the standard library and nothing else.
         module("Instants"),
+        // How tasks follow one another.
+        module("Tasks"),
         module("ClusterModel", ["Instants"]),
         module("HighAvailability", ["ClusterModel"]),
 
@@ -88,7 +90,7 @@ let package = Package(
             swiftSettings: strict),
 
         // The house: the cycle, and the face.
-        module("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON", logging]),
+        module("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Tasks", logging]),
         .target(
             name: "ControlAPI",
             dependencies: ["ClusterModel", "HighAvailability", "Ports", "JSON", "HTTPServer", logging],
@@ -100,7 +102,7 @@ let package = Package(
         module(
             "ClusterAccess", ["ClusterModel", "Ports", "Posix", "Configuration", "Etcd", "Peers"]),
         module(
-            "RestService", ["ClusterAccess", "Configuration", "ControlAPI", "HTTPServer", "Node", "Posix", logging]),
+            "RestService", ["ClusterAccess", "Configuration", "ControlAPI", "HTTPServer", "Posix", "Tasks", logging]),
 
         // A deterministic world in which the production rules and the production cycle run.
         module("Simulation", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Node"]),
@@ -112,8 +114,7 @@ let package = Package(
             name: "matriarch",
             dependencies: [
                 "ClusterModel", "HighAvailability", "Ports", "Posix", "JSON", "Logs", "Configuration", "ClusterAccess",
-                "Etcd", "Peers", "PostgreSQL", "GuardianClient", "Node", "ControlAPI", "RestService",
-                "CPlatform", logging,
+                "Peers", "PostgreSQL", "GuardianClient", "Node", "ControlAPI", "RestService", "CPlatform", logging,
             ],
             swiftSettings: strict
         ),
@@ -156,6 +157,7 @@ let package = Package(
                 "RestService", "ClusterModel", "Configuration", "ControlAPI", "HTTPClient", "HTTPServer", "Posix",
                 logging,
             ]),
+        tests("TasksTests", ["Tasks"]),
         tests("TidyTests", ["Posix"]),
         tests(
             "IntegrationTests", ["Posix", "JSON", "ClusterModel", "CPlatform", "CLibPQ", "COpenSSL"]),

@@ -18,12 +18,15 @@ public struct EtcdConfiguration: Sendable, Hashable {
     public var ttl: Duration
     public var loopWait: Duration
     public var retryTimeout: Duration
+    /// The scope may stand in the v2 store of the same etcd, too, with daemons at work on it.
+    public var mayHoldVersionTwo: Bool
 
     public init(
         endpoints: [EtcdEndpoint], username: String? = nil, password: String? = nil, cacert: String? = nil,
         cert: String? = nil, key: String? = nil, keyPassword: String? = nil, useProxies: Bool = false,
         namespace: String = "service", scope: String, name: String, ttl: Duration = .seconds(30),
-        loopWait: Duration = .seconds(10), retryTimeout: Duration = .seconds(10)
+        loopWait: Duration = .seconds(10), retryTimeout: Duration = .seconds(10),
+        mayHoldVersionTwo: Bool = false
     ) {
         self.endpoints = endpoints
         self.username = username
@@ -39,6 +42,7 @@ public struct EtcdConfiguration: Sendable, Hashable {
         self.ttl = ttl
         self.loopWait = loopWait
         self.retryTimeout = retryTimeout
+        self.mayHoldVersionTwo = mayHoldVersionTwo
     }
 }
 

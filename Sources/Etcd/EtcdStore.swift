@@ -62,6 +62,7 @@ public actor EtcdStore: DistributedConfigurationStore {
     private let queue: EventQueue
     private let watched: WatchedStream
     private var watching: Task<Void, Never>?
+    private let mayHoldVersionTwo: Bool
 
     /// A store that has not yet connected. Throws where its thread cannot be started.
     public init(_ configuration: EtcdConfiguration, logger: Logger = Logger(label: "etcd")) throws(SystemError) {
@@ -89,6 +90,7 @@ public actor EtcdStore: DistributedConfigurationStore {
         name = configuration.name
         ttl = configuration.ttl
         loopWait = configuration.loopWait
+        mayHoldVersionTwo = configuration.mayHoldVersionTwo
     }
 
     deinit {
@@ -98,7 +100,7 @@ public actor EtcdStore: DistributedConfigurationStore {
 
     // MARK: Life
 
-    /// Finds out version and members, logs in, and starts the watch. After an error the caller may try again.
+    /// Finds out version and members, logs in, and starts the watch.
     public func start(deadline: BootInstant) async throws(DCSError) {
         do throws(EtcdError) {
             try await transport.discover(deadline: deadline)
@@ -115,9 +117,12 @@ public actor EtcdStore: DistributedConfigurationStore {
         }
     }
 
-    /// Why the scope must not be used: because etcd holds it in its v2 store as well; nil where it does not. For an
-    /// `etcd` section, which once meant that store: one daemon on each would be two leaders.
-    public func versionTwoData(deadline: BootInstant) async throws(DCSError) -> String? {
+    /// The scope in etcd's v2 store as well: one daemon on each would be two leaders.
+    public func obstacle(deadline: BootInstant) async throws(DCSError) -> String? {
+        mayHoldVersionTwo ? try await versionTwoData(deadline: deadline) : nil
+    }
+
+    private func versionTwoData(deadline: BootInstant) async throws(DCSError) -> String? {
         let response: HTTPClientResponse
         do throws(EtcdError) {
             response = try await transport.get("/v2/keys" + keys.base, deadline: deadline)

@@ -3,6 +3,7 @@ public import HighAvailability
 public import Logging
 public import Ports
 import Synchronization
+import Tasks
 
 /// The one owner of what the node knows: it feeds events to the machine, one at a time, and carries its effects out
 /// through the ports. Nothing here decides anything.

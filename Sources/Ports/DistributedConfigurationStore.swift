@@ -1,10 +1,17 @@
 public import ClusterModel
 
-/// The arbiter: etcd now, another store later. An implementation knows the cluster's path and the node's name; callers
+/// The arbiter, whichever store it is. An implementation knows the cluster's path and the node's name; callers
 /// speak of the keys below it (dcs.md §1, §4).
 ///
 /// Every write is a compare-and-swap (S9). Every call ends by its deadline, whatever the store does.
 public protocol DistributedConfigurationStore: Sendable {
+    /// Connects, logs in, and begins to watch. After an error the caller may try again.
+    func start(deadline: BootInstant) async throws(DCSError)
+
+    /// What in the store forbids a daemon to work with it, in words for whoever started it; nil where nothing does. To
+    /// be asked once the store has started, before anything is written.
+    func obstacle(deadline: BootInstant) async throws(DCSError) -> String?
+
     /// Reads everything, linearizably: a member that lags behind the quorum never answers.
     func load(deadline: BootInstant) async throws(DCSError) -> ClusterView
 

@@ -3,8 +3,8 @@ public import Configuration
 public import ControlAPI
 public import HTTPServer
 public import Logging
-import Node
 import Posix
+import Tasks
 
 /// The REST server as configured: made once, and kept in step with the configuration and with the certificate's files.
 public actor RestServer {

@@ -2,7 +2,6 @@ import ClusterAccess
 import ClusterModel
 import Configuration
 import ControlAPI
-import Etcd
 import Glibc
 import GuardianClient
 import HighAvailability
@@ -78,7 +77,7 @@ struct Daemon {
         let cache = DynamicConfigurationCache(dataDirectory: effective.postgreSQL.dataDirectory, logger: logger)
         let document = await cache.load() ?? effective.bootstrap?.dynamicConfiguration ?? JSONObject()
         let peers = try HTTPPeerClient(StoreWiring.peers(effective))
-        let store = try EtcdStore(StoreWiring.etcd(effective), logger: Logger(label: "etcd"))
+        let store = try StoreWiring.store(effective)
         let guardian = try GuardianWiring.client(effective, logger: Logger(label: "guardian"))
         await takeOver(guardian)
         try await checkStore(store, peers)
@@ -173,12 +172,12 @@ struct Daemon {
 
     /// Connects, and makes sure that no other daemon runs under our name. A store that does not answer, or answers with
     /// what is no help, is not waited for: a PostgreSQL that runs already needs the cycle, with or without it.
-    private func checkStore(_ store: EtcdStore, _ peers: HTTPPeerClient) async throws {
+    private func checkStore(_ store: any DistributedConfigurationStore, _ peers: HTTPPeerClient) async throws {
         let failure: StartFailure?
         do throws(DCSError) {
             failure = try await connect(store, peers, isLate: false)
         } catch {
-            logger.warning("waiting on etcd: \(error)")
+            logger.warning("waiting on \(effective.store.name): \(error)")
             Task { await connectLater(store, peers, after: error) }
             return
         }
@@ -187,13 +186,11 @@ struct Daemon {
 
     /// What forbids this daemon to go on; nil where nothing does. Throws where the store does not tell.
     private func connect(
-        _ store: EtcdStore, _ peers: HTTPPeerClient, isLate: Bool
+        _ store: any DistributedConfigurationStore, _ peers: HTTPPeerClient, isLate: Bool
     ) async throws(DCSError) -> StartFailure? {
         let deadline = BootClock.now() + effective.timings.retryTimeout
         try await store.start(deadline: deadline)
-        if effective.etcd.section == "etcd", let found = try await store.versionTwoData(deadline: deadline) {
-            return StartFailure(description: found)
-        }
+        if let found = try await store.obstacle(deadline: deadline) { return StartFailure(description: found) }
         return await checkName(try await store.load(deadline: deadline), peers, isLate: isLate)
     }
 
@@ -213,20 +210,22 @@ struct Daemon {
     /// The checks of the start, as soon as the store answers. What they find ends the daemon: two of a name, or of a
     /// scope in two stores, must not go on. PostgreSQL is left to the daemon that has the name. Nothing else that
     /// anybody answers does.
-    private func connectLater(_ store: EtcdStore, _ peers: HTTPPeerClient, after error: DCSError) async {
+    private func connectLater(
+        _ store: any DistributedConfigurationStore, _ peers: HTTPPeerClient, after error: DCSError
+    ) async {
         var (said, pause) = (error, Duration.seconds(1))
         while !Task.isCancelled {
             try? await Task.sleep(for: pause)
             pause = min(pause * 2, .seconds(5))
             do throws(DCSError) {
                 guard let failure = try await connect(store, peers, isLate: true) else {
-                    return logger.info("etcd answers")
+                    return logger.info("\(effective.store.name) answers")
                 }
                 logger.critical("\(failure)")
                 exit(1)
             } catch {
                 // The same again is no news.
-                logger.log(level: error == said ? .debug : .warning, "waiting on etcd: \(error)")
+                logger.log(level: error == said ? .debug : .warning, "waiting on \(effective.store.name): \(error)")
                 said = error
             }
         }

@@ -15,7 +15,8 @@ import Testing
         #expect(configuration.timings == ClusterTimings())
         #expect(configuration.restAPI.apiURL == "http://127.0.0.1:8008/patroni")
         #expect(configuration.etcd.endpoints == [HostPort(host: "127.0.0.1", port: 2379)])
-        #expect(configuration.etcd.section == "etcd3")
+        #expect(configuration.store.name == "etcd")
+        #expect(!configuration.etcd.mayMeanVersionTwo)
         #expect(configuration.postgreSQL.passwordFile == "/home/postgres/pgpass")
         #expect(configuration.postgreSQL.configurationDirectory == "/data")
         #expect(configuration.postgreSQL.connectAddress == HostPort(host: "localhost", port: 5432))
@@ -280,7 +281,7 @@ import Testing
 
     @Test func theSectionOfTheOldNameWorksTheSame() throws {
         let etcd = try Example.effective("etcd3: null\netcd: {host: e}").etcd
-        #expect(etcd.section == "etcd")
+        #expect(etcd.mayMeanVersionTwo)
         #expect(etcd.endpoints == [HostPort(host: "e", port: 2379)])
     }
 

@@ -105,3 +105,12 @@ final class TemporaryDirectory: Sendable {
 
     deinit { try? Files.removeTree(path) }
 }
+
+extension EffectiveConfiguration {
+    /// The settings of the one store that there is.
+    var etcd: EtcdSettings {
+        switch store {
+        case .etcd(let settings): settings
+        }
+    }
+}

@@ -134,6 +134,6 @@ import Testing
     @Test func anUnusedStoreIsWarnedOf() throws {
         let configuration = try Example.effective("consul: {host: c}")
         #expect(configuration.warnings.count == 1)
-        #expect(configuration.etcd.section == "etcd3")
+        #expect(!configuration.etcd.mayMeanVersionTwo)
     }
 }

@@ -75,6 +75,8 @@ extension StoreOfAnAPI {
     func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {}
     func adopt(ttl: Duration, loopWait: Duration, retryTimeout: Duration) async {}
     func close() async {}
+    func start(deadline: BootInstant) async throws(DCSError) {}
+    func obstacle(deadline: BootInstant) async throws(DCSError) -> String? { nil }
 }
 
 /// A store whose answers are laid up beforehand.

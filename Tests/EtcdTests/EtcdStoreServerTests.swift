@@ -308,21 +308,26 @@ struct EtcdStoreServerTests {
 
     @Test func aScopeInTheVersion2StoreIsRefused() async throws {
         try await EtcdCluster.run(arguments: ["--enable-v2"]) { cluster in
-            try await cluster.withStore { store in
-                #expect(try await store.versionTwoData(deadline: soon()) == nil)
+            try await cluster.withStore("n1", { $0.mayHoldVersionTwo = true }) { store in
+                #expect(try await store.obstacle(deadline: soon()) == nil)
                 let put = try await cluster.client.send(
                     .init(
                         method: "PUT", url: cluster.endpoints[0].url + "/v2/keys/service/test/leader",
                         headers: [("Content-Type", "application/x-www-form-urlencoded")], body: Array("value=n1".utf8)),
                     deadline: soon())
                 #expect(put.status == 201)
-                let found = try await store.versionTwoData(deadline: soon())
+                let found = try await store.obstacle(deadline: soon())
                 #expect(found?.contains("/service/test in its v2 store") == true)
+            }
+            // Who names the v3 API means it.
+            try await cluster.withStore { store in
+                let found = try await store.obstacle(deadline: soon())
+                #expect(found == nil)
             }
         }
         try await EtcdCluster.run { cluster in
-            try await cluster.withStore { store in
-                let found = try await store.versionTwoData(deadline: soon())
+            try await cluster.withStore("n1", { $0.mayHoldVersionTwo = true }) { store in
+                let found = try await store.obstacle(deadline: soon())
                 #expect(found == nil)
             }
         }

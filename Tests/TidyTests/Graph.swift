@@ -8,6 +8,7 @@ enum Graph {
         ("CCurlShims", ["CCurl"]),
         ("CTLSShims", ["COpenSSL"]),
         ("Instants", []),
+        ("Tasks", []),
         ("ClusterModel", ["Instants"]),
         ("HighAvailability", ["ClusterModel"]),
         ("Ports", ["ClusterModel", "HighAvailability"]),
@@ -24,10 +25,10 @@ enum Graph {
         ("CGuardian", ["CPlatform"]),
         ("Guardian", []),
         ("matriarch-guardian", ["Guardian", "CGuardian", "CPlatform", "Processes"]),
-        ("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON"]),
+        ("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Tasks"]),
         ("ControlAPI", ["ClusterModel", "HighAvailability", "Ports", "JSON", "HTTPServer"]),
         ("ClusterAccess", ["ClusterModel", "Ports", "Posix", "Configuration", "Etcd", "Peers"]),
-        ("RestService", ["ClusterAccess", "Configuration", "ControlAPI", "HTTPServer", "Node", "Posix"]),
+        ("RestService", ["ClusterAccess", "Configuration", "ControlAPI", "HTTPServer", "Posix", "Tasks"]),
         ("Simulation", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Node"]),
         ("simulate", ["Simulation", "Posix", "ClusterModel"]),
         (
@@ -41,7 +42,7 @@ enum Graph {
             "matriarch",
             [
                 "ClusterModel", "HighAvailability", "Ports", "Posix", "JSON", "Logs", "Configuration",
-                "ClusterAccess", "Etcd", "Peers", "PostgreSQL", "GuardianClient", "Node", "ControlAPI",
+                "ClusterAccess", "Peers", "PostgreSQL", "GuardianClient", "Node", "ControlAPI",
                 "RestService", "CPlatform",
             ]
         ),

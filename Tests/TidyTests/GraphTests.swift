@@ -69,6 +69,7 @@ import Testing
             ("simulate", ["CCurl", "COpenSSL", "CLibPQ", "CYAML"]),
             ("matriarch-guardian", ["Posix", "ClusterModel", "CCurl", "COpenSSL", "CLibPQ", "CYAML", "CJansson"]),
             ("ClusterAccess", ["PostgreSQL", "CLibPQ", "GuardianClient", "HTTPServer", "Node", "ControlAPI"]),
+            ("RestService", ["Node", "PostgreSQL", "GuardianClient"]),
             ("PostgreSQL", ["Guardian", "CGuardian", "HTTPClient", "HTTPServer"]),
             ("ControlAPI", ["Node", "Etcd", "PostgreSQL", "Configuration"]), ("Node", ["Posix", "Etcd", "PostgreSQL"]),
         ] as [(String, Set<String>)])

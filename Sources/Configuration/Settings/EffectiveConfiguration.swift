@@ -11,7 +11,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
     public let timings: ClusterTimings
     public let restAPI: RestAPISettings
     public let ctl: CtlSettings
-    public let etcd: EtcdSettings
+    public let store: StoreSettings
     public let postgreSQL: PostgreSQLSettings
     /// A node without one never makes a new cluster.
     public let bootstrap: BootstrapSettings?
@@ -73,7 +73,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         self.timings = timings
         restAPI = RestAPISettings(&reader)
         ctl = CtlSettings(&reader, restAPI: restAPI)
-        etcd = EtcdSettings(&reader)
+        store = StoreSettings(&reader)
         postgreSQL = PostgreSQLSettings(&reader, scope: scope, homeDirectory: homeDirectory)
         bootstrap = BootstrapSettings(&reader)
         log = LogSettings(&reader)

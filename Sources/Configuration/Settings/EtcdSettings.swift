@@ -6,8 +6,9 @@ public struct EtcdSettings: Sendable, Hashable {
         case http, https
     }
 
-    /// `etcd3` or `etcd`: which section was read.
-    public let section: String
+    /// Read from the section `etcd`, which once meant the v2 API: the scope may stand there, too, with daemons at work
+    /// on it.
+    public let mayMeanVersionTwo: Bool
     public let scheme: Scheme
     /// At least one.
     public let endpoints: [HostPort]
@@ -20,12 +21,13 @@ public struct EtcdSettings: Sendable, Hashable {
     /// Nil where the key stands in the certificate file.
     public let keyFile: String?
 
-    /// DCS sections in the order in which the peer looks for them.
-    private static let sections = ["consul", "etcd", "etcd3", "exhibitor", "kubernetes", "raft", "zookeeper"]
+    /// The sections that mean etcd.
+    static let sections = ["etcd", "etcd3"]
     private static let defaultPort = 2379
 
-    init(_ reader: inout SettingReader) {
-        section = EtcdSettings.choose(&reader)
+    /// From `section`, one of `sections`.
+    init(_ reader: inout SettingReader, section: String) {
+        mayMeanVersionTwo = section == "etcd"
         let address = EtcdSettings.address(&reader, section)
         scheme = address.scheme
         endpoints = address.endpoints
@@ -34,22 +36,6 @@ public struct EtcdSettings: Sendable, Hashable {
         authorityFile = reader.path("\(section).cacert")
         certificateFile = reader.path("\(section).cert")
         keyFile = reader.path("\(section).key")
-    }
-
-    private static func choose(_ reader: inout SettingReader) -> String {
-        let present = sections.filter { reader.raw($0) != nil }
-        guard let chosen = present.first(where: { $0.hasPrefix("etcd") }) else {
-            if let other = present.first {
-                reader.report(other, "this version supports etcd3 (and etcd, by the v3 API) only")
-            } else {
-                reader.missing("etcd3", "a section that names the DCS: etcd3 or etcd")
-            }
-            return "etcd3"
-        }
-        for other in present where other != chosen {
-            reader.warn(other, "is not used, because \(chosen) stands beside it")
-        }
-        return chosen
     }
 
     private struct Address {

@@ -1,10 +1,9 @@
 import Synchronization
+import Tasks
 import Testing
 
-@testable import Node
-
 /// Reloads come one after another, and a flood of requests makes two of them.
-@Suite(.timeLimit(.minutes(1))) struct ReloadTests {
+@Suite(.timeLimit(.minutes(1))) struct OneAtATimeTests {
     @Test func oneRunsAndOneWaits() async {
         let reloads = OneAtATime()
         let bench = ReloadBench()
