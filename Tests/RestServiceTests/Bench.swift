@@ -46,7 +46,7 @@ struct Bench {
 
     /// Waits for a line in the log.
     func untilLogged(_ text: String) async throws -> Bool {
-        let deadline = BootClock.now() + .seconds(20)
+        let deadline = BootClock.now() + .seconds(100)
         while !log.value.contains(where: { $0.contains(text) }) {
             guard BootClock.now() < deadline else { return false }
             try await Task.sleep(for: .milliseconds(10))

@@ -8,7 +8,9 @@ is opened again at once, so that their number stays.
   silent      say nothing
   halves      begin a request and do not end it
   half-hellos begin a TLS handshake and do not end it
+  ended       send a part of a TLS handshake's first message and end their side
   hellos      1,700 a second begin a TLS handshake with a message that cost them nothing, from where the probes come
+  old-hellos  the same with messages of TLS 1.2, of which nobody can be asked to begin again
   hello-flood 400 others do so as fast as they are answered, from four other addresses
 """
 import errno
@@ -21,7 +23,7 @@ import threading
 import time
 
 PLAIN = ["slow", "targets", "silent", "halves"]
-TLS = ["slow", "silent", "half-hellos", "hellos", "hello-flood"]
+TLS = ["slow", "silent", "half-hellos", "ended", "hellos", "old-hellos", "hello-flood"]
 # How long a probe waits between connecting and saying something, in seconds.
 DELAYS = [0, 0.0005, 0.001, 0.005, 0.02]
 KINDS = ["idle", "half-open", "slow header", "slow body", "slow reader"]
@@ -92,10 +94,12 @@ class Crowd:
                     self.opened += 1
 
 
-def hello():
+def hello(version=None):
     """A ClientHello that any number of clients may send."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if version:
+        context.maximum_version = version
     output = ssl.MemoryBIO()
     session = context.wrap_bio(ssl.MemoryBIO(), output)
     try:
@@ -117,9 +121,9 @@ def costly_targets():
 class Flood:
     """Clients that all do the same: say `words`, once each or again after every answer. A process of its own."""
 
-    def __init__(self, address, count, words, again=False, rate=None, sources=("",)):
+    def __init__(self, address, count, words, again=False, rate=None, sources=("",), ends=False):
         self.address, self.count, self.words = address, count, words
-        self.again, self.rate, self.sources = again, rate, sources
+        self.again, self.rate, self.sources, self.ends = again, rate, sources, ends
         self.opened, self.stopped = multiprocessing.Value("l", 0), multiprocessing.Event()
         self.process = multiprocessing.get_context("fork").Process(target=self._run, daemon=True)
 
@@ -194,6 +198,8 @@ class Flood:
         words = self.words[self.turn % len(self.words)]
         # What does not fit is left out: the next is another request, or the server refuses the rest.
         client.send(words)
+        if self.ends:
+            client.shutdown(socket.SHUT_WR)
 
     def _close(self, number):
         client, _ = self.clients.pop(number)
@@ -208,6 +214,10 @@ def attack(kind, address, count):
         return Flood(address, 30, [words * 4 for words in costly_targets()], again=True), 30
     if kind == "hellos":
         return Flood(address, count, [hello()], rate=1700), count
+    if kind == "old-hellos":
+        return Flood(address, count, [hello(ssl.TLSVersion.TLSv1_2)], rate=1700), count
+    if kind == "ended":
+        return Flood(address, 400, [hello()[:part] for part in (1, 3, 5, 100)], ends=True), 400
     if kind == "hello-flood":
         return Flood(address, 400, [hello()], sources=[f"127.0.0.{n}" for n in range(2, 6)]), 400
     words = {"silent": [], "halves": [b"GET /prim"], "half-hellos": [hello()[:100]]}[kind]
