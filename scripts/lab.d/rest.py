@@ -46,7 +46,7 @@ class Server:
         found = 0
         for pid in self.pids:
             match = re.search(r"VmRSS:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())
-            found += int(match[1]) / 1024
+            found += int(match[1]) / 1024 if match else 0  # nothing is left of one that has ended
         return found
 
 
