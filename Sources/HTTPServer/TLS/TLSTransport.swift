@@ -30,6 +30,10 @@ final class TLSTransport: Transport {
     var isEncrypted: Bool { !isUnencrypted }
 
     var isWary = false
+    /// How much has to be there before the socket tells of input, in bytes.
+    private var awaitedBytes = 1
+    /// The client's first message was found whole: it is not looked at once more in its turn.
+    private var hasGreeted = false
 
     var greeting: Greeting? {
         guard isHandshaking else { return nil }
@@ -52,12 +56,14 @@ final class TLSTransport: Transport {
     /// The socket tells of input once this much is there: whoever sends a part of a message and leaves it at that costs
     /// no more than a silent one.
     private func awaitBytes(_ count: Int) {
+        if count == awaitedBytes { return }
+        awaitedBytes = count
         var low = Int32(count)
         setsockopt(socket, SOL_SOCKET, SO_RCVLOWAT, &low, socklen_t(MemoryLayout<Int32>.size))
     }
 
     func awaitGreeting() -> TransportResult? {
-        guard session == nil, !isUnencrypted else { return nil }
+        guard !hasGreeted, !isUnencrypted else { return nil }
         var header = [UInt8](repeating: 0, count: Self.headerBytes)
         let count = retryingInterrupts { recv(socket, &header, header.count, Int32(MSG_PEEK)) }
         if count == 0 { return .ended }
@@ -73,8 +79,9 @@ final class TLSTransport: Transport {
         let needed = Self.headerBytes + (count == Self.headerBytes ? length : 0)
         var present: Int32 = 0
         guard ms_pending_input(socket, &present) == 0 else { return .failed(errno) }
-        awaitBytes(Int(present) < needed ? needed : 1)
-        return Int(present) < needed || count < Self.headerBytes ? .blocked : nil
+        hasGreeted = count == Self.headerBytes && Int(present) >= needed
+        awaitBytes(hasGreeted ? 1 : needed)
+        return hasGreeted ? nil : .blocked
     }
 
     /// Makes a session for a client whose first message is there; nil where it has.
