@@ -9,10 +9,11 @@ COPY Package.swift ./
 COPY Sources Sources
 COPY Tests Tests
 # The Swift runtime is linked in: the image needs Debian's C libraries and nothing of the toolchain.
-RUN for program in matriarch matriarch-guardian; do \
+RUN for program in matriarch matriarch-guardian matriarchctl; do \
         swift build -c release --static-swift-stdlib --product "$program" || exit 1; \
         install -D -s ".build/release/$program" "/built/$program" || exit 1; \
-    done
+    done \
+    && ln -s matriarchctl /built/patronictl
 
 FROM debian:bookworm-slim AS base
 COPY packaging/container/entrypoint /usr/local/bin/matriarch-entrypoint
@@ -42,7 +43,7 @@ RUN apt-get update \
         libpq5 libcurl4 libssl3 libyaml-0-2 libjansson4 libnss-wrapper curl tini \
     && rm -rf /var/lib/apt/lists/* \
     && install -d -o postgres -g postgres -m 0777 /var/lib/postgresql /run/matriarch \
-    && chmod 1777 /var/lib/postgresql /run/matriarch
+    && chmod 1777 /var/lib/postgresql /run/matriarch /run/postgresql
 COPY packaging/container/matriarch.yml /etc/matriarch/matriarch.yml
 COPY --from=build /built/ /usr/local/bin/
 USER postgres
