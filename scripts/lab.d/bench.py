@@ -20,6 +20,8 @@ import layout  # noqa: E402
 from processes import Trouble  # noqa: E402
 
 EPISODES = ["switchover", "crash", "hostloss", "dcsblip"]
+# What each is called in /config, and the role of who has each commit.
+MODES = {"async": (None, None), "on": (True, "sync_standby"), "quorum": ("quorum", "quorum_standby")}
 PORT_BASE = 31000
 
 
@@ -31,7 +33,9 @@ class Psql:
         ports = ",".join(str(lab.ports.postgresql(lab.number(name))) for name in lab.node_names())
         target = (f"host={hosts} port={ports} user=postgres dbname=postgres target_session_attrs=read-write "
                   "connect_timeout=2 tcp_user_timeout=1000")
-        environment = dict(os.environ, PGPASSWORD=lab.password, PGOPTIONS="-c statement_timeout=2s")
+        # Whose wait for a synchronous standby is cancelled is told of success: there nothing may cancel it.
+        limit = "0" if lab.synchronous else "2s"
+        environment = dict(os.environ, PGPASSWORD=lab.password, PGOPTIONS=f"-c statement_timeout={limit}")
         self.process = subprocess.Popen(
             [layout.program("psql"), "-X", "-q", "-t", "-A", "-v", "ON_ERROR_STOP=1", target], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment, text=True, bufsize=1)
@@ -49,6 +53,20 @@ class Psql:
     def close(self):
         self.process.kill()
         self.process.communicate()
+
+
+class BenchLab(cluster.Lab):
+    """A lab in a synchronous mode, or in none: then `synchronous` is None, otherwise what its standbys are called."""
+    synchronous = None
+
+    def heirs(self):
+        """Who may take over by a switchover."""
+        if not self.synchronous:
+            return self.streaming()
+        return [member["name"] for member in self.members() if member.get("role") == self.synchronous]
+
+    def trouble(self):
+        return super().trouble() or (None if self.heirs() else "no standby is synchronous")
 
 
 class Writer(threading.Thread):
@@ -86,7 +104,7 @@ class Writer(threading.Thread):
 
 def switchover(lab, leader):
     code, text = cluster.http("POST", lab.rest(leader, "/switchover"),
-                              {"leader": leader, "candidate": lab.streaming()[0]}, 90)
+                              {"leader": leader, "candidate": lab.heirs()[0]}, 90)
     if code != 200:
         raise Trouble(f"switchover: {code} {text}")
 
@@ -139,7 +157,7 @@ def rate(url):
     return {"per_s": float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1]), "p99": re.search(r"99%\s+(\S+)", text)[1]}
 
 
-def measure(name, daemon, options):
+def measure(name, mode, daemon, options):
     directory = layout.default_directory(PORT_BASE).parent / f"bench-{name}"
     hold = cluster.locked(directory)
     left = cluster.Lab.load(directory)
@@ -147,7 +165,10 @@ def measure(name, daemon, options):
         left.down()
         left.remove()
     settings = dict(pair.split("=", 1) for pair in options.dcs)
-    lab = cluster.Lab(directory, PORT_BASE, daemon=None, dcs=settings)
+    if MODES[mode][0]:
+        settings["synchronous_mode"] = MODES[mode][0]
+    lab = BenchLab(directory, PORT_BASE, daemon=None, dcs=settings)
+    lab.synchronous = MODES[mode][1]
     lab.prepare()
     found = {}
     try:
@@ -160,7 +181,7 @@ def measure(name, daemon, options):
         for what in EPISODES:
             if what in options.only:
                 found[what] = [episode(lab, FAULTS[what]) for _ in range(options.rounds)]
-                print(f"{name}: {what}: {found[what]}", file=sys.stderr, flush=True)
+                print(f"{name}, {mode}: {what}: {found[what]}", file=sys.stderr, flush=True)
     finally:
         lab.down()
         lab.remove()
@@ -169,14 +190,14 @@ def measure(name, daemon, options):
 
 
 def report(found):
-    """Medians side by side; the ratio is how many times better the first is."""
+    """Medians side by side; of two, the ratio is how many times better the first is."""
     def row(what, unit, values, better):
-        cells = [f"{value:10.2f}" if value is not None else " " * 10 for value in values]
+        cells = [f"{value:12.2f}" if value is not None else " " * 12 for value in values]
         ratio = f"{better(*values):8.1f}x" if len(values) == 2 and all(values) else ""
-        print(f"{what:24}{unit:6}{''.join(cells)} {ratio}")
+        print(f"{what:26}{unit:4}{''.join(cells)} {ratio}")
 
     names = list(found)
-    print(f"{'':30}{''.join(name.rjust(10) for name in names)}")
+    print(f"{'':30}{''.join(name.rjust(12) for name in names)}")
     row("bootstrap", "s", [found[n]["bootstrap_s"] for n in names], lambda a, b: b / a)
     if all("primary" in found[n] for n in names):
         row("GET /primary", "1/s", [found[n]["primary"]["per_s"] for n in names], lambda a, b: a / b)
@@ -184,24 +205,32 @@ def report(found):
         if all(what in found[n] for n in names):
             row(f"{what}: no writes", "s",
                 [statistics.median(e["gap_s"] for e in found[n][what]) for n in names], lambda a, b: b / a)
+            row(f"{what}: the longest", "s",
+                [max(e["gap_s"] for e in found[n][what]) for n in names], lambda a, b: b / a)
             row(f"{what}: rows lost", "", [sum(e["lost"] for e in found[n][what]) for n in names], lambda a, b: b / a)
 
 
 def measure_all(options):
     names = {"subject": "daemon" if options.daemon else "matriarch", "peer": "patroni"}
     daemons = contest.daemons(options, ["lab"] + (["bench"] if "rest" in options.only else []))
-    return {names[who]: measure(who, command, options) for who, command in daemons.items()}
+    several = len(options.modes) > 1
+    return {("peer " * (who == "peer") + mode if several else names[who]): measure(names[who], mode, command, options)
+            for mode in options.modes for who, command in daemons.items()}
 
 
 def main():
     parser = contest.parser("scripts/bench", __doc__)
     parser.add_argument("--only", default="rest," + ",".join(EPISODES), help="parts, by default all: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="episodes of each kind (default 3)")
+    parser.add_argument("--modes", default="async",
+                        help=f"of {','.join(MODES)}, one after another: synchronous_mode (default %(default)s)")
     parser.add_argument("--dcs", metavar="KEY=VALUE", action="append", default=[], help="a setting of bootstrap.dcs")
     options = parser.parse_args()
-    options.only = options.only.split(",")
+    options.only, options.modes = options.only.split(","), options.modes.split(",")
     if set(options.only) - {"rest", *EPISODES} or any("=" not in pair for pair in options.dcs):
         parser.error(f"--only takes rest, {', '.join(EPISODES)}; --dcs takes KEY=VALUE")
+    if set(options.modes) - set(MODES):
+        parser.error(f"--modes takes {', '.join(MODES)}")
     return contest.run(options, measure_all, report)
 
 

@@ -36,6 +36,7 @@ class FaultLab(cluster.Lab):
         self.small_disk = small_disk
         self.tablespaces = tablespaces  # base backups find a place for each other's tablespaces
         self.standard_error, self.drains = standard_error, {}  # "pipe" or "socket" instead of the file of the log
+        self.mode, self.seed = None, 0  # the synchronous mode, and what lots are drawn from
         self.more = more  # sections of YAML that every node's configuration has on top
 
     def configuration(self, name):
@@ -92,6 +93,10 @@ class FaultLab(cluster.Lab):
         timelines = {member.get("timeline") for member in members.values()}
         if behind or len(timelines) != 1:
             return f"not streaming from {leader}: {', '.join(behind) or f'timelines {timelines}'}"
+        if self.mode:
+            role, wanted = ("quorum_standby", self.nodes - 1) if self.mode == "quorum" else ("sync_standby", 1)
+            found = sum(member.get("role") == role for member in members.values())
+            return None if found == wanted else f"{found} of {wanted} members are {role}"
         return None
 
     def timeline(self):
@@ -167,8 +172,13 @@ def while_frozen(lab): return max(20.0, 2 * lab.ttl)
 
 
 def kill_all(pids):
+    """Returns when they have ended: until then a killed daemon would count as one that runs."""
+    started = {pid: processes.start_time(pid) for pid in pids}
     for pid in pids:
         processes.send(pid, signal.SIGKILL)
+    until = time.monotonic() + 10
+    while any(processes.alive(*process) for process in started.items()) and time.monotonic() < until:
+        time.sleep(0.002)
 
 
 def bring_back(lab, name):
@@ -395,6 +405,8 @@ def broken_promises(name, row):
         broken.append(f"two nodes accepted writes for {row['two_primaries_s']} s")
     if row["primary_twice_s"] > 0:
         broken.append(f"two nodes said they were the primary for {row['primary_twice_s']} s")
+    if row.get("mode") and row["lost_other"]:
+        broken.append(f"{row['lost_other']} acknowledged rows are lost in synchronous mode")
     if row["lost_received"]:
         broken.append(f"{row['lost_received']} acknowledged rows are lost that a standby had received")
     if name == "restarts":

@@ -86,6 +86,9 @@ class Site:
     def lab(self, options, dcs=None, **needs):
         made = breakages.FaultLab(self.directory, self.base, daemon=options.command, dcs=options.times, **needs)
         made.dcs = {**layout.PATRONI_DEFAULTS, **options.times, **(dcs or {})}
+        made.mode, made.seed = options.mode, options.seed
+        if options.mode:
+            made.dcs["synchronous_mode"] = {"on": True, "quorum": "quorum"}[options.mode]
         return made
 
 
@@ -113,6 +116,8 @@ def play(lab, name, number):
         time.sleep(1)
         after = lab.leader()
     row = {"fault": name, "round": number, "leader": [leader, after], **watch.figures(begun), **more}
+    if lab.mode:
+        row["mode"] = lab.mode
     row["broken"] = breakages.broken_promises(name, row)
     return row
 
@@ -351,6 +356,9 @@ def parse():
     parser.add_argument("--ttl", type=int, metavar="S", help="default 30, for soak 5")
     parser.add_argument("--loop-wait", type=int, metavar="S", help="default: 10 at ttl 30, else a fifth of the ttl")
     parser.add_argument("--retry-timeout", type=int, metavar="S", help="default: half of what loop_wait leaves of ttl")
+    parser.add_argument("--mode", choices=["on", "quorum"],
+                        help="rounds in this synchronous mode, in which no acknowledged row may be lost at all")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the lots of 'kills' (default: any; it is printed)")
     parser.add_argument("--minutes", type=float, default=60, metavar="M", help="of the soak (default 60)")
     parser.add_argument("--load", type=int, metavar="N", default=2 * (os.cpu_count() or 1),
                         help="of the soak: processes that compute; half as many write to disk (default %(default)s)")
@@ -364,6 +372,11 @@ def parse():
 def main():
     options = parse()
     options.own_build, options.taken = None, set()
+    options.seed = int(time.time()) % 1_000_000 if options.seed is None else options.seed
+    if options.mode and not options.only:
+        options.only = "kills"
+    if "kills" in (options.only or "kills").split(","):
+        print(f"seed {options.seed}", flush=True)
     options.times = customary_times(options.ttl or (5 if options.what == "soak" else 30), options.loop_wait,
                                     options.retry_timeout)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

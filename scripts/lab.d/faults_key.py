@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -245,4 +246,55 @@ def statusrefused(lab, leader, watch):
     return {"also_broken": broken}
 
 
-FAULTS = [pgdatagone, foreigninit, starttimeout0, statusrefused, hangarchive, stuckwalsender]
+def older_copy(lab, leader, older):
+    """A copy of the leader's directory as a crash leaves it; afterwards it leads again. Whoever led in between."""
+    breakages.hostloss_now(lab, leader)
+    subprocess.run(["cp", "-a", str(lab.data(leader)), str(older)], check=True)
+    breakages.bring_back(lab, leader)
+    lab.wait("a healthy cluster", 60 + 3 * lab.ttl, lab.trouble)
+    led = lab.leader()
+    if led != leader:  # it took too long; then the copy is of another timeline
+        rest(lab, led, "POST", "/switchover", {"leader": led, "candidate": leader})
+        lab.wait("a healthy cluster", 60 + 3 * lab.ttl, lab.trouble)
+    time.sleep(3)
+    return led
+
+
+def oldleader(lab, leader, watch):
+    """the leader's machine comes back within the ttl with the data directory of seconds before"""
+    data, older, newer = lab.data(leader), pathlib.Path(f"{lab.data(leader)}.older"), pathlib.Path(f"{lab.data(leader)}.newer")
+    try:
+        led = older_copy(lab, leader, older)
+        breakages.hostloss_now(lab, leader)
+        os.rename(data, newer)
+        os.rename(older, data)
+        breakages.bring_back(lab, leader)
+        time.sleep(breakages.after_death(lab))
+    finally:
+        for directory in (older, newer):
+            shutil.rmtree(directory, ignore_errors=True)
+    return {"how": "the same timeline" if led == leader else "an older timeline"}
+
+
+def swappedrestart(lab, leader, watch):
+    """POST /restart to the leader, and while it is down an older copy takes the place of its data directory"""
+    data, older, newer = lab.data(leader), pathlib.Path(f"{lab.data(leader)}.older"), pathlib.Path(f"{lab.data(leader)}.newer")
+    try:
+        led = older_copy(lab, leader, older)
+        postmaster, daemon = lab.postmaster(leader), lab.daemon_pid(leader)
+        asking = threading.Thread(target=rest, args=(lab, leader, "POST", "/restart", {}))
+        asking.start()
+        while os.path.exists(f"/proc/{postmaster}/fd/0") or os.path.exists(f"/proc/{postmaster}/cwd"):
+            time.sleep(0.0005)
+        with frozen([daemon]):  # before it looks
+            os.rename(data, newer)
+            os.rename(older, data)
+        asking.join()
+        time.sleep(breakages.after_death(lab))
+    finally:
+        for directory in (older, newer):
+            shutil.rmtree(directory, ignore_errors=True)
+    return {"how": "the same timeline" if led == leader else "an older timeline"}
+
+
+FAULTS = [pgdatagone, foreigninit, starttimeout0, statusrefused, hangarchive, stuckwalsender, oldleader, swappedrestart]

@@ -92,14 +92,14 @@ def swift():
     return found
 
 
-def build(target):
+def build(target, names=("matriarch-guardian", "matriarch")):  # the daemon looks for the guardian beside itself
     """Builds the daemon and puts it into the lab: the tree may be where the user postgres cannot read.
 
     The Swift runtime is linked in, so that the daemon does not need the toolchain's libraries.
     """
-    say("building matriarch (release); the first build takes some minutes")
+    say(f"building {names[-1]} (release); the first build takes some minutes")
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    for name in ["matriarch-guardian", "matriarch"]:  # the daemon looks for the guardian beside itself
+    for name in names:
         arguments = [swift(), "build", "--package-path", str(REPOSITORY), "-c", "release", "--product", name,
                      "--static-swift-stdlib"]
         if subprocess.run(arguments, stdout=sys.stderr).returncode != 0:

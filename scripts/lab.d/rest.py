@@ -23,7 +23,8 @@ import layout  # noqa: E402
 from processes import Trouble  # noqa: E402
 
 PATHS = ["/primary", "/patroni", "/cluster", "/metrics"]
-PORTS = {"subject": 32000, "subject-tls": 32500, "peer": 33000, "peer-tls": 33500, "nginx": 34000}
+PORTS = {"subject": 32000, "subject-tls": 32500, "peer": 33000, "peer-tls": 33500, "nginx": 34000,
+         "before": 35000, "before-tls": 35500}
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -191,10 +192,13 @@ def kinds(scheme):
             yield path, 32, True
 
 
-def measure(scheme, servers, seconds, found):
+def measure(scheme, servers, options, found):
     for path, connections, kept in kinds(scheme):
         row = f"{scheme:5} {path:9} {connections:3} {'kept' if kept else 'each'}"
-        found[row] = {server.name: load(server, path, connections, kept, seconds) for server in servers}
+        rounds = [{server.name: load(server, path, connections, kept, options.seconds) for server in servers}
+                  for _ in range(options.rounds)]
+        found[row] = {server.name: max((cells[server.name] for cells in rounds), key=lambda cell: cell["per_s"])
+                      for server in servers}
         report({row: found[row]})
 
 
@@ -241,6 +245,8 @@ def endure(servers, attacks, clients, probes):
 def measure_all(options):
     found = {}
     daemons = contest.daemons(options, ["lab", "bench"])
+    if options.beside:
+        daemons["before"] = lambda directory: cluster.command(options.beside)
     keys = pathlib.Path(tempfile.mkdtemp(prefix="matriarch-bench-"))
     keys.chmod(0o755)
     try:
@@ -259,7 +265,7 @@ def measure_all(options):
                     chosen = [kind for kind in known if kind in (options.attack or known)]
                     found[scheme] = endure(servers, chosen, options.hostile, options.probes)
                 else:
-                    measure(scheme, servers, options.seconds, found)
+                    measure(scheme, servers, options, found)
             finally:
                 for part in [*subjects, *([nginx] if nginx else [])]:
                     part.down()
@@ -271,6 +277,9 @@ def measure_all(options):
 def main():
     parser = contest.parser("scripts/bench rest", __doc__)
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default 5)")
+    parser.add_argument("--beside", metavar="COMMAND", help="measure this daemon, too: one from before a change")
+    parser.add_argument("--rounds", type=int, default=1,
+                        help="measure each so often, in turns, and show the best of each (default 1)")
     parser.add_argument("--hostile", type=int, metavar="CLIENTS", nargs="?", const=10000,
                         help="instead: probe each while so many clients attack it (default 10000)")
     parser.add_argument("--attack", action="append", metavar="KIND", choices=sorted({*hostile.PLAIN, *hostile.TLS}),

@@ -18,7 +18,7 @@ TABLES = ("CREATE TABLE IF NOT EXISTS probe(id bigint, at timestamptz DEFAULT cl
           "CREATE TABLE IF NOT EXISTS witness(node text, at timestamptz DEFAULT clock_timestamp());"
           "TRUNCATE probe, witness")
 
-Row = collections.namedtuple("Row", "id at node position")
+Row = collections.namedtuple("Row", "id at node timeline position")
 
 
 def connect(lab, names, more=""):
@@ -26,7 +26,7 @@ def connect(lab, names, more=""):
     target = (f"host={','.join(['127.0.0.1'] * len(names))} "
               f"port={','.join(str(lab.ports.postgresql(lab.number(name))) for name in names)} "
               f"user=postgres dbname=postgres password={lab.password} connect_timeout=2 tcp_user_timeout=1000 "
-              f"options='-c statement_timeout=2s -c client_min_messages=error' {more}")
+              f"options='-c statement_timeout=2s -c client_min_messages=warning' {more}")
     session = psycopg2.connect(target)
     session.autocommit = True
     return session
@@ -35,7 +35,11 @@ def connect(lab, names, more=""):
 def one(session, statement, *values):
     """The first row that a statement returns; None where it returns none."""
     with session.cursor() as cursor:
+        del session.notices[:]
         cursor.execute(statement, values or None)
+        # Whoever stops waiting for a synchronous standby is told of success, and of this: it is no acknowledgement.
+        if any("synchronous replication" in notice for notice in session.notices):
+            raise psycopg2.OperationalError(session.notices[-1])
         return cursor.fetchone() if cursor.description else None
 
 
@@ -102,10 +106,10 @@ class Writer(Thread):
             self.failed += 1
             raise
         at = time.monotonic()
-        self.rows.append(Row(self._next, at, self.node, None))
+        self.rows.append(Row(self._next, at, self.node, None, None))
         # The commit lies before this position, which is what makes "received" certain below.
-        position = bytes_of(one(self.session, "SELECT pg_current_wal_lsn()")[0])
-        self.rows[-1] = Row(self._next, at, self.node, position)
+        position, segment = one(self.session, "SELECT w, pg_walfile_name(w) FROM pg_current_wal_lsn() AS w")
+        self.rows[-1] = Row(self._next, at, self.node, int(segment[:8], 16), bytes_of(position))
 
     def last(self): return self.rows[-1].at if self.rows else 0
 
@@ -125,14 +129,14 @@ class Witness(Thread):
     def turn(self):
         if self.session is None:
             self.session = connect(self.lab, [self.name_of_node])
-        standby, position = one(
-            self.session, "SELECT pg_is_in_recovery(), "
+        standby, timeline, position = one(
+            self.session, "SELECT pg_is_in_recovery(), (SELECT received_tli FROM pg_stat_wal_receiver), "
             "CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() END")
         if not standby:
             one(self.session, "INSERT INTO witness(node) VALUES (%s)", self.name_of_node)
             self.accepted.append(time.monotonic())
-        elif position:
-            self.received.append((time.monotonic(), bytes_of(position)))
+        elif position and timeline:
+            self.received.append((time.monotonic(), timeline, bytes_of(position)))
 
 
 class Health(Thread):
@@ -242,5 +246,7 @@ class Watch:
         others = [span for name, witness in self.witnesses.items() if name != row.node
                   for span in spans(witness.accepted)]
         until = min((first for first, last in others if last > row.at), default=float("inf"))
-        return any(at < until and position >= row.position for name, witness in self.witnesses.items()
-                   if name != row.node for at, position in witness.received)
+        # The next primary writes over the same positions on a timeline of its own.
+        return any(at < until and timeline == row.timeline and position >= row.position
+                   for name, witness in self.witnesses.items() if name != row.node
+                   for at, timeline, position in witness.received)
