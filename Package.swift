@@ -12,6 +12,7 @@ let strict: [SwiftSetting] = [
 ]
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let subprocess: Target.Dependency = .product(name: "Subprocess", package: "swift-subprocess")
 
 func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -31,9 +32,11 @@ let package = Package(
             targets: ["ClusterModel", "HighAvailability", "JSON", "HTTPServer", "ControlAPI", "PostgreSQL"]),
         .executable(name: "matriarch", targets: ["matriarch"]),
         .executable(name: "matriarch-guardian", targets: ["matriarch-guardian"]),
+        .executable(name: "matriarchctl", targets: ["matriarchctl"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2", traits: []),
     ],
     targets: [
@@ -90,7 +93,7 @@ let package = Package(
             swiftSettings: strict),
 
         // The house: the cycle, and the face.
-        module("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Tasks", logging]),
+        module("Node", ["ClusterModel", "HighAvailability", "Ports", "Tasks", logging]),
         .target(
             name: "ControlAPI",
             dependencies: ["ClusterModel", "HighAvailability", "Ports", "JSON", "HTTPServer", logging],
@@ -104,8 +107,18 @@ let package = Package(
         module(
             "RestService", ["ClusterAccess", "Configuration", "ControlAPI", "HTTPServer", "Posix", "Tasks", logging]),
 
+        // The operator's tool: its commands, which tests call as functions, and the program.
+        module(
+            "Ctl",
+            [
+                "ClusterModel", "HighAvailability", "Ports", "Posix", "JSON", "Configuration", "ClusterAccess",
+                "HTTPClient",
+                "Peers", "CLibPQ", "COpenSSL", arguments, logging,
+            ]),
+        .executableTarget(name: "matriarchctl", dependencies: ["Ctl", "Posix", "CPlatform"], swiftSettings: strict),
+
         // A deterministic world in which the production rules and the production cycle run.
-        module("Simulation", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Node"]),
+        module("Simulation", ["ClusterModel", "HighAvailability", "Ports", "Node"]),
 
         .executableTarget(
             name: "simulate", dependencies: ["Simulation", "Posix", "ClusterModel"], swiftSettings: strict),
@@ -119,25 +132,31 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // What tests of several targets need.
+        .target(name: "TestSupport", dependencies: ["Posix"], path: "Tests/TestSupport", swiftSettings: strict),
         tests("ClusterModelTests", ["ClusterModel"]),
         tests("HighAvailabilityTests", ["HighAvailability", "ClusterModel"]),
         tests("JSONTests", ["JSON", "ClusterModel"]),
-        tests("PosixTests", ["Posix", "ClusterModel", "CPlatform"]),
-        tests("LogsTests", ["Logs", "ClusterModel", "Posix", logging]),
-        tests("ConfigurationTests", ["Configuration", "ClusterModel", "Posix"]),
+        tests("PosixTests", ["Posix", "TestSupport", "ClusterModel", "CPlatform"]),
+        tests("LogsTests", ["Logs", "ClusterModel", "Posix", "TestSupport", logging]),
+        tests("ConfigurationTests", ["Configuration", "ClusterModel", "Posix", "TestSupport"]),
         tests(
             "EtcdTests",
-            ["Etcd", "HTTPClient", "Peers", "Ports", "ClusterModel", "JSON", "Posix", "CPlatform", logging]),
+            [
+                "Etcd", "HTTPClient", "Peers", "Ports", "ClusterModel", "JSON", "Posix", "TestSupport", "CPlatform",
+                logging,
+            ]),
         tests(
             "PostgreSQLTests",
-            ["PostgreSQL", "Ports", "ClusterModel", "Posix", "Processes", "CPlatform", logging]),
+            ["PostgreSQL", "Ports", "ClusterModel", "Posix", "TestSupport", "Processes", "CPlatform", logging]),
         tests(
             "GuardianTests",
             [
                 "Guardian", "GuardianClient", "HighAvailability", "PostgreSQL", "Ports", "ClusterModel", "Posix",
+                "TestSupport",
                 "Processes", "CPlatform", logging,
             ]),
-        tests("HTTPServerTests", ["HTTPServer", "Posix", "CPlatform", "COpenSSL", logging]),
+        tests("HTTPServerTests", ["HTTPServer", "Posix", "TestSupport", "CPlatform", "COpenSSL", logging]),
         tests(
             "NodeTests", ["Node", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging],
             exclude: ["transcripts"]),
@@ -145,7 +164,9 @@ let package = Package(
         tests(
             "ControlAPITests",
             [
-                "ControlAPI", "HTTPServer", "HighAvailability", "Ports", "ClusterModel", "JSON", "Posix", logging,
+                "ControlAPI", "Configuration", "HTTPServer", "HighAvailability", "Ports", "ClusterModel", "JSON",
+                "Posix",
+                "TestSupport", logging,
                 subprocess,
             ]),
         tests(
@@ -155,11 +176,13 @@ let package = Package(
             "RestServiceTests",
             [
                 "RestService", "ClusterModel", "Configuration", "ControlAPI", "HTTPClient", "HTTPServer", "Posix",
+                "TestSupport",
                 logging,
             ]),
+        tests("CtlTests", ["Ctl", "ClusterModel", "Configuration", "JSON", "Ports", "Posix"]),
         tests("TasksTests", ["Tasks"]),
         tests("TidyTests", ["Posix"]),
         tests(
-            "IntegrationTests", ["Posix", "JSON", "ClusterModel", "CPlatform", "CLibPQ", "COpenSSL"]),
+            "IntegrationTests", ["Posix", "JSON", "ClusterModel", "CPlatform", "CLibPQ", "COpenSSL", "TestSupport"]),
     ]
 )

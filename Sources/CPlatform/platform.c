@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/watchdog.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +21,18 @@ int ms_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 int ms_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
 
 int ms_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+
+uint32_t ms_watchdog_options(int fd) {
+    struct watchdog_info info = {0};
+    return ioctl(fd, WDIOC_GETSUPPORT, &info) == 0 ? info.options : 0;
+}
+
+int ms_watchdog_timeout(int fd) {
+    int seconds = 0;
+    return ioctl(fd, WDIOC_GETTIMEOUT, &seconds) == 0 ? seconds : -1;
+}
+
+int ms_watchdog_set_timeout(int fd, int seconds) { return ioctl(fd, WDIOC_SETTIMEOUT, &seconds); }
 
 void ms_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 

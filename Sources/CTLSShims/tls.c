@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 
 static int look_at_hello(SSL *session, int *alert, void *argument);
+static void note_record(int written, int version, int type, const void *bytes, size_t length, SSL *session,
+                        void *argument);
 
 void ms_tls_prepare(struct ssl_ctx_st *context) {
     // Compression leaks, renegotiation costs the server more than the client; an end without close_notify is an end:
@@ -24,6 +26,7 @@ void ms_tls_prepare(struct ssl_ctx_st *context) {
     // Sessions are resumed by tickets, which the client keeps: the cache would only cost locks and memory.
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_client_hello_cb(context, look_at_hello, NULL);
+    SSL_CTX_set_msg_callback(context, note_record);
 }
 
 static int give_password(char *buffer, int size, int writing, void *password) {
@@ -52,6 +55,8 @@ struct channel {
     int left;
     enum ms_tls_stage stage;
     int wary;
+    // The records after the handshake that carried nothing for the application.
+    int empty_handed;
 };
 
 static struct channel *channel_of(SSL *session) { return BIO_get_data(SSL_get_rbio(session)); }
@@ -67,8 +72,8 @@ enum ms_tls_stage ms_tls_stage(struct ssl_st *session) { return channel_of(sessi
 
 void ms_tls_be_wary(struct ssl_st *session, int wary) { channel_of(session)->wary = wary; }
 
-// Whether the extension's list of 16-bit numbers, which stands behind `skip` bytes of length, has `wanted`. In the list of
-// key shares each number is followed by that many bytes and their count.
+// Whether the extension's list of 16-bit numbers, which stands behind `skip` bytes of length, has `wanted`. In the list
+// of key shares each number is followed by that many bytes and their count.
 static int has_number(const unsigned char *list, size_t length, size_t skip, unsigned wanted, int shares) {
     for (size_t at = skip; at + 2 <= length; at += 2) {
         if ((unsigned)(list[at] << 8 | list[at + 1]) == wanted) return 1;
@@ -108,6 +113,22 @@ static int look_at_hello(SSL *session, int *alert, void *argument) {
     }
     channel->stage = channel->wary ? MS_TLS_PUT_OFF : MS_TLS_SPENT;
     return channel->wary ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
+}
+
+// New keys cost ten times what a request does, and a turn's bytes ask for them hundreds of times. Clients that mean it
+// renew theirs after gigabytes.
+#define EMPTY_HANDED_MAX 32
+
+// Called for each record before it is looked at. Once there were too many that are no application data (TLS 1.3 tells
+// of the type that is inside), what comes is thrown away, and the reading ends as if the client had ended.
+static void note_record(int written, int version, int type, const void *bytes, size_t length, SSL *session,
+                        void *argument) {
+    (void)version, (void)argument;
+    if (written || length == 0 || (type != SSL3_RT_HEADER && type != SSL3_RT_INNER_CONTENT_TYPE)) return;
+    if (*(const unsigned char *)bytes == SSL3_RT_APPLICATION_DATA || !SSL_is_init_finished(session)) return;
+    struct channel *channel = channel_of(session);
+    if (++channel->empty_handed > EMPTY_HANDED_MAX)
+        SSL_set_shutdown(session, SSL_get_shutdown(session) | SSL_RECEIVED_SHUTDOWN);
 }
 
 static int receive_some(BIO *bio, char *buffer, int size) {

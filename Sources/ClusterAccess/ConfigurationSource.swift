@@ -12,7 +12,7 @@ public final class ConfigurationSource: Sendable {
     /// Reads it for the first time.
     public init(_ path: String?) async throws {
         self.path = path
-        environment = Self.environmentVariables()
+        environment = ProcessEnvironment.variables
         let environment = environment
         local = Mutex(try await offPool { try LocalConfiguration.load(path: path, environment: environment) })
     }
@@ -39,14 +39,5 @@ public final class ConfigurationSource: Sendable {
     /// What holds with `document` as the dynamic configuration.
     public func effective(_ document: JSONObject?) throws(ConfigurationError) -> EffectiveConfiguration {
         try EffectiveConfiguration.effective(local: current, dynamic: document)
-    }
-
-    private static func environmentVariables() -> [String: String] {
-        var variables: [String: String] = [:]
-        for entry in ProcessEnvironment.entries {
-            let parts = entry.split(atByte: "=", maxSplits: 1)
-            if parts.count == 2 { variables[String(parts[0])] = String(parts[1]) }
-        }
-        return variables
     }
 }

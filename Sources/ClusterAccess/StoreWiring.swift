@@ -9,19 +9,47 @@ public enum StoreWiring {
     /// The store that is configured, not yet connected. Throws where its thread cannot be started.
     public static func store(_ effective: EffectiveConfiguration) throws -> any DistributedConfigurationStore {
         switch effective.store {
-        case .etcd(let settings): try EtcdStore(etcd(settings, effective))
+        case .etcd(let settings):
+            let place = Place(
+                namespace: effective.namespace, scope: effective.scope, name: effective.name,
+                timings: effective.timings)
+            return try EtcdStore(etcd(settings, place))
         }
     }
 
-    private static func etcd(_ settings: EtcdSettings, _ effective: EffectiveConfiguration) -> EtcdConfiguration {
+    /// The store as an operator's tool sees it: the cluster `scope`, `batman/1` for group 1 of a Citus cluster. Such a
+    /// tool has no name of its own there and never starts the store: it reads, and writes what it was told to.
+    public static func administration(
+        _ configuration: ToolConfiguration, scope: String
+    ) throws -> any StoreAdministration {
+        switch try configuration.store() {
+        case .etcd(let settings):
+            let place = Place(
+                namespace: configuration.namespace, scope: scope, name: "", timings: configuration.timings)
+            var own = etcd(settings, place)
+            // One answer is all that is wanted: whoever is configured is asked, and not for the others' addresses.
+            own.useProxies = true
+            return try EtcdStore(own)
+        }
+    }
+
+    /// Whose keys are meant, and who means them.
+    private struct Place {
+        let namespace: String
+        let scope: String
+        let name: String
+        let timings: ClusterTimings
+    }
+
+    private static func etcd(_ settings: EtcdSettings, _ place: Place) -> EtcdConfiguration {
         EtcdConfiguration(
             endpoints: settings.endpoints.map { address in
                 EtcdEndpoint(scheme: settings.scheme.rawValue, host: address.host, port: address.port)
             }, username: settings.authentication?.username, password: settings.authentication?.password,
             cacert: settings.authorityFile, cert: settings.certificateFile, key: settings.keyFile,
-            useProxies: settings.usesProxies, namespace: effective.namespace, scope: effective.scope,
-            name: effective.name, ttl: effective.timings.ttl, loopWait: effective.timings.loopWait,
-            retryTimeout: effective.timings.retryTimeout, mayHoldVersionTwo: settings.mayMeanVersionTwo)
+            useProxies: settings.usesProxies, namespace: place.namespace, scope: place.scope, name: place.name,
+            ttl: place.timings.ttl, loopWait: place.timings.loopWait, retryTimeout: place.timings.retryTimeout,
+            mayHoldVersionTwo: settings.mayMeanVersionTwo)
     }
 
     /// As this node asks the others.
@@ -29,6 +57,7 @@ public enum StoreWiring {
         let settings = effective.ctl
         return PeerClientOptions(
             userAgent: "Patroni/\(Version.peer) Matriarch/\(Version.own)", cacert: settings.authorityFile,
-            certfile: settings.certificateFile, keyfile: settings.keyFile, keyfilePassword: settings.keyFilePassword)
+            certfile: settings.certificateFile, keyfile: settings.keyFile, keyfilePassword: settings.keyFilePassword,
+            username: settings.authentication?.username, password: settings.authentication?.password)
     }
 }

@@ -26,6 +26,24 @@ extension StringProtocol {
 }
 
 extension StringProtocol {
+    /// The text as one line that orders nothing from a terminal: line breaks are `\\n` and `\\r`, other control
+    /// characters `\\x1b`. Scalar by scalar: a mark behind one hides nothing.
+    public var onOneLine: String {
+        var result = String.UnicodeScalarView()
+        for scalar in unicodeScalars {
+            switch scalar.value {
+            case 0x0A: result.append(contentsOf: "\\n".unicodeScalars)
+            case 0x0D: result.append(contentsOf: "\\r".unicodeScalars)
+            case 0..<0x20, 0x7F..<0xA0, 0x2028, 0x2029:
+                let digits = String(scalar.value, radix: 16)
+                let start = digits.utf8.count < 2 ? "\\x0" : digits.utf8.count > 2 ? "\\u" : "\\x"
+                result.append(contentsOf: (start + digits).unicodeScalars)
+            default: result.append(scalar)
+            }
+        }
+        return String(result)
+    }
+
     /// Without the ASCII blanks around it: space, tab, line feed, vertical tab, form feed, carriage return.
     public var withoutBlanks: Substring {
         var bytes = Substring(self).utf8

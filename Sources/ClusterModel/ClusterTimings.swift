@@ -82,6 +82,9 @@ public struct ClusterTimings: Sendable, Hashable {
         return value
     }
 
+    /// Whether a value may stand for one of the times.
+    public static func isSeconds(_ value: JSONValue) -> Bool { whole(value).map { abs($0) <= longest } ?? false }
+
     /// Reals are cut, texts must be whole numbers.
     private static func whole(_ value: JSONValue) -> Int64? {
         switch value {

@@ -12,12 +12,21 @@ public struct ClusterView: Sendable, Hashable {
     public var members: [Member]
     public var status: StatusRecord
     public var failover: FailoverRequest?
+    /// Why the leader has ended the last request without a hand-over, as it stands in the key; nil where there is one,
+    /// or nobody has said.
+    public var failoverFailure: String?
     /// Of the key, also where it holds no request.
     public var failoverRevision: Revision?
     public var sync: SyncState
     public var history: TimelineHistory
     /// `/failsafe`: member name to `api_url`; nil where there is none.
     public var failsafe: [String: String]?
+    /// Of the key, whatever it holds.
+    public var failsafeRevision: Revision?
+    /// `/rolling_restart`; nil where there is none, or nothing of the kind.
+    public var rollingRestart: RollingRestart?
+    /// Of the key, also where it holds none.
+    public var rollingRestartRevision: Revision?
 
     public init(
         revision: Revision = 0, initialize: Initialization = .absent, initializeRevision: Revision? = nil,
@@ -168,6 +177,16 @@ public struct FailoverRequest: Sendable, Hashable {
     /// How the request is called in answers and logs.
     public var action: String { leader != nil ? "switchover" : "manual failover" }
 
+    /// The value that ends a request: nothing is asked for. Ours alone beside that: `failed`, why nothing came of it,
+    /// for whoever waits; readers that do not know it pass over it.
+    public static func ended(because why: String?) -> JSONObject {
+        var object = JSONObject()
+        object["failed"] = why.map { .string(String(decoding: $0.utf8.prefix(mostBytes), as: UTF8.self)) }
+        return object
+    }
+
+    private static let mostBytes = 2000
+
     /// The value as it is written: absent fields left out, in the order that readers know.
     public var json: JSONObject {
         var object = JSONObject()
@@ -194,11 +213,27 @@ public struct SyncState: Sendable, Hashable {
 
     public var isEmpty: Bool { leader == nil }
 
+    /// The value as it is written (dcs.md §2.8): voters as one text, sorted, or null.
+    public var json: JSONObject {
+        [
+            "leader": leader.map { .string($0) } ?? .null, "quorum": .int(Int64(quorum)),
+            "sync_standby": voters.isEmpty ? .null : .string(voters.sorted().joined(separator: ",")),
+        ]
+    }
+
     /// Whether `name` is a voter; names compare without regard to case.
     public func matches(_ name: String) -> Bool { voters.contains { $0.lowercased() == name.lowercased() } }
 
     /// Whether `name` is the leader that wrote it, or a voter.
     public func names(_ name: String) -> Bool { matches(name) || leader?.lowercased() == name.lowercased() }
+}
+
+extension SyncState: CustomStringConvertible {
+    /// For the log.
+    public var description: String {
+        let names = voters.isEmpty ? "nobody else" : voters.sorted().joined(separator: ", ")
+        return "leader \(leader ?? "nobody"), \(names)" + (quorum > 0 ? ", quorum \(quorum)" : "")
+    }
 }
 
 /// `/history` (dcs.md §2.9).

@@ -39,10 +39,15 @@ extension ClusterView {
             case "optime/leader": legacyOptime = UInt64(entry.value).map(WALPosition.init)
             case "failover":
                 failover = FailoverRequest(text: entry.value, revision: entry.revision, parse: parse)
+                failoverFailure = failover == nil ? parse(entry.value)?.object?["failed"]?.string : nil
                 failoverRevision = entry.revision
             case "sync": sync = SyncState(json: parse(entry.value), revision: entry.revision)
             case "history": history = TimelineHistory(json: parse(entry.value), revision: entry.revision)
+            case "rolling_restart":
+                rollingRestart = RollingRestart(json: parse(entry.value), revision: entry.revision)
+                rollingRestartRevision = entry.revision
             case "failsafe":
+                failsafeRevision = entry.revision
                 failsafe = parse(entry.value)?.object.map { object in
                     Dictionary(
                         object.members.compactMap { member in member.value.string.map { (member.key, $0) } },

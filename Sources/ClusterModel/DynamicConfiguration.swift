@@ -80,6 +80,18 @@ public struct DynamicConfiguration: Sendable, Hashable {
         return flag("synchronous_mode") ? .priority : .off
     }
 
+    /// `synchronous_mode_strict`: commits wait rather than be acknowledged by nobody but the primary.
+    public var isStrictlySynchronous: Bool { synchronousMode != .off && flag("synchronous_mode_strict") }
+    /// How many standbys are to have each commit (`synchronous_node_count`), 1 at least.
+    public var synchronousNodeCount: Int { max(1, Int(clamping: integer("synchronous_node_count", 1))) }
+    /// Bytes that a synchronous standby may be behind; nil for any (`maximum_lag_on_syncnode`).
+    public var maximumLagOnSyncnode: Int64? {
+        let bytes = ValueParsing.integer(document["maximum_lag_on_syncnode"], unit: .bytes) ?? -1
+        return bytes > 0 ? bytes : nil
+    }
+    /// `synchronous_zones: distinct`, ours: standbys in other zones than the primary's and each other's go first.
+    public var prefersDistinctZones: Bool { document["synchronous_zones"]?.string?.lowercased() == "distinct" }
+
     private func flag(_ key: String) -> Bool { ValueParsing.bool(document[key]) ?? false }
 
     private func integer(_ key: String, _ otherwise: Int64) -> Int64 {

@@ -9,6 +9,17 @@ public struct GuardianStatus: Sendable, Hashable {
     public var leaseEnd: BootInstant?
     /// The last time that it stopped PostgreSQL because a lease came to its end.
     public var lastStop: Stop?
+    /// What became of the watchdog of the host.
+    public var watchdog = Watchdog.off
+
+    /// A device that resets the host when nobody has petted it for a while.
+    public enum Watchdog: Sendable, Hashable {
+        /// None is wanted, or nothing may accept writes.
+        case off
+        case on(timeout: Duration)
+        /// Where it is required, this node must not lead.
+        case failed(String, isRequired: Bool)
+    }
 
     /// What it did, and when.
     public struct Stop: Sendable, Hashable {

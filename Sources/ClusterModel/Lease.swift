@@ -43,8 +43,8 @@ public struct Lease: Sendable, Hashable {
 ///       3     0.75      2.00     2.50     2.75
 ///       5     1.25      3.33     4.17     4.58
 ///      10     2.50      7.33     9.00     9.50
-///      20     5.00     14.67    18.00    19.00
-///      30     7.50     22.00    27.00    28.50
+///      20     5.33     14.67    18.00    19.00
+///      30    10.00     22.00    27.00    28.50
 ///
 /// Writes must have ended when the lease ends. `halt` (SIGQUIT, then SIGKILL) is bounded by the kernel and needs the
 /// margin only; a fast stop waits for sessions and for a checkpoint, so it begins earlier and is overtaken by the halt.
@@ -69,14 +69,35 @@ public enum LeaseArithmetic {
     /// When PostgreSQL must be killed if it still accepts writes.
     public static func haltBy(_ lease: Lease) -> BootInstant { lease.deadline - margin(lease) }
 
-    /// How often a leader renews: at least four times in a ttl, so that one lost renewal leaves half of it for retries.
-    public static func renewalInterval(_ timings: ClusterTimings) -> Duration { min(timings.loopWait, timings.ttl / 4) }
+    /// How often a leader renews, at least: four times in a ttl while that is short, so that one lost renewal leaves
+    /// half of it for retries. Where a stall of an arbitrary part for 6 s is outlasted all the same it renews less
+    /// often, which spares the store: three times at least, and so that two renewals come before `stopBy`.
+    public static func renewalInterval(_ timings: ClusterTimings, safetyMargin: Duration? = nil) -> Duration {
+        let ttl = timings.ttl
+        let margin = margin(Lease(since: BootInstant(nanoseconds: 0), ttl: ttl, safetyMargin: safetyMargin))
+        let outlasting = ttl - margin - stopBudget(ttl: ttl) - observationPatience(ttl: ttl) - .seconds(6)
+        let twice = (ttl - margin - stopBudget(ttl: ttl)) / 2
+        return min(timings.loopWait, max(ttl / 4, min(ttl / 3, outlasting, twice)))
+    }
+
+    /// How often a leader looks at its PostgreSQL, at least: what hangs is noticed as soon as ever, however seldom the
+    /// lease is renewed.
+    public static func lookInterval(_ timings: ClusterTimings) -> Duration { min(timings.loopWait, timings.ttl / 4) }
+
+    /// For how long after the last renewal a routine look at the store may prolong a leader's session.
+    public static func looksProlong(_ timings: ClusterTimings, safetyMargin: Duration? = nil) -> Duration {
+        min(renewalInterval(timings, safetyMargin: safetyMargin) * 2, timings.ttl / 2)
+    }
 
     /// Whether enough of the lease is left to begin a promotion.
     public static func allowsPromotion(_ lease: Lease, at now: BootInstant) -> Bool { now < stopBy(lease) }
 
     /// How long a leader waits for a PostgreSQL that is slow to answer before it renews by what it last knew.
     public static func observationPatience(ttl: Duration) -> Duration { ttl / 6 }
+
+    /// By when a leader asks the other members in failsafe mode at the latest: their answers have to come before
+    /// `stopBy`.
+    public static func askBy(_ lease: Lease) -> BootInstant { stopBy(lease) - peerPatience(ttl: lease.ttl) }
 
     /// The pause after a store that did not answer.
     public static func retryInterval(_ timings: ClusterTimings) -> Duration {

@@ -32,6 +32,8 @@ public struct Member: Sendable, Hashable {
     public var replayedPosition: WALPosition? { WALPosition(json: data["replay_lsn"]) }
     public var replicationState: String? { nonEmpty("replication_state") }
     public var timeline: TimelineID? { data["timeline"]?.int.flatMap { TimelineID(exactly: $0) } }
+    /// When its server was started, as PostgreSQL prints it; ours alone, and only while it runs.
+    public var postmasterStartTime: String? { nonEmpty("postmaster_start_time") }
     public var isPaused: Bool { data["pause"]?.bool == true }
 
     /// Whether the node, as a leader, has written a checkpoint since its promotion, so that pg_rewind may trust its

@@ -19,7 +19,14 @@ public enum PeerAnswer: Sendable, Hashable {
                 isPrimary: isPrimary, position: isPrimary ? .zero : max(received, replayed),
                 timeline: object["timeline"]?.int.flatMap(TimelineID.init(exactly:)) ?? 0,
                 tags: Tags(object["tags"]?.object ?? JSONObject()), replayed: isPrimary ? .zero : replayed,
-                watchdogFailed: object["watchdog_failed"]?.isTruthy == true))
+                watchdogFailed: object["watchdog_failed"]?.isTruthy == true, busy: Self.busy(object)))
+    }
+
+    /// What a node of ours says that it is doing; of others the state of their PostgreSQL tells.
+    private static func busy(_ object: JSONObject) -> String? {
+        if let operation = object["operation"]?.string { return operation }
+        guard let state = object["state"]?.string.flatMap(PostgreSQLState.init(rawValue:)) else { return nil }
+        return state == .running ? nil : state.rawValue
     }
 }
 
@@ -34,10 +41,12 @@ public struct PeerStatus: Sendable, Hashable {
     public var timeline: TimelineID
     public var tags: Tags
     public var watchdogFailed: Bool
+    /// What keeps it from taking over although it answers still: it is being restarted, copied anew, stopped.
+    public var busy: String?
 
     public init(
         isPrimary: Bool, position: WALPosition, timeline: TimelineID, tags: Tags = Tags(JSONObject()),
-        replayed: WALPosition? = nil, watchdogFailed: Bool = false
+        replayed: WALPosition? = nil, watchdogFailed: Bool = false, busy: String? = nil
     ) {
         self.isPrimary = isPrimary
         self.position = position
@@ -45,5 +54,6 @@ public struct PeerStatus: Sendable, Hashable {
         self.timeline = timeline
         self.tags = tags
         self.watchdogFailed = watchdogFailed
+        self.busy = busy
     }
 }

@@ -6,10 +6,13 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     case finishBootstrap
     /// A new data directory by base backup (postgresql.md §19). With `replacing`, what stands there is removed first:
     /// that was decided, and why. Without it there was nothing, and where something has come meanwhile, a volume that
-    /// was mounted late or a cluster that was restored, it stays.
-    case clone(from: Upstream, replacing: Bool)
-    /// Starts without any standby signal: the same timeline goes on (ha-loop.md §8.1.3).
-    case startPrimary(timeout: Duration)
+    /// was mounted late or a cluster that was restored, it stays. With `onlyByBaseBackup` no other method is tried.
+    case clone(from: Upstream, replacing: Bool, onlyByBaseBackup: Bool = false)
+    /// A new data directory where there was nothing, by a method that needs nobody to copy from: a backup, say.
+    case restore
+    /// Starts without any standby signal: the same timeline goes on (ha-loop.md §8.1.3). `on` is the directory that was
+    /// judged to be fit for it: a server that comes up on anything else is ended before it accepts writes.
+    case startPrimary(timeout: Duration, on: DirectoryStamp? = nil)
     /// Starts as a standby of `upstream`, or of nobody: read-only and waiting.
     case startStandby(of: Upstream?, timeout: Duration)
     /// Points a running standby to another upstream, by reload where PostgreSQL allows, else by restart (postgresql.md
@@ -17,6 +20,10 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     case follow(Upstream?)
     /// Goes on replaying WAL where somebody has paused it (ha-loop.md §9.3.6).
     case resumeReplay
+    /// Sets `synchronous_standby_names`, before a promotion: of a running server, which reads it at once.
+    case nameSynchronous(SynchronousSetting)
+    /// Asks the operator's command whether this node may be promoted (postgresql.md §20.2); a failure is its no.
+    case prePromote
     /// Ends recovery; done when PostgreSQL accepts writes (postgresql.md §20). The physical slots are made first, so
     /// that the other members' receivers find them.
     case promote
@@ -26,8 +33,9 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     /// `heirs` are the members that wait for the end of the WAL: with them the operation is done as soon as that is
     /// written, also while the server archives still, and whoever else receives WAL does not hold it up for long.
     case stop(StopMode, timeout: Duration, heirs: [String]? = nil)
-    /// Stop (fast, within `stopTimeout`) and start in the same role (within `timeout`).
-    case restart(timeout: Duration, stopTimeout: Duration = customaryStopTimeout)
+    /// The stop of a restart: fast, within `timeout`, and not at all where the server could not read its files again.
+    /// Where it does not start with what is new in them, the start that follows takes the old values once more.
+    case stopToRestart(timeout: Duration = customaryStopTimeout)
     /// pg_rewind against a primary; the server is down before and after (postgresql.md §21).
     case rewind(from: Upstream)
     /// `postgres --single`: ends crash recovery cleanly, so that pg_rewind can read the control file (postgresql.md
@@ -48,13 +56,16 @@ public enum PostgreSQLOperation: Sendable, Hashable {
         case .bootstrap: "bootstrap"
         case .finishBootstrap: "finishing the bootstrap"
         case .clone: "creating replica"
+        case .restore: "creating replica without a leader"
         case .startPrimary: "starting primary after failure"
         case .startStandby: "starting as a standby"
         case .follow: "changing primary_conninfo"
         case .resumeReplay: "resuming WAL replay"
+        case .nameSynchronous: "naming the synchronous standbys"
+        case .prePromote: "pre_promote"
         case .promote: "promote"
         case .stop: "stop"
-        case .restart: "restart"
+        case .stopToRestart: "restart"
         case .rewind(let source): "running pg_rewind from \(source.name)"
         case .recoverSingleUser: "doing crash recovery in a single user mode"
         case .setAsideDataDirectory: "moving the data directory aside"
@@ -144,8 +155,25 @@ public struct DivergenceFacts: Sendable, Hashable {
     public var checkpointEnd: WALPosition?
     public var sourceTimeline: TimelineID
     public var sourceInRecovery: Bool
+    /// How far the source's WAL went, asked after `localPosition` was known; nil where it is not known.
+    public var sourcePosition: WALPosition?
     /// Parent timelines of the source and where each was left, in order.
     public var sourceHistory: [SwitchPoint]
+    /// On one timeline: the WAL that was replayed last here is not what the source has there. Two wrote on it.
+    public var contentDiffers = false
+    /// On one timeline: a whole record stands in `pg_wal` where replay has ended, and recovery, which waits for WAL,
+    /// does not take it. Nil where that is not so; for a moment it is so of every record that comes.
+    public var unreplayed: WALPosition?
+    /// What a running standby needs next of the source, and the source has no more.
+    public var lacking: Lacking?
+
+    /// A file of `pg_wal`. Without it, and without an archive, the standby never streams again.
+    public enum Lacking: Sendable, Hashable {
+        /// The segment that comes next.
+        case segment(String)
+        /// A timeline's history.
+        case history(String)
+    }
 
     /// A timeline and the position at which the next one left it.
     public struct SwitchPoint: Sendable, Hashable {

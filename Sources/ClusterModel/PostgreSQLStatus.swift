@@ -45,6 +45,23 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         }
     }
 
+    /// Why a server that is down may not come up, by what stands in its data directory. PostgreSQL is the judge: it
+    /// counts where a start has failed.
+    public enum Obstacle: Sendable, Hashable {
+        /// Neither `pg_wal` nor another timeline's file there has the WAL that the last checkpoint needs.
+        case checkpointWithoutWAL(file: String)
+        /// A `backup_label` sends recovery to WAL that is not in `pg_wal`.
+        case staleBackupLabel(file: String)
+        /// A server that recovers began by a `backup_label` that has gone since, and waits for the WAL that it named.
+        case removedBackupLabel(file: String)
+        /// A server that recovers has not found the end of the base backup that its `backup_label` told of.
+        case backupNotEnded(start: WALPosition)
+        /// `pg_wal` lacks the history of the directory's own timeline.
+        case historyMissing(file: String)
+        /// PostgreSQL takes no directory that others may write in or read, and cannot read what is another user's.
+        case permissions(String)
+    }
+
     /// What pg_isready would say.
     public enum Readiness: Sendable, Hashable {
         /// No postmaster.
@@ -88,8 +105,12 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         public var postmasterStartTime: String
         public var slots: [ReplicationSlot]
         public var walSenders: [WALSender]
+        /// What commits wait for; nil on a standby, and where it could not be read.
+        public var synchronous: Synchronous?
         /// The size of the file system that `pg_wal` stands on, in bytes; nil where it is not known.
         public var walSpace: Int64?
+        /// `slots` and `walSenders` are what was known last, if anything was: they could not be read with the rest.
+        public var isDetailStale = false
 
         public init(
             inRecovery: Bool, timeline: TimelineID?, writePosition: WALPosition = .zero,
@@ -129,6 +150,25 @@ public struct PostgreSQLStatus: Sendable, Hashable {
             guard inRecovery else { return nil }
             if receiver?.isStreaming == true { return "streaming" }
             return hasRestoreCommand ? "in archive recovery" : nil
+        }
+    }
+
+    /// What commits wait for on a primary.
+    public struct Synchronous: Sendable, Hashable {
+        /// `synchronous_standby_names` as a session sees it.
+        public var inForce: String
+        /// The same as it stands in the file that a reload or a restart brings into force.
+        public var written: String
+        /// `synchronous_commit` of a new session.
+        public var level: String
+        /// The checkpointer, which tells the sessions whether they have to wait at all, is where it hears of a reload.
+        public var checkpointerListens: Bool
+
+        public init(inForce: String, written: String? = nil, level: String = "on", checkpointerListens: Bool = true) {
+            self.inForce = inForce
+            self.written = written ?? inForce
+            self.level = level
+            self.checkpointerListens = checkpointerListens
         }
     }
 
@@ -197,6 +237,10 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         public var state: String
         public var syncState: String
         public var syncPriority: Int
+        /// How far the receiver says that it has written, flushed and replayed; nil where it has said nothing yet.
+        public var written: WALPosition?
+        public var flushed: WALPosition?
+        public var replayed: WALPosition?
 
         public init(
             userName: String, applicationName: String, clientAddress: String?, state: String, syncState: String,
@@ -233,21 +277,43 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     public var readiness: Readiness
     /// The postmaster is still there and accepts no writes any more; nil where it may, or is gone.
     public var finish: Finish?
+    /// Why a server that runs tells us nothing of itself: it refuses us, or another one answers in its place. Nil where
+    /// it does tell, or has not been heard at all.
+    public var unobservable: String?
     /// What a stop that is under way waits for, in words; nil for nothing that takes long.
     public var waitingFor: String?
     /// Nil where PostgreSQL does not accept connections or did not answer in time.
     public var facts: Facts?
     /// pg_controldata, read while PostgreSQL is down; nil while it runs or where it cannot be read.
     public var control: ControlData?
+    /// Why `control` is nil, where it was asked for.
+    public var controlTrouble: ControlTrouble?
+    /// While PostgreSQL is down: no WAL stands in the data directory beyond this, whether it crashed or was shut down.
+    /// What was flushed there lies before it. Nil where it is not known.
+    public var walEnd: WALPosition?
+    /// What the directory is known by that the above was seen in, while PostgreSQL is down.
+    public var stamp: DirectoryStamp?
     /// From pg_controldata; nil where there is none.
     public var systemIdentifier: String?
+    /// What stands in the way of a start, while PostgreSQL is down or starts.
+    public var obstacle: Obstacle?
+    /// The configuration has a `restore_command`.
+    public var hasRestoreCommand = false
     /// A `standby.signal` or `recovery.signal` stands in the data directory.
     public var hasStandbySignal: Bool
     public var pendingRestart: [PendingRestart]
+    /// Which version the installed programs are, as `server_version_num`; nil where that is not known.
+    public var installedVersion: Int?
     /// pg_rewind is configured, present, and the cluster has what it needs (postgresql.md §21.2).
     public var canRewind: Bool
     /// Whether a data directory that has parted may be removed.
     public var mayRemove = RemovalPermission()
+    /// A data directory can be made without anybody to copy from (`no_leader` of a replica method).
+    public var canRestoreAlone = false
+    /// Why the watchdog of the host, without which this node is not to lead, could not be used now.
+    public var watchdogObstacle: String?
+    /// A command of the operator's is asked before a promotion (`postgresql.pre_promote`).
+    public var hasPrePromote = false
     /// When these facts were true at the latest: the instant before the question was asked.
     public var observedAt: BootInstant
 
@@ -278,41 +344,5 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     /// standby signal. Not where it is proven to have finished. Safety goes by this, `isPrimary` by what is certain.
     public var mayAcceptWrites: Bool {
         postmaster != nil && finish == nil && (facts.map { !$0.inRecovery } ?? !hasStandbySignal)
-    }
-}
-
-/// What pg_controldata tells of a cluster that is down (postgresql.md §8).
-public struct ControlData: Sendable, Hashable {
-    /// "Database cluster state".
-    public enum ClusterState: String, Sendable, Hashable, CaseIterable {
-        case startingUp = "starting up"
-        case shutDown = "shut down"
-        case shutDownInRecovery = "shut down in recovery"
-        case shuttingDown = "shutting down"
-        case inCrashRecovery = "in crash recovery"
-        case inArchiveRecovery = "in archive recovery"
-        case inProduction = "in production"
-    }
-
-    public var state: ClusterState
-    public var systemIdentifier: String
-    public var checkpoint: WALPosition
-    public var checkpointTimeline: TimelineID
-    public var minimumRecoveryEnd: WALPosition
-    public var minimumRecoveryTimeline: TimelineID
-    /// `wal_log_hints` is on, or data checksums are: what pg_rewind needs.
-    public var supportsRewind: Bool
-
-    public init(
-        state: ClusterState, systemIdentifier: String, checkpoint: WALPosition, checkpointTimeline: TimelineID,
-        minimumRecoveryEnd: WALPosition = .zero, minimumRecoveryTimeline: TimelineID = 0, supportsRewind: Bool = true
-    ) {
-        self.state = state
-        self.systemIdentifier = systemIdentifier
-        self.checkpoint = checkpoint
-        self.checkpointTimeline = checkpointTimeline
-        self.minimumRecoveryEnd = minimumRecoveryEnd
-        self.minimumRecoveryTimeline = minimumRecoveryTimeline
-        self.supportsRewind = supportsRewind
     }
 }

@@ -23,6 +23,19 @@ public struct Tags: Sendable, Hashable {
         return priority("sync_priority") <= 0
     }
 
+    /// Among standbys that may be synchronous the higher one goes first; 0 for a node that may not.
+    public var syncPriority: Int {
+        if raw["nosync"]?.isTruthy == true { return 0 }
+        return max(0, priority("sync_priority"))
+    }
+
+    /// Where the node stands: what fails together has the same one. Ours; nil where nothing is said.
+    public var zone: String? {
+        guard let zone = raw["zone"], !zone.isNull else { return nil }
+        let text = zone.comparableText
+        return text.isEmpty ? nil : text
+    }
+
     /// Not to be used by load balancers as a replica.
     public var noloadbalance: Bool { raw["noloadbalance"]?.isTruthy == true }
 

@@ -2,7 +2,7 @@
 /// refuses it, and one that stands in the store is told of in the log and in `/patroni`. None of them changes what the
 /// cluster does.
 public struct UnbuiltSetting: Sendable, Hashable, CustomStringConvertible {
-    /// `standby_cluster`, `postgresql.callbacks`.
+    /// `standby_cluster`.
     public let key: String
     /// What does not happen, in words.
     public let reason: String
@@ -12,10 +12,7 @@ public struct UnbuiltSetting: Sendable, Hashable, CustomStringConvertible {
     /// Those in `document` that ask for anything else than what is done anyway, in the order of the table.
     public static func found(in document: JSONObject) -> [UnbuiltSetting] {
         let top = table.filter { row in document[row.key].map { row.asks($0) } ?? false }
-        let postgreSQL = document["postgresql"]?.object ?? JSONObject()
-        let below = postgreSQLTable.filter { row in postgreSQL[row.key].map { row.asks($0) } ?? false }
         return top.map { UnbuiltSetting(key: $0.key, reason: $0.reason) }
-            + below.map { UnbuiltSetting(key: "postgresql.\($0.key)", reason: $0.reason) }
     }
 
     private struct Row: Sendable {
@@ -25,48 +22,15 @@ public struct UnbuiltSetting: Sendable, Hashable, CustomStringConvertible {
         var asks: @Sendable (JSONValue) -> Bool = { $0.isTruthy }
     }
 
-    private static let isOn: @Sendable (JSONValue) -> Bool = { ValueParsing.bool($0) ?? false }
-
     private static let table: [Row] = [
         Row(
             key: "standby_cluster", reason: "standby clusters are not supported yet; the cluster goes on as it was",
             asks: { section in ["host", "port", "restore_command"].contains { section[$0]?.isTruthy == true } }),
         Row(
-            key: "synchronous_mode", reason: "not supported yet; commits do not wait for a standby",
-            asks: { isOn($0) || $0.string?.lowercased() == "quorum" }),
-        Row(
-            key: "synchronous_mode_strict", reason: "not supported yet; commits do not wait for a standby", asks: isOn),
-        Row(
-            key: "synchronous_node_count", reason: "not supported yet; commits do not wait for a standby",
-            asks: { (ValueParsing.integer($0) ?? 1) > 1 }),
-        Row(
-            key: "maximum_lag_on_syncnode", reason: "not supported yet; commits do not wait for a standby",
-            asks: { (ValueParsing.integer($0) ?? -1) > 0 }),
-        Row(
-            key: "failsafe_mode", reason: "not supported yet; a leader without the DCS is demoted when its lease ends",
-            asks: isOn),
-        Row(
             key: "primary_race_backoff", reason: "not supported yet; a race for leader begins at once",
             asks: { (ValueParsing.integer($0) ?? 0) > 0 }),
     ]
 
-    private static let postgreSQLTable: [Row] =
-        [
-            Row(key: "callbacks", reason: "not supported yet, none is run"),
-            Row(key: "pre_promote", reason: "not supported yet, it is not run"),
-            Row(key: "before_stop", reason: "not supported yet, it is not run"),
-            Row(
-                key: "create_replica_methods", reason: "only basebackup is supported yet, it is used alone",
-                asks: isOtherMethod),
-            Row(
-                key: "create_replica_method", reason: "only basebackup is supported yet, it is used alone",
-                asks: isOtherMethod),
-        ]
-
-    private static let isOtherMethod: @Sendable (JSONValue) -> Bool = { value in
-        if let text = value.string { return !text.isEmpty && text != "basebackup" }
-        return value.array?.contains { $0.string != "basebackup" } ?? value.isTruthy
-    }
 }
 
 /// What may go into `/config` through the REST API.
@@ -76,28 +40,52 @@ public enum DynamicDocumentRules {
         public let key: String
         public let reason: String
 
+        public init(key: String, reason: String) {
+            self.key = key
+            self.reason = reason
+        }
+
         public var description: String { key.isEmpty ? reason : "\(key): \(reason)" }
+    }
+
+    /// What speaks against a document.
+    public struct Judgement: Sendable, Hashable {
+        /// Nobody could use it as it is.
+        public let objections: [Objection]
+        /// What would be stored and do nothing, in words for the log.
+        public let remarks: [String]
+
+        public init(objections: [Objection], remarks: [String]) {
+            self.objections = objections
+            self.remarks = remarks
+        }
     }
 
     /// Every node merges and writes what stands there: more than people write is no configuration.
     public static let valuesMax = 8192
     public static let parametersMax = 1000
 
-    /// Refuses what no node can use, and what nobody carries out yet. What stands in `present` already is no reason: it
-    /// must be possible to change something else, and to take it back.
-    public static func check(_ document: JSONObject, inPlaceOf present: JSONObject) throws(Objection) {
+    /// What no node can use, and what nobody carries out yet. What stands in `present` already is no reason: it must be
+    /// possible to change something else, and to take it back.
+    public static func objections(to document: JSONObject, inPlaceOf present: JSONObject) -> [Objection] {
+        var found: [Objection] = []
+        func check(_ body: () throws(Objection) -> Void) {
+            do throws(Objection) { try body() } catch { found.append(error) }
+        }
         let all = JSONValue.object(document).valuesCount(upTo: .max)
         if all > valuesMax, all >= JSONValue.object(present).valuesCount(upTo: .max) {
-            throw Objection(key: "", reason: "the configuration holds at most \(valuesMax) values")
+            // Nobody looks through it all.
+            return [Objection(key: "", reason: "the configuration holds at most \(valuesMax) values")]
         }
-        for key in parameterKeys { try checkParameters(key, document, present) }
-        try checkText(.object(document), .object(present), "")
-        try checkSlots(document, present)
+        for key in parameterKeys { check { () throws(Objection) in try checkParameters(key, document, present) } }
+        check { () throws(Objection) in try checkText(.object(document), .object(present), "") }
+        check { () throws(Objection) in try checkSlots(document, present) }
         let known = UnbuiltSetting.found(in: present)
         for setting in UnbuiltSetting.found(in: document) {
             if known.contains(setting), isSame(setting.key, document, present) { continue }
-            throw Objection(key: setting.key, reason: setting.reason)
+            found.append(Objection(key: setting.key, reason: setting.reason))
         }
+        return found
     }
 
     private static let parameterKeys = [

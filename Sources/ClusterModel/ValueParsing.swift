@@ -68,6 +68,8 @@ public struct SettingUnit: Sendable, Hashable {
     public static let bytes = SettingUnit(kind: .memory, size: 1, smaller: nil)
     public static let seconds = SettingUnit(kind: .time, size: 1_000_000, smaller: 1000)
 
+    public var isTime: Bool { kind == .time }
+
     private init(kind: Kind, size: Double, smaller: Double?) {
         self.kind = kind
         self.size = size

@@ -1,3 +1,5 @@
+import ClusterModel
+
 /// One thing that is wrong: the key's full path, what was found, what is allowed, and where it stands.
 public struct ConfigurationProblem: Sendable, Hashable, CustomStringConvertible {
     /// Empty for a problem of a file as a whole.
@@ -13,9 +15,10 @@ public struct ConfigurationProblem: Sendable, Hashable, CustomStringConvertible 
         self.origin = origin
     }
 
+    /// One line, whatever stands in the configuration.
     public var description: String {
         let subject = path.elements.isEmpty ? message : "\(path): \(message)"
-        return origin.map { "\($0): \(subject)" } ?? subject
+        return (origin.map { "\($0): \(subject)" } ?? subject).onOneLine
     }
 }
 

@@ -1,7 +1,6 @@
 import ClusterModel
 import HTTPServer
 import HighAvailability
-import JSON
 import Logging
 import Ports
 
@@ -58,8 +57,8 @@ extension ControlAPI {
         return DynamicConfiguration(document: config.data) ?? node.snapshot().settings
     }
 
-    func history() async -> HTTPResponse {
-        if let view = node.snapshot().cachedView(at: clock.now()) { return Self.json(view.history.json) }
+    func history(at now: BootInstant) async -> HTTPResponse {
+        if let view = node.snapshot().cachedView(at: now) { return Self.json(view.history.json) }
         switch await freshView() {
         case .failure(let unavailable): return unavailable.response
         case .success(let view): return Self.json(view.history.json)
@@ -68,9 +67,9 @@ extension ControlAPI {
 
     // MARK: /config (rest-api.md §11)
 
-    func configuration() async -> HTTPResponse {
+    func configuration(at now: BootInstant) async -> HTTPResponse {
         let view: ClusterView
-        if let cached = node.snapshot().cachedView(at: clock.now()) {
+        if let cached = node.snapshot().cachedView(at: now) {
             view = cached
         } else {
             switch await freshView() {
@@ -94,7 +93,7 @@ extension ControlAPI {
             guard let config = view.config, config.isValid else { return .stockError(503) }
             var merged = config.data
             if merged.apply(patch: Secrets.restored(patch, from: config.data)) {
-                if let refusal = Self.refusal(of: merged, inPlaceOf: config.data) { return refusal }
+                if let refusal = await refusal(of: merged, inPlaceOf: config.data, request) { return refusal }
                 switch await write(.config, merged, .unchanged(since: config.revision)) {
                 case .failure(let unavailable): return unavailable.response
                 case .success(.refused): return .stockError(409)
@@ -122,7 +121,9 @@ extension ControlAPI {
                 let wanted = Secrets.restored(wanted, from: present ?? JSONObject())
                 let answer = Self.json(.object(Secrets.masked(wanted)))
                 if let present, JSONValue.object(present).deepEquals(.object(wanted)) { return answer }
-                if let refusal = Self.refusal(of: wanted, inPlaceOf: present ?? JSONObject()) { return refusal }
+                if let refusal = await refusal(of: wanted, inPlaceOf: present ?? JSONObject(), request) {
+                    return refusal
+                }
                 switch await write(.config, wanted, .asSeen(view.config?.revision)) {
                 case .success(.written): return answer
                 case .success(.refused): trouble = nil
@@ -133,13 +134,34 @@ extension ControlAPI {
         return .stockError(502, explanation: trouble?.text)
     }
 
-    private static func refusal(of document: JSONObject, inPlaceOf present: JSONObject) -> HTTPResponse? {
-        do throws(DynamicDocumentRules.Objection) {
-            try DynamicDocumentRules.check(document, inPlaceOf: present)
-            return nil
-        } catch {
-            return .stockError(400, explanation: error.description)
+    /// The answer to a document that no node could use, or that the PostgreSQL here would not start with, each key with
+    /// its reason; nil where nothing speaks against it. `?force=true` passes over what PostgreSQL says, no more: what
+    /// it refuses is left out by every node as long as it stands there.
+    private func refusal(
+        of document: JSONObject, inPlaceOf present: JSONObject, _ request: HTTPRequest
+    ) async -> HTTPResponse? {
+        let check = configurationRules.judge(document, present)
+        if !check.objections.isEmpty { return Self.refusal(check.objections, hint: "") }
+        let isForced = request.queryValue("force").flatMap { ValueParsing.bool($0) } ?? false
+        let said = await configurationRules.trial(document)
+        if !said.isEmpty {
+            let before = Set(await configurationRules.trial(present))
+            let new = said.filter { !before.contains($0) }
+            if !new.isEmpty, !isForced {
+                return Self.refusal(new, hint: "; with ?force=true it is written all the same")
+            }
+            for objection in new { logger.warning("/config is changed by force: \(objection)") }
         }
+        for remark in check.remarks { logger.warning("/config: \(remark)") }
+        return nil
+    }
+
+    private static let objectionsMax = 20
+
+    private static func refusal(_ objections: [DynamicDocumentRules.Objection], hint: String) -> HTTPResponse {
+        let more = objections.count - objectionsMax
+        let lines = objections.prefix(objectionsMax).map(\.description) + (more > 0 ? ["and \(more) more"] : [])
+        return .stockError(400, explanation: lines.joined(separator: "\n") + hint)
     }
 
     func write(
@@ -147,8 +169,7 @@ extension ControlAPI {
     ) async -> Result<WriteOutcome, Unavailable> {
         defer { views.forget() }
         do throws(DCSError) {
-            return .success(
-                try await store.write(key, JSON.text(value, .compact), if: condition, deadline: storeDeadline))
+            return .success(try await store.write(key, .object(value), if: condition, deadline: storeDeadline))
         } catch {
             logger.warning("writing /\(key.rawValue) failed: \(error)")
             return .failure(Unavailable(error))

@@ -78,13 +78,25 @@ extension ControlAPI {
         return Self.json(.object(JSONObject(sorted)))
     }
 
-    /// A primary that has lost the DCS asks whether it may go on. This node makes no such promise yet: an `Accepted`
-    /// that it does not keep would be worse than none, and without one the primary steps down.
-    func acceptPrimary() -> HTTPResponse {
+    /// A primary that has lost the DCS asks whether it may go on: this node's word, which it keeps (rest-api.md §15).
+    func promise(_ request: HTTPRequest) async -> HTTPResponse {
         let snapshot = node.snapshot()
         guard snapshot.settings.failsafeMode else { return .stockError(502) }
         if snapshot.local.state == .running && snapshot.role == .primary { return .text(500, "Running as a leader") }
-        return .stockError(502, explanation: "this node does not take part in failsafe mode")
+        switch RequestBody.required(request) {
+        case .refused(let response): return response
+        case .object(let body):
+            guard let ping = FailsafePing(json: body) else {
+                return .stockError(400, explanation: "name, conn_url and api_url are texts, and none is missing")
+            }
+            switch await node.promise(ping) {
+            case .accepted(let position):
+                var response = HTTPResponse.text(200, FailsafeAnswer.acceptance)
+                if let position { response.headers.append("lsn", "\(position.bytes)") }
+                return response
+            case .refused(let why), .unreachable(let why): return .text(500, why)
+            }
+        }
     }
 
     /// `/mpp` and `/citus` (rest-api.md §16): a node that coordinates nothing takes note of nothing and says `OK`. The

@@ -26,54 +26,105 @@ extension ControlAPI {
                 try request.check(answers: answers, of: members)
             }
             let asked = FailoverRequest(leader: request.leader, candidate: request.candidate, scheduledAt: schedule)
-            if let trouble = await writeRequest(asked, view) {
-                return .text(503, "failed to write failover key into DCS" + trouble)
+            let written: Revision
+            switch await writeRequest(asked, view) {
+            case .failure(let trouble):
+                return .text(503, "failed to write failover key into DCS" + trouble.suffix)
+            case .success(let revision): written = revision
             }
             await node.wake("a request in /failover")
             if schedule != nil { return .text(202, "Switchover scheduled") }
-            return try await poll(request, settings, formerLeader: view.leaderName)
+            return try await end(of: request, settings, formerLeader: view.leaderName, written: written)
         } catch {
             return .refused(error)
         }
     }
 
-    /// The newest request counts: it replaces an older one. Each try is a compare-and-swap against what was read. Nil
-    /// when it is written, else what to add to the refusal.
-    private func writeRequest(_ request: FailoverRequest, _ view: ClusterView) async -> String? {
+    /// Why a request could not be written.
+    private struct WriteTrouble: Error {
+        /// What to add to the refusal.
+        var suffix = ""
+    }
+
+    /// The newest request counts: it replaces an older one. Each try is a compare-and-swap against what was read. Gives
+    /// the revision in which it stands.
+    private func writeRequest(
+        _ request: FailoverRequest, _ view: ClusterView
+    ) async -> Result<Revision, WriteTrouble> {
         var view = view
-        var trouble = ""
+        var trouble = WriteTrouble()
         for _ in 0..<3 {
             switch await write(.failover, request.json, .asSeen(view.failoverRevision)) {
-            case .success(.written): return nil
-            case .success(.refused): trouble = ""
-            case .failure(let unavailable): trouble = unavailable.suffix
+            case .success(.written(let revision)): return .success(revision)
+            case .success(.refused): trouble = WriteTrouble()
+            case .failure(let unavailable): trouble = WriteTrouble(suffix: unavailable.suffix)
             }
             switch await freshView() {
-            case .failure(let unavailable): return unavailable.suffix
+            case .failure(let unavailable): return .failure(WriteTrouble(suffix: unavailable.suffix))
             case .success(let fresh): view = fresh
             }
         }
-        return trouble
+        return .failure(trouble)
     }
 
-    /// Watches the cluster until the request is done with. The peer looks once a second for as many seconds; we look
-    /// more often and give up after the same time.
-    private func poll(
-        _ request: SwitchoverRequest, _ settings: DynamicConfiguration, formerLeader: String?
+    // MARK: Waiting for the end
+
+    /// How long the end of a switchover is waited for: as long as Patroni does, which looks once a second.
+    private static func patience(_ settings: DynamicConfiguration) -> Duration {
+        max(.seconds(10), settings.timings.loopWait) * 2
+    }
+
+    /// What ended the wait for a switchover.
+    private enum Ending: Sendable {
+        case decided(Result<String, SwitchoverRequest.Refusal>)
+        case nodeEnds
+        case outOfTime
+    }
+
+    /// Waits until the request is done with, however it ends. Nobody is asked: the node follows the store, and tells of
+    /// every view that it sees.
+    private func end(
+        of request: SwitchoverRequest, _ settings: DynamicConfiguration, formerLeader: String?, written: Revision
     ) async throws(SwitchoverRequest.Refusal) -> HTTPResponse {
-        let limit = max(.seconds(10), settings.timings.loopWait) * 2
-        let end = clock.now() + limit
-        while clock.now() < end {
-            await clock.sleep(until: clock.now() + .milliseconds(100))
-            if Task.isCancelled { break }
-            guard let view = try? await store.load(deadline: min(storeDeadline, end)) else { continue }
-            if let done = try request.outcome(view, formerLeader: formerLeader) { return .text(200, done) }
+        let patience = Self.patience(settings)
+        let limit = clock.now() + patience
+        let (changes, clock) = (node.changes(), clock)
+        let ending = await withTaskGroup(of: Ending.self) { group in
+            group.addTask { await Self.ending(of: request, changes, formerLeader: formerLeader, written: written) }
+            group.addTask {
+                await clock.sleep(until: limit)
+                return .outOfTime
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? .outOfTime
         }
         let title = request.leader != nil ? "Switchover" : request.kind.title
-        let seconds = limit.nanoseconds / 1_000_000_000
-        let waiting = node.snapshot().local.waitingFor.map { ": the stop waits for \($0)" } ?? ""
-        return .text(
-            503, "\(title) status unknown after \(seconds) seconds; operation may still be in progress\(waiting)")
+        switch ending {
+        case .decided(let outcome): return .text(200, try outcome.get())
+        case .nodeEnds:
+            return .text(503, "\(title) status unknown: this node shuts down; operation may still be in progress")
+        case .outOfTime:
+            let seconds = patience.nanoseconds / 1_000_000_000
+            let waiting = node.snapshot().local.waitingFor.map { ": the stop waits for \($0)" } ?? ""
+            return .text(
+                503, "\(title) status unknown after \(seconds) seconds; operation may still be in progress\(waiting)")
+        }
+    }
+
+    /// Looks at every view that the node tells of, until one says what became of the request. A view from before it was
+    /// `written` shows no request either, and would be taken for one where it is done with.
+    private static func ending(
+        of request: SwitchoverRequest, _ changes: AsyncStream<NodeSnapshot>, formerLeader: String?, written: Revision
+    ) async -> Ending {
+        for await snapshot in changes {
+            guard let view = snapshot.view, view.revision >= written else { continue }
+            do throws(SwitchoverRequest.Refusal) {
+                if let done = try request.outcome(view, formerLeader: formerLeader) { return .decided(.success(done)) }
+            } catch {
+                return .decided(.failure(error))
+            }
+        }
+        return .nodeEnds
     }
 
     func cancelSwitchover() async -> HTTPResponse {

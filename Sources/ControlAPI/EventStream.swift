@@ -12,18 +12,20 @@ import Ports
 ///     event: decision    {"action": "no action", "reasons": ["…"], "because": [{"code": "…", …}], "at": …}
 ///     event: guardian    {"pid": 812, "armed": true, "parent_of_postmaster": true, "at": …}
 ///     event: timings     {"ttl": 20, "loop_wait": 1, "retry_timeout": 3, "why": ["…"], "at": …}
+///     event: slots       {"beyond_warning": ["reporting"], "at": …}
 struct EventStream {
     private var state: String?
     private var role: [String?] = []
     private var decision: Decision.Gist?
     private var guardian: JSONObject?
     private var timings: JSONObject?
+    private var slots: [String] = []
 
     /// The events by which `snapshot` differs from what was told before; empty where nothing is new.
     mutating func events(_ snapshot: NodeSnapshot, now: BootInstant, wallTime: Int64) -> String {
         let at = JSONValue.string(Timestamp(nanosecondsSinceEpoch: wallTime).text)
         var text = ""
-        let state = StatusDocument.state(snapshot.local)
+        let state = StatusDocument.state(snapshot.local, snapshot.settings)
         if state != self.state {
             self.state = state
             text += Self.event("state", snapshot, ["state": .string(state), "at": at])
@@ -45,7 +47,7 @@ struct EventStream {
                     "because": .array(decision.reasons.map { .object($0.json) }), "at": at,
                 ])
         }
-        text += guardianEvent(snapshot, now, at) + timingsEvent(snapshot, at)
+        text += guardianEvent(snapshot, now, at) + timingsEvent(snapshot, at) + slotsEvent(snapshot, at)
         return text
     }
 
@@ -72,6 +74,15 @@ struct EventStream {
         if isFirst && snapshot.settings.timingWarnings.isEmpty { return "" }
         object["at"] = at
         return Self.event("timings", snapshot, object)
+    }
+
+    /// When a slot begins to hold back more WAL than `slot_wal_warning`, or none does any more.
+    private mutating func slotsEvent(_ snapshot: NodeSnapshot, _ at: JSONValue) -> String {
+        guard let facts = snapshot.local.facts, !facts.isDetailStale else { return "" }
+        let beyond = slotsHoldingBackWAL(facts, snapshot.settings).compactMap(\.slotBeyondWarning)
+        if beyond == slots { return "" }
+        slots = beyond
+        return Self.event("slots", snapshot, ["beyond_warning": .array(beyond.map { .string($0) }), "at": at])
     }
 
     private static func event(_ name: String, _ snapshot: NodeSnapshot, _ data: JSONObject) -> String {

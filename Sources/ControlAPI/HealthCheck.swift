@@ -176,7 +176,9 @@ struct HealthCheck {
             facts.replicationState == "streaming"
         else { return 503 }
         let latest = facts.receiver?.latestEnd ?? .zero
-        if snapshot.cachedView(at: now) == nil && latest == .zero { return 503 }
+        if snapshot.cachedView(at: now) == nil && latest == .zero {
+            return snapshot.isFailsafeActive(at: now) ? 200 : 503
+        }
         let mine = written ? StatusDocument.received(facts) : facts.replayedPosition
         let allowed = lag ?? snapshot.settings.maximumLagOnFailover
         return HealthCheck.leaderPosition(snapshot, now: now) - mine > allowed ? 503 : 200

@@ -70,7 +70,9 @@ struct MetricsDocument {
     private mutating func addCluster(_ snapshot: NodeSnapshot, _ now: BootInstant) {
         let view = snapshot.cachedView(at: now)
         add("cluster_unlocked", "Whether the cluster is without leader.", view?.isUnlocked ?? true)
-        add("failsafe_mode_is_active", "Whether failsafe mode keeps the primary.", false)
+        add(
+            "failsafe_mode_is_active", "Whether failsafe mode keeps the primary.",
+            snapshot.isFailsafeActive(at: now))
         add("failsafe_mode_enabled", "Whether failsafe mode is enabled.", snapshot.settings.failsafeMode)
         add(
             "failsafe_member", "Whether this node belongs to the failsafe members.",
@@ -99,6 +101,10 @@ struct MetricsDocument {
         let timings = snapshot.settings.timings
         add("ttl_seconds", "The leader lease's length in force.", "\(timings.ttl.inSeconds)")
         add("lease_remaining_seconds", "What is left of the leader lease, 0 without.", remaining(snapshot.lease, now))
+        if snapshot.settings.prefersDistinctZones {
+            let count = snapshot.cachedView(at: now).map { sharedZones($0, snapshot.settings).count } ?? 0
+            add("synchronous_zones_shared", "Zones that synchronous standbys do not have for themselves.", "\(count)")
+        }
         if let facts = snapshot.local.facts {
             let most = facts.slots.map { facts.heldBack(by: $0) }.max() ?? 0
             add("slot_held_back_bytes", "WAL that the replication slot farthest behind holds back.", "\(most)")

@@ -11,14 +11,18 @@ enum Route: Sendable {
     /// A method without a handler for the path.
     case unsupported
 
-    /// What GET has handlers for beside the probes; none of them needs credentials.
-    enum Document: Sendable {
-        case cluster, history, configuration, failsafe, metrics, events, contract
+    /// What GET has handlers for beside the probes, by the first segment of its path; none of them needs credentials.
+    enum Document: String, Sendable, CaseIterable {
+        case cluster, history, failsafe, metrics, events, explain
+        case configuration = "config"
+        case rollingRestart = "rolling-restart"
+        case contract = "openapi.yaml"
     }
 
     /// What changes something, and therefore passes the access rules first.
     enum Change: Sendable {
         case patchConfiguration, putConfiguration, switchover, failover, cancelSwitchover
+        case beginRollingRestart, callOffRollingRestart
         case restart, cancelRestart, reload, reinitialize, shutDown, failsafe, workerEvent
 
         /// Whether members may call it for being members. A failsafe ping is for primaries, known by address or
@@ -43,14 +47,8 @@ enum Route: Sendable {
         case "patroni": .probe(.status)
         case "liveness": .probe(.liveness)
         case "readiness": .probe(.readiness(request))
-        case "cluster": .document(.cluster)
-        case "history": .document(.history)
-        case "config": .document(.configuration)
-        case "failsafe": .document(.failsafe)
-        case "metrics": .document(.metrics)
-        case "events": .document(.events)
-        case "openapi.yaml": .document(.contract)
-        default: .probe(.health(path, request, isBare: false))
+        default:
+            Document(rawValue: String(segment)).map { .document($0) } ?? .probe(.health(path, request, isBare: false))
         }
     }
 }
@@ -65,6 +63,8 @@ extension Route.Change {
         case ("DELETE", "switchover"): self = .cancelSwitchover
         case ("POST", "restart"): self = .restart
         case ("DELETE", "restart"): self = .cancelRestart
+        case ("POST", "rolling-restart"): self = .beginRollingRestart
+        case ("DELETE", "rolling-restart"): self = .callOffRollingRestart
         case ("POST", "reload"): self = .reload
         case ("POST", "reinitialize"): self = .reinitialize
         case ("POST", "sigterm"): self = .shutDown

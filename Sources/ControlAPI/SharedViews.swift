@@ -33,10 +33,9 @@ final class SharedViews: Sendable {
         self.clock = clock
     }
 
-    /// The last view, if it shows the store as it was no more than `age` ago.
-    func recent(within age: Duration) -> ClusterView? {
-        let now = clock.now()
-        return state.withLock { state in state.last.flatMap { now - $0.askedAt <= age ? $0.view : nil } }
+    /// The last view, if it shows the store as it was no more than `age` before `now`.
+    func recent(within age: Duration, at now: BootInstant) -> ClusterView? {
+        state.withLock { state in state.last.flatMap { now - $0.askedAt <= age ? $0.view : nil } }
     }
 
     /// The node has written: what was read before does not count any more.

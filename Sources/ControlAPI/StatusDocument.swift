@@ -20,7 +20,7 @@ enum StatusDocument {
     static func object(_ snapshot: NodeSnapshot, now: BootInstant, log: LogQueue = LogQueue()) -> JSONObject {
         let local = snapshot.local
         let view = snapshot.cachedView(at: now)
-        var object: JSONObject = ["state": .string(state(local))]
+        var object: JSONObject = ["state": .string(state(local, snapshot.settings))]
         if let facts = local.facts {
             object["postmaster_start_time"] = .string(facts.postmasterStartTime)
             object["role"] = .string(role(snapshot, now: now).rawValue)
@@ -36,15 +36,14 @@ enum StatusDocument {
         if let facts = local.facts { addReplication(facts, to: &object) }
         if snapshot.settings.isPaused { object["pause"] = true }
         if view?.isUnlocked ?? true { object["cluster_unlocked"] = true }
+        if snapshot.isFailsafeActive(at: now) { object["failsafe_mode_is_active"] = true }
         object["dcs_last_seen"] = .int(snapshot.storeLastSeen)
         if !snapshot.me.tags.published.isEmpty { object["tags"] = .object(snapshot.me.tags.published) }
         if let identifier = local.systemIdentifier, snapshot.running?.plan.kind != .bootstrap {
             object["database_system_identifier"] = .string(identifier)
         }
-        if !local.pendingRestart.isEmpty {
-            object["pending_restart"] = true
-            object["pending_restart_reason"] = .object(MemberKey.pendingRestartReason(local))
-        }
+        addPendingRestart(local, to: &object)
+        if snapshot.me.requiresWatchdog, local.watchdogObstacle != nil { object["watchdog_failed"] = true }
         object["patroni"] = [
             "version": .string(snapshot.version), "scope": .string(snapshot.scope), "name": .string(snapshot.me.name),
         ]
@@ -58,11 +57,21 @@ enum StatusDocument {
         }
         addLog(log, to: &object)
         object["needs_operator"] = (snapshot.decision?.needsOperator).map { .string($0) }
+        // Ours alone: what this node is busy with, for whoever wants to hand over to it.
+        if let kind = snapshot.running?.plan.kind, kind.isAway { object["operation"] = .string(kind.rawValue) }
+        // Ours alone: what a restart would bring, after packages were replaced.
+        object["installed_server_version"] = local.installedVersion.map { .int(Int64($0)) }
         // Ours alone: what holds up a stop.
         object["waiting_for"] = local.waitingFor.map { .string($0) }
         // Ours alone: why a server that should run is `unknown`.
         if snapshot.isExpired(at: now) { object["facts_expired"] = true }
         return object
+    }
+
+    private static func addPendingRestart(_ local: PostgreSQLStatus, to object: inout JSONObject) {
+        if local.pendingRestart.isEmpty { return }
+        object["pending_restart"] = true
+        object["pending_restart_reason"] = .object(MemberKey.pendingRestartReason(local))
     }
 
     /// Ours alone: the times in force where `/config` asks for others that do not fit.
@@ -108,8 +117,8 @@ enum StatusDocument {
     }
 
     /// `unknown` for a server that should answer and does not (rest-api.md §8.2).
-    static func state(_ local: PostgreSQLStatus) -> String {
-        local.facts == nil && local.state == .running ? "unknown" : local.state.rawValue
+    static func state(_ local: PostgreSQLStatus, _ settings: DynamicConfiguration = DynamicConfiguration()) -> String {
+        local.facts == nil && local.state == .running ? "unknown" : shownState(local, settings).rawValue
     }
 
     /// By its own word where PostgreSQL answers, by what the node last knew where it does not. The leader of a standby

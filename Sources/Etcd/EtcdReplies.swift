@@ -140,13 +140,15 @@ struct EtcdWatchReply: Sendable {
 struct EtcdEvent: Sendable, Hashable {
     let key: String
     /// Nil for a deletion.
-    let value: String?
+    let pair: EtcdKeyValue?
     let revision: Revision
+
+    var value: String? { pair?.value }
 
     init?(_ json: JSONValue) {
         guard let pair = json["kv"].flatMap(EtcdKeyValue.init) else { return nil }
         key = pair.key
-        value = json["type"]?.string == "DELETE" ? nil : pair.value
+        self.pair = json["type"]?.string == "DELETE" ? nil : pair
         revision = pair.revision
     }
 }

@@ -54,11 +54,12 @@ extension EtcdStore {
         }
     }
 
-    public func releaseLeader(status: String?, deadline: BootInstant) async throws(DCSError) -> Bool {
+    public func releaseLeader(status: JSONObject?, deadline: BootInstant) async throws(DCSError) -> Bool {
         // By the session, too: what a daemon sent before it was killed must not take the key from the next one.
         let body = EtcdMessages.transaction(
             await compares(keys.leader, .leading),
-            then: (status.map { [EtcdOperation.put(keys.prefix + DCSKey.status.rawValue, $0)] } ?? [])
+            then: (status.map { [EtcdOperation.put(keys.prefix + DCSKey.status.rawValue, DCSValue.object($0).stored)] }
+                ?? [])
                 + [EtcdOperation.delete(keys.leader)],
             else: [EtcdOperation.get(keys.leader)])
         do throws(EtcdError) {
@@ -74,13 +75,18 @@ extension EtcdStore {
         }
     }
 
-    public func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {
-        try await putMember(value, seen: seen, deadline: deadline)
+    public func touchMember(_ value: JSONObject, seen: Member?, prolonging: Bool, deadline: BootInstant)
+        async throws(DCSError)
+    {
+        // A lease that is not to be prolonged is good at any age: etcd itself says where it has ended.
+        try await putMember(value, seen: seen, provenWithin: prolonging ? loopWait / 2 : ttl * 1000, deadline)
         await endRetired(deadline)
     }
 
-    private func putMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {
-        try await withLease(deadline, provenWithin: loopWait / 2) { (lease) async throws(EtcdError) in
+    private func putMember(_ value: JSONObject, seen: Member?, provenWithin age: Duration, _ deadline: BootInstant)
+        async throws(DCSError)
+    {
+        try await withLease(deadline, provenWithin: age) { (lease) async throws(EtcdError) in
             var known = seen
             if let own = self.ownMember, own.revision > (seen?.revision ?? 0), seen != nil { known = own }
             if let known, known.session == lease.id, JSONValue.object(value).deepEquals(.object(known.data)) { return }

@@ -1,11 +1,13 @@
 public import ClusterModel
+import JSON
 public import Ports
 
 /// The permanent keys: every write is one transaction that compares first (S9).
 extension EtcdStore {
-    public func write(_ key: DCSKey, _ value: String, if condition: WriteCondition, deadline: BootInstant)
+    public func write(_ key: DCSKey, _ value: DCSValue, if condition: WriteCondition, deadline: BootInstant)
         async throws(DCSError) -> WriteOutcome
     {
+        let value = value.stored
         let path = keys.prefix + key.rawValue
         let answer = try await put(key, path, value, condition, deadline)
         if answer.value.succeeded { return .written(answer.value.revision) }
@@ -65,6 +67,8 @@ extension EtcdStore {
                 compares.append(EtcdCompare.lease(keys.leader, is: leaderLease))
             }
             return compares
+        case .leadingAsSeen(let revision):
+            return await compares(path, .leading) + compares(path, .asSeen(revision))
         }
     }
 
@@ -72,5 +76,22 @@ extension EtcdStore {
         -> Answer<EtcdTransactionReply>
     {
         try await transport.call(EtcdTransport.transactionPath, body, deadline: deadline) { EtcdTransactionReply($0) }
+    }
+}
+
+/// How values are spelt in etcd, as Patroni spells them.
+extension DCSValue {
+    /// What a change brought: a member's key is read, for what it says tells whom the change concerns. Everything else
+    /// is loaded by whoever needs it.
+    init(_ text: String, of leaf: String) {
+        let document = leaf.hasPrefix("members/") ? try? JSON.parse(text) : nil
+        self = document.map { .document($0) } ?? .text(text)
+    }
+
+    var stored: String {
+        switch self {
+        case .text(let text): text
+        case .document(let value): JSON.text(value, .compact)
+        }
     }
 }

@@ -61,6 +61,7 @@ public actor EtcdStore: DistributedConfigurationStore {
     private let watch: EtcdWatch
     private let queue: EventQueue
     private let watched: WatchedStream
+    private let changes: WatchedChanges
     private var watching: Task<Void, Never>?
     private let mayHoldVersionTwo: Bool
 
@@ -78,15 +79,17 @@ public actor EtcdStore: DistributedConfigurationStore {
         let watched = WatchedStream()
         let transport = EtcdTransport(configuration, client: client, watched: watched, logger: logger)
         let queue = EventQueue()
+        let changes = WatchedChanges()
         self.keys = keys
         self.client = client
         self.watched = watched
         self.transport = transport
         self.queue = queue
+        self.changes = changes
         self.logger = logger
         events = queue.stream
         watch = EtcdWatch(
-            configuration, keys, transport: transport, watched: watched, queue: queue, logger: logger)
+            configuration, keys, transport: transport, watched: watched, queue: queue, changes: changes, logger: logger)
         name = configuration.name
         ttl = configuration.ttl
         loopWait = configuration.loopWait
@@ -174,14 +177,18 @@ public actor EtcdStore: DistributedConfigurationStore {
         }
         await watch.noteLoaded(newest: range.pairs.map(\.revision).max() ?? 0)
         await transport.refreshTopologyIfStale()
+        let view = view(of: range)
+        if view.leaderName != name { retireDoubtful(suspects) }
+        return view
+    }
+
+    private func view(of range: KnownRange) -> ClusterView {
         let entries = range.pairs.compactMap { pair in
             keys.leaf(pair.key).map {
                 StoredEntry(leaf: $0, value: pair.value, revision: pair.revision, session: pair.lease)
             }
         }
-        let view = ClusterView(entries: entries, revision: range.revision) { try? JSON.parse($0) }
-        if view.leaderName != name { retireDoubtful(suspects) }
-        return view
+        return ClusterView(entries: entries, revision: range.revision) { try? JSON.parse($0) }
     }
 
     public func refresh(_ view: ClusterView, deadline: BootInstant) async throws(DCSError) -> ClusterView {
@@ -192,8 +199,19 @@ public actor EtcdStore: DistributedConfigurationStore {
         // A store that answers nothing here is asked as ever, and there is time for that.
         let kept = try? await keptAlive(lease, now + (deadline - now) / 3)
         refreshedAt = kept?.provenAt
-        let isUnchanged = kept?.seen == Lease.Seen(revision: known.revision, life: known.life)
-        return isUnchanged ? view : try await load(deadline: deadline)
+        guard let kept, let seen = kept.seen, seen.life == known.life else { return try await load(deadline: deadline) }
+        if seen.revision == known.revision { return view }
+        guard let told = told(since: known, upTo: seen.revision, kept) else {
+            return try await load(deadline: deadline)
+        }
+        return self.view(of: keep(told))
+    }
+
+    /// `known` with what the watch has told since, where that is all that the store has seen up to `revision`.
+    private func told(since known: KnownRange, upTo revision: Revision, _ kept: Lease) -> KnownRange? {
+        guard revision > known.revision, kept.term == known.term else { return nil }
+        return changes.events(after: known.revision, upTo: revision, life: known.life)
+            .flatMap { known.with($0, upTo: revision, keys) }
     }
 
     /// The cluster's keys: what has changed since they were last read, or all of them.

@@ -12,6 +12,7 @@ actor EtcdWatch {
     private let watched: WatchedStream
     private let keys: EtcdKeys
     private let queue: EventQueue
+    private let changes: WatchedChanges
     private let logger: Logger
     private var position = WatchPosition()
     /// The life of the store in which the position counts.
@@ -28,12 +29,13 @@ actor EtcdWatch {
 
     init(
         _ configuration: EtcdConfiguration, _ keys: EtcdKeys, transport: EtcdTransport, watched: WatchedStream,
-        queue: EventQueue, logger: Logger
+        queue: EventQueue, changes: WatchedChanges, logger: Logger
     ) {
         self.transport = transport
         self.watched = watched
         self.keys = keys
         self.queue = queue
+        self.changes = changes
         self.logger = logger
         retryTimeout = configuration.retryTimeout
         loopWait = configuration.loopWait
@@ -71,7 +73,7 @@ actor EtcdWatch {
 
     /// Makes sure that there is a place to follow from.
     private func settle() async throws(EtcdError) {
-        if await transport.life != life { position.lose() }
+        if await transport.life != life { loseTrack() }
         if position.told != nil { return }
         let body = EtcdMessages.range(prefix: keys.prefix, countOnly: true)
         let answer = try await transport.call(
@@ -79,7 +81,13 @@ actor EtcdWatch {
         ) { EtcdRange($0) }
         life = answer.life
         position.start(at: answer.value.header.revision)
+        changes.begin(after: answer.value.header.revision, life: life)
         queue.push(.resynchronized)
+    }
+
+    private func loseTrack() {
+        position.lose()
+        changes.lose()
     }
 
     /// Reads one stream to its end, which is always an error.
@@ -124,10 +132,11 @@ actor EtcdWatch {
         case .progress(let revision): position.progress(to: revision)
         case .events(let events):
             let news = position.take(events)
+            changes.note(news)
             if !news.isEmpty { failures = 0 }
             tell(news)
         case .compacted(let revision):
-            position.lose()
+            loseTrack()
             throw .unusable("the changes up to revision \(revision) have been compacted away")
         case .cancelled(let reason): throw .gateway(GatewayError(cancelReason: reason))
         }
@@ -136,7 +145,8 @@ actor EtcdWatch {
     private func tell(_ events: [EtcdEvent]) {
         for event in events {
             guard let leaf = keys.leaf(event.key) else { continue }
-            queue.push(.changed(leaf: leaf, value: event.value, revision: event.revision))
+            let value = event.value.map { DCSValue($0, of: leaf) }
+            queue.push(.changed(leaf: leaf, value: value, revision: event.revision))
         }
     }
 

@@ -16,7 +16,7 @@ struct KnownRange: Sendable, Hashable {
     private let byKey: [String: EtcdKeyValue]
 
     /// It is read whole at least so often, whatever the answers say.
-    static let wholeEvery = Duration.seconds(120)
+    static let wholeEvery = Duration.seconds(600)
 
     init(_ range: EtcdRange, life: Int, at now: BootInstant) {
         self.init(
@@ -51,4 +51,18 @@ struct KnownRange: Sendable, Hashable {
         return KnownRange(
             life: life, revision: changes.header.revision, term: term, wholeSince: wholeSince, byKey: merged)
     }
+
+    /// What it is with what the watch has told, all of it up to `revision`; nil where that is more than what members
+    /// publish of themselves all the time. What anything is decided by is read, and a quorum stands behind it.
+    func with(_ events: [EtcdEvent], upTo revision: Revision, _ keys: EtcdKeys) -> KnownRange? {
+        var merged = byKey
+        for event in events {
+            guard let pair = event.pair, let leaf = keys.leaf(pair.key), Self.isRoutine(leaf), pair.revision <= revision
+            else { return nil }
+            merged[pair.key] = pair
+        }
+        return KnownRange(life: life, revision: revision, term: term, wholeSince: wholeSince, byKey: merged)
+    }
+
+    private static func isRoutine(_ leaf: String) -> Bool { leaf == "status" || leaf.hasPrefix("members/") }
 }

@@ -13,6 +13,11 @@ public struct GuardianReply: Sendable, Hashable {
     /// The last time that PostgreSQL was stopped for a lease.
     public var stop: Stop?
 
+    /// The timeout of the watchdog, in seconds; 0 while it is off.
+    public var watchdog: Int32 = 0
+    /// Why it is off although it is wanted.
+    public var watchdogFailure: String?
+
     /// What the guardian did when a lease came to its end.
     public struct Stop: Sendable, Hashable {
         /// When SIGQUIT was sent, CLOCK_BOOTTIME in nanoseconds.
@@ -49,6 +54,8 @@ public struct GuardianReply: Sendable, Hashable {
         message.add("postmaster", Int64(postmaster))
         message.add("parent", isParent ? 1 : 0)
         lease?.add(to: &message)
+        if watchdog > 0 { message.add("watchdog", Int64(watchdog)) }
+        if let watchdogFailure { message.add("watchdog_failure", watchdogFailure) }
         if let stop {
             message.add("stop_at", stop.at)
             message.add("stop_postmaster", Int64(stop.postmaster))
@@ -69,6 +76,8 @@ public struct GuardianReply: Sendable, Hashable {
         isParent = try message.number("parent") != 0
         lease = try GuardedLease(message)
         stop = nil
+        if message.has("watchdog") { watchdog = Int32(clamping: try message.number("watchdog")) }
+        if message.has("watchdog_failure") { watchdogFailure = try message.text("watchdog_failure") }
         if message.has("stop_at") {
             stop = Stop(
                 at: try message.number("stop_at"), postmaster: try Self.pid(message, "stop_postmaster"),

@@ -6,7 +6,8 @@ public enum GuardianRequest: Sendable, Hashable {
     case launch(Launch)
     /// PostgreSQL may accept writes until the end of this lease and no longer. `postmaster` is watched where it runs
     /// and is no child of the guardian's; 0 for none.
-    case enforce(GuardedLease, postmaster: Int32)
+    /// The watchdog is petted as long as that lasts.
+    case enforce(GuardedLease, postmaster: Int32, watchdog: GuardedWatchdog? = nil)
     /// Nothing is enforced any more: PostgreSQL is down or a standby, or the cluster is paused.
     case disarm
     /// How the daemon is to be started again if it dies.
@@ -47,8 +48,9 @@ public enum GuardianRequest: Sendable, Hashable {
         case .disarm: return GuardianMessage("disarm")
         case .takeOver: return GuardianMessage("takeover")
         case .goodbye: return GuardianMessage("goodbye")
-        case .enforce(let lease, let postmaster):
+        case .enforce(let lease, let postmaster, let watchdog):
             var message = GuardianMessage("enforce")
+            watchdog?.add(to: &message)
             lease.add(to: &message)
             message.add("postmaster", Int64(postmaster))
             return message
@@ -67,7 +69,7 @@ public enum GuardianRequest: Sendable, Hashable {
             guard let lease = try GuardedLease(message), let pid = Int32(exactly: try message.number("postmaster")),
                 pid >= 0
             else { throw .init("enforce without a lease or with a pid that is none") }
-            self = .enforce(lease, postmaster: pid)
+            self = .enforce(lease, postmaster: pid, watchdog: try GuardedWatchdog(message))
         default: throw .init("no such request: \(message.verb.prefix(40))")
         }
     }

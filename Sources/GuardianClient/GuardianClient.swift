@@ -20,6 +20,8 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         public var directory: String?
         /// The daemon is started again when it dies.
         public var restartsDaemon = false
+        /// Petted by the guardian; nil for none.
+        public var watchdog: WatchdogPlan?
         /// Where its log goes, and the postmaster's; another descriptor in tests.
         var standardError = STDERR_FILENO
         /// Stands before its command line; for tests that run as root.
@@ -50,6 +52,9 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
     private var order: GuardOrder?
     /// The order that the guardian at the other end has acknowledged.
     var heard: GuardOrder?
+    private var watchdog: WatchdogPlan?
+    /// What the log knows of it.
+    private var toldOfWatchdog = GuardianStatus.Watchdog.off
 
     struct Connection {
         var socket: Int32
@@ -65,27 +70,58 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
     public init(_ options: Options, logger: Logger) throws(SystemError) {
         self.options = options
         log = logger
+        watchdog = options.watchdog
         executor = try ThreadExecutor(name: "guardian")
     }
 
     deinit { if let connection { close(connection.socket) } }
+
+    /// The configuration was read again; it holds from the next renewal on.
+    public func adopt(watchdog: WatchdogPlan?) { self.watchdog = watchdog }
 
     // MARK: The port
 
     public func tell(_ order: GuardOrder, deadline: BootInstant) async throws(GuardianError) -> GuardianStatus {
         self.order = order
         switch order {
-        case .enforce:
+        case .enforce(let lease, _):
             let reply = try ask(request(order), deadline)
             heard = order
-            return status(reply)
+            var status = status(reply)
+            if let watchdog {
+                status.watchdog = watchdog.status(
+                    ttl: lease.ttl, actual: reply.watchdog, failure: reply.watchdogFailure)
+            }
+            note(status.watchdog)
+            return status
         case .disarm:
             // Where no guardian runs there is nothing to disarm, and no need for one.
-            if connection == nil, try !connect(starting: false, deadline) { return GuardianStatus(pid: 0) }
+            if connection == nil, try !connect(starting: false, deadline) {
+                letGoOfWatchdog()
+                return GuardianStatus(pid: 0)
+            }
             let reply = try ask(.disarm, deadline)
+            note(.off)
             heard = order
             return status(reply)
         }
+    }
+
+    private func note(_ state: GuardianStatus.Watchdog) {
+        if state != toldOfWatchdog { log.watchdog(state) }
+        toldOfWatchdog = state
+    }
+
+    /// A guardian that was killed has left it on, and its PostgreSQL has ended with it: nothing is to be reset.
+    private func letGoOfWatchdog() {
+        guard case .on(let timeout) = toldOfWatchdog, let watchdog else { return }
+        var device = Watchdog()
+        device.activate(
+            .init(
+                device: watchdog.device, timeout: Int32(clamping: timeout.components.seconds), minimum: 0,
+                isTesting: watchdog.isTesting))
+        device.disable()
+        note(.off)
     }
 
     /// Finds the guardian of an earlier daemon; one is started where `postmaster` runs without.
@@ -173,9 +209,8 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         case .disarm: return .disarm
         case .enforce(let lease, let postmaster):
             return .enforce(
-                GuardedLease(
-                    since: lease.since.nanoseconds, ttl: lease.ttl.nanoseconds, margin: lease.margin.nanoseconds,
-                    session: lease.session), postmaster: isRunning ? postmaster ?? 0 : 0)
+                GuardedLease(lease), postmaster: isRunning ? postmaster ?? 0 : 0,
+                watchdog: watchdog?.guarded(ttl: lease.ttl))
         }
     }
 
@@ -240,5 +275,13 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
             pid: reply.guardian, postmaster: reply.postmaster > 0 ? reply.postmaster : nil, isParent: reply.isParent,
             leaseEnd: reply.lease.map { BootInstant(nanoseconds: $0.deadline) },
             lastStop: reply.stop.map { .init(at: BootInstant(nanoseconds: $0.at), wasKilled: $0.wasKilled) })
+    }
+}
+
+extension GuardedLease {
+    init(_ lease: Lease) {
+        self.init(
+            since: lease.since.nanoseconds, ttl: lease.ttl.nanoseconds, margin: lease.margin.nanoseconds,
+            session: lease.session)
     }
 }

@@ -17,6 +17,8 @@ public struct HTTPClientRequest: Sendable {
     /// Over a connection of its own, which nothing else is sent over: what answers on a kept one may not be what
     /// listens at the address now.
     public var usesOwnConnection = false
+    /// The header of the answer that is wanted; nil for none.
+    public var wantedHeader: String?
 
     public init(
         method: String = "GET", url: String, headers: [(name: String, value: String)] = [], body: [UInt8]? = nil,
@@ -50,10 +52,13 @@ public struct HTTPClientResponse: Sendable, Hashable {
     /// Whether the request went out twice, because a kept connection turned out to be dead: the server may have acted
     /// upon the first one as well.
     public let wasResent: Bool
+    /// The value of the request's `wantedHeader`; nil where the answer has none.
+    public let header: String?
 
-    public init(status: Int, body: [UInt8], wasResent: Bool = false) {
+    public init(status: Int, body: [UInt8], wasResent: Bool = false, header: String? = nil) {
         self.status = status
         self.body = body
         self.wasResent = wasResent
+        self.header = header
     }
 }

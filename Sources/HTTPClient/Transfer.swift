@@ -199,12 +199,22 @@ final class Transfer {
         curl_easy_pause(handle, CURLPAUSE_CONT)
     }
 
+    private var header: String? {
+        guard let name = order.request.wantedHeader else { return nil }
+        var found: UnsafeMutablePointer<curl_header>?
+        // The origin is CURLH_HEADER, a macro.
+        guard curl_easy_header(handle, name, 0, 1, -1, &found) == CURLHE_OK,
+            let value = found?.pointee.value
+        else { return nil }
+        return String(cString: value)
+    }
+
     func finish(_ code: CURLcode) {
         switch order.sink {
         case .reply(let cell):
             cell.finish(
                 code == CURLE_OK
-                    ? .success(HTTPClientResponse(status: status, body: body, wasResent: wasResent))
+                    ? .success(HTTPClientResponse(status: status, body: body, wasResent: wasResent, header: header))
                     : .failure(error(code)))
         case .stream(let cell, _): cell.finish(code == CURLE_OK ? nil : error(code), status: status)
         }

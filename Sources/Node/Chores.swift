@@ -1,7 +1,7 @@
 /// What a node owes the others beside its decisions. A new one is a case here, and says what it needs.
 enum Chore: CaseIterable, Sendable {
     /// In the order in which a cycle's end does them.
-    case cache, touch, slots, status, history, checkpoint
+    case cache, touch, slots, sync, status, failsafe, history, checkpoint
 
     /// What has to be so before it is done.
     struct Needs: Sendable, Hashable {
@@ -21,8 +21,9 @@ enum Chore: CaseIterable, Sendable {
         switch self {
         case .cache: Needs(store: false, noPlan: .none)
         case .touch: Needs()
-        case .slots: Needs(noPlan: .orPromotion)
-        case .status, .history, .checkpoint: Needs(leading: true, noPlan: .none)
+        // In failsafe mode they go on without the store.
+        case .slots: Needs(store: false, noPlan: .orPromotion)
+        case .sync, .status, .failsafe, .history, .checkpoint: Needs(leading: true, noPlan: .none)
         }
     }
 }

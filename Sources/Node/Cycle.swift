@@ -2,22 +2,51 @@ import ClusterModel
 import HighAvailability
 import Ports
 
-/// One cycle: when it began, and what the rules have asked in it. Nothing of it is left for the next one.
+/// One cycle: where it stands, and what the rules have asked in it. Nothing of it is left for the next one.
 struct Cycle: Sendable {
     /// A rule that asks more than this in one cycle waits for the next.
     static let mostQuestions = 8
 
-    let began: BootInstant
+    /// What it waits for.
+    enum Stage: Sendable, Hashable {
+        /// The answers of PostgreSQL and of the store. Goes to `asking`, to `acting`, or ends the cycle.
+        case observing(local: Bool, store: Bool)
+        /// An answer that a rule asked for. Goes to `asking`, to `acting`, or ends the cycle.
+        case asking
+        /// The outcome of a write to the store. Ends the cycle, or begins another.
+        case acting
+    }
+
+    var stage = Stage.observing(local: false, store: false)
+    /// Something happened meanwhile: another one follows at once.
+    var again = false
     private var asked = 0
+    /// The questions whose answers it waits for.
+    private(set) var awaits: Set<Awaited> = []
+
+    /// What a question is answered with.
+    enum Awaited: Sendable, Hashable {
+        case renewal, peers, comparison, promises
+    }
+
     var renewal: Observation.Renewal?
     var peers: [String: PeerAnswer]?
     var divergence: Observation.Divergence?
-
-    init(began: BootInstant) { self.began = began }
+    var comparedAt: BootInstant?
+    /// Who was asked for a promise, and what they said.
+    var failsafeAsked: Set<String>?
+    var failsafe: [String: FailsafeAnswer]?
+    /// A claim to the leader key is under way, or has come to nothing that is known.
+    var isClaiming = false
 
     /// Counts a question; false where it is one too many.
     mutating func mayAsk() -> Bool {
         asked += 1
         return asked <= Self.mostQuestions
     }
+
+    mutating func waits(for answers: Set<Awaited>) { awaits = answers }
+
+    /// False for an answer that nobody waits for: it belongs to an earlier cycle.
+    mutating func takes(_ answer: Awaited) -> Bool { awaits.remove(answer) != nil }
 }

@@ -14,6 +14,10 @@ public enum CycleEvent: Sendable {
     case store(StoreAnswer)
     case node(NodeAnswer)
     case peers(PeerPurpose, [String: PeerAnswer])
+    /// What members said to `.failsafe`, which was sent at that instant.
+    case failsafe(sent: BootInstant, [String: FailsafeAnswer])
+    /// A primary without the store asks for a promise; `.replyFailsafe` answers it.
+    case failsafeAsked(Int, FailsafePing)
     /// What became of an order to the guardian.
     case guardian(GuardOrder, Result<GuardianStatus, GuardianError>)
     /// The pause that `.retryReceipt` asked for is over.
@@ -38,6 +42,8 @@ public enum CycleEffect: Sendable {
     case node(NodeRequest)
     /// Asks these members; answered by `CycleEvent.peers`.
     case peers([Member], PeerPurpose, deadline: BootInstant)
+    /// Asks these members to let this primary go on without the store; answered by `CycleEvent.failsafe`.
+    case failsafe(FailsafePing, to: [Member], sent: BootInstant, deadline: BootInstant)
     /// Tells the guardian; answered by `CycleEvent.guardian`. A promotion that follows waits until it has acknowledged.
     case guardian(GuardOrder, deadline: BootInstant)
     /// Of the daemon itself.
@@ -58,13 +64,13 @@ public enum StoreRequest: Sendable {
     case acquire
     /// Deletes the leader key and, where it is given, writes `/status` in the same breath: both or neither.
     case release(status: JSONObject?)
-    case write(DCSKey, String, WriteCondition, Purpose)
+    case write(DCSKey, DCSValue, WriteCondition, Purpose)
     case delete(DCSKey, WriteCondition, Purpose)
-    case touch(JSONObject, seen: Member?)
+    case touch(JSONObject, seen: Member?, prolonging: Bool)
 
     /// What a write was for; its outcome is told with it.
     public enum Purpose: Sendable, Hashable {
-        case initialize, cancelInitialize, bootstrapInitialize, bootstrapConfig, repair, status, history
+        case initialize, cancelInitialize, bootstrapInitialize, bootstrapConfig, repair, status, history, sync, failsafe
         /// The request in `/failover` is done with.
         case clearFailover
     }
@@ -96,4 +102,6 @@ public enum StoreAnswer: Sendable {
 public enum PeerPurpose: Sendable, Hashable {
     case decision
     case receipt(plan: Int)
+    /// What they have received, before a plan starts PostgreSQL.
+    case start(plan: Int)
 }

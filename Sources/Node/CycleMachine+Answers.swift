@@ -10,63 +10,74 @@ extension CycleMachine {
             releaseLeader(&run)
             return endCycle(&run)
         }
-        guard phase == .asking else { return }
+        guard stage == .asking, schedule.cycle?.takes(.renewal) ?? false else { return }
         switch result {
         case .success(.held(let since, let ttl, let session)):
-            tenure.holds(Lease(since: since, ttl: ttl, session: session, safetyMargin: safetyMargin))
-            cycle.renewal = .held
+            tenure.holds(since: since, ttl: min(ttl, settings.timings.ttl), session: session)
+            schedule.cycle?.renewal = .held
         case .success(.refused):
             tenure.ends()
-            cycle.renewal = .refused
+            schedule.cycle?.renewal = .refused
         case .failure(let error): sight.storeIsSilent(error.description)
         }
         run.isNews = true
-        decideNow(&run)
+        decideWhenAnswered(&run)
     }
 
     mutating func acquired(_ result: Result<LeaderClaim, DCSError>, _ run: inout Run) {
-        guard phase == .acting else { return }
+        guard stage == .acting else { return }
         switch result {
         case .success(.held(let since, let ttl, let session)):
-            tenure.holds(Lease(since: since, ttl: ttl, session: session, safetyMargin: safetyMargin))
+            tenure.holds(since: since, ttl: min(ttl, settings.timings.ttl), session: session)
             memory.hasWonKey = true
             isDone("claiming the leader key", &run)
-            backOff.succeeded()
+            schedule.backOff.succeeded()
             run.log(.info, "acquired the leader key (session \(session))")
-            if let request = view?.failover, request.scheduledAt == nil {
+            if let request = view?.failover, isUnderWay(request, view ?? ClusterView(), wallTime: run.wallTime) {
+                // Where nobody has taken what this node gave away, it is not given away again, whatever becomes of the
+                // next write.
+                if request.leader == me.name {
+                    memory.calledOff = request.revision
+                    memory.calledOffBecause = "nobody has taken the leader key that was given away"
+                }
                 // The winner ends the request; with a lost compare-and-swap a newer one stands there. In pause its name
                 // stays until it is promoted (ha-loop.md §15): without it a standby gives the key back.
                 let isLeft = settings.isPaused && request.candidate == me.name
-                let rest = isLeft ? FailoverRequest(leader: nil, candidate: me.name).json : [:]
+                let back = request.leader == me.name ? memory.calledOffBecause : nil
+                let rest =
+                    isLeft
+                    ? FailoverRequest(leader: nil, candidate: me.name).json : FailoverRequest.ended(because: back)
                 run.emit(
                     .store(
-                        .write(.failover, compact(.object(rest)), .unchanged(since: request.revision), .clearFailover),
+                        .write(.failover, .object(rest), .unchanged(since: request.revision), .clearFailover),
                         deadline: storeDeadline(run.now)))
             }
         case .success(.refused):
             run.log(.info, "could not acquire the leader key: another node was faster")
-            backOff.missed(at: run.now, settings.timings)
+            schedule.backOff.missed(at: run.now, settings.timings)
         case .failure(let error):
             complain("claiming the leader key", error, &run)
             switch error {
             // Perhaps it is ours: the view tells, if there is one.
-            case .unreachable: backOff.missed(at: run.now, settings.timings)
-            case .unauthorized, .failed: backOff.failed(at: run.now, settings.timings)
+            case .unreachable: schedule.backOff.missed(at: run.now, settings.timings)
+            case .unauthorized, .failed: schedule.backOff.failed(at: run.now, settings.timings)
             }
         }
-        if backOff.until != nil { return endAndWait(&run) }
+        if schedule.backOff.until != nil { return endAndWait(&run) }
         // Only the view that shows our key leads to a promotion.
         beginCycle(&run)
     }
 
     mutating func compared(_ result: Result<DivergenceFacts, PostgreSQLError>, _ run: inout Run) {
-        guard phase == .asking else { return }
+        guard stage == .asking, schedule.cycle?.takes(.comparison) ?? false else { return }
         switch result {
-        case .success(let facts): cycle.divergence = .facts(facts)
+        case .success(let facts): schedule.cycle?.divergence = .facts(facts)
         case .failure(let error):
-            cycle.divergence = .unavailable(error.description)
+            schedule.cycle?.divergence = .unavailable(error.description)
             run.log(.warning, "comparing timelines failed: \(error)")
         }
+        schedule.cycle?.comparedAt = run.now
+        if let answer = schedule.cycle?.divergence { comparisons.note(answer, in: observation(run)) }
         decideNow(&run)
     }
 
@@ -80,29 +91,30 @@ extension CycleMachine {
         switch purpose {
         case .initialize: initialized(result, &run)
         case .repair:
-            guard phase == .acting else { return }
+            guard stage == .acting else { return }
             if case .success(.written) = result {
-                backOff.succeeded()
+                schedule.backOff.succeeded()
                 return beginCycle(&run)
             }
-            backOff.failed(at: run.now, settings.timings)
+            schedule.backOff.failed(at: run.now, settings.timings)
             endAndWait(&run)
         case .bootstrapInitialize, .bootstrapConfig: bootstrapWrote(purpose, result, &run)
         case .history: chores.end(.history)
+        case .sync: wroteSync(result, &run)
+        case .failsafe: wroteFailsafe(result, &run)
         case .cancelInitialize, .status, .clearFailover: break
         }
     }
 
     private mutating func initialized(_ result: Result<WriteOutcome, DCSError>, _ run: inout Run) {
-        guard phase == .acting else { return }
+        guard stage == .acting else { return }
         guard case .success(.written(let revision)) = result else {
             if case .success = result { run.log(.info, "another node initializes the cluster") }
-            backOff.failed(at: run.now, settings.timings)
+            schedule.backOff.failed(at: run.now, settings.timings)
             return endAndWait(&run)
         }
-        backOff.succeeded()
-        initializeRevision = revision
-        begin(bootstrapPlan(), &run)
+        schedule.backOff.succeeded()
+        begin(bootstrapPlan(), claim: revision, &run)
         endCycle(&run)
     }
 }

@@ -23,7 +23,7 @@ extension CycleMachine {
         answerFinishedCommands(&run)
         while let (id, _) = commands.next() { run.emit(.local(.reply(id, .failed))) }
         if let id = progress?.command { run.emit(.local(.reply(id, .failed))) }
-        progress?.command = nil
+        plans.running?.command = nil
     }
 
     private mutating func carryOut(_ id: Int, _ command: NodeCommand, _ run: inout Run) {
@@ -42,7 +42,7 @@ extension CycleMachine {
 
     private mutating func restart(_ id: Int?, _ request: RestartRequest, _ run: inout Run) {
         guard request.isSatisfied(role: role, local: local) else { return reply(id, .conditionsNotMet, &run) }
-        if let running = progress?.running.plan.kind { return reply(id, .busy(running.rawValue), &run) }
+        if let running = progress?.kind { return reply(id, .busy(running.rawValue), &run) }
         guard local.dataDirectory == .initialized, let view else { return reply(id, .failed, &run) }
         // What has parted, or was broken off, is not started by an operator's word either: it says what it needs.
         if local.postmaster == nil, memory.kept != nil || local.unfinished != nil {
@@ -52,8 +52,8 @@ extension CycleMachine {
         let timeout = request.timeout ?? settings.startPatience
         begin(
             restartPlan(
-                me, local, view, isLeading: isLeading, timeout: timeout, stopTimeout: settings.stopTimeout), &run)
-        progress?.command = id
+                me, local, view, settings, isLeading: isLeading, timeout: timeout), &run)
+        plans.running?.command = id
     }
 
     private func reply(_ id: Int?, _ outcome: CommandOutcome, _ run: inout Run) {
@@ -102,7 +102,7 @@ extension CycleMachine {
     private mutating func reinitialize(_ id: Int, force: Bool, fromLeader: Bool, _ run: inout Run) {
         guard let view, let leader = view.leaderName else { return run.emit(.local(.reply(id, .noLeader))) }
         if leader == me.name || lease != nil { return run.emit(.local(.reply(id, .isLeader))) }
-        if let running = progress?.running.plan.kind {
+        if let running = progress?.kind {
             guard force, running.yieldsToReinitialize, progress?.successor == nil else {
                 return run.emit(.local(.reply(id, .busy(running.rawValue))))
             }

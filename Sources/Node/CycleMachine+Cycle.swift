@@ -9,12 +9,12 @@ extension CycleMachine {
     /// do. What it decides is not taken from a view that may be old by a moment: a lease is renewed by what the store
     /// then says, and nobody claims a key before it was seen to be gone.
     mutating func beginCycle(_ run: inout Run, isRoutine: Bool = false) {
-        phase = .observing(local: false, store: false)
-        again = false
-        cycle = Cycle(began: run.now)
+        schedule.begin(at: run.now)
         sight.lookedAt = run.now
-        run.emit(.node(.observe(deadline: run.now + .seconds(3))))
-        let isQuiet = isRoutine && progress == nil && storeFailure == nil && view?.leader != nil
+        run.emit(.node(.observe(since: sight.planEnded, deadline: run.now + .seconds(3))))
+        let isQuiet =
+            isRoutine && progress == nil && storeFailure == nil && view?.leader != nil
+            && mayLookProlong(me, view, lease: lease, settings.timings, at: run.now)
         let request = isQuiet ? view.map(StoreRequest.refresh) ?? .load : .load
         run.emit(.store(request, deadline: storeDeadline(run.now)))
     }
@@ -22,26 +22,31 @@ extension CycleMachine {
     /// A request to the store ends in time for a leader to stop PostgreSQL before its lease does.
     func storeDeadline(_ now: BootInstant) -> BootInstant {
         let deadline = now + settings.timings.retryTimeout
-        guard let lease, local.mayAcceptWrites else { return deadline }
-        return max(min(deadline, LeaseArithmetic.stopBy(lease)), now + .milliseconds(500))
+        guard let lease, mayBeWritable else { return deadline }
+        let asksOthers = settings.failsafeMode && !settings.isPaused
+        let latest = asksOthers ? LeaseArithmetic.askBy(lease) : LeaseArithmetic.stopBy(lease)
+        return max(min(deadline, latest), now + .milliseconds(500))
     }
 
     mutating func observed(_ status: PostgreSQLStatus, _ run: inout Run) {
         sight.see(status)
         if case .publishBootstrap? = currentStep { publishBootstrap(&run) }
+        startWhenSeen(&run)
         run.isNews = true
         if sight.isCurrent { answerFinishedCommands(&run) }
-        if case .observing(_, let store) = phase {
-            phase = .observing(local: true, store: store)
+        if case .observing(_, let store)? = stage {
+            schedule.cycle?.stage = .observing(local: true, store: store)
             if store { decideNow(&run) }
         } else {
             tellOfChange(&run)
+            if isIdle { goOnWithSynchronous(&run) }
+            if isIdle { keepStatusBetween(&run) }
         }
     }
 
     mutating func loaded(_ result: Result<ClusterView, DCSError>, _ run: inout Run) {
-        guard case .observing(let local, false) = phase else { return }
-        phase = .observing(local: local, store: true)
+        guard case .observing(let local, false)? = stage else { return }
+        schedule.cycle?.stage = .observing(local: local, store: true)
         switch result {
         case .success(let view): take(view, &run)
         case .failure(let error): sight.storeIsSilent(error.description)
@@ -52,49 +57,45 @@ extension CycleMachine {
     private mutating func take(_ view: ClusterView, _ run: inout Run) {
         let before = self.view
         // A store that has begun another life counts anew: its numbers mean other values.
-        if let before, view.revision < before.revision { configurationRevision = nil }
-        foundNamesake = findNamesake(in: view)
-        if sight.see(view, asked: cycle.began, wallTime: run.wallTime) { run.log(.info, "the DCS answers again") }
-        if let leader = view.leaderName, leader != me.name { backOff.succeeded() }
-        if view.leaderName != me.name || namesake != nil, lease != nil {
+        if let before, view.revision < before.revision { configuration.forgetRevision() }
+        identity.lookForNamesake(in: view, session: lease?.session)
+        if sight.see(view, asked: schedule.began, wallTime: run.wallTime) { run.log(.info, "the DCS answers again") }
+        if let leader = view.leaderName, leader != me.name { schedule.backOff.succeeded() }
+        if view.leaderName != me.name || namesake != nil, lease != nil, !goesOnWithoutKey(view, at: run.now) {
             tenure.ends()
             // Health checks must not have to wait for the rest of the cycle.
             run.isNews = true
         }
-        if view.leaderName != me.name { memory.hasWonKey = false }
-        for member in view.members { memberMarks[member.name] = mark(of: member.data) }
-        adoptSharing(view, &run)
-        defer { tellUnbuilt(&run) }
-        guard let config = view.config, config.isValid, config.revision != configurationRevision else { return }
-        configurationRevision = config.revision
-        if config.data.isEmpty || JSONValue.object(config.data).deepEquals(.object(settings.document)) { return }
-        guard let settings = DynamicConfiguration(document: config.data, isShared: settings.isShared) else {
-            return run.log(.error, "/config has timings that are no numbers; the last good configuration goes on")
+        if view.leaderName != me.name {
+            memory.hasWonKey = false
+            synchronous = SynchronousStanding()
         }
-        adopt(settings, &run)
-        adopt(config.data, &run)
+        failsafe.see(view, isLeading: view.leaderName == me.name && namesake == nil, hasLease: lease != nil)
+        adoptSharing(view, &run)
+        switch configuration.read(view.config) {
+        case .nothing: break
+        case .unfit: run.log(.error, "/config has timings that are no numbers; the last good configuration goes on")
+        case .adopted(let warnings):
+            for warning in warnings { run.log(.warning, warning) }
+            adopt(settings.document, &run)
+        }
+        tellUnbuilt(&run)
     }
 
     /// What nobody does yet is said once for each change, and loudly: whoever has set it relies on it.
     private mutating func tellUnbuilt(_ run: inout Run) {
-        guard settings.unbuilt != toldUnbuilt else { return }
-        for setting in settings.unbuilt where !toldUnbuilt.contains(setting) {
-            run.log(.error, "/config asks for what this version does not do: \(setting)")
-        }
-        for setting in toldUnbuilt where !settings.unbuilt.contains(setting) {
+        let news = told.isAsked(for: settings.unbuilt)
+        for setting in news.new { run.log(.error, "/config asks for what this version does not do: \(setting)") }
+        for setting in news.gone {
             run.log(.info, "/config asks no more for \(setting.key), which this version does not do")
         }
-        toldUnbuilt = settings.unbuilt
     }
 
-    /// A member of the peer's goes by no ttl below its minimum: then nobody does (configuration.md §4.2).
     private mutating func adoptSharing(_ view: ClusterView, _ run: inout Run) {
         let foreign = view.members.first { $0.name != me.name && $0.ownVersion == nil }
-        guard (foreign != nil) != settings.isShared,
-            let settings = DynamicConfiguration(document: settings.document, isShared: foreign != nil)
-        else { return }
-        let before = self.settings.timings
-        adopt(settings, &run)
+        let before = settings.timings
+        guard let warnings = configuration.share(foreign != nil) else { return }
+        for warning in warnings { run.log(.warning, warning) }
         guard settings.timings != before else { return }
         let change = "ttl goes from \(before.ttl.components.seconds) to \(settings.timings.ttl.components.seconds) s"
         if let foreign {
@@ -102,25 +103,40 @@ extension CycleMachine {
         } else {
             run.log(.info, "\(change): no member runs Patroni any more")
         }
-        run.emit(.local(.adoptTimings(settings.timings)))
+        adoptTimings(&run)
     }
 
-    /// What was adjusted of the times is said once.
-    private mutating func adopt(_ settings: DynamicConfiguration, _ run: inout Run) {
-        if settings.timingWarnings != self.settings.timingWarnings {
-            for warning in settings.timingWarnings { run.log(.warning, warning) }
-        }
-        self.settings = settings
+    /// The key may go by a shorter ttl only after the guardian has acknowledged that its lease ends as early (S1): it
+    /// may not hear, and this daemon may stand still in the next moment. Until then the key outlives our lease.
+    mutating func adoptTimings(_ run: inout Run) {
+        var timings = settings.timings
+        timings.ttl = tenure.session(ttl: timings.ttl, mayShorten: guardian?.hasHeard(of: timings.ttl) ?? true)
+        run.emit(.local(.adoptTimings(timings)))
     }
 
     /// Hands a document to the store and to PostgreSQL; to the latter only while no operation runs.
     mutating func adopt(_ document: JSONObject, _ run: inout Run) {
-        run.emit(.local(.adoptTimings(settings.timings)))
-        if progress == nil {
+        adoptTimings(&run)
+        if let document = configuration.hand(document, duringPlan: progress != nil) {
             run.emit(.node(.adoptConfiguration(document)))
-        } else {
-            documentToAdopt = document
         }
+    }
+
+    /// A plan has ended: PostgreSQL is given what has waited for that.
+    mutating func handWaitingConfiguration(_ run: inout Run) {
+        guard let document = configuration.takeWaiting() else { return }
+        run.emit(.node(.adoptConfiguration(document)))
+    }
+
+    /// Another node of our name is told of once, and again when it has gone and come back.
+    private mutating func tellOfNamesake(_ run: inout Run) {
+        guard told.isThere(namesake) else { return }
+        guard let namesake else {
+            return run.log(.info, "no other node is a member under the name \(me.name) any more")
+        }
+        run.log(
+            .error,
+            "\(namesake) is a member under the name \(me.name), which is mine: I put no key before its own has gone")
     }
 
     // MARK: Deciding
@@ -129,30 +145,49 @@ extension CycleMachine {
         // A plan has ended since this cycle looked.
         if progress == nil, !sight.isCurrent { return beginCycle(&run) }
         tellOfNamesake(&run)
-        let decision = decider(observation(run), &memory)
-        self.decision = decision
+        let decision = decide(run)
         note(decision, &run)
         act(on: decision, &run)
     }
 
-    private func observation(_ run: Run) -> Observation {
+    func observation(_ run: Run) -> Observation {
         var seen = Observation(
             now: run.now, wallTime: run.wallTime, me: me, settings: settings, view: view, storeFailure: storeFailure,
-            local: local, lease: lease, renewal: cycle.renewal, peers: cycle.peers, divergence: cycle.divergence,
-            running: progress?.running)
+            local: local, lease: lease, renewal: schedule.cycle?.renewal, peers: schedule.cycle?.peers,
+            divergence: schedule.cycle?.divergence, running: progress?.running)
+        seen.comparedAt = schedule.cycle?.comparedAt
         seen.pulse = pulse
+        seen.isServerGone = sight.isServerGone
         seen.namesake = namesake
+        seen.notStreamingSince = sight.notStreamingSince
+        seen.watchdogFailure = me.requiresWatchdog ? guardian?.watchdogFailure : nil
+        seen.failsafe = failsafe.facts(granted: tenure.granted, answers: schedule.cycle?.failsafe)
         return seen
     }
 
+    /// While a comparison is not due again its last answer stands, where nothing but waiting comes of it: whoever acts
+    /// asks anew.
+    private mutating func decide(_ run: Run) -> Decision {
+        let seen = observation(run)
+        if seen.divergence == nil, let answer = comparisons.answer(for: seen) {
+            var (old, memory) = (seen, memory)
+            old.divergence = answer
+            old.comparedAt = comparisons.comparedAt
+            let decision = rules.decide(old, &memory)
+            if case .wait = decision.action {
+                self.memory = memory
+                return decision
+            }
+        }
+        return rules.decide(seen, &memory)
+    }
+
     /// Quiet cycles say the same again and again: an equal line goes to the debug log.
-    private mutating func note(_ decision: Decision, _ run: inout Run) {
+    mutating func note(_ decision: Decision, _ run: inout Run) {
+        let isNews = told.decided(decision, wallTime: run.wallTime)
         guard run.writesLog else { return }
         if case .ask = decision.action { return run.log(.debug, "\(decision)") }
         let line = "\(decision.action.summary). I am \(me.name) (\(role.rawValue))" + reasonsText(decision)
-        decisions.record(decision, wallTime: run.wallTime)
-        let isNews = decision.gist != lastLogged
-        lastLogged = decision.gist
         run.log(isNews ? decision.needsOperator == nil ? .info : .warning : .debug, line)
     }
 
@@ -167,22 +202,23 @@ extension CycleMachine {
         case .ask(let question): ask(question, &run)
         case .acquireLeader:
             if backsOff(&run) { return }
-            if run.now - cycle.began > LeaseArithmetic.claimPatience(settings.timings) { return beginCycle(&run) }
-            phase = .acting
+            if run.now - schedule.began > LeaseArithmetic.claimPatience(settings.timings) { return beginCycle(&run) }
+            schedule.cycle?.stage = .acting
+            schedule.cycle?.isClaiming = true
             run.emit(.store(.acquire, deadline: deadline))
         case .releaseLeader:
             guard mayGiveUpKey(&run) else { return endCycle(&run) }
-            phase = .acting
+            schedule.cycle?.stage = .acting
             tenure.ends()
             run.isNews = true
             run.emit(.store(.release(status: nil), deadline: deadline))
         case .initializeCluster:
             if backsOff(&run) { return }
-            phase = .acting
-            run.emit(.store(.write(.initialize, "", .absent, .initialize), deadline: deadline))
+            schedule.cycle?.stage = .acting
+            run.emit(.store(.write(.initialize, .text(""), .absent, .initialize), deadline: deadline))
         case .write(let repair):
             if backsOff(&run) { return }
-            self.repair(repair, deadline, &run)
+            self.repair(repair, deadline, because: decision.reasons, &run)
         case .carryOut(let plan):
             begin(plan, &run)
             endCycle(&run)
@@ -197,31 +233,69 @@ extension CycleMachine {
     }
 
     private mutating func ask(_ question: Question, _ run: inout Run) {
-        guard cycle.mayAsk() else { return endCycle(&run) }
-        phase = .asking
+        guard schedule.cycle?.mayAsk() ?? false else { return endCycle(&run) }
+        schedule.cycle?.stage = .asking
+        let ttl = settings.timings.ttl
         switch question {
-        case .renewal:
-            if case .releaseLeader? = currentStep { return endCycle(&run) }
-            let isCovered = tenure.renews(ttl: settings.timings.ttl, at: run.now)
-            run.emit(.store(.renew(view?.leader, replacingGone: isCovered), deadline: storeDeadline(run.now)))
+        case .renewal: askForRenewal(&run)
         case .peers(let members):
-            run.emit(
-                .peers(
-                    members, .decision, deadline: run.now + LeaseArithmetic.peerPatience(ttl: settings.timings.ttl)))
-        case .divergence(let source): run.emit(.node(.compare(source, deadline: run.now + .seconds(5))))
+            schedule.cycle?.waits(for: [.peers])
+            run.emit(.peers(members, .decision, deadline: run.now + LeaseArithmetic.peerPatience(ttl: ttl)))
+        case .renewalAndPeers(let members):
+            askForRenewal(&run, beside: [.peers])
+            run.emit(.peers(members, .decision, deadline: run.now + LeaseArithmetic.receiptPatience(ttl: ttl)))
+        case .failsafe(let members): askFailsafe(members, &run)
+        case .divergence(let source):
+            schedule.cycle?.waits(for: [.comparison])
+            run.emit(.node(.compare(source, deadline: run.now + .seconds(5))))
         }
     }
 
-    private mutating func repair(_ repair: DCSRepair, _ deadline: BootInstant, _ run: inout Run) {
-        phase = .acting
+    private mutating func askForRenewal(_ run: inout Run, beside others: Set<Cycle.Awaited> = []) {
+        if case .releaseLeader? = currentStep { return endCycle(&run) }
+        schedule.cycle?.waits(for: others.union([.renewal]))
+        let isCovered = tenure.renews(ttl: settings.timings.ttl, at: run.now)
+        run.emit(.store(.renew(view?.leader, replacingGone: isCovered), deadline: storeDeadline(run.now)))
+    }
+
+    /// Decides as soon as nothing is waited for that was asked at the same time.
+    mutating func decideWhenAnswered(_ run: inout Run) {
+        if schedule.cycle?.awaits.isEmpty ?? false { decideNow(&run) }
+    }
+
+    private mutating func repair(
+        _ repair: DCSRepair, _ deadline: BootInstant, because reasons: [Reason], _ run: inout Run
+    ) {
+        schedule.cycle?.stage = .acting
         switch repair {
         case .systemIdentifier(let value):
-            run.emit(.store(.write(.initialize, value, .asSeen(view?.initializeRevision), .repair), deadline: deadline))
+            run.emit(
+                .store(
+                    .write(.initialize, .text(value), .asSeen(view?.initializeRevision), .repair), deadline: deadline))
         case .configuration:
-            let text = compact(.object(settings.document))
-            run.emit(.store(.write(.config, text, .asSeen(view?.config?.revision), .repair), deadline: deadline))
+            let document = DCSValue.object(settings.document)
+            run.emit(.store(.write(.config, document, .asSeen(view?.config?.revision), .repair), deadline: deadline))
+        case .sync(let state):
+            let condition = WriteCondition.leadingAsSeen(view?.sync.revision)
+            run.emit(
+                .store(
+                    state.map { .write(.sync, .object($0.json), condition, .repair) }
+                        ?? .delete(.sync, condition, .repair),
+                    deadline: deadline))
+        case .requestFailover(let request):
+            run.emit(
+                .store(
+                    .write(.failover, .object(request.json), .asSeen(view?.failoverRevision), .repair),
+                    deadline: deadline))
+        case .rollingRestart(let rolling):
+            let condition: WriteCondition =
+                isLeading ? .leadingAsSeen(rolling.revision) : .unchanged(since: rolling.revision)
+            run.emit(
+                .store(.write(.rollingRestart, .object(rolling.json), condition, .repair), deadline: deadline))
         case .clearFailover(let revision):
-            run.emit(.store(.write(.failover, "{}", .unchanged(since: revision), .repair), deadline: deadline))
+            let ended = FailoverRequest.ended(because: reasons.map { "\($0)" }.joined(separator: "; "))
+            run.emit(
+                .store(.write(.failover, .object(ended), .unchanged(since: revision), .repair), deadline: deadline))
         }
     }
 
@@ -230,43 +304,44 @@ extension CycleMachine {
     /// Ends a cycle that must not be repeated at once.
     mutating func pauseBeforeNextCycle(_ pause: Duration, _ run: inout Run) {
         endCycle(&run)
-        if isIdle { nextCycle = min(nextCycle, run.now + pause) }
+        if isIdle { schedule.hasten(to: run.now + pause) }
     }
 
     mutating func endCycle(_ run: inout Run) {
         // What the cycle began may have been the last thing that this daemon does.
         if life.hasEnded { return }
-        phase = .idle
-        nextCycle = plannedCycle(run.now)
-        if let due = judgementDue(run.now) { nextCycle = min(nextCycle, due) }
+        let isAgain = schedule.end(next: plannedCycle(run.now))
+        if let due = judgementDue(run.now) { schedule.hasten(to: due) }
+        if let due = promisesDue(run.now) { schedule.hasten(to: due) }
+        if memory.hasToLookAgain { schedule.hasten(to: run.now + Self.lookInterval) }
         keepKeys(&run)
         run.isNews = true
         carryOutCommands(&run)
-        if again, isIdle { beginCycle(&run) }
+        if isAgain, isIdle { beginCycle(&run) }
     }
 
     /// The leader renews well before its lease ends; who could not reach the store tries again soon.
     private func plannedCycle(_ now: BootInstant) -> BootInstant {
         if storeFailure != nil { return now + LeaseArithmetic.retryInterval(settings.timings) }
         if let lease, view?.leaderName == me.name {
-            return max(lease.since + LeaseArithmetic.renewalInterval(settings.timings), now + .milliseconds(100))
+            let pause = LeaseArithmetic.renewalInterval(settings.timings, safetyMargin: lease.safetyMargin)
+            return max(lease.since + pause, now + .milliseconds(100))
         }
         return now + settings.timings.loopWait
     }
 
     /// A store that hangs must not outlast the lease: at `stopBy` the decision is made without its answer.
     mutating func guardLease(_ run: inout Run) {
-        guard !life.hasEnded, let lease, local.mayAcceptWrites, run.now >= LeaseArithmetic.stopBy(lease) else {
+        guard !life.hasEnded, let lease, mayBeWritable, run.now >= LeaseArithmetic.stopBy(lease) else {
             return
         }
-        if let kind = progress?.running.plan.kind, kind == .demote || kind == .demoteOffline { return }
+        if let kind = progress?.kind, kind == .demote || kind == .demoteOffline { return }
         if progress?.successor != nil || settings.isPaused { return }
         // A daemon that was restarted late has not asked the store yet; its guardian stands by the lease.
         if tenure.isUnproven, storeFailure == nil { return }
         var seen = observation(run)
         seen.storeFailure = seen.storeFailure ?? "the DCS has not answered in time"
-        let decision = decider(seen, &memory)
-        self.decision = decision
+        let decision = rules.decide(seen, &memory)
         note(decision, &run)
         switch decision.action {
         case .carryOut(let plan): begin(plan, &run)

@@ -1,6 +1,5 @@
 import ClusterModel
 import HighAvailability
-import JSON
 import Ports
 
 extension CycleMachine {
@@ -9,13 +8,13 @@ extension CycleMachine {
         for chore in Chore.allCases where chores[chore] != .running && has(chore.needs) { begin(chore, &run) }
     }
 
-    private func has(_ needs: Chore.Needs) -> Bool {
+    func has(_ needs: Chore.Needs) -> Bool {
         if needs.store, storeFailure != nil || view == nil || namesake != nil { return false }
         if needs.leading, !isLeading || (local.facts?.inRecovery ?? true) { return false }
         switch needs.noPlan {
         case .whatever: return true
         case .none: return progress == nil
-        case .orPromotion: return progress == nil || progress?.running.plan.kind == .promote
+        case .orPromotion: return progress == nil || progress?.kind == .promote
         }
     }
 
@@ -27,7 +26,9 @@ extension CycleMachine {
             noteTold()
             run.emit(touch(run))
         case .slots: keepSlots(&run)
+        case .sync: keepSynchronous(&run)
         case .status: keepStatus(&run)
+        case .failsafe: keepFailsafe(&run)
         case .history: keepHistory(&run)
         case .checkpoint:
             guard chores[.checkpoint] == .wanted else { return }
@@ -37,20 +38,15 @@ extension CycleMachine {
     }
 
     private mutating func keepCache(_ run: inout Run) {
-        guard local.dataDirectory == .initialized, !settings.document.isEmpty, cachedDocument != settings.document
-        else { return }
-        cachedDocument = settings.document
-        run.emit(.local(.cacheConfiguration(settings.document)))
+        guard local.dataDirectory == .initialized, let document = configuration.takeUncached() else { return }
+        run.emit(.local(.cacheConfiguration(document)))
     }
 
     private mutating func keepSlots(_ run: inout Run) {
-        guard let view else { return }
-        slotLedger.note(me, view, settings, local, at: run.now)
-        let plan = slotDecider(me, view, settings, local, slotLedger, run.now)
-        for reason in plan.reasons where !toldOfSlots.contains(reason) {
-            run.log(.warning, "\(Reason.slot(reason))")
-        }
-        toldOfSlots = plan.reasons
+        guard let view = slotView(at: run.now), namesake == nil else { return }
+        memory.slots.note(me, view, settings, local, at: run.now)
+        let plan = rules.slots(me, view, settings, local, memory.slots, run.now)
+        for reason in told.isSo(of: plan.reasons) { run.log(.warning, "\(Reason.slot(reason))") }
         if !plan.actions.isEmpty {
             run.emit(.node(.applySlots(plan.actions, deadline: run.now + .seconds(5))))
         }
@@ -58,12 +54,14 @@ extension CycleMachine {
 
     func touch(_ run: Run) -> CycleEffect {
         let value = MemberKey.value(
-            addresses, me, role: role, local: local, settings: settings,
+            identity.addresses, shownIdentity, role: role, local: local, settings: settings,
             checkpointPending: chores[.checkpoint] != .idle && local.isPrimary && lease != nil,
             leaderTimeline: view?.leaderMember?.timeline, scheduledRestart: commands.scheduledRestart,
-            needsOperator: decision?.needsOperator)
+            needsOperator: told.decision?.needsOperator)
+        let prolonging = mayTouchProlong(me, view, lease: lease)
         return .store(
-            .touch(value, seen: view?.member(me.name)), deadline: run.now + settings.timings.retryTimeout)
+            .touch(value, seen: view?.member(me.name), prolonging: prolonging),
+            deadline: run.now + settings.timings.retryTimeout)
     }
 
     mutating func touched(_ result: Result<Void, DCSError>, _ run: inout Run) {
@@ -74,16 +72,24 @@ extension CycleMachine {
         }
     }
 
+    /// A leader's look between two cycles: what may be lost (S3) is told as often as it is looked at.
+    mutating func keepStatusBetween(_ run: inout Run) {
+        guard has(Chore.status.needs),
+            schedule.isBetween(at: run.now, after: LeaseArithmetic.lookInterval(settings.timings))
+        else { return }
+        begin(.status, &run)
+    }
+
     private func keepStatus(_ run: inout Run) {
         guard let view, let facts = local.facts else { return }
         var status = view.status
         status.optime = facts.writePosition
         status.handedOverBy = nil
         status.slots = publishedSlots(me, facts, settings)
-        status.retainSlots = retainedSlots(me, view, facts, settings, slotLedger, at: run.now)
+        status.retainSlots = retainedSlots(me, view, facts, settings, memory.slots, at: run.now)
         if status == view.status { return }
         run.emit(
-            .store(.write(.status, compact(.object(status.json)), .leading, .status), deadline: storeDeadline(run.now)))
+            .store(.write(.status, .object(status.json), .leading, .status), deadline: storeDeadline(run.now)))
     }
 
     private mutating func keepHistory(_ run: inout Run) {
@@ -107,14 +113,19 @@ extension CycleMachine {
         let lines = historyLines(
             file: file, writtenAt: writtenAt, leader: me.name, timeline: timeline, stored: view.history,
             limit: settings.maxTimelinesHistory)
+        // Whatever the file says: what stands there already is not written again and again.
+        guard !lines.isEmpty, lines != view.history.lines else {
+            chores.end(.history)
+            return
+        }
         writeHistory(lines, view, &run)
     }
 
     private mutating func writeHistory(_ lines: [TimelineHistory.Line], _ view: ClusterView, _ run: inout Run) {
         chores.begin(.history)
-        let text = compact(TimelineHistory(lines: lines).json)
+        let rows = DCSValue.document(TimelineHistory(lines: lines).json)
         run.emit(
-            .store(.write(.history, text, .asSeen(view.history.revision), .history), deadline: storeDeadline(run.now)))
+            .store(.write(.history, rows, .asSeen(view.history.revision), .history), deadline: storeDeadline(run.now)))
     }
 
     mutating func checkpointed(_ result: Result<Void, PostgreSQLError>, _ run: inout Run) {
@@ -130,8 +141,6 @@ extension CycleMachine {
         wake(&run)
     }
 
-    func compact(_ value: JSONValue) -> String { JSON.text(value, .compact) }
-
     // MARK: Wake-ups
 
     /// Whether a change in the store is one that this node has something to do about: not its own, and not the
@@ -145,8 +154,8 @@ extension CycleMachine {
         case .changed(let leaf, let value, let revision):
             if let view, revision <= view.revision { return false }
             switch leaf {
-            case "leader": return value != me.name
-            case "failover", "initialize", "sync": return true
+            case "leader": return value != .text(me.name)
+            case "failover", "initialize", "sync", "rolling_restart": return true
             case "config": return true
             case "status", "history", "failsafe", "optime/leader": return false
             default: return memberMatters(leaf, value)
@@ -154,19 +163,10 @@ extension CycleMachine {
         }
     }
 
-    private mutating func memberMatters(_ leaf: String, _ value: String?) -> Bool {
+    private mutating func memberMatters(_ leaf: String, _ value: DCSValue?) -> Bool {
         guard leaf.hasPrefix("members/") else { return false }
         let name = String(leaf.dropFirst("members/".count))
         if name == me.name { return false }
-        let data = value.flatMap { try? JSON.parse($0) }?.object
-        let mark = data.map { self.mark(of: $0) } ?? ""
-        defer { memberMarks[name] = mark }
-        return memberMarks[name] != mark
-    }
-
-    /// The parts of a member key that decisions of others rest on.
-    func mark(of data: JSONObject) -> String {
-        ["conn_url", "state", "role", "timeline", "checkpoint_after_promote", "tags"]
-            .map { data[$0]?.comparableText ?? "" }.joined(separator: "|")
+        return sight.hasChanged(name, value?.object)
     }
 }

@@ -10,17 +10,17 @@ extension CycleMachine {
         case .success(false): run.log(.warning, "the leader key was not ours any more")
         case .failure(let error):
             run.log(.error, "releasing the leader key failed, it ends with the lease: \(error)")
-            backOff.failed(at: run.now, settings.timings)
+            schedule.backOff.failed(at: run.now, settings.timings)
         }
         if case .releaseLeader? = currentStep { return releasedInPlan(result, &run) }
-        guard phase == .acting else { return }
-        pauseBeforeNextCycle(max(.seconds(1), (backOff.until ?? run.now) - run.now), &run)
+        guard stage == .acting else { return }
+        pauseBeforeNextCycle(max(.seconds(1), (schedule.backOff.until ?? run.now) - run.now), &run)
     }
 
     /// A store that has refused what the next leader must know (`/status`) has not let the key go either: who could
     /// have gone on does. Without any answer the next view tells.
     private mutating func releasedInPlan(_ result: Result<Bool, DCSError>, _ run: inout Run) {
-        switch (result, progress?.running.plan.kind) {
+        switch (result, progress?.kind) {
         case (.failure(.failed(let why)), .handOver?), (.failure(.unauthorized(let why)), .handOver?):
             abandonHandOver("the store has refused /status and the release: \(why)", &run)
         case (.success, _), (.failure, _): finishStep(&run)
@@ -30,22 +30,22 @@ extension CycleMachine {
     /// The last look before the key goes, whoever wants it to. False where PostgreSQL may accept writes after all,
     /// because an operator has started it or a step did less than it said: then something else was begun.
     mutating func mayGiveUpKey(_ run: inout Run) -> Bool {
-        if !looksBeforeRelease || HighAvailability.mayGiveUpKey(local) { return true }
-        let kind = progress?.running.plan.kind
+        if !rules.looksBeforeRelease || HighAvailability.mayGiveUpKey(local) { return true }
+        let kind = progress?.kind
         run.log(
             .critical,
             "\(kind?.rawValue ?? "the decision") would give the leader key away while PostgreSQL may accept writes")
-        switch kind {
-        case .handOver?: abandonHandOver("PostgreSQL was started again", &run)
-        case .shutdown? where !settings.isPaused:
-            progress = nil
+        switch insteadOfRelease(by: kind, isPaused: settings.isPaused) {
+        case .callOffHandOver: abandonHandOver("PostgreSQL was started again", &run)
+        case .shutDownAgain:
+            _ = plans.end()
             shutDown(&run)
-        case nil where settings.isPaused: break
-        case .some where settings.isPaused: failPlan("in pause PostgreSQL is not ended for it", nil, &run)
-        case .some, nil:
+        case .wait: break
+        case .failPlan(let why): failPlan(why, nil, &run)
+        case .carryOut(let plan):
             let command = progress?.command
-            begin(giveUpKeyPlan(), &run)
-            progress?.command = command
+            begin(plan, &run)
+            plans.running?.command = command
         }
         return false
     }

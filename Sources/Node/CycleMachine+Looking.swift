@@ -9,15 +9,6 @@ extension CycleMachine {
     /// Between two cycles that only tell of a change.
     static let tellInterval = Duration.milliseconds(250)
 
-    /// What others go by of what is known of PostgreSQL: a change of it is published at once.
-    struct Standing: Sendable, Hashable {
-        var state: PostgreSQLState
-        var inRecovery: Bool
-        var replicationState: String?
-        var timeline: TimelineID?
-        var hasCaughtUp: Bool
-    }
-
     // MARK: A server that is on its way
 
     /// PostgreSQL starts, or is a standby that does not stream yet, streams from somebody else than it was told, or is
@@ -25,6 +16,8 @@ extension CycleMachine {
     private var isOnItsWay: Bool {
         guard local.postmaster != nil else { return false }
         if local.readiness == .rejecting { return true }
+        // Who replays the archive alone is behind all its life, and waits for nothing.
+        if me.tags.nostream { return false }
         guard let facts = local.facts, facts.inRecovery, let view, let leader = view.leaderName, leader != me.name
         else {
             return false
@@ -43,32 +36,59 @@ extension CycleMachine {
     }
 
     /// While something is on its way it is observed at least once in `lookInterval`, without the store.
-    var nextLook: BootInstant? { isIdle && isOnItsWay ? sight.lookedAt + Self.lookInterval : nil }
+    var nextLook: BootInstant? {
+        guard isIdle else { return nil }
+        if let pause = synchronousPause { return sight.lookedAt + pause }
+        if let pause = blindPause { return sight.lookedAt + pause }
+        if isOnItsWay { return sight.lookedAt + (isAwaited ? Self.tellInterval : Self.lookInterval) }
+        guard isLeading else { return nil }
+        // A leader looks more often than it renews, where that is seldom; a cycle that is about to come looks, too.
+        let pause = LeaseArithmetic.lookInterval(settings.timings)
+        let due = sight.lookedAt + pause
+        return due + pause / 20 < schedule.next ? due : nil
+    }
+
+    /// A disk that did not answer may only be slow: it is looked at again soon, and then ever more seldom. Nil where
+    /// the data directory was seen.
+    private var blindPause: Duration? {
+        guard case .unseen = local.dataDirectory else { return nil }
+        let longest = max(Self.lookInterval, settings.timings.loopWait)
+        return min(max(Self.lookInterval, (sight.lookedAt - local.observedAt) / 4), longest)
+    }
+
+    /// The leader may take this standby for a synchronous one as soon as it hears that it streams.
+    private var isAwaited: Bool {
+        guard settings.synchronousMode != .off, !me.tags.nosync, let since = sight.notStreamingSince else {
+            return false
+        }
+        return sight.lookedAt - since < Self.synchronousPatience
+    }
 
     mutating func lookAgain(_ run: inout Run) {
         guard let nextLook, run.now >= nextLook else { return }
         sight.lookedAt = run.now
-        run.emit(.node(.observe(deadline: run.now + .seconds(3))))
+        run.emit(.node(.observe(since: sight.planEnded, deadline: run.now + .seconds(3))))
     }
 
     /// Nil where PostgreSQL has told nothing.
-    private var standing: Standing? {
+    private var standing: Told.Standing? {
         if local.postmaster != nil, local.facts == nil, local.readiness == .accepting { return nil }
-        return Standing(
-            state: local.state, inRecovery: local.facts?.inRecovery ?? false,
+        return Told.Standing(
+            directory: local.dataDirectory, state: local.state, inRecovery: local.facts?.inRecovery ?? false,
             replicationState: local.facts?.replicationState, timeline: local.facts?.timeline,
             hasCaughtUp: local.facts.map { !$0.inRecovery || hasCaughtUp($0) } ?? false)
     }
 
     /// The member key is being written.
-    mutating func noteTold() { told = standing }
+    mutating func noteTold() { told.standing = standing }
 
     /// A look between two cycles has found something that others go by: the next cycle comes at once, and with it the
     /// member key.
     mutating func tellOfChange(_ run: inout Run) {
-        guard isIdle, storeFailure == nil, view != nil, let told, let standing, told != standing else { return }
-        nextCycle = min(nextCycle, max(run.now, cycle.began + Self.tellInterval))
-        if run.now >= nextCycle { beginCycle(&run) }
+        guard isIdle, storeFailure == nil, view != nil, let before = told.standing, let standing, before != standing
+        else { return }
+        schedule.hasten(to: max(run.now, schedule.began + Self.tellInterval))
+        if run.now >= schedule.next { beginCycle(&run) }
     }
 
     // MARK: A server that is silent
@@ -76,23 +96,23 @@ extension CycleMachine {
     /// A leader whose PostgreSQL is slow to answer decides by what it last knew of it: no renewal waits for a query.
     /// Who has not seen PostgreSQL at all since the daemon started waits.
     var observationEnd: BootInstant? {
-        guard !life.hasEnded, case .observing(local: false, store: true) = phase, isLeading, sight.hasObserved,
+        guard !life.hasEnded, case .observing(local: false, store: true)? = stage, isLeading, sight.hasObserved,
             sight.isCurrent
         else { return nil }
-        return cycle.began
+        return schedule.began
             + (isKnownToBeSilent ? .zero : LeaseArithmetic.observationPatience(ttl: settings.timings.ttl))
     }
 
     mutating func goOnWithoutObservation(_ run: inout Run) {
         guard let end = observationEnd, run.now >= end else { return }
-        phase = .observing(local: true, store: true)
+        schedule.cycle?.stage = .observing(local: true, store: true)
         decideNow(&run)
     }
 
     mutating func felt(_ pulse: Pulse?, _ run: inout Run) {
         sight.pulse = pulse
         guard isIdle, let due = judgementDue(run.now) else { return }
-        nextCycle = min(nextCycle, due)
+        schedule.hasten(to: due)
     }
 
     /// When a leader has to think of its silent server again.
@@ -103,7 +123,7 @@ extension CycleMachine {
 
     /// The pulse of this cycle says already that no answer is to be waited for.
     var isKnownToBeSilent: Bool {
-        guard let pulse, pulse.takenAt >= cycle.began else { return false }
+        guard let pulse, pulse.takenAt >= schedule.began else { return false }
         return judgeHealth(local, pulse, ttl: settings.timings.ttl, at: pulse.takenAt) != .answering
     }
 }

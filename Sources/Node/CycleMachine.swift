@@ -17,10 +17,15 @@ public struct CycleMachine: Sendable {
         public var document: JSONObject
         /// A guardian stands over PostgreSQL: nothing becomes writable without its word.
         public var hasGuardian = false
+        /// There is none, and what is told the lease in its place does nothing but pet the host's watchdog.
+        public var hasWatchdogOnly = false
         /// `guardian.safety_margin`; nil is the margin of `LeaseArithmetic`.
         public var safetyMargin: Duration?
         /// What the guardian of an earlier daemon enforces still: PostgreSQL goes on under it (architecture.md §4).
         public var adoptedLease: Lease?
+        public var rules = Rules()
+        /// Whether lines for the log are made at all. A simulated world that nobody reads needs none.
+        public var writesLog = true
 
         public init(scope: String, me: NodeIdentity, addresses: MemberKey.Addresses, document: JSONObject) {
             self.scope = scope
@@ -30,132 +35,53 @@ public struct CycleMachine: Sendable {
         }
     }
 
-    /// Where the cycle stands.
-    enum Phase: Sendable, Hashable {
-        /// Waits for the timer or for a wake-up. Goes to `observing`.
-        case idle
-        /// Waits for the answers of PostgreSQL and of the store. Goes to `asking`, `acting` or `idle`.
-        case observing(local: Bool, store: Bool)
-        /// Waits for an answer that a rule asked for. Goes to `asking`, `acting` or `idle`.
-        case asking
-        /// Waits for the outcome of a write to the store. Goes to `observing` or `idle`.
-        case acting
-    }
-
-    /// A plan that is being carried out, and where it stands.
-    struct Progress: Sendable {
-        var number: Int
-        var running: RunningPlan
-        var step = 0
-        /// When the present step began: what was observed before tells nothing of its outcome.
-        var stepBegan: BootInstant
-        var positions: ShutdownPositions?
-        /// PostgreSQL accepted writes when it began, as far as was known.
-        var beganWritable: Bool
-        /// The new cluster's keys are being written.
-        var isPublishing = false
-        /// The identifier was sent and no answer came.
-        var mayBePublished = false
-        var receiptUntil: BootInstant?
-        /// What takes over when the step that was broken off returns.
-        var successor: Plan?
-        /// The command that waits for the plan's end.
-        var command: Int?
-        /// A start ended before PostgreSQL had replayed everything.
-        var isStillStarting = false
-    }
-
-    let scope: String
-    var me: NodeIdentity
-    var addresses: MemberKey.Addresses
-    var settings: DynamicConfiguration
+    let rules: Rules
+    var identity: Identity
+    var configuration: AdoptedConfiguration
     var life = Life.running
+    var sight: Sight
     var tenure: Tenure
+    var schedule: Schedule
+    var plans = Plans()
     /// The checkpoint after a promotion makes the control file show its timeline (postgresql.md §21.8).
     var chores = Chores()
     var commands = Commands()
-    var memory = Memory()
-    var sight: Sight
-    var slotLedger = SlotLedger()
-    /// What the log has been told of slots last.
-    var toldOfSlots: [SlotReason] = []
-    /// What others were last told of PostgreSQL.
-    var told: Standing?
-    var backOff = BackOff()
-    /// What fails, and with which text.
-    var complaints: [String: String] = [:]
-    /// Of every lease that is won.
-    let safetyMargin: Duration?
+    var comparisons = Comparisons()
     var guardian: GuardianLink?
-    var phase = Phase.idle
-    /// Something happened during the cycle: another follows at once.
-    var again = false
-    /// The cycle that is under way, or the last one.
-    var cycle: Cycle
-    var progress: Progress?
-    var plans = 0
-    var decision: Decision?
-    var lastLogged: Decision.Gist?
-    var decisions = DecisionLog()
-    var nextCycle: BootInstant
-    var timer: BootInstant?
-    var configurationRevision: Revision?
-    /// What the log has been told of as not built yet.
-    var toldUnbuilt: [UnbuiltSetting] = []
-    /// What stands in the cache beside the data.
-    var cachedDocument: JSONObject?
-    /// A document that waits for the end of a plan.
-    var documentToAdopt: JSONObject?
-    /// The addresses that this node has had since the daemon started, the newest last.
-    var ownAddresses: [MemberKey.Addresses]
-    /// Another node of our name, as the last view showed it.
-    var foundNamesake: String?
-    /// The other node of our name that the log has told of.
-    var knownNamesake: String?
-    var initializeRevision: Revision?
-    var memberMarks: [String: String] = [:]
-
-    /// Decides what a node does next: `HighAvailability.decide`.
-    public typealias Decider = @Sendable (Observation, inout Memory) -> Decision
-
-    /// The rules. Another decider is for the test of the simulation, which must notice rules that are wrong.
-    public var decider: Decider = { decide($0, &$1) }
-    /// Says what becomes of the slots: `HighAvailability.slotRule`. Another one is for the same test.
-    public typealias SlotDecider =
-        @Sendable (NodeIdentity, ClusterView, DynamicConfiguration, PostgreSQLStatus, SlotLedger, BootInstant) ->
-        SlotPlan
-
-    public var slotDecider: SlotDecider = { slotRule($0, $1, $2, $3, $4, at: $5) }
-    /// Whether the cycle looks once more before the key goes. Off for the test of the simulation alone, which must
-    /// notice a rule that releases it too early.
-    public var looksBeforeRelease = true
-    /// Whether lines for the log are made at all. A simulated world that nobody reads needs none.
-    public var writesLog = true
+    var memory = Memory()
+    var synchronous = SynchronousStanding()
+    var failsafe: FailsafeStanding
+    /// What the write of `/failsafe` that is under way puts there.
+    var failsafeWritten: [String: String] = [:]
+    var told: Told
 
     public init(_ setup: Setup, now: BootInstant) {
-        scope = setup.scope
-        me = setup.me
-        addresses = setup.addresses
-        ownAddresses = [setup.addresses]
-        settings = DynamicConfiguration(document: setup.document) ?? DynamicConfiguration()
+        rules = setup.rules
+        identity = Identity(scope: setup.scope, me: setup.me, addresses: setup.addresses)
+        configuration = AdoptedConfiguration(document: setup.document)
         sight = Sight(now: now)
-        nextCycle = now
-        cycle = Cycle(began: now)
-        tenure = Tenure(adopted: setup.adoptedLease)
-        safetyMargin = setup.safetyMargin
-        if setup.hasGuardian { guardian = GuardianLink(acknowledged: setup.adoptedLease, now: now) }
+        tenure = Tenure(adopted: setup.adoptedLease, safetyMargin: setup.safetyMargin)
+        schedule = Schedule(now: now)
+        failsafe = FailsafeStanding(began: now, slip: setup.rules.failsafeSlip)
+        told = Told(writesLog: setup.writesLog)
+        if setup.hasGuardian || setup.hasWatchdogOnly {
+            guardian = GuardianLink(acknowledged: setup.adoptedLease, now: now, isReal: setup.hasGuardian)
+        }
     }
 
     /// Takes one event and answers what is to be done. `wallTime` is nanoseconds since the epoch.
     public mutating func step(_ event: CycleEvent, now: BootInstant, wallTime: Int64) -> [CycleEffect] {
-        var run = Run(now: now, wallTime: wallTime, writesLog: writesLog)
+        var run = Run(now: now, wallTime: wallTime, writesLog: told.writesLog)
         let roleBefore = role
         take(event, &run)
         leave(&run)
         goOnWithoutObservation(&run)
+        leaveDuty(&run)
         guardLease(&run)
+        goOnWithoutOperation(&run)
         keepSchedule(&run)
         if life.hasEnded { refuseCommands(&run) }
+        if lease == nil { failsafe.forgetMembers() }
         tellGuardian(&run)
         arm(&run)
         if run.isNews || role != roleBefore { run.published = snapshot() }
@@ -196,31 +122,36 @@ public struct CycleMachine: Sendable {
     private mutating func take(_ event: CycleEvent, _ run: inout Run) {
         if life.hasEnded {
             if case .commanded(let id, _) = event { run.emit(.local(.reply(id, .failed))) }
+            if case .failsafeAsked(let id, _) = event {
+                run.emit(.local(.replyFailsafe(id, .refused("the daemon ends"))))
+            }
             return
         }
         switch event {
         case .timer:
-            timer = nil
-            if isIdle { run.now >= nextCycle ? beginCycle(&run, isRoutine: true) : lookAgain(&run) }
+            schedule.timerFired()
+            if isIdle { run.now >= schedule.next ? beginCycle(&run, isRoutine: true) : lookAgain(&run) }
         case .woken: wake(&run)
         case .storeChanged(let change): if matters(change, &run) { wake(&run) }
         case .postmasterExited(let pid):
+            sight.serverEnded(pid)
             // initdb, single-user mode and every planned stop end a server too.
             run.log(progress == nil ? .warning : .debug, "the postmaster \(pid) has ended")
             wake(&run)
         case .store(let answer): take(answer, &run)
         case .node(let answer): take(answer, &run)
         case .peers(.decision, let answers):
-            guard phase == .asking else { return }
-            cycle.peers = answers
-            decideNow(&run)
+            guard stage == .asking, schedule.cycle?.takes(.peers) ?? false else { return }
+            schedule.cycle?.peers = answers
+            decideWhenAnswered(&run)
+        case .peers(.start(let plan), let answers): witnessesAnswered(plan, answers, &run)
         case .peers(.receipt(let plan), let answers): receiptAnswered(plan, answers, &run)
+        case .failsafe(let sent, let answers): failsafeAnswered(sent, answers, &run)
+        case .failsafeAsked(let id, let ping): promised(id, ping, &run)
         case .guardian(let order, let result): guarded(order, result, &run)
         case .receiptRetry(let plan): askForReceipt(plan, &run)
         case .reloaded(let identity, let addresses):
-            me = identity
-            self.addresses = addresses
-            noteOwn(addresses)
+            self.identity.reload(identity, addresses)
             adopt(settings.document, &run)
             wake(&run)
         case .commanded(let id, let command): commanded(id, command, &run)
@@ -248,18 +179,11 @@ public struct CycleMachine: Sendable {
         case .performed(let plan, let result): performed(plan, result, &run)
         case .checkpointed(let result): checkpointed(result, &run)
         case .historyRead(let timeline, let lines, let writtenAt): historyRead(timeline, lines, writtenAt, &run)
+        case .synchronousNamed(let setting, let result): named(setting, result, &run)
         case .configurationAdopted(let result):
             if case .failure(let error) = result { run.log(.error, "adopting the configuration failed: \(error)") }
             wake(&run)
         }
-    }
-
-    /// Between two operations, as a daemon that is killed; but no operation is cut off, and no answer is lost.
-    private mutating func leave(_ run: inout Run) {
-        guard life == .leaving, progress == nil else { return }
-        run.log(.info, "the daemon ends; PostgreSQL and its guardian stay")
-        life.end()
-        run.emit(.local(.exit(code: 0)))
     }
 
     /// Begins a cycle now, or another one right after the present one.
@@ -267,40 +191,48 @@ public struct CycleMachine: Sendable {
         if isIdle {
             beginCycle(&run)
         } else {
-            again = true
+            schedule.cycle?.again = true
         }
     }
 
     /// Asks for the next moment at which something must happen even if no event comes.
     private mutating func arm(_ run: inout Run) {
         if life.hasEnded { return }
-        var next = isIdle ? nextCycle : BootInstant(nanoseconds: .max)
-        if let lease, local.mayAcceptWrites {
+        var next = isIdle ? schedule.next : BootInstant(nanoseconds: .max)
+        if let lease, mayBeWritable {
             let stopBy = LeaseArithmetic.stopBy(lease)
             if run.now < stopBy { next = min(next, stopBy) }
         }
+        if let end = operationEnd { next = min(next, max(end, run.now)) }
         if let end = observationEnd { next = min(next, end) }
         if let look = nextLook { next = min(next, max(look, run.now)) }
+        if let end = dutyEnds { next = min(next, max(end, run.now)) }
         if let due = scheduleDue(run) { next = min(next, due) }
-        if let retry = guardian?.retryAt { next = min(next, max(retry, run.now)) }
-        if next.nanoseconds == .max || timer == next { return }
-        timer = next
+        if let retry = guardianRetry { next = min(next, max(retry, run.now)) }
+        if next.nanoseconds == .max || !schedule.setsTimer(to: next) { return }
         run.emit(.local(.setTimer(next)))
     }
 
     /// The state as others see it.
     public func snapshot() -> NodeSnapshot {
         var snapshot = NodeSnapshot(
-            scope: scope, version: addresses.version, me: me, settings: settings, view: view, viewAt: sight.viewAt,
+            scope: identity.scope, version: identity.addresses.version, me: shownIdentity, settings: settings,
+            view: view,
+            viewAt: sight.viewAt,
             storeFailure: storeFailure, storeLastSeen: sight.storeLastSeen, local: local, role: role, lease: lease,
-            running: progress?.running, decision: decision, nextCycle: nextCycle)
+            running: progress?.running, decision: told.decision, nextCycle: schedule.next)
         snapshot.scheduledRestart = commands.scheduledRestart
-        snapshot.guarding = guardian?.facts
-        snapshot.decisions = decisions
+        snapshot.guarding = guardian.flatMap { $0.isReal ? $0.facts : nil }
+        snapshot.decisions = told.decisions
+        snapshot.failsafeUntil = failsafeUntil
         return snapshot
     }
 
     var role: NodeRole { shownRole(local, running: progress?.running.plan, wasPrimary: sight.wasPrimary) }
+
+    var me: NodeIdentity { identity.me }
+
+    var settings: DynamicConfiguration { configuration.settings }
 
     var lease: Lease? { tenure.lease }
 
@@ -312,8 +244,16 @@ public struct CycleMachine: Sendable {
 
     var storeFailure: String? { sight.storeFailure }
 
+    /// Where the cycle stands that runs.
+    var stage: Cycle.Stage? { schedule.cycle?.stage }
+
     /// Nothing is under way that a cycle waits for.
-    var isIdle: Bool { phase == .idle && !life.hasEnded }
+    var isIdle: Bool { schedule.cycle == nil && !life.hasEnded }
+
+    /// Where another node of our name is (E2).
+    var namesake: String? {
+        identity.namesake(local, hasGuardian: guardian?.isReal == true, hasHeldKey: tenure.hasHeld)
+    }
 
     var isLeading: Bool { view?.leaderName == me.name && lease != nil && namesake == nil }
 }

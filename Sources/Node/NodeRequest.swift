@@ -4,7 +4,8 @@ public import Ports
 
 /// What is asked of this node's PostgreSQL.
 public enum NodeRequest: Sendable {
-    case observe(deadline: BootInstant)
+    /// What was seen before `since` is no answer.
+    case observe(since: BootInstant, deadline: BootInstant)
     case compare(Upstream, deadline: BootInstant)
     /// Carries out an operation, after these changes to the slots.
     case perform(PostgreSQLOperation, slots: [SlotAction], plan: Int)
@@ -14,6 +15,8 @@ public enum NodeRequest: Sendable {
     case checkpoint
     case readHistory(TimelineID)
     case adoptConfiguration(JSONObject)
+    /// Sets `synchronous_standby_names` of the running primary.
+    case nameSynchronous(SynchronousSetting)
 }
 
 /// What PostgreSQL answers.
@@ -27,6 +30,7 @@ public enum NodeAnswer: Sendable {
     case checkpointed(Result<Void, PostgreSQLError>)
     case historyRead(TimelineID, [TimelineHistory.Line], writtenAt: String)
     case configurationAdopted(Result<Void, PostgreSQLError>)
+    case synchronousNamed(SynchronousSetting, Result<Void, PostgreSQLError>)
 }
 
 /// What the daemon itself is to do: nobody is asked, nothing is answered but by a timer.
@@ -40,6 +44,8 @@ public enum LocalEffect: Sendable {
     case cacheConfiguration(JSONObject)
     /// Answers a command, once.
     case reply(Int, CommandOutcome)
+    /// Answers a primary that has asked for a promise, once.
+    case replyFailsafe(Int, FailsafeAnswer)
     case publish(NodeSnapshot)
     case log(CycleEffect.LogLevel, String)
     case exit(code: Int32)
@@ -49,9 +55,10 @@ extension PostgreSQLOperation {
     /// PostgreSQL may accept writes as soon as it is under way: the guardian knows of the lease before.
     var opensTheDoor: Bool {
         switch self {
-        case .promote, .startPrimary, .restart: true
-        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .rewind,
-            .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots:
+        case .promote, .startPrimary: true
+        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .stopToRestart,
+            .rewind, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .nameSynchronous, .prePromote,
+            .restore:
             false
         }
     }

@@ -1,6 +1,5 @@
 import ClusterModel
 import HighAvailability
-import JSON
 import Logging
 import Ports
 
@@ -14,6 +13,8 @@ extension NodeRunner {
         case .node(let request): carryOut(request)
         case .peers(let members, let purpose, let deadline):
             Task { feed(.peers(purpose, await world.peers.statuses(of: members, deadline: deadline))) }
+        case .failsafe(let ping, let members, let sent, let deadline):
+            Task { feed(.failsafe(sent: sent, await world.peers.failsafe(ping, to: members, deadline: deadline))) }
         case .guardian(let order, let deadline): tellGuardian(order, deadline)
         case .local(let effect): carryOut(effect)
         }
@@ -35,6 +36,7 @@ extension NodeRunner {
             }
         case .cacheConfiguration(let document): Task { await world.cache.store(document) }
         case .reply(let id, let outcome): reply(id, outcome)
+        case .replyFailsafe(let id, let answer): reply(id, answer)
         case .publish(let snapshot): publish(snapshot)
         case .log(let level, let text): log(level, text)
         case .exit(let code): exit(code)
@@ -44,7 +46,7 @@ extension NodeRunner {
     private func carryOut(_ request: NodeRequest) {
         let postgreSQL = world.postgreSQL
         switch request {
-        case .observe(let deadline): observe(deadline)
+        case .observe(let since, let deadline): observe(since, deadline)
         case .compare(let source, let deadline):
             Task {
                 let result = await outcome { () async throws(PostgreSQLError) in
@@ -76,17 +78,31 @@ extension NodeRunner {
                 }
                 feed(.node(.configurationAdopted(result)))
             }
+        case .nameSynchronous(let setting):
+            Task {
+                let result = await outcome { () async throws(PostgreSQLError) in
+                    try await postgreSQL.nameSynchronous(setting)
+                }
+                feed(.node(.synchronousNamed(setting, result)))
+            }
         }
     }
 
     /// Neither waits for the other: the pulse tells of a server whose observation takes long.
-    private func observe(_ deadline: BootInstant) {
+    private func observe(_ since: BootInstant, _ deadline: BootInstant) {
         let postgreSQL = world.postgreSQL
         Task {
             Task { feed(.node(.felt(await postgreSQL.pulse()))) }
-            feed(.node(.observed(await postgreSQL.observe(deadline: deadline))))
+            feed(.node(.observed(await look(since: since, until: deadline))))
             feed(.node(.felt(await postgreSQL.pulse())))
         }
+    }
+
+    /// What is seen of PostgreSQL, and of the watchdog under which it may lead.
+    func look(since: BootInstant = BootInstant(nanoseconds: 0), until deadline: BootInstant) async -> PostgreSQLStatus {
+        var status = await world.postgreSQL.observe(since: since, deadline: deadline)
+        status.watchdogObstacle = world.watchdogObstacle()
+        return status
     }
 
     private func perform(_ operation: PostgreSQLOperation, _ slots: [SlotAction], _ plan: Int) {
@@ -109,24 +125,32 @@ extension NodeRunner {
         case .promote:
             guard let error = await guarding?.value else { return nil }
             return .failed("the guardian has not acknowledged the lease: \(error)")
-        case .startPrimary, .restart:
-            _ = await guarding?.value
-            return nil
-        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .rewind,
-            .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots:
+        case .startPrimary:
+            guard let error = await guarding?.value, error.isOfWatchdog else { return nil }
+            return .failed("\(error)")
+        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .stopToRestart,
+            .rewind, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .nameSynchronous, .prePromote,
+            .restore:
             return nil
         }
     }
 
     private func tellGuardian(_ order: GuardOrder, _ deadline: BootInstant) {
         guard let guardian = world.guardian else { return }
+        // In their order: one that is still on its way comes before, and never undoes what this one says.
+        let earlier = guarding
         guarding = Task {
+            _ = await earlier?.value
             let result = await outcome { () async throws(GuardianError) in
                 try await guardian.tell(order, deadline: deadline)
             }
             feed(.guardian(order, result))
-            guard case .failure(let error) = result else { return nil }
-            return error
+            switch result {
+            case .failure(let error): return error
+            case .success(let status):
+                guard case .failed(let why, isRequired: true) = status.watchdog else { return nil }
+                return GuardianError("the watchdog is required: \(why)", isOfWatchdog: true)
+            }
         }
     }
 
@@ -154,14 +178,14 @@ private func answer(
             return .renewed(.success(claim))
         case .acquire: return .acquired(.success(try await store.acquireLeader(deadline: deadline)))
         case .release(let status):
-            let text = status.map { JSON.text($0, .compact) }
-            return .released(.success(try await store.releaseLeader(status: text, deadline: deadline)))
+            return .released(.success(try await store.releaseLeader(status: status, deadline: deadline)))
         case .write(let key, let value, let condition, let purpose):
             return .wrote(purpose, .success(try await store.write(key, value, if: condition, deadline: deadline)))
         case .delete(let key, let condition, let purpose):
             return .wrote(purpose, .success(try await store.delete(key, if: condition, deadline: deadline)))
-        case .touch(let value, let seen):
-            return .touched(.success(try await store.touchMember(value, seen: seen, deadline: deadline)))
+        case .touch(let value, let seen, let prolonging):
+            try await store.touchMember(value, seen: seen, prolonging: prolonging, deadline: deadline)
+            return .touched(.success(()))
         }
     } catch {
         return request.failed(error)

@@ -1,4 +1,4 @@
-import ClusterModel
+public import ClusterModel
 public import HighAvailability
 public import Logging
 public import Ports
@@ -17,6 +17,8 @@ public actor NodeRunner: NodeControl {
         public var cache: any ConfigurationCache
         /// Nil where the machine was set up without one.
         public var guardian: (any GuardianPort)?
+        /// Why the watchdog that is required could not be used now; nil where it could, or none is. Answers at once.
+        public var watchdogObstacle: @Sendable () -> String? = { nil }
 
         public init(
             store: any DistributedConfigurationStore, postgreSQL: any PostgreSQLController, peers: any PeerClient,
@@ -50,6 +52,8 @@ public actor NodeRunner: NodeControl {
     /// Commands that have not been answered.
     private var commands: [Int: CheckedContinuation<CommandOutcome, Never>] = [:]
     private var commandNumber = 0
+    /// Primaries that wait for a promise.
+    private var promises: [Int: CheckedContinuation<FailsafeAnswer, Never>] = [:]
     private nonisolated let subscribers = Subscribers()
     private var reloading: (@Sendable () async -> CycleEvent?)?
     private let reloads = OneAtATime()
@@ -104,6 +108,17 @@ public actor NodeRunner: NodeControl {
         }
     }
 
+    public func promise(_ ping: FailsafePing) async -> FailsafeAnswer {
+        commandNumber += 1
+        let number = commandNumber
+        return await withCheckedContinuation { continuation in
+            promises[number] = continuation
+            feed(.failsafeAsked(number, ping))
+        }
+    }
+
+    func reply(_ id: Int, _ answer: FailsafeAnswer) { promises.removeValue(forKey: id)?.resume(returning: answer) }
+
     func reply(_ id: Int, _ outcome: CommandOutcome) { commands.removeValue(forKey: id)?.resume(returning: outcome) }
 
     public nonisolated func changes() -> AsyncStream<NodeSnapshot> { subscribers.add(first: snapshot()) }
@@ -117,7 +132,7 @@ public actor NodeRunner: NodeControl {
         if world.clock.now() - known.local.observedAt <= age { return known }
         if refresh == nil {
             refresh = Task {
-                let status = await world.postgreSQL.observe(deadline: world.clock.now() + .seconds(2))
+                let status = await look(until: world.clock.now() + .seconds(2))
                 feed(.node(.observed(status)))
                 refresh = nil
             }

@@ -7,9 +7,16 @@ struct Sight: Sendable {
     private(set) var local: PostgreSQLStatus
     /// `local` is what was seen, not what it is taken for before.
     private(set) var hasObserved = false
+    /// `local` is what an operation of ours has most likely made of it: nobody has looked since.
+    private(set) var isAssumed = false
+    /// The kernel has said that the postmaster that `local` tells of has ended, and nobody has looked since.
+    private(set) var isServerGone = false
     /// The signs of life of the server; nil where none were taken.
     var pulse: Pulse?
     private(set) var wasPrimary = false
+    /// Since when PostgreSQL has been seen as a standby that streams from nobody and comes no further.
+    private(set) var notStreamingSince: BootInstant?
+    private var standsAt: WALPosition?
     /// When PostgreSQL was last asked to be observed.
     var lookedAt: BootInstant
     /// When the last plan ended: what was observed of PostgreSQL before is no longer so.
@@ -17,10 +24,14 @@ struct Sight: Sendable {
 
     private(set) var view: ClusterView?
     private(set) var viewAt: BootInstant?
+    /// `/sync` as we have written it last.
+    private var ownSync: (state: SyncState, revision: Revision)?
     /// Seconds since the epoch.
     private(set) var storeLastSeen: Int64 = 0
     /// Why the store is silent; nil while it answers.
     private(set) var storeFailure: String?
+    /// Of every member that was ever seen, what decisions of others rest on.
+    private var marks: [String: String] = [:]
 
     init(now: BootInstant) {
         local = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now)
@@ -36,19 +47,58 @@ struct Sight: Sendable {
     /// An older look that comes late tells nothing.
     mutating func see(_ status: PostgreSQLStatus) {
         guard status.observedAt >= local.observedAt else { return }
+        // The same look that is told once more knows nothing of what has happened since.
+        if status.observedAt > local.observedAt { isServerGone = false }
+        isAssumed = false
         local = status
         hasObserved = true
-        if let facts = status.facts { wasPrimary = !facts.inRecovery }
+        if let facts = status.facts {
+            wasPrimary = !facts.inRecovery
+            let isIdle = facts.inRecovery && facts.receiver?.isStreaming != true
+            if facts.position != standsAt { notStreamingSince = nil }
+            standsAt = facts.position
+            notStreamingSince = isIdle ? notStreamingSince ?? status.observedAt : nil
+        } else if status.postmaster == nil {
+            notStreamingSince = nil
+        }
+    }
+
+    mutating func serverEnded(_ pid: Int32) {
+        if local.postmaster == pid { isServerGone = true }
     }
 
     /// Asked for at `asked`. True where the store was silent before.
     mutating func see(_ view: ClusterView, asked: BootInstant, wallTime: Int64) -> Bool {
         defer { storeFailure = nil }
         self.view = view
+        if let ownSync, view.revision < ownSync.revision { self.view?.sync = ownSync.state }
         viewAt = asked
         storeLastSeen = wallTime / 1_000_000_000
+        for member in view.members { marks[member.name] = Self.mark(of: member.data) }
         return storeFailure != nil
     }
+
+    /// Whether a member key, which is gone or unreadable for nil, says something else than before of what decisions of
+    /// others rest on. The positions, which every member publishes all the time, are no part of that.
+    mutating func hasChanged(_ member: String, _ data: JSONObject?) -> Bool {
+        let mark = data.map { Self.mark(of: $0) } ?? ""
+        return marks.updateValue(mark, forKey: member) != mark
+    }
+
+    private static func mark(of data: JSONObject) -> String {
+        [
+            "conn_url", "state", "role", "timeline", "checkpoint_after_promote", "tags", "replication_state",
+            "postmaster_start_time",
+        ].map { data[$0]?.comparableText ?? "" }.joined(separator: "|")
+    }
+
+    /// Our own write, which the store has acknowledged at `revision`: a view from before it does not take it back.
+    mutating func wrote(_ sync: SyncState, at revision: Revision) {
+        view?.sync = sync
+        ownSync = (sync, revision)
+    }
+
+    mutating func forgetOwnSync() { ownSync = nil }
 
     mutating func storeIsSilent(_ why: String) { storeFailure = why }
 
@@ -56,6 +106,7 @@ struct Sight: Sendable {
 
     /// What is stopped accepts no writes.
     mutating func assumeStopped(at now: BootInstant) {
+        isAssumed = true
         local.postmaster = nil
         local.facts = nil
         local.readiness = .down

@@ -3,19 +3,34 @@ import HighAvailability
 
 /// The right to lead: the lease, and what is on its way about it.
 struct Tenure: Sendable {
+    /// Of every lease that is won; nil is the margin of `LeaseArithmetic`.
+    private let safetyMargin: Duration?
     private(set) var lease: Lease?
     /// The lease of an earlier daemon, which the guardian enforces, until our own first renewal is answered.
     private var adopted: Lease?
+    /// The lease is made of these members' promises (failsafe mode); nil where the store has granted it.
+    private(set) var granted: [String]?
     /// A renewal is on its way. The key must not be released before it is answered: it would put the key again.
     private(set) var isRenewing = false
+    /// This daemon has held the key by a session of its own.
+    private(set) var hasHeld = false
+    /// The ttl by which the store was told to make sessions.
+    private(set) var sessionTTL = ClusterTimings().ttl
 
-    init(adopted: Lease?) {
+    init(adopted: Lease?, safetyMargin: Duration? = nil) {
+        self.safetyMargin = safetyMargin
         lease = adopted
         self.adopted = adopted
     }
 
     /// Nobody but the guardian has vouched for the lease yet.
     var isUnproven: Bool { adopted != nil && adopted == lease }
+
+    /// By which ttl the store makes sessions from now on, where `ttl` is configured.
+    mutating func session(ttl: Duration, mayShorten: Bool) -> Duration {
+        if ttl >= sessionTTL || mayShorten { sessionTTL = ttl }
+        return sessionTTL
+    }
 
     /// A renewal goes out, from whose sending a shorter ttl counts. True where the lease covers that moment.
     mutating func renews(ttl: Duration, at now: BootInstant) -> Bool {
@@ -30,8 +45,22 @@ struct Tenure: Sendable {
         adopted = nil
     }
 
-    mutating func holds(_ lease: Lease) { self.lease = lease }
+    /// The store says that the key is ours.
+    mutating func holds(since: BootInstant, ttl: Duration, session: String) {
+        lease = Lease(since: since, ttl: ttl, session: session, safetyMargin: safetyMargin)
+        hasHeld = true
+        granted = nil
+    }
+
+    /// The store is away, and the others let this node go on.
+    mutating func isGranted(_ lease: Lease, by members: [String]) {
+        self.lease = lease
+        granted = members
+    }
 
     /// Refused, lost to another one, or about to be given away: nobody here leads from now on.
-    mutating func ends() { lease = nil }
+    mutating func ends() {
+        lease = nil
+        granted = nil
+    }
 }

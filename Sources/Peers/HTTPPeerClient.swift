@@ -5,8 +5,8 @@ public import Ports
 public import Posix
 import Synchronization
 
-/// How peers are asked: who we say we are, and what we check (rest-api.md §19). No password is among it: what is asked
-/// here is what everybody may read, and where it is asked stands in the store.
+/// How peers are asked: who we say we are, and what we check (rest-api.md §19). What everybody may read is asked
+/// without a password, as where it is asked stands in the store; only who is asked for a promise is told one.
 public struct PeerClientOptions: Sendable, Hashable {
     public var userAgent: String
     /// From `ctl.cacert`, else `restapi.cafile`. With it, or with a certificate of ours, the servers' chains are
@@ -16,16 +16,26 @@ public struct PeerClientOptions: Sendable, Hashable {
     public var certfile: String?
     public var keyfile: String?
     public var keyfilePassword: String?
+    /// For `POST /failsafe` alone: from `ctl.authentication`, else `restapi.authentication`.
+    public var username: String?
+    public var password: String?
 
     public init(
         userAgent: String = "Matriarch", cacert: String? = nil, certfile: String? = nil, keyfile: String? = nil,
-        keyfilePassword: String? = nil
+        keyfilePassword: String? = nil, username: String? = nil, password: String? = nil
     ) {
         self.userAgent = userAgent
         self.cacert = cacert
         self.certfile = certfile
         self.keyfile = keyfile
         self.keyfilePassword = keyfilePassword
+        self.username = username
+        self.password = password
+    }
+
+    var credentials: BasicCredentials? {
+        guard let username, let password else { return nil }
+        return BasicCredentials(username: username, password: password)
     }
 
     var tls: TLSOptions {
@@ -42,6 +52,7 @@ public final class HTTPPeerClient: PeerClient {
 
     /// A connection made with one certificate is never used under another: other options are another client.
     private let client: Mutex<HTTPClient>
+    private let credentials: Mutex<BasicCredentials?>
 
     private static func client(_ options: PeerClientOptions) throws(SystemError) -> HTTPClient {
         try HTTPClient(
@@ -51,6 +62,7 @@ public final class HTTPPeerClient: PeerClient {
     /// Throws where its thread cannot be started. The owner calls `shutdown`.
     public init(_ options: PeerClientOptions = PeerClientOptions()) throws(SystemError) {
         client = Mutex(try Self.client(options))
+        credentials = Mutex(options.credentials)
     }
 
     /// Asks with `options` from now on, over new connections and with the files as they are now. What is under way ends
@@ -58,6 +70,7 @@ public final class HTTPPeerClient: PeerClient {
     public func adopt(_ options: PeerClientOptions) throws(SystemError) {
         let fresh = try Self.client(options)
         client.withLock { $0 = fresh }
+        credentials.withLock { $0 = options.credentials }
     }
 
     /// Ends every request that was begun since the last `adopt`, and the thread.
@@ -81,6 +94,39 @@ public final class HTTPPeerClient: PeerClient {
             let limit = min(deadline, BootClock.now() + Self.patience)
             let response = try await read(url, deadline: limit)
             return PeerAnswer(json: try? JSON.parse(bytes: response.body))
+        } catch {
+            return .unreachable(error.description)
+        }
+    }
+
+    public func failsafe(
+        _ ping: FailsafePing, to members: [Member], deadline: BootInstant
+    ) async -> [String: FailsafeAnswer] {
+        let body = Array(JSON.text(.object(ping.json)).utf8)
+        return await withTaskGroup(of: (String, FailsafeAnswer).self) { group in
+            for member in members {
+                group.addTask { (member.name, await self.failsafe(body, to: member, deadline: deadline)) }
+            }
+            return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+        }
+    }
+
+    private func failsafe(_ body: [UInt8], to member: Member, deadline: BootInstant) async -> FailsafeAnswer {
+        guard let url = member.apiURL.flatMap({ PeerURL.replacingPath(of: $0, with: "/failsafe") }) else {
+            return .unreachable("its api_url is no http address")
+        }
+        var request = HTTPClientRequest(
+            method: "POST", url: url, headers: [("Content-Type", "application/json")], body: body,
+            credentials: credentials.withLock { $0 }, connectTimeout: Self.patience, bodyLimit: 1 << 16)
+        request.wantedHeader = "lsn"
+        do throws(HTTPClientError) {
+            let client = client.withLock { $0 }
+            let answer = try await client.send(request, deadline: deadline)
+            let text = String(decoding: answer.body, as: UTF8.self)
+            guard answer.status == 200, text == FailsafeAnswer.acceptance else {
+                return .refused("status \(answer.status)" + (answer.status == 500 ? ", \(text.prefix(80))" : ""))
+            }
+            return .accepted(answer.header.flatMap { WALPosition(json: .string($0)) })
         } catch {
             return .unreachable(error.description)
         }

@@ -1,9 +1,9 @@
 /// Addresses of a peer's REST API, as it gives them in its member key: whoever may write there chooses them, so nothing
 /// of them is used but where to ask, and that only where it is a plain address.
-enum PeerURL {
+public enum PeerURL {
     /// `apiURL`'s scheme and authority with `path` (rest-api.md §19); nil where it is no http address: a scheme, a host
     /// of letters, digits and `.-_` or an IPv6 address in brackets, and a port.
-    static func replacingPath(of apiURL: String, with path: String) -> String? {
+    public static func replacingPath(of apiURL: String, with path: String) -> String? {
         let bytes = Array(apiURL.utf8)
         guard let scheme = ["http://", "https://"].first(where: { isPrefix($0, of: bytes) }) else { return nil }
         let authority = bytes[scheme.utf8.count...].prefix { !ends.contains($0) }

@@ -16,8 +16,9 @@ public protocol DistributedConfigurationStore: Sendable {
     func load(deadline: BootInstant) async throws(DCSError) -> ClusterView
 
     /// What a node that has nothing to do goes by: `view` where nothing has changed since, by the word of the member
-    /// of the store that prolongs the session, which may be behind the quorum for a moment; else what `load` reads. A
-    /// store that has no cheaper answer loads.
+    /// of the store that prolongs the session, which may be behind the quorum for a moment, or nothing but what members
+    /// publish of themselves and `/status`, which the store has told of already; else what `load` reads. A store that
+    /// has no cheaper answer loads.
     func refresh(_ view: ClusterView, deadline: BootInstant) async throws(DCSError) -> ClusterView
 
     /// Creates the leader key with our name if there is none, bound to our session. A session is opened where there is
@@ -37,14 +38,18 @@ public protocol DistributedConfigurationStore: Sendable {
     ///
     /// With `status` the same transaction writes `/status`: what the next leader must have stands there before anybody
     /// can become it. Where it cannot be written the key stays.
-    func releaseLeader(status: String?, deadline: BootInstant) async throws(DCSError) -> Bool
+    func releaseLeader(status: JSONObject?, deadline: BootInstant) async throws(DCSError) -> Bool
 
-    /// Puts our member key, bound to our session, which is prolonged on the way. The store leaves the write out where
-    /// neither value nor session changed since `seen`.
-    func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError)
+    /// Puts our member key, bound to our session. The store leaves the write out where neither value nor session
+    /// changed since `seen`.
+    ///
+    /// With `prolonging` the session is prolonged on the way. Without, it is used as it stands, and ends when it would
+    /// have ended: the leader key hangs on it, and only a renewal may hold that. One that has ended is replaced.
+    func touchMember(_ value: JSONObject, seen: Member?, prolonging: Bool, deadline: BootInstant)
+        async throws(DCSError)
 
     /// Writes one of the permanent keys.
-    func write(_ key: DCSKey, _ value: String, if condition: WriteCondition, deadline: BootInstant)
+    func write(_ key: DCSKey, _ value: DCSValue, if condition: WriteCondition, deadline: BootInstant)
         async throws(DCSError)
         -> WriteOutcome
 
@@ -66,6 +71,7 @@ public protocol DistributedConfigurationStore: Sendable {
 /// A permanent key below the cluster's path.
 public enum DCSKey: String, Sendable, Hashable, CaseIterable {
     case initialize, config, status, failover, sync, history, failsafe
+    case rollingRestart = "rolling_restart"
 }
 
 /// What must hold for a write to happen.
@@ -76,6 +82,8 @@ public enum WriteCondition: Sendable, Hashable {
     case unchanged(since: Revision)
     /// The leader key holds our name.
     case leading
+    /// That, and the key is as it was seen: absent for nil, else unchanged.
+    case leadingAsSeen(Revision?)
     /// The key is as it was seen: absent for nil, else unchanged.
     public static func asSeen(_ revision: Revision?) -> WriteCondition {
         revision.map { .unchanged(since: $0) } ?? .absent
@@ -100,7 +108,7 @@ public enum LeaderClaim: Sendable, Hashable {
 /// A change of a key, or of the connection.
 public enum DCSEvent: Sendable, Hashable {
     /// The key below the cluster's path, and its new value; nil where it was deleted.
-    case changed(leaf: String, value: String?, revision: Revision)
+    case changed(leaf: String, value: DCSValue?, revision: Revision)
     /// Events may have been lost: read everything again.
     case resynchronized
     /// The watch is down; the timer alone carries the cycle.
@@ -126,6 +134,11 @@ public enum DCSError: Error, Sendable, Hashable, CustomStringConvertible {
 }
 
 extension DistributedConfigurationStore {
+    /// Puts our member key and prolongs the session on the way.
+    public func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {
+        try await touchMember(value, seen: seen, prolonging: true, deadline: deadline)
+    }
+
     public func refresh(_ view: ClusterView, deadline: BootInstant) async throws(DCSError) -> ClusterView {
         try await load(deadline: deadline)
     }

@@ -14,9 +14,12 @@ public struct GuardianError: Error, Sendable, Hashable, CustomStringConvertible 
 
     /// It has answered, and does not do it.
     public let isRefusal: Bool
+    /// The lease is enforced, and the watchdog without which nobody is to lead is off.
+    public let isOfWatchdog: Bool
 
-    public init(_ description: String, isRefusal: Bool = false) {
+    public init(_ description: String, isRefusal: Bool = false, isOfWatchdog: Bool = false) {
         self.description = description
         self.isRefusal = isRefusal
+        self.isOfWatchdog = isOfWatchdog
     }
 }

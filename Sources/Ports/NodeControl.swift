@@ -19,6 +19,10 @@ public protocol NodeControl: Sendable {
     /// Carries out an operator's command; may take as long as a restart does. Never fails to answer.
     func carryOut(_ command: NodeCommand) async -> CommandOutcome
 
+    /// A primary without the store asks for this node's promise not to race (ha-loop.md §16.4). What is accepted is
+    /// kept from then on. Never fails to answer.
+    func promise(_ ping: FailsafePing) async -> FailsafeAnswer
+
     /// Every snapshot as it is published, the present one first. Who reads too slowly misses the oldest; the stream
     /// ends with the node.
     func changes() -> AsyncStream<NodeSnapshot>

@@ -6,6 +6,10 @@ public protocol PeerClient: Sendable {
     /// `.unreachable`.
     func statuses(of members: [Member], deadline: BootInstant) async -> [String: PeerAnswer]
 
+    /// Tells every member at once that this primary goes on without the store, and asks for its promise. Each has an
+    /// answer by the deadline.
+    func failsafe(_ ping: FailsafePing, to members: [Member], deadline: BootInstant) async -> [String: FailsafeAnswer]
+
     /// Whether anybody answers `/liveness` at the address of `apiURL`: any HTTP answer counts (rest-api.md §19).
     func isAlive(apiURL: String, deadline: BootInstant) async -> Bool
 }

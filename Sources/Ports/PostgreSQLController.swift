@@ -4,7 +4,10 @@ public import ClusterModel
 public protocol PostgreSQLController: Sendable {
     /// Looks at processes, files and, by SQL on the monitoring connection, at the server. Whatever is not known by the
     /// deadline is nil in the answer; it never throws and never waits longer.
-    func observe(deadline: BootInstant) async -> PostgreSQLStatus
+    ///
+    /// An operation that ended at `since` has made what was seen before untrue. Where nothing has been seen since, the
+    /// data directory is `.unseen` and the answer is as old as that.
+    func observe(since: BootInstant, deadline: BootInstant) async -> PostgreSQLStatus
 
     /// The running server's signs of life, without SQL and without the disk, at once; nil where no server is known or
     /// none could be taken.
@@ -28,6 +31,10 @@ public protocol PostgreSQLController: Sendable {
     /// Takes over a new dynamic configuration: files are written, the server is reloaded, what needs a restart shows up
     /// in `pendingRestart` of the next observation.
     func adopt(configuration document: JSONObject) async throws(PostgreSQLError)
+
+    /// Sets `synchronous_standby_names` of the running server, which reads it at once. It stays through restarts of the
+    /// server and of the daemon, until something else is set or the server becomes a standby.
+    func nameSynchronous(_ setting: SynchronousSetting) async throws(PostgreSQLError)
 
     /// The history file of a timeline from `pg_wal`, oldest row first, and when it was written (ISO 8601 with offset).
     func timelineHistory(_ timeline: TimelineID) async -> (lines: [TimelineHistory.Line], writtenAt: String)?
@@ -63,5 +70,12 @@ public enum PostgreSQLError: Error, Sendable, Hashable, CustomStringConvertible 
         case .rewindRefused(let output): "pg_rewind gave up although its source is well: \(output)"
         case .failed(let reason): reason
         }
+    }
+}
+
+extension PostgreSQLController {
+    /// What was seen last is good at any age.
+    public func observe(deadline: BootInstant) async -> PostgreSQLStatus {
+        await observe(since: BootInstant(nanoseconds: 0), deadline: deadline)
     }
 }

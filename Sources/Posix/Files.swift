@@ -39,6 +39,9 @@ public enum Files {
     /// Whether `path` exists, links followed.
     public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    /// Whether we may read `path`, links followed.
+    public static func isReadable(_ path: String) -> Bool { access(path, R_OK) == 0 }
+
     /// The permission bits of `path`, links followed.
     public static func mode(_ path: String) -> UInt32? {
         var status = stat()
@@ -53,6 +56,12 @@ public enum Files {
         // File systems know years that nanoseconds since the epoch do not.
         let seconds = min(max(Int64(status.st_mtim.tv_sec), -9_000_000_000), 9_000_000_000)
         return seconds * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+    }
+
+    /// The size of `path` in bytes, links followed.
+    public static func size(_ path: String) -> Int64? {
+        var status = stat()
+        return stat(path, &status) == 0 ? Int64(status.st_size) : nil
     }
 
     /// The whole content of a file of at most `limit` bytes; a larger one is an error (EFBIG).

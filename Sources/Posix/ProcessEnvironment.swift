@@ -12,4 +12,14 @@ public enum ProcessEnvironment {
         }
         return result
     }
+
+    /// The same by name; of a name that stands twice the last value counts.
+    public static var variables: [String: String] {
+        var variables: [String: String] = [:]
+        for entry in entries {
+            guard let cut = entry.utf8.firstIndex(of: UInt8(ascii: "=")) else { continue }
+            variables[String(entry[..<cut])] = String(entry[cut...].dropFirst())
+        }
+        return variables
+    }
 }

@@ -73,34 +73,72 @@ extension Administrator {
     func compareTimelines(with source: Upstream, deadline: BootInstant) async throws(PostgreSQLError)
         -> DivergenceFacts
     {
-        var facts = try await localFacts(deadline)
+        var (facts, received) = try await localFacts(deadline)
         let configuration = instance.configuration
         let target = instance.target(
             configuration.rewindCredentials, host: source.address.host, port: source.address.port,
             options: Instance.options(.seconds(2)))
-        let recovery = try PostgreSQLConnection.connect(to: target, deadline: deadline)
-            .query("SELECT pg_is_in_recovery()", deadline: deadline)
+        let connection = try PostgreSQLConnection.connect(to: target, deadline: deadline)
+        let recovery = try connection.query("SELECT pg_is_in_recovery()", deadline: deadline)
         facts.sourceInRecovery = recovery.first?.first != "f"
         let session = try ReplicationSession(instance.replicationTarget(source.address), deadline: deadline)
-        facts.sourceTimeline = try session.identify(deadline: deadline).timeline
+        let identity = try session.identify(deadline: deadline)
+        facts.sourceTimeline = identity.timeline
+        facts.sourcePosition = identity.position
         if facts.sourceTimeline > 1 {
             facts.sourceHistory = try session.history(of: facts.sourceTimeline, deadline: deadline).map {
                 .init(timeline: $0.timeline, position: $0.position)
             }
         }
+        if facts.localInRecovery, instance.postmaster() != nil {
+            // What cannot be asked is not lacking.
+            facts.lacking = try? lacking(facts, after: received, connection, end: identity.position, deadline)
+        }
+        if facts.localInRecovery, facts.localTimeline == facts.sourceTimeline, !facts.sourceInRecovery {
+            facts.contentDiffers = (try? await contentDiffers(facts, connection, deadline)) ?? false
+            if !facts.contentDiffers { facts.unreplayed = try? await unreplayed(facts, deadline) }
+        }
         return facts
     }
 
-    private func runningFacts(_ deadline: BootInstant) throws(PostgreSQLError) -> DivergenceFacts {
-        let rows = try query("SELECT pg_is_in_recovery()", [], deadline)
-        let session = try ReplicationSession(local: instance, deadline: deadline)
-        let identity = try session.identify(deadline: deadline)
-        return DivergenceFacts(
-            localTimeline: identity.timeline, localPosition: identity.position,
-            localInRecovery: rows.first?.first == "t", sourceTimeline: 0, sourceInRecovery: false, sourceHistory: [])
+    /// What a running standby needs next, and `source` does not have: nobody else tells but its log.
+    private func lacking(
+        _ facts: DivergenceFacts, after received: WALPosition, _ source: PostgreSQLConnection, end: WALPosition,
+        _ deadline: BootInstant
+    ) throws(PostgreSQLError) -> DivergenceFacts.Lacking? {
+        let settings = try source.query(
+            "SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'", deadline: deadline)
+        let size = settings.first?.first.flatMap { $0 }.flatMap { UInt64($0) } ?? 0
+        let names = try source.query("SELECT pg_ls_dir('pg_wal', true, false)", deadline: deadline)
+            .compactMap { $0.first.flatMap { $0 } }
+        // What recovery knows of timelines it takes from its own files first.
+        let own = (try? Files.list(instance.configuration.dataDirectory + "/pg_wal")) ?? []
+        return SourceWAL(names: Set(names), end: end, segmentSize: size).lacking(
+            after: received, from: facts.localTimeline, to: facts.sourceTimeline, own: Set(own))
     }
 
-    private func localFacts(_ deadline: BootInstant) async throws(PostgreSQLError) -> DivergenceFacts {
+    /// By what a standby has replayed: it may have received the beginning of a record that the source, when it was
+    /// promoted, had not got whole either. That is behind the point where the source left the timeline, and no part of
+    /// any history.
+    private func runningFacts(
+        _ deadline: BootInstant
+    ) throws(PostgreSQLError) -> (DivergenceFacts, received: WALPosition) {
+        // Asked before the timeline: replay may go on to the next one meanwhile.
+        let rows = try query("SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()", [], deadline)
+        let session = try ReplicationSession(local: instance, deadline: deadline)
+        let identity = try session.identify(deadline: deadline)
+        let isStandby = rows.first?.first == "t"
+        let replayed = rows.first?.last.flatMap { $0 }.flatMap { WALPosition($0) }
+        let facts = DivergenceFacts(
+            localTimeline: identity.timeline,
+            localPosition: isStandby ? replayed ?? identity.position : identity.position,
+            localInRecovery: isStandby, sourceTimeline: 0, sourceInRecovery: false, sourceHistory: [])
+        return (facts, identity.position)
+    }
+
+    private func localFacts(
+        _ deadline: BootInstant
+    ) async throws(PostgreSQLError) -> (DivergenceFacts, received: WALPosition) {
         if instance.postmaster() != nil {
             do throws(PostgreSQLError) {
                 return try runningFacts(deadline)
@@ -120,7 +158,7 @@ extension Administrator {
                 timeline: facts.localTimeline, from: facts.localPosition, count: 2, deadline: deadline)
             facts.checkpointEnd = dump?.end(ofLastRecordAt: facts.localPosition)
         }
-        return facts
+        return (facts, facts.localPosition)
     }
 }
 

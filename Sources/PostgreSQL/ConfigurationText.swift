@@ -42,7 +42,25 @@ enum ConfigurationText {
         return text
     }
 
+    /// The parameters alone, for a server that is asked whether it would read them.
+    static func parameters(_ parameters: ParameterMap) -> String {
+        sorted(parameters.filter { !RecoveryParameters.names.contains($0) && isName($0) })
+    }
+
     /// pg_hba.conf and pg_ident.conf.
+    /// Who is let into a server whose users are somebody else's still: our own two, from this machine.
+    static func rulesOfOurs(_ configuration: LocalPostgreSQLConfiguration) -> [String] {
+        func name(_ user: String?) -> String {
+            user.map { "\"\($0.escaping { $0 == UInt8(ascii: "\"") ? "\"\"" : nil })\"" } ?? "all"
+        }
+        let superuser = name(configuration.superuser.userName)
+        let replicator = name(configuration.replication.userName)
+        return [
+            "local all \(superuser) trust", "host all \(superuser) samehost trust",
+            "local replication \(replicator) trust", "host replication \(replicator) samehost trust",
+        ]
+    }
+
     static func lines(_ lines: [String]) -> String { header + lines.map { singleLine($0) + "\n" }.joined() }
 
     /// An entry of a list is one line: a line break in it, or a NUL, becomes a space.
@@ -75,6 +93,12 @@ enum ConfigurationText {
     static func recovery(in text: String) -> ParameterMap {
         let settings = text.split(atByte: "\n").compactMap { setting($0) }
         return ParameterMap(settings.filter { RecoveryParameters.names.contains($0.name.lowercased()) })
+    }
+
+    /// The value of a parameter that a configuration file of ours sets; nil where it does not.
+    static func value(of name: String, in text: String) -> String? {
+        text.split(atByte: "\n").reversed().lazy.compactMap { setting($0) }
+            .first { $0.name.lowercased() == name }?.value
     }
 
     /// `name = 'value'` or `name = value`; nil for comments and blank lines.

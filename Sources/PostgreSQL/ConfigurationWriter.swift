@@ -20,6 +20,9 @@ struct ConfigurationWriter: Sendable {
         case standby(of: Instance.Following)
         /// As the files have it.
         case unchanged
+        /// What a custom bootstrap has made, until it accepts writes: nobody but ourselves is let in (postgresql.md
+        /// §11, §17).
+        case restored(LocalPostgreSQLConfiguration.CustomBootstrap)
     }
 
     /// Writes all of it for a server of `role`; whether anything changed that a reload would bring in.
@@ -30,7 +33,7 @@ struct ConfigurationWriter: Sendable {
             try keepBaseConfiguration()
             let recovery = recovery(role)
             var changed = try writeMain(parameters, recovery)
-            if parameters["hba_file"] == nil, let rules = generatedRules {
+            if parameters["hba_file"] == nil, let rules = rules(role) {
                 if rules != refusedRules {
                     changed = try put(rules, configuration.hostBasedAuthenticationFile) || changed
                 }
@@ -42,6 +45,7 @@ struct ConfigurationWriter: Sendable {
             } else if !Files.exists(configuration.identityFile) {
                 _ = try put("", configuration.identityFile)
             }
+            if case .restored(let method) = role, method.keepsRecovery { return changed }
             return try cleanAutomaticConfiguration() || changed
         } catch {
             throw .failed("cannot write PostgreSQL's configuration: \(error)")
@@ -58,6 +62,27 @@ struct ConfigurationWriter: Sendable {
         } catch {
             throw .failed("cannot mark the data directory: \(error)")
         }
+    }
+
+    /// Sets the files that say how the server of a custom bootstrap recovers.
+    func writeSignals(of method: LocalPostgreSQLConfiguration.CustomBootstrap) throws(PostgreSQLError) {
+        guard let recovery = method.recovery else {
+            if !method.keepsRecovery { try writeSignals(standby: false) }
+            return
+        }
+        let isStandby = ["on", "true", "yes", "1"].contains(recovery["standby_mode"]?.lowercased() ?? "")
+        try writeSignals(standby: isStandby)
+        if isStandby { return }
+        do throws(SystemError) {
+            _ = try put("", directory.recoverySignal)
+        } catch {
+            throw .failed("cannot mark the data directory: \(error)")
+        }
+    }
+
+    private func rules(_ role: Role) -> String? {
+        guard case .restored = role else { return generatedRules }
+        return ConfigurationText.lines(ConfigurationText.rulesOfOurs(configuration))
     }
 
     /// Writes the password file for a connection to `address`; without a password nothing is written.
@@ -201,6 +226,9 @@ struct ConfigurationWriter: Sendable {
     private func recovery(_ role: Role) -> ParameterMap {
         switch role {
         case .primary: return RecoveryParameters.configured(configuration)
+        case .restored(let method):
+            if let recovery = method.recovery { return RecoveryParameters.given(recovery) }
+            return method.keepsRecovery ? ParameterMap() : RecoveryParameters.configured(configuration)
         case .standby(of: .known(let upstream)):
             return RecoveryParameters.forStandby(of: upstream, configuration, serverVersion: directory.version)
         case .standby(of: .unknown), .unchanged:

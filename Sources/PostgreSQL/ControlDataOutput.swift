@@ -4,8 +4,11 @@ import ClusterModel
 struct ControlDataOutput: Sendable, Hashable {
     /// The names as printed, without the first "Current ".
     let fields: [String: String]
+    /// The file's checksum is right; false for a file that is damaged, or another version's.
+    let isWhole: Bool
 
     init(_ text: String) {
+        isWhole = text.firstRange(of: "CRC checksum does not match") == nil
         var fields: [String: String] = [:]
         for line in text.split(separator: "\n") {
             guard let colon = line.firstIndex(of: ":") else { continue }
@@ -29,6 +32,13 @@ struct ControlDataOutput: Sendable, Hashable {
             minimumRecoveryEnd: position("Minimum recovery ending location") ?? .zero,
             minimumRecoveryTimeline: number("Min recovery ending loc's timeline") ?? 0,
             supportsRewind: fields["wal_log_hints setting"] == "on" || checksums != 0)
+    }
+
+    /// The files of the WAL below a data directory.
+    func walFiles(in dataDirectory: String) -> WALFiles? {
+        WALFiles(
+            directory: dataDirectory + "/pg_wal", segmentSize: fields["Bytes per WAL segment"].flatMap { Int($0) },
+            pageSize: fields["WAL block size"].flatMap { Int($0) })
     }
 
     /// The values that a standby must not undercut (postgresql.md §12.4), by parameter.

@@ -17,7 +17,7 @@ extension DataDirectory {
             try removeControlFile()
             try emptyOutside(mark)
             try emptyInside()
-            return mark
+            return try writeEmptied(mark)
         } catch {
             if error.code == ECANCELED { throw .cancelled }
             throw .failed("cannot remove the data directory: \(error)")
@@ -25,12 +25,14 @@ extension DataDirectory {
     }
 
     /// Marks durably that the draft is being filled, and which directories outside with it: those of `places` that
-    /// are empty now. What stands in another one is not ours, and the tool will refuse it.
-    func beginDraft(_ mark: UnfinishedMark, places: [String]) throws(PostgreSQLError) -> UnfinishedMark {
+    /// are empty now. What stands in another one is not ours, and the tool will refuse it. `sourceVersion` is the major
+    /// version of what is copied.
+    func beginDraft(_ mark: UnfinishedMark, places: [String], sourceVersion: Int = 0) throws(PostgreSQLError)
+        -> UnfinishedMark
+    {
         var mark = mark
-        mark.phase = .filling
-        mark.controlStamp = nil
         mark.filled = places.filter { isEmpty($0) }
+        mark.sourceVersion = sourceVersion
         do throws(SystemError) {
             try write(mark)
         } catch {
@@ -86,20 +88,38 @@ extension DataDirectory {
 
 extension DataDirectory {
     /// Where `pg_wal` and the tablespaces lead to now, and what an earlier mark still knows of it.
-    private func newMark(_ work: UnfinishedMark.Work) throws(SystemError) -> UnfinishedMark {
+    func newMark(_ work: UnfinishedMark.Work) throws(SystemError) -> UnfinishedMark {
         var mark = UnfinishedMark(work)
         let found = try readMark()
         let work = try unfinished(found)
         let earlier = work == .copy || work == .bootstrap ? found : nil
         mark.controlStamp = Files.modificationTime(controlFile)
-        mark.version = version == 0 ? earlier?.version ?? 0 : version / 10000
+        let own = ownVersion
+        mark.version = own.major == 0 ? earlier?.version ?? 0 : own.major
+        mark.catalogue = own.major == 0 ? earlier?.catalogue : own.catalogue
         mark.walDirectory = walDirectory ?? earlier?.walDirectory
         mark.tablespaces = try tablespaces()
+        let linked = mark.tablespaces.map(\.path) + [walDirectory].compactMap(\.self)
         for tablespace in earlier?.tablespaces ?? []
         where !mark.tablespaces.contains(where: { $0.oid == tablespace.oid }) {
             mark.tablespaces.append(tablespace)
         }
         mark.filled = earlier?.filled ?? []
+        mark.sourceVersion = earlier?.sourceVersion ?? 0
+        // A place that was emptied is not ours to empty again: somebody else may have put something there since.
+        mark.emptied = (earlier?.emptied ?? []).filter { !linked.contains($0) }
+        return mark
+    }
+
+    /// Nothing of ours is left outside: a mark that is old by now must cost nobody what comes to stand there.
+    private func writeEmptied(_ mark: UnfinishedMark) throws(SystemError) -> UnfinishedMark {
+        var mark = mark
+        mark.phase = .filling
+        mark.controlStamp = nil
+        mark.emptied = mark.tablespaces.map(\.path) + [mark.walDirectory].compactMap(\.self)
+        mark.filled = []
+        mark.sourceVersion = 0
+        try write(mark)
         return mark
     }
 
@@ -130,12 +150,23 @@ extension DataDirectory {
     }
 
     private func emptyOutside(_ mark: UnfinishedMark) throws(SystemError) {
-        if let wal = mark.walDirectory { try empty(wal) }
-        // Another version's cluster may have its part of a tablespace's directory: pg_upgrade leaves it so.
-        for tablespace in mark.tablespaces {
-            try empty(tablespace.path) { $0.hasPrefix("PG_\(mark.version)_") }
+        if let wal = mark.walDirectory, !mark.emptied.contains(wal) {
+            // A file system that is mounted in our directory is ours as a whole.
+            let isInside = wal == path + "/pg_wal"
+            try empty(wal) { isInside ? $0 != "lost+found" : OutsideNames.isWAL($0) }
         }
-        for directory in mark.filled { try empty(directory) }
+        for tablespace in mark.tablespaces where !mark.emptied.contains(tablespace.path) {
+            try empty(tablespace.path) {
+                OutsideNames.isTablespace($0, of: (major: mark.version, catalogue: mark.catalogue))
+            }
+        }
+        // Marks of earlier versions of ours do not tell the source's.
+        let source = mark.sourceVersion == 0 ? mark.version : mark.sourceVersion
+        for directory in mark.filled {
+            try empty(directory) {
+                OutsideNames.isWAL($0) || OutsideNames.isTablespace($0, of: (major: source, catalogue: nil))
+            }
+        }
     }
 
     private func emptyInside() throws(SystemError) {
@@ -171,19 +202,25 @@ extension DataDirectory {
 
 extension DataDirectory {
     /// Keeps what stands there under another name, in place of an earlier one: the directory renamed by `.failed`, or,
-    /// where it is a mount point or a link leads to it, its contents in a directory `.failed` below it. What it links
-    /// to is renamed likewise.
+    /// where it is a mount point or a link leads to it, its contents in a directory `.failed` below it. What is ours in
+    /// the directories that it links to goes likewise; what others have there stays.
     func setAside() throws(PostgreSQLError) {
         do throws(SystemError) {
             if !Files.exists(path) { return }
+            let version = ownVersion
             for link in try outsideLinks() {
+                let isOurs: (String) -> Bool = { name in
+                    link.isWAL ? OutsideNames.isWAL(name) : OutsideNames.isTablespace(name, of: version)
+                }
                 guard canBeRenamed(link.target) else {
-                    try empty(link.target)
+                    // A place that keeps its name is emptied: the tools want it empty, and what they have put there
+                    // belongs to a cluster that was never published.
+                    try empty(link.target, isOurs)
                     unlink(link.path)
                     continue
                 }
                 let target = link.target + ".failed"
-                try rename(link.target, replacing: target)
+                try move(from: link.target, to: target, isOurs)
                 unlink(link.path)
                 guard symlink(target, link.path) == 0 else { throw SystemError(call: "symlink", subject: link.path) }
             }
@@ -202,20 +239,31 @@ extension DataDirectory {
         !Files.isMountPoint(directory) && access(Files.parent(directory), W_OK) == 0
     }
 
-    /// A place outside that keeps its name is emptied: the tools want it empty, and what they have put there belongs to
-    /// a cluster that was never published.
-    private func empty(_ place: String) throws(SystemError) {
-        for name in try Files.list(place) where name != "lost+found" {
-            try Files.removeTree("\(place)/\(name)", while: { !Task.isCancelled })
+    /// To a place beside it, in place of what an earlier one has left there: as a whole where nobody else has anything
+    /// in either.
+    private func move(from: String, to: String, _ isOurs: (String) -> Bool) throws(SystemError) {
+        let names = try Files.list(from)
+        let earlier = Files.exists(to) ? try Files.list(to) : []
+        if (names + earlier).allSatisfy(isOurs) {
+            try rename(from, replacing: to)
+            return try Files.synchronize(directory: Files.parent(to))
         }
-        try Files.synchronize(directory: place)
+        if Files.exists(to) {
+            try empty(to, isOurs)
+        } else {
+            try Files.makeDirectory(to)
+            if let mode = Files.mode(from) { chmod(to, mode) }
+            giveToOwner(of: to)
+        }
+        for name in names where isOurs(name) { try rename("\(from)/\(name)", replacing: "\(to)/\(name)") }
+        for directory in [to, from, Files.parent(to)] { try Files.synchronize(directory: directory) }
     }
 
-    private func outsideLinks() throws(SystemError) -> [(path: String, target: String)] {
-        let wal = path + "/pg_wal"
-        let links = try tablespaces().map { "\(path)/pg_tblspc/\($0.oid)" } + [wal]
-        return links.compactMap { link in linked(link).map { (link, $0) } }
-            .filter { !$0.target.hasSuffix(".failed") && Files.exists($0.target) }
+    private func outsideLinks() throws(SystemError) -> [(path: String, target: String, isWAL: Bool)] {
+        let tablespaces = try tablespaces().map { (path: "\(path)/pg_tblspc/\($0.oid)", isWAL: false) }
+        return (tablespaces + [(path: path + "/pg_wal", isWAL: true)])
+            .compactMap { link in linked(link.path).map { (link.path, $0, link.isWAL) } }
+            .filter { !$0.1.hasSuffix(".failed") && Files.exists($0.1) }
     }
 
     /// The control file goes first, and the mark last: in between the directory is nobody's cluster.

@@ -131,18 +131,21 @@ private final class HeldDirectory: Sendable {
 private struct Holder {
     var pid: Int32
     var name: String
-    /// It is not ours to kill.
+    /// It is not ours to kill: another daemon, or what somebody who runs our program has forked and what has run no
+    /// other one yet. That inherits every descriptor for the instant until it does.
     var isDaemon: Bool
 
     /// Every process of our user that has inherited the open file of the directory with its lock: with each descriptor
     /// the kernel names the locks of its file.
     static func search(_ path: String) -> [Holder] {
         let names = (try? Files.list("/proc")) ?? []
+        let program = Files.target(ofLink: "/proc/self/exe")
         return names.compactMap { name in
             guard let pid = Int32(name), pid != getpid(), hasLocked(path, "/proc/\(name)"),
                 let stat = ProcessTable.stat(pid)
             else { return nil }
-            return Holder(pid: pid, name: stat.name, isDaemon: stat.name == "matriarch")
+            let isOurProgram = program != nil && Files.target(ofLink: "/proc/\(name)/exe") == program
+            return Holder(pid: pid, name: stat.name, isDaemon: stat.name == "matriarch" || isOurProgram)
         }
     }
 

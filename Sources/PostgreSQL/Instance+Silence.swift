@@ -34,34 +34,49 @@ extension Instance {
         return pid
     }
 
-    /// What is known of the server while nothing has been seen of its data directory since the daemon asked first: a
-    /// postmaster that is known, by its pid file, by the kernel or by the guardian, may accept writes.
+    /// What is known of the server while nothing has been seen of its data directory since the daemon asked first, or
+    /// since the last operation ended: a postmaster that is known, by its pid file, by the kernel or by the guardian,
+    /// may accept writes, unless it is known to be a standby.
     func unseen(since: BootInstant) -> PostgreSQLStatus {
         let pid = knownPostmaster()
         let path = configuration.dataDirectory
-        let isFirst = remember { memory in
+        let (isFirst, isStandby, hasBeenSeen) = remember { memory in
             defer { memory.hasToldUnseen = true }
-            return !memory.hasToldUnseen
+            return (!memory.hasToldUnseen, pid != nil && memory.standby == pid, memory.hasBeenSeen)
         }
+        let blind = "\(path) has not answered since \(hasBeenSeen ? "the last operation in it" : "the daemon started")"
         if isFirst {
-            let running = pid.map { "postmaster \($0) counts as one that accepts writes" } ?? "no postmaster is known"
-            log.error("\(path) has not answered since the daemon started, its disk hangs: \(running)")
+            let counts = isStandby ? "is a standby" : "counts as one that accepts writes"
+            let running = pid.map { "postmaster \($0) \(counts)" } ?? "no postmaster is known"
+            log.error("\(blind), its disk hangs: \(running)")
         }
         return PostgreSQLStatus(
-            dataDirectory: .unseen("\(path) has not answered since the daemon started"),
-            state: pid == nil ? .stopped : .starting, postmaster: pid, readiness: pid == nil ? .down : .rejecting,
-            observedAt: since)
+            dataDirectory: .unseen(blind), state: pid == nil ? .stopped : .starting, postmaster: pid,
+            readiness: pid == nil ? .down : .rejecting, hasStandbySignal: isStandby, observedAt: since)
+    }
+
+    /// The data directory was seen. A standby stays one until it is promoted, or ends.
+    func noteSeen(_ status: PostgreSQLStatus) {
+        remember { memory in
+            memory.hasBeenSeen = true
+            memory.hasToldUnseen = false
+            let isStandby = status.hasStandbySignal && status.facts?.inRecovery ?? true
+            guard let pid = status.postmaster, isStandby, memory.promoted != pid else {
+                memory.standby = nil
+                return
+            }
+            memory.standby = pid
+        }
     }
 
     /// SIGKILL for the server and all its processes; throws where one of them lives still at the end of `timeout`: a
     /// process in the kernel ends when the kernel lets it.
     func endByForce(timeout: Duration) async throws(PostgreSQLError) {
-        guard let pid = knownPostmaster() ?? postmaster()?.pid else { return }
-        // What is under way starts nothing any more.
-        remember { memory in
-            memory.halts += 1
-            memory.state = .stopping
-        }
+        // What is under way starts nothing any more, whether a postmaster is found now or not.
+        remember { $0.halts += 1 }
+        try await waitForLaunch(BootClock.now() + timeout / 3)
+        guard let pid = await findPostmaster(patience: timeout / 6) else { return }
+        remember { $0.state = .stopping }
         log.warning("ending postmaster \(pid) by force")
         let killed = await killTree(pid)
         // A third of the time is for what the kernel may do yet; what it keeps for longer runs no more all the same.
@@ -77,7 +92,50 @@ extension Instance {
             memory.state = .stopped
             memory.owed = Owed()
         }
+        hasStopped(pid)
         forgetEnded()
+    }
+
+    /// The postmaster: as it is known, else as the kernel tells, else as its pid file says, where the disk answers
+    /// within `patience`. What is to be signalled waits for no disk.
+    func findPostmaster(patience: Duration) async -> Int32? {
+        if let known = knownPostmaster() { return known }
+        let programs: Set = [lastComponent(program("postgres")), "postgres", "postmaster"]
+        let started = ProcessTable.postmasters(startedOn: [configuration.dataDirectory], programs: programs)
+        if let pid = started.first, ProcessTable.isAlive(pid), watch.watch(pid) { return pid }
+        // One thread at most hangs there.
+        let isFree = remember { memory in
+            defer { memory.isSeeking = true }
+            return !memory.isSeeking
+        }
+        guard isFree else { return nil }
+        let answer = FirstAnswer<Int32?>()
+        let timeout = Task {
+            try? await Task.sleep(for: patience)
+            if !Task.isCancelled { answer.give(nil) }
+        }
+        do throws(SystemError) {
+            try NamedThread.start("pg-seek") {
+                let found = self.postmaster()?.pid
+                self.remember { $0.isSeeking = false }
+                timeout.cancel()
+                answer.give(found)
+            }
+        } catch {
+            remember { $0.isSeeking = false }
+            timeout.cancel()
+            return nil
+        }
+        return await answer.wait()
+    }
+
+    /// Until then nobody can say that none runs.
+    private func waitForLaunch(_ deadline: BootInstant) async throws(PostgreSQLError) {
+        while remember({ $0.isLaunching }) {
+            if BootClock.now() >= deadline { throw .timedOut("the start of a postmaster that is under way") }
+            if Task.isCancelled { throw .cancelled }
+            try? await Task.sleep(for: .milliseconds(2))
+        }
     }
 
     /// Waits until none of `killed` is left that could do anything yet.

@@ -1,10 +1,21 @@
 import ClusterModel
+import Glibc
 import Ports
 import Posix
 import Processes
 
-/// A PostgreSQL of another directory may answer where ours is to listen: no word of it counts as one of ours.
+/// A PostgreSQL of another directory may answer where ours is to listen: no word of it counts as one of ours. And what
+/// a former postmaster of ours has left behind is in the way of the next one.
 extension Instance {
+    /// A process that is not our PostgreSQL and has the pid of a stale pid file. A zombie counts: PostgreSQL takes it
+    /// for a live one, and where init is slow to collect its children, the postmaster that was just killed is one.
+    func ownerOfStalePidFile() -> Int32? {
+        guard let text = try? Files.readText("\(configuration.dataDirectory)/postmaster.pid"),
+            let file = PostmasterPidFile(text), ProcessTable.stat(file.pid) != nil
+        else { return nil }
+        return file.pid
+    }
+
     /// A connection to `target`, which is on this machine. Whoever answers there must be a child of our postmaster: the
     /// kernel tells that, for every user and without another question to the server. Throws `.query` with an empty
     /// SQLSTATE where it is not: ours has not answered.
@@ -32,6 +43,26 @@ extension Instance {
     func refusedByStranger(_ refusal: PostgreSQLError) -> PostgreSQLError {
         let text = "port \(configuration.port) \(Self.isHeld) that is not ours and refuses us (\(refusal))"
         return .query(state: "", message: text)
+    }
+
+    /// Ends what a postmaster that was killed has left behind: such a process holds the shared memory, and PostgreSQL
+    /// refuses to start as long as it does. Only to be called while no postmaster runs.
+    func endOrphans(deadline: BootInstant) async throws(PostgreSQLError) {
+        let directory = realPath(configuration.dataDirectory)
+        let programs: Set = [lastComponent(program("postgres")), "postgres", "postmaster"]
+        while true {
+            let orphans = ProcessTable.servers(in: directory, programs: programs)
+            if orphans.isEmpty { return }
+            for pid in orphans { _ = await launcher.signal(SIGKILL, to: pid) }
+            for pid in orphans {
+                // Not watched through pidfd: these are no postmasters, and nobody is to be told.
+                while ProcessTable.isAlive(pid) {
+                    guard BootClock.now() < deadline else { throw .timedOut("the end of server process \(pid)") }
+                    if Task.isCancelled { throw .cancelled }
+                    try? await Task.sleep(for: .milliseconds(2))
+                }
+            }
+        }
     }
 }
 

@@ -11,6 +11,9 @@ import Synchronization
 final class Instance: Sendable {
     let launcher: any PostmasterLauncher
     let tools: ToolRunner
+    /// The same for commands of the operator's that have no business in the data directory: they hold no lock.
+    let scripts: ToolRunner
+    let callbacks: Callbacks
     /// Of whoever writes in the data directory.
     let lock: DirectoryLock
     let watch: PostmasterWatch
@@ -34,13 +37,25 @@ final class Instance: Sendable {
         /// The postmaster that we have started, found or were told of. It is ours as long as it lives, whatever becomes
         /// of the pid file: that comes a moment later, and goes with the data directory.
         var launched: Int32?
+        /// A postmaster is being started, and its pid is not known yet.
+        var isLaunching = false
+        /// A thread looks for the postmaster on the disk, which may not answer.
+        var isSeeking = false
         var systemIdentifier: String?
         var control: CachedControl?
+        /// What the primary that is being started has to come up on.
+        var stamp: DirectoryStamp?
+        /// Why it could not be read last.
+        var controlTrouble: PostgreSQLStatus.ControlTrouble?
+        /// What a restart would bring.
+        var installed: InstalledVersion?
         var pendingRestart: [PostgreSQLStatus.PendingRestart] = []
         /// False until the parameters of a server that we found running were compared.
         var knowsPendingRestart = false
         /// What is known of copies of logical slots since the server was started.
         var copiedSlots = CopiedSlots()
+        /// What was set as `synchronous_standby_names`; nil for what stands in the file.
+        var synchronous: SynchronousSetting?
         /// Whom the standby follows, as far as we have set it ourselves.
         var upstream: Following = .unknown
         /// The postmaster that was told to stop, and when the control file was last written before.
@@ -51,8 +66,13 @@ final class Instance: Sendable {
         var waitingFor: String?
         /// What a server that is silent owes.
         var owed = Owed()
-        /// The log knows that the disk has not answered yet.
+        /// The log knows that the disk does not answer.
         var hasToldUnseen = false
+        /// A look at the data directory has come back.
+        var hasBeenSeen = false
+        /// The postmaster that was last seen as a standby, and the last that was told to be one no more.
+        var standby: Int32?
+        var promoted: Int32?
         /// Where the server was last connected to.
         var door: Knock.Door?
         /// Counts the calls of `halt`: an operation that finds it changed starts nothing any more.
@@ -66,6 +86,9 @@ final class Instance: Sendable {
         var toldOfParameters: Set<ParameterRule.Note> = []
         /// Parameters with which the server did not start: it runs with their old values.
         var held: [PostgreSQLStatus.PendingRestart] = []
+        /// The server was stopped to be restarted: what waited for that, and until when it counts as restarting though
+        /// no operation is under way.
+        var restart: (pending: [PostgreSQLStatus.PendingRestart], until: BootInstant)?
         /// The parameters that the server lists itself; nil until it was asked.
         var describedParameters: Set<String>?
         /// The files may say what the running server has not read yet: of a server that we found running, and after a
@@ -73,6 +96,7 @@ final class Instance: Sendable {
         var owesReload = true
         /// When the configuration is applied once more, after it could not be; and how long is waited next.
         var retry: (at: BootInstant, pause: Duration)?
+        var called = Called()
     }
 
     struct CachedControl: Sendable {
@@ -93,6 +117,8 @@ final class Instance: Sendable {
         self.launcher = launcher
         lock = DirectoryLock(log: log)
         self.tools = ToolRunner(helper: tools.helper, lock: lock, prefix: tools.prefix)
+        scripts = ToolRunner(helper: tools.helper, prefix: tools.prefix)
+        callbacks = Callbacks(scripts, log)
         self.log = log
         watch = try PostmasterWatch()
         // Of the role nothing is known yet: the directory may be on a disk that does not answer.
@@ -200,15 +226,6 @@ extension Instance {
         log.warning("postmaster \(pid) runs, and no pid file in \(configuration.dataDirectory) tells of it")
     }
 
-    /// A process that is not our PostgreSQL and has the pid of a stale pid file. A zombie counts: PostgreSQL takes it
-    /// for a live one, and where init is slow to collect its children, the postmaster that was just killed is one.
-    func ownerOfStalePidFile() -> Int32? {
-        guard let text = try? Files.readText("\(configuration.dataDirectory)/postmaster.pid"),
-            let file = PostmasterPidFile(text), ProcessTable.stat(file.pid) != nil
-        else { return nil }
-        return file.pid
-    }
-
     /// SIGKILL for a postmaster and everything below it: whom it was sent to. It is stopped first, so that it starts no
     /// new child meanwhile.
     @discardableResult
@@ -220,6 +237,15 @@ extension Instance {
         return [pid] + children
     }
 
+    /// Another postmaster was found, or none: what proved that one before it accepts no writes proves nothing of it,
+    /// also where the kernel has given it the same number.
+    func forgetFinish(butOf pid: Int32?) {
+        remember { memory in
+            if memory.finished?.pid != pid { memory.finished = nil }
+            if memory.stopping?.pid != pid { memory.stopping = nil }
+        }
+    }
+
     /// A postmaster was stopped: unless the kernel keeps it, it is known no more.
     func forgetEnded() {
         remember { memory in
@@ -228,36 +254,20 @@ extension Instance {
             memory.finished = nil
         }
     }
-
-    /// Ends what a postmaster that was killed has left behind: such a process holds the shared memory, and PostgreSQL
-    /// refuses to start as long as it does. Only to be called while no postmaster runs.
-    func endOrphans(deadline: BootInstant) async throws(PostgreSQLError) {
-        let directory = realPath(configuration.dataDirectory)
-        let programs: Set = [lastComponent(program("postgres")), "postgres", "postmaster"]
-        while true {
-            let orphans = ProcessTable.servers(in: directory, programs: programs)
-            if orphans.isEmpty { return }
-            for pid in orphans { _ = await launcher.signal(SIGKILL, to: pid) }
-            for pid in orphans {
-                // Not watched through pidfd: these are no postmasters, and nobody is to be told.
-                while ProcessTable.isAlive(pid) {
-                    guard BootClock.now() < deadline else { throw .timedOut("the end of server process \(pid)") }
-                    if Task.isCancelled { throw .cancelled }
-                    try? await Task.sleep(for: .milliseconds(2))
-                }
-            }
-        }
-    }
 }
 
 // MARK: - Connections
 
 extension Instance {
     /// A connection of the superuser to the maintenance database of the local server.
-    func connect(statementTimeout: Duration = .seconds(2), deadline: BootInstant) throws(PostgreSQLError)
-        -> PostgreSQLConnection
-    {
-        try connect(to: localTarget(statementTimeout: statementTimeout), deadline: deadline)
+    func connect(
+        statementTimeout: Duration = .seconds(2), lockTimeout: Duration? = nil, deadline: BootInstant
+    ) throws(PostgreSQLError) -> PostgreSQLConnection {
+        var target = localTarget(statementTimeout: statementTimeout)
+        if let lockTimeout, let options = target.parameters["options"] {
+            target.parameters["options"] = options + " -c lock_timeout=\(lockTimeout.nanoseconds / 1_000_000)"
+        }
+        return try connect(to: target, deadline: deadline)
     }
 
     func localTarget(statementTimeout: Duration) -> ConnectionTarget {
@@ -302,65 +312,5 @@ extension Instance {
     /// Whatever the server or the role is set to, timestamps come as `2027-02-03 04:05:06+00`.
     static func options(_ statementTimeout: Duration) -> String {
         "-c statement_timeout=\(statementTimeout.nanoseconds / 1_000_000) -c datestyle=ISO"
-    }
-}
-
-// MARK: - The control file
-
-extension Instance {
-    /// Environment of every program whose output is read.
-    static let plainLocale: [String: String?] = ["LANG": "C", "LC_ALL": "C"]
-
-    /// pg_controldata, read again only where the control file has changed; nil without a readable one.
-    ///
-    /// The files are looked at on the caller's thread, which may hang with the disk.
-    func control(deadline: BootInstant, isolation: isolated (any Actor)? = #isolation) async -> ControlDataOutput? {
-        let directory = dataDirectory
-        guard let stamp = Files.modificationTime(directory.controlFile) else { return nil }
-        if let cached = memory.withLock({ $0.control }), cached.stamp == stamp { return cached.output }
-        let invocation = ToolRunner.Invocation(
-            program: program("pg_controldata"), arguments: [directory.path], environment: Self.plainLocale,
-            deadline: deadline)
-        guard let text = try? await tools.succeed(invocation) else { return nil }
-        let output = ControlDataOutput(text)
-        guard let data = output.controlData else { return nil }
-        // A file that was just written may be written again within the same tick of the file system's clock.
-        let isSettled = stamp < WallClock.nanosecondsSinceEpoch() - 100_000_000
-        memory.withLock { memory in
-            memory.control = CachedControl(stamp: isSettled ? stamp : -1, output: output)
-            memory.systemIdentifier = data.systemIdentifier
-        }
-        return output
-    }
-
-    /// Reads the WAL records from `position` on.
-    func dumpWAL(timeline: TimelineID, from position: WALPosition, count: Int, deadline: BootInstant) async
-        -> WALDumpOutput?
-    {
-        let directory = dataDirectory
-        let invocation = ToolRunner.Invocation(
-            program: program("pg_waldump"),
-            arguments: [
-                "-p", directory.path + "/pg_wal", "-t", String(timeline), "-s", position.description, "-n",
-                String(count),
-            ],
-            environment: Self.plainLocale, deadline: deadline)
-        // A bad status only says that the WAL ends there.
-        guard let output = try? await tools.run(invocation) else { return nil }
-        return WALDumpOutput(output.text)
-    }
-
-    /// Where a cleanly stopped server ended (postgresql.md §8); nil unless its state is `shut down`.
-    func shutdownPositions(deadline: BootInstant) async -> ShutdownPositions? {
-        guard let control = await control(deadline: deadline)?.controlData, control.state == .shutDown else {
-            return nil
-        }
-        let (checkpoint, timeline) = (control.checkpoint, control.checkpointTimeline)
-        let plain = ShutdownPositions(checkpoint: checkpoint, required: checkpoint, timeline: timeline)
-        let records = await dumpWAL(timeline: timeline, from: checkpoint, count: 1, deadline: deadline)?.records
-        guard let record = records?.first, record.isShutdownCheckpoint, record.previous != .zero else { return plain }
-        let before = await dumpWAL(timeline: timeline, from: record.previous, count: 1, deadline: deadline)?.records
-        guard let switched = before?.first, switched.isSwitch else { return plain }
-        return ShutdownPositions(checkpoint: checkpoint, required: switched.position, timeline: timeline)
     }
 }

@@ -12,7 +12,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
     /// Makes the typed configuration out of a dynamic document; throws where a value is wrong.
     public typealias Conversion = @Sendable (JSONObject) throws -> LocalPostgreSQLConfiguration
 
-    private let instance: Instance
+    let instance: Instance
     private let monitor: Monitor
     private let looks = Looks()
     private let pulseTaker: PulseTaker
@@ -22,7 +22,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
     private let checkpointer: Administrator
     private let slotMover: Administrator
     private let isMovingSlots = Mutex(false)
-    private let convert: Conversion
+    let convert: Conversion
 
     /// `helper` is the program `matriarch-guardian`, under which PostgreSQL's programs run. `commandPrefix` stands
     /// before every command line; empty in production, where the daemon runs as the user that owns the data directory.
@@ -70,11 +70,19 @@ public final class LocalPostgreSQL: PostgreSQLController {
 
     public let exits: AsyncStream<Int32>
 
-    public func observe(deadline: BootInstant) async -> PostgreSQLStatus {
+    public func observe(since: BootInstant, deadline: BootInstant) async -> PostgreSQLStatus {
         let monitor = monitor
         let instance = instance
         let status = await looks.look(
-            until: deadline, unseen: { instance.unseen(since: $0) }, by: { await monitor.observe(deadline: deadline) })
+            since: since, until: deadline, unseen: { instance.unseen(since: $0) },
+            by: {
+                let status = await monitor.observe(deadline: deadline)
+                instance.noteSeen(status)
+                return status
+            })
+        if let facts = status.facts, status.unfinished == nil, instance.remember({ $0.operation }) == nil {
+            instance.isUp(inRecovery: facts.inRecovery)
+        }
         if instance.hasToCatchUp(status) {
             let operations = operations
             Task { await operations.catchUp() }
@@ -147,10 +155,19 @@ public final class LocalPostgreSQL: PostgreSQLController {
     /// them by hand. A server that is down gets them when it starts.
     public func refreshFiles() async throws(PostgreSQLError) { try await operations.refreshFiles() }
 
+    public func nameSynchronous(_ setting: SynchronousSetting) async throws(PostgreSQLError) {
+        try await operations.nameSynchronousInTurn(setting)
+    }
+
     public func timelineHistory(_ timeline: TimelineID) async -> (
         lines: [TimelineHistory.Line], writtenAt: String
     )? {
         await administrator.timelineHistory(timeline)
+    }
+
+    /// The end of the daemon: what callbacks that run have time for still.
+    public func finishCallbacks(within duration: Duration) async {
+        await instance.callbacks.finish(deadline: BootClock.now() + duration)
     }
 
     public func halt(deadline: BootInstant) async { await instance.halt(deadline: deadline) }

@@ -50,13 +50,25 @@ public struct LocalPostgreSQLConfiguration: Sendable, Hashable {
     public var initdbOptions: [String] = []
     /// Lines that go to the end of initdb's own pg_hba.conf.
     public var bootstrapHostBasedAuthentication: [String] = []
+    /// In place of initdb; nil for initdb.
+    public var customBootstrap: CustomBootstrap?
     /// A shell command that gets the connection string as its last argument.
     public var postBootstrap: String?
     /// Rendered: `--max-rate=100M`.
     public var baseBackupOptions: [String] = []
     public var rewindOptions: [String] = []
+    /// Tried in order until one has made a copy.
+    public var replicaMethods: [ReplicaMethod] = [.baseBackup]
+    /// Commands, cut into words, by what they are called for.
+    public var callbacks: [CallbackEvent: [String]] = [:]
+    /// Asked before a promotion; its words.
+    public var prePromote: [String]?
+    /// Run before a clean stop; its words.
+    public var beforeStop: [String]?
     public var usesRewind = false
     public var usesSlots = true
+    /// The cluster is in synchronous mode: `synchronous_standby_names` is nothing that the user configures.
+    public var isSynchronous = false
     public var removesDataDirectoryOnRewindFailure = false
     public var removesDataDirectoryOnDivergedTimelines = false
     /// How long a start may take where the caller does not say (`pg_ctl_timeout`).
@@ -79,6 +91,56 @@ public struct LocalPostgreSQLConfiguration: Sendable, Hashable {
         self.superuser = superuser
         self.replication = replication
         self.parameters = parameters
+    }
+
+    /// A command that fills the data directory of a new cluster, and how its server recovers (postgresql.md §17).
+    public struct CustomBootstrap: Sendable, Hashable {
+        public var name: String
+        /// Its words.
+        public var command: [String]
+        /// What the configuration has for it: `--key=value`.
+        public var arguments: [String] = []
+        /// It is told nothing but `arguments`.
+        public var takesNoParameters = false
+        /// The signal files and recovery settings that it leaves hold.
+        public var keepsRecovery = false
+        /// How far its server recovers, before what it has left; nil where nothing is said.
+        public var recovery: ParameterMap?
+
+        public init(name: String, command: [String]) {
+            self.name = name
+            self.command = command
+        }
+
+        /// A server that is to accept writes as soon as it has come there needs nobody to look at it before, and starts
+        /// with smaller settings than its source's (postgresql.md §12.4).
+        var hidesRecovery: Bool {
+            keepsRecovery || recovery?["recovery_target_action"] == "promote"
+                || recovery?["pause_at_recovery_target"].map { ["off", "false", "no", "0"].contains($0.lowercased()) }
+                    == true && recovery?["recovery_target_action"] == nil
+        }
+    }
+
+    /// A way in which a data directory is filled with a copy of the cluster (postgresql.md §19).
+    public struct ReplicaMethod: Sendable, Hashable {
+        public var name: String
+        /// Its words; nil is pg_basebackup.
+        public var command: [String]?
+        /// What the configuration has for it: `--key=value`.
+        public var arguments: [String] = []
+        /// What stands in the data directory is left for it.
+        public var keepsData = false
+        /// It needs nobody to copy from.
+        public var needsNoLeader = false
+        /// It is told nothing but `arguments`.
+        public var takesNoParameters = false
+
+        public static let baseBackup = ReplicaMethod(name: "basebackup", command: nil)
+
+        public init(name: String, command: [String]?) {
+            self.name = name
+            self.command = command
+        }
     }
 
     /// One of `postgresql.authentication`: the permitted connection parameters in the order in which they were given

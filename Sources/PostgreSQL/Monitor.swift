@@ -11,6 +11,20 @@ actor Monitor {
     private var timeline: CachedTimeline?
     private var flushed: Flushed?
     private var hasBegun = false
+    /// The postmaster that the rest is of, and when it began, where its pid file tells.
+    private var known: Int32?
+    private var knownStart: Int64?
+    /// Of what is essential, and of each part beside it.
+    private var trouble = Trouble()
+    private var partTroubles: [StatusQuery.Part: Trouble] = [:]
+    /// What the server that runs is known by instead of facts, while it refuses us.
+    private var refusal: (text: String, readiness: PostgreSQLStatus.Readiness)?
+    /// How a server that starts comes on.
+    private var recovery = RecoveryProgress()
+    /// What the parts told last.
+    private var detail: StatusQuery.Detail?
+    private var control: TimelineID?
+    private var synchronous: PostgreSQLStatus.Synchronous?
 
     /// How far WAL has reached the disk, and since when it has not gone further.
     private struct Flushed {
@@ -43,6 +57,7 @@ actor Monitor {
         }
         let directory = instance.dataDirectory
         let postmaster = instance.postmaster()
+        noteIdentity(postmaster)
         let found = directory.look()
         var status = PostgreSQLStatus(
             dataDirectory: found.state, unfinished: found.unfinished, state: .stopped, postmaster: postmaster?.pid,
@@ -52,36 +67,91 @@ actor Monitor {
             status.dataDirectory = .inaccessible("\(directory.controlFile) is gone")
         }
         status.finish = postmaster.flatMap { instance.finish(of: $0.pid) }
+        if let postmaster, postmaster.isStopping, status.finish == nil, found.state == .initialized {
+            status.finish = await instance.finishedBefore(postmaster, deadline: deadline)
+        }
         status.waitingFor = instance.remember { $0.waitingFor }
         if postmaster == nil {
-            connection = nil
-            timeline = nil
-            flushed = nil
             instance.noteAnswer()
             instance.noteUnflushed(since: nil)
         } else {
             (status.readiness, status.facts) = look(deadline)
+            status.unobservable = refusal?.text
         }
-        if status.dataDirectory == .initialized, instance.state != .creatingReplica {
-            await readControl(&status, isDown: postmaster == nil, deadline)
-        }
+        await readPrograms(&status, deadline)
         status.hasStandbySignal = directory.hasStandbySignal
         // What pg_rewind needs of the cluster is fixed while it runs, so the last control file tells.
         status.canRewind = instance.remember { memory in
             memory.configuration.usesRewind && (memory.control?.output.controlData?.supportsRewind ?? false)
         }
         status.mayRemove = instance.configuration.mayRemove
+        status.canRestoreAlone = instance.configuration.replicaMethods.contains {
+            $0.command != nil && $0.needsNoLeader
+        }
+        status.hasPrePromote = instance.configuration.prePromote != nil
+        status.hasRestoreCommand =
+            !(RecoveryParameters.configured(instance.configuration)["restore_command"] ?? "").isEmpty
         status.state = settle(isAlive: postmaster != nil, status.readiness, isFinishing: status.finish != nil)
         status.pendingRestart = instance.remember { $0.pendingRestart }
         return status
     }
 
+    private func noteIdentity(_ postmaster: PostmasterPidFile?) {
+        let start = postmaster?.startTime.map { Int64($0) }
+        // A number that is used again is another server's.
+        let isAnother = knownStart.flatMap { known in start.map { $0 != known } } ?? false
+        guard postmaster?.pid != known || isAnother else { return knownStart = start ?? knownStart }
+        instance.forgetFinish(butOf: isAnother ? nil : postmaster?.pid)
+        forget(postmaster?.pid)
+        knownStart = start
+    }
+
+    private func forget(_ pid: Int32?) {
+        known = pid
+        connection = nil
+        timeline = nil
+        flushed = nil
+        trouble = Trouble()
+        refusal = nil
+        recovery = RecoveryProgress()
+        partTroubles = [:]
+        detail = nil
+        control = nil
+        synchronous = nil
+    }
+
+    /// What PostgreSQL's programs tell.
+    private func readPrograms(_ status: inout PostgreSQLStatus, _ deadline: BootInstant) async {
+        if status.facts != nil { status.installedVersion = await instance.installedVersion(deadline: deadline) }
+        if status.dataDirectory == .initialized, instance.state != .creatingReplica {
+            await readControl(&status, isDown: status.postmaster == nil, deadline)
+        }
+    }
+
     private func readControl(_ status: inout PostgreSQLStatus, isDown: Bool, _ deadline: BootInstant) async {
         if isDown {
-            let control = await instance.control(deadline: deadline)?.controlData
+            // First: what the rest was seen in is not younger than it.
+            let stamp = DataDirectory.stamp(instance.dataDirectory.path)
+            let output = await instance.control(deadline: deadline)
+            let control = output?.controlData
             status.control = control
+            if output == nil { status.controlTrouble = instance.remember { $0.controlTrouble } }
+            // Half-way through an operation its files say nothing.
+            if instance.remember({ $0.operation == nil }) {
+                status.obstacle = instance.dataDirectory.obstacle(output)
+            }
             status.systemIdentifier = control?.systemIdentifier
+            status.stamp = stamp
+            status.walEnd = control.flatMap { control in
+                output?.walFiles(in: instance.dataDirectory.path)?.end(from: control.checkpointTimeline)
+            }
+            status.stamp?.walEnd = status.walEnd
             return
+        }
+        if status.readiness == .rejecting, status.finish == nil {
+            let control = await instance.control(deadline: deadline)
+            let hidden = recoveryObstacle(status.postmaster, control)
+            status.obstacle = instance.dataDirectory.obstacle(control) ?? hidden
         }
         status.systemIdentifier = instance.remember { $0.systemIdentifier }
         if status.systemIdentifier == nil {
@@ -89,17 +159,34 @@ actor Monitor {
         }
     }
 
+    /// What the files do not tell any more, but the server goes by.
+    private func recoveryObstacle(_ postmaster: Int32?, _ control: ControlDataOutput?) -> PostgreSQLStatus.Obstacle? {
+        guard let postmaster else { return nil }
+        let directory = instance.dataDirectory
+        return recovery.judge(
+            RecoveryTitle.of(postmaster), label: directory.labelledFile, control, at: BootClock.now(),
+            has: { directory.hasSegment($0) })
+    }
+
     private func settle(isAlive: Bool, _ readiness: PostgreSQLStatus.Readiness, isFinishing: Bool) -> PostgreSQLState {
         if isFinishing { return .stopping }
         return instance.remember { memory in
+            // Between the stop of a restart and its start PostgreSQL is looked at.
+            let isRestarting = memory.restart.map { BootClock.now() < $0.until } ?? false
             memory.state = StateRule.next(
-                memory.state, isAlive: isAlive, readiness: readiness, isOperating: memory.operation != nil)
+                memory.state, isAlive: isAlive, readiness: readiness,
+                isOperating: memory.operation != nil || isRestarting)
             return memory.state
         }
     }
 
     /// Tries the connection that is open, and a new one where that is lost.
     private func look(_ deadline: BootInstant) -> (PostgreSQLStatus.Readiness, PostgreSQLStatus.Facts?) {
+        guard trouble.isDue(at: BootClock.now()) else {
+            // Its answer of a moment ago stands; this look asks nothing, so that nothing is owed.
+            instance.noteAnswer()
+            return (refusal?.readiness ?? .accepting, nil)
+        }
         let hadConnection = connection != nil
         do throws(PostgreSQLError) {
             return (.accepting, try facts(deadline))
@@ -124,7 +211,11 @@ actor Monitor {
     }
 
     private func verdict(_ error: PostgreSQLError) -> (PostgreSQLStatus.Readiness, PostgreSQLStatus.Facts?) {
+        refusal = nil
         switch error {
+        case .query("", _) where error.isOfStranger:
+            refuse(error, .rejecting)
+            return (.rejecting, nil)
         case .query("57P03", _), .query("", _): return (.rejecting, nil)
         case .timedOut, .cancelled:
             // A server that hangs has not turned to starting: what was known of it stays, its facts are unknown.
@@ -133,20 +224,32 @@ actor Monitor {
             // It was another server that refused us: ours does not accept connections yet.
             return (.rejecting, nil)
         case .query, .tool, .rewindRefused, .failed:
-            instance.log.warning("cannot observe PostgreSQL: \(error)")
+            refuse(error, .accepting)
             return (.accepting, nil)
+        }
+    }
+
+    private func refuse(_ error: PostgreSQLError, _ readiness: PostgreSQLStatus.Readiness) {
+        refusal = ("\(error)", readiness)
+        if trouble.fails("\(error)", at: BootClock.now()) {
+            instance.log.warning("cannot observe PostgreSQL: \(error)")
         }
     }
 
     private func facts(_ deadline: BootInstant) throws(PostgreSQLError) -> PostgreSQLStatus.Facts? {
         let connection = try openConnection(deadline)
-        let version = connection.serverVersion
-        let rows = try connection.query(StatusQuery.statement(version: version), deadline: deadline)
-        instance.noteAnswer()
-        guard let row = rows.first, let answer = StatusQuery.decode(row, version: version) else { return nil }
-        var facts = answer.facts
+        guard var facts = try ask(connection, deadline) else { return nil }
+        refusal = nil
+        if trouble.ends() { instance.log.info("PostgreSQL is observed again") }
         if facts.inRecovery, facts.timeline == nil {
-            facts.timeline = replayTimeline(facts.replayedPosition, answer.controlTimeline, deadline)
+            facts.timeline = replayTimeline(facts.replayedPosition, control, deadline)
+        }
+        facts.slots = detail?.slots ?? []
+        facts.walSenders = detail?.walSenders ?? []
+        facts.isDetailStale = detail == nil || partTroubles[.detail] != nil
+        if !facts.inRecovery, partTroubles[.synchronous] == nil, var synchronous {
+            synchronous.written = instance.writtenSynchronousNames() ?? synchronous.inForce
+            facts.synchronous = synchronous
         }
         if !facts.slots.isEmpty { facts.walSpace = Files.fileSystemSize(instance.dataDirectory.path + "/pg_wal") }
         let ready = instance.remember { $0.copiedSlots.ready }
@@ -155,6 +258,58 @@ actor Monitor {
         if !instance.remember({ $0.knowsPendingRestart }) { _ = try? instance.comparePending(connection, deadline) }
         noteFlush(facts, connection, deadline)
         return facts
+    }
+
+    /// What is essential, and in the same round trip the parts that are due. A part that fails takes those after it
+    /// along, which are asked for once more: that costs something only while it fails.
+    private func ask(_ connection: PostgreSQLConnection, _ deadline: BootInstant) throws(PostgreSQLError)
+        -> PostgreSQLStatus.Facts?
+    {
+        let version = connection.serverVersion
+        let now = BootClock.now()
+        var due = StatusQuery.Part.allCases.filter { partTroubles[$0]?.isDue(at: now) ?? true }[...]
+        let first = [StatusQuery.essential(version: version)] + statements(of: due, version)
+        let answer = try connection.series(first, deadline: deadline)
+        instance.noteAnswer()
+        take(answer.rows.dropFirst(), answer.failure, &due)
+        while !due.isEmpty, connection.isUsable {
+            let more = statements(of: due, version)
+            do throws(PostgreSQLError) {
+                let answer = try connection.series(more, deadline: deadline)
+                take(answer.rows[...], answer.failure, &due)
+            } catch {
+                take([], error, &due)
+            }
+        }
+        if !connection.isUsable { self.connection = nil }
+        return answer.rows.first?.first.flatMap { StatusQuery.decode($0, version: version) }
+    }
+
+    private func statements(of parts: ArraySlice<StatusQuery.Part>, _ version: Int) -> [String] {
+        parts.isEmpty ? [] : [StatusQuery.limit] + parts.map { StatusQuery.statement($0, version: version) }
+    }
+
+    /// Takes in what was answered, the limit first, and removes the parts that were answered or failed from `due`.
+    private func take(
+        _ answers: ArraySlice<[[String?]]>, _ failure: PostgreSQLError?, _ due: inout ArraySlice<StatusQuery.Part>
+    ) {
+        for rows in answers.dropFirst() {
+            guard let part = due.popFirst() else { return }
+            switch part {
+            case .detail: detail = rows.first.flatMap(StatusQuery.decodeDetail) ?? detail
+            case .synchronous: synchronous = StatusQuery.decodeSynchronous(rows)
+            case .control: control = rows.first.flatMap(StatusQuery.decodeControl)
+            }
+            if partTroubles.removeValue(forKey: part) != nil {
+                instance.log.info("\(part.name) of PostgreSQL can be read again")
+            }
+        }
+        guard let part = due.popFirst() else { return }
+        let error = failure ?? .failed("no answer")
+        if partTroubles[part, default: Trouble()].fails("\(error)", at: BootClock.now()) {
+            instance.log.warning(
+                "cannot read \(part.name) of PostgreSQL, what was known of them last stands: \(error)")
+        }
     }
 
     /// The recovery settings in force that are not ours. Until this node was told whom to follow it has none.
@@ -172,7 +327,8 @@ actor Monitor {
 
     private func openConnection(_ deadline: BootInstant) throws(PostgreSQLError) -> PostgreSQLConnection {
         if let connection { return connection }
-        let fresh = try instance.connect(deadline: deadline)
+        // A lock that holds up a statement must not cost the connection: while it lasts, no other may be had.
+        let fresh = try instance.connect(lockTimeout: StatusQuery.lockTimeout, deadline: deadline)
         connection = fresh
         return fresh
     }
@@ -203,29 +359,8 @@ actor Monitor {
         guard
             let identity = try? ReplicationSession(local: instance, deadline: deadline)
                 .identify(deadline: deadline)
-        else { return control }
+        else { return control ?? timeline?.timeline }
         timeline = CachedTimeline(replayed: replayed, control: control, timeline: identity.timeline)
         return identity.timeline
-    }
-}
-
-/// What the state becomes by looking (postgresql.md §2). Pure.
-enum StateRule {
-    static func next(
-        _ state: PostgreSQLState, isAlive: Bool, readiness: PostgreSQLStatus.Readiness, isOperating: Bool
-    ) -> PostgreSQLState {
-        // An operation says itself where it is; but it never leaves `running` standing over a server it is about to
-        // stop.
-        if isOperating { return state == .running && !isAlive ? .crashed : state }
-        if isAlive { return readiness == .accepting ? .running : .starting }
-        switch state {
-        case .running: return .crashed
-        case .starting, .startingAfterCustomBootstrap: return .startFailed
-        case .restarting: return .restartFailed
-        case .stopping: return .stopped
-        case .initializing, .initdbFailed, .customBootstrap, .customBootstrapFailed, .creatingReplica, .startFailed,
-            .restartFailed, .stopped, .stopFailed, .crashed:
-            return state
-        }
     }
 }

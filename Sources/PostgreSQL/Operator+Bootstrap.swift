@@ -5,12 +5,24 @@ import Ports
 import Posix
 
 extension Operator {
-    /// A new cluster: initdb, configuration, start, users (postgresql.md §17).
-    func bootstrap(halts: Int) async throws(PostgreSQLError) {
+    /// A new cluster; one that could not be made is no reason to tell callbacks nothing.
+    func makeCluster(halts: Int) async throws(PostgreSQLError) {
+        do throws(PostgreSQLError) {
+            try await bootstrap(halts: halts)
+        } catch {
+            instance.remember { $0.called.isMakingCluster = false }
+            throw error
+        }
+    }
+
+    /// Initdb, configuration, start, users (postgresql.md §17).
+    private func bootstrap(halts: Int) async throws(PostgreSQLError) {
         try refuseWhileRunning()
         guard directory.inspect() == .empty else { throw .failed("the data directory \(directory.path) is not empty") }
-        instance.set(.initializing)
         forgetCluster()
+        instance.remember { $0.called.isMakingCluster = true }
+        if let method = configuration.customBootstrap { return try await bootstrap(by: method, halts: halts) }
+        instance.set(.initializing)
         do throws(PostgreSQLError) {
             try await makeNewDirectory()
             if configuration.hostBasedAuthentication == nil { try writer.appendBootstrapHostBasedAuthentication() }
@@ -22,10 +34,14 @@ extension Operator {
         guard try await start(.primary, timeout: timeout, halts: halts) == .done else {
             throw .timedOut("the first start of PostgreSQL")
         }
+        try await stoppingWhereItFails { () async throws(PostgreSQLError) in try await prepareNewCluster() }
+    }
+
+    /// A cluster without its users is of no use to anybody; what has begun must not look like a primary.
+    func stoppingWhereItFails(_ body: () async throws(PostgreSQLError) -> Void) async throws(PostgreSQLError) {
         do throws(PostgreSQLError) {
-            try await prepareNewCluster()
+            try await body()
         } catch {
-            // A cluster without its users is of no use to anybody; what has begun must not look like a primary.
             _ = try? await stop(.immediate, timeout: .seconds(5))
             throw error
         }
@@ -46,6 +62,13 @@ extension Operator {
         } catch {
             throw .failed("cannot remove the mark in the data directory: \(error)")
         }
+        let isNew = instance.remember { memory in
+            defer { memory.called.isMakingCluster = false }
+            // The next look at the new server would tell of its start once more.
+            if memory.called.isMakingCluster { memory.called.pending = nil }
+            return memory.called.isMakingCluster
+        }
+        if isNew, instance.postmaster() != nil { instance.call(.start, .primary) }
     }
 
     private func runInitdb(_ more: [String]) async throws(PostgreSQLError) {
@@ -69,7 +92,7 @@ extension Operator {
         log.debug("initdb: \(text)")
     }
 
-    private func prepareNewCluster() async throws(PostgreSQLError) {
+    func prepareNewCluster() async throws(PostgreSQLError) {
         let deadline = BootClock.now() + .seconds(60)
         let connection = try instance.connect(statementTimeout: .zero, deadline: deadline)
         for statement in UserStatements.session { try connection.query(statement, deadline: deadline) }
@@ -118,10 +141,10 @@ extension Operator {
             .init(
                 program: "sh",
                 arguments: ["-c", command + " \"$1\"", "sh", ConnectionString.render(parameters, forScript: true)],
-                environment: [
+                environment: UserCommand.environment().merging([
                     "PGPASSFILE": configuration.passwordFile,
                     "PGOPTIONS": "-c synchronous_commit=local -c statement_timeout=0",
-                ],
+                ]) { $1 },
                 deadline: BootClock.now() + .seconds(3600)))
     }
 }

@@ -5,15 +5,38 @@ import Posix
 
 extension Operator {
     /// A copy of a cluster takes as long as it takes: this only ends what nobody waits for any more.
-    private static let longest = Duration.seconds(24 * 3600)
+    static let copyLimit = Duration.seconds(24 * 3600)
 
-    /// A new data directory by pg_basebackup, in up to two attempts (postgresql.md §19).
-    func clone(from source: Upstream, replacing: Bool) async throws(PostgreSQLError) {
+    /// A new data directory by the methods that are configured, one after another until one has made it (postgresql.md
+    /// §19). Without a source by those that need none.
+    func clone(from source: Upstream?, replacing: Bool, onlyByBaseBackup: Bool = false) async throws(PostgreSQLError) {
         try refuseWhileRunning()
         instance.set(.creatingReplica)
         defer { if instance.state == .creatingReplica { instance.set(.stopped) } }
         try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
-        try writer.writePasswords(configuration.replication, to: source.address)
+        if let source { try writer.writePasswords(configuration.replication, to: source.address) }
+        var last: PostgreSQLError?
+        for method in onlyByBaseBackup ? [.baseBackup] : configuration.replicaMethods {
+            do throws(PostgreSQLError) {
+                if method.command != nil {
+                    if source == nil, !method.needsNoLeader { continue }
+                    try await copy(by: method, from: source, replacing)
+                } else {
+                    guard let source else { continue }
+                    try await copyTwice(source, replacing)
+                }
+                return
+            } catch {
+                if error == .cancelled || Task.isCancelled { throw .cancelled }
+                log.warning("replica method \(method.name) failed: \(error)")
+                last = error
+            }
+        }
+        throw last ?? .failed("no replica method can be used without a leader")
+    }
+
+    /// A base backup, in up to two attempts.
+    private func copyTwice(_ source: Upstream, _ replacing: Bool) async throws(PostgreSQLError) {
         do throws(PostgreSQLError) {
             try await copy(source, replacing)
         } catch {
@@ -32,27 +55,24 @@ extension Operator {
     }
 
     /// Half a copy may fill the volume while the next one waits for its turn.
-    private func freeSpace() {
+    func freeSpace() {
         // Where the source has not answered at all, what stands here is not half of anything.
         guard directory.look().unfinished == .copy else { return }
         do throws(PostgreSQLError) {
             _ = try directory.beginFilling(.copy)
         } catch {
-            log.warning("what the base backup has left is still there: \(error)")
+            log.warning("what the copy has left is still there: \(error)")
         }
     }
 
     private func copy(_ source: Upstream, _ replacing: Bool) async throws(PostgreSQLError) {
-        try requireAnswer(of: source)
-        // Looked at once more: it was seen before somebody was waited for.
-        if !replacing, directory.look().state != .empty {
-            throw .failed("the data directory is not empty any more; what stands there is not replaced")
-        }
+        let sourceVersion = try identityOfAnswering(source).version
+        try refuseOccupied(replacing)
         var mark = try directory.beginFilling(.copy)
         forgetCluster()
         let places = ToolPlaces(
             options: configuration.baseBackupOptions, mark, tablespaces: sourceTablespaces(source))
-        mark = try directory.beginDraft(mark, places: places.filled)
+        mark = try directory.beginDraft(mark, places: places.filled, sourceVersion: sourceVersion / 10000)
         try await runBaseBackup(source, places.arguments)
         try directory.installDraft(mark)
         do throws(SystemError) {
@@ -62,16 +82,25 @@ extension Operator {
         }
     }
 
-    /// A source that does not answer gives no copy: what stands here stays until one does.
-    private func requireAnswer(of source: Upstream) throws(PostgreSQLError) {
+    /// Looked at once more: it was seen before somebody was waited for.
+    func refuseOccupied(_ replacing: Bool) throws(PostgreSQLError) {
+        if !replacing, directory.look().state != .empty {
+            throw .failed("the data directory is not empty any more; what stands there is not replaced")
+        }
+    }
+
+    /// A source that does not answer gives no copy: what stands here stays until one does. Its version, and whose
+    /// cluster it is.
+    func identityOfAnswering(_ source: Upstream) throws(PostgreSQLError) -> (version: Int, systemIdentifier: String) {
         let deadline = BootClock.now() + .seconds(5)
         let session = try ReplicationSession(instance.replicationTarget(source.address), deadline: deadline)
-        _ = try session.identify(deadline: deadline)
+        let identity = try session.identify(deadline: deadline)
+        return (session.serverVersion, identity.systemIdentifier)
     }
 
     /// Where the source's tablespaces are. Who may not ask goes without: only the places that the options name are
     /// known to be ours then.
-    private func sourceTablespaces(_ source: Upstream) -> [UnfinishedMark.Tablespace]? {
+    func sourceTablespaces(_ source: Upstream) -> [UnfinishedMark.Tablespace]? {
         let deadline = BootClock.now() + .seconds(5)
         let target = instance.target(
             configuration.rewindCredentials, host: source.address.host, port: source.address.port,
@@ -98,7 +127,7 @@ extension Operator {
                 arguments: ToolArguments.baseBackup(
                     configuration, from: source.address, into: directory.draft) + more,
                 environment: ["PGPASSFILE": configuration.passwordFile, "LC_ALL": "C", "LANG": "C"],
-                deadline: BootClock.now() + Self.longest,
+                deadline: BootClock.now() + Self.copyLimit,
                 onLine: { line in
                     guard let progress = BaseBackupProgress(line) else { return }
                     if gate.admits(progress, now: BootClock.now()) {
@@ -146,8 +175,9 @@ enum ToolArguments {
     }
 
     /// Without the password, which is in the password file.
-    private static func source(
-        _ credentials: LocalPostgreSQLConfiguration.Credentials, _ address: HostPort, _ more: [(String, String)] = []
+    static func source(
+        _ credentials: LocalPostgreSQLConfiguration.Credentials, _ address: HostPort, _ more: [(String, String)] = [],
+        forScript: Bool = false
     ) -> String {
         var parameters = ParameterMap(more)
         parameters["user"] = credentials.userName
@@ -155,6 +185,6 @@ enum ToolArguments {
         parameters["port"] = String(address.port)
         parameters["connect_timeout"] = "10"
         for option in credentials.connectionOptions { parameters[option.name] = option.value }
-        return ConnectionString.render(parameters)
+        return ConnectionString.render(parameters, forScript: forScript)
     }
 }

@@ -162,12 +162,26 @@ extension Instance {
     /// Whether the control file has come to say `shut down` since `pid` was told to stop: one that says so from an
     /// earlier stop proves nothing, a server that starts does not change it before it accepts writes.
     func hasWrittenLastRecord(_ pid: Int32) async -> Bool {
+        if finish(of: pid) == .shutDown { return true }
         guard let stopping = remember({ $0.stopping }), stopping.pid == pid,
             let stamp = Files.modificationTime(dataDirectory.controlFile), stamp != stopping.stamp,
             await control(deadline: BootClock.now() + .seconds(5))?.controlData?.state == .shutDown
         else { return false }
         remember { $0.finished = (pid, .shutDown) }
         return true
+    }
+
+    /// What a daemon before this one may have told to stop: the pid file says so, and the control file, written since
+    /// this postmaster began, says `shut down`. Nobody but the postmaster's own last checkpoint writes that while it
+    /// lives, and one that was told to stop accepts no writes after it.
+    func finishedBefore(_ postmaster: PostmasterPidFile, deadline: BootInstant) async -> PostgreSQLStatus.Finish? {
+        guard postmaster.isStopping, !postmaster.isSingleUser, let start = postmaster.startTime, start > 0,
+            start < 1 << 33,
+            let stamp = Files.modificationTime(dataDirectory.controlFile), stamp >= (start + 1) * 1_000_000_000,
+            await control(deadline: deadline)?.controlData?.state == .shutDown
+        else { return nil }
+        remember { $0.finished = (postmaster.pid, .shutDown) }
+        return .shutDown
     }
 
     func finish(of pid: Int32) -> PostgreSQLStatus.Finish? {

@@ -9,6 +9,10 @@ extension Operator {
     /// and polls only every tenth of a second.
     func promote() async throws(PostgreSQLError) {
         let deadline = BootClock.now() + configuration.startTimeout
+        instance.remember { memory in
+            memory.promoted = memory.launched
+            memory.standby = nil
+        }
         guard let postmaster = instance.postmaster() else { throw .failed("PostgreSQL is not running") }
         let connection = try instance.connect(deadline: min(deadline, BootClock.now() + .seconds(5)))
         guard try isInRecovery(connection, deadline) else { return }
@@ -27,6 +31,7 @@ extension Operator {
         }
         instance.remember { $0.upstream = .known(nil) }
         adoptPrimaryRole()
+        instance.call(.roleChange, .primary)
     }
 
     /// What the configuration says of a primary alone takes effect now. Nobody waits for it: clients may write already,
@@ -50,7 +55,7 @@ extension Operator {
         guard await instance.launcher.signal(SIGUSR1, to: pid) else { throw .failed("cannot signal postmaster \(pid)") }
     }
 
-    private func isInRecovery(_ connection: PostgreSQLConnection, _ deadline: BootInstant) throws(PostgreSQLError)
+    func isInRecovery(_ connection: PostgreSQLConnection, _ deadline: BootInstant) throws(PostgreSQLError)
         -> Bool
     {
         try connection.query("SELECT pg_is_in_recovery()", deadline: deadline).first?.first == "t"
@@ -85,7 +90,9 @@ extension Operator {
             return .done
         }
         try refuseUnfinished()
-        return try await restart(timeout: configuration.startTimeout, halts: halts)
+        try await stopToRestart(halts: halts)
+        // As a standby, whatever stands there by now.
+        return try await start(role, timeout: configuration.startTimeout, halts: halts)
     }
 
     /// Runs crash recovery in a single-user server, which ends with a clean shutdown (postgresql.md §8).

@@ -5,20 +5,46 @@ import Ports
 import Posix
 
 extension Operator {
-    /// Starts the server and waits until it accepts connections (postgresql.md §5).
+    /// Starts the server and waits until it accepts connections (postgresql.md §5). Parameters with which a server that
+    /// was stopped to be restarted does not come up keep their old values.
     func start(_ role: ConfigurationWriter.Role, timeout: Duration, halts: Int) async throws(PostgreSQLError)
+        -> OperationResult
+    {
+        let pending = instance.remember { memory in
+            defer { memory.restart = nil }
+            return memory.restart?.pending ?? []
+        }
+        do throws(PostgreSQLError) {
+            return try await startOnce(role, timeout: timeout, halts: halts)
+        } catch {
+            guard case .failed = error, instance.postmaster() == nil, !pending.isEmpty, !Task.isCancelled,
+                instance.remember({ $0.halts }) == halts
+            else { throw error }
+            let names = pending.map(\.parameter).joined(separator: ", ")
+            log.error("PostgreSQL does not start with what is new (\(names)), the old values are taken again: \(error)")
+        }
+        instance.remember { $0.held = pending }
+        instance.set(.restarting)
+        return try await startOnce(role, timeout: timeout, halts: halts)
+    }
+
+    private func startOnce(_ role: ConfigurationWriter.Role, timeout: Duration, halts: Int)
+        async throws(PostgreSQLError)
         -> OperationResult
     {
         let deadline = BootClock.now() + min(timeout, .seconds(30 * 24 * 3600))
         try refuseWhileRunning()
         guard directory.version > 0 else { throw .failed("\(directory.path) holds no cluster to start") }
-        instance.set(instance.state == .restarting ? .restarting : .starting)
+        instance.set(role.startingState(instance.state))
+        let isRestarting = instance.state == .restarting
+        if !isRestarting { instance.willStart(asStandby: role.isStandby(directory)) }
         do throws(PostgreSQLError) {
             try await instance.endOrphans(deadline: min(deadline, BootClock.now() + .seconds(10)))
             return try await startAndRepair(role, deadline: deadline, halts: halts)
         } catch {
             if instance.postmaster() == nil {
-                instance.set(instance.state == .restarting ? .restartFailed : .startFailed)
+                instance.set(isRestarting ? .restartFailed : .startFailed)
+                if case .failed = error, role == .primary, !isRestarting { instance.couldNotLead() }
             }
             throw error
         }
@@ -29,6 +55,7 @@ extension Operator {
     {
         let isStandby = role.isStandby(directory)
         try prepareToStart(role, isStandby: isStandby)
+        if isStandby { await mendBegunSegments(deadline: deadline) }
         // The program may be another one than at the last start.
         instance.remember { $0.describedParameters = nil }
         do throws(PostgreSQLError) {
@@ -44,8 +71,14 @@ extension Operator {
     }
 
     private func prepareToStart(_ role: ConfigurationWriter.Role, isStandby: Bool) throws(PostgreSQLError) {
+        if case .restored(let method) = role {
+            try writer.writeSignals(of: method)
+            instance.take(role: .primary)
+            return
+        }
         try writer.writeSignals(standby: isStandby)
         instance.take(role: isStandby ? .replica : .primary)
+        if isStandby { instance.remember { $0.synchronous = nil } }
         guard case .standby(of: .known(let upstream)) = role else { return }
         if let upstream { try writer.writePasswords(configuration.replication, to: upstream.address) }
         instance.remember { $0.upstream = .known(upstream) }
@@ -55,18 +88,24 @@ extension Operator {
         _ role: ConfigurationWriter.Role, isStandby: Bool, deadline: BootInstant, halts: Int
     ) async throws(PostgreSQLError) -> OperationResult {
         let usable = await usable()
-        var start = StartParameters(parameters: usable.parameters)
+        var start = StartParameters(parameters: usable.parameters, isStandby: isStandby)
         for held in instance.remember({ $0.held }) { start.hold(held) }
         if isStandby, let control = await instance.control(deadline: deadline) {
             start.raise(to: control.minimumsOfStandby)
+        }
+        if case .restored(let method) = role {
+            start.parameters["hba_file"] = nil
+            if method.hidesRecovery { start.parameters["hot_standby"] = "off" }
         }
         for change in start.raised {
             log.warning("\(change.parameter) is raised from \(change.newValue) to \(change.oldValue), the primary's")
         }
         let writer = writer(of: usable)
         try writer.write(role, parameters: start.parameters)
-        let result = try await launchAndWait(start, deadline: deadline, halts: halts)
+        let result = try await launchAndWait(start, follows: role.follows, deadline: deadline, halts: halts)
         do throws(SystemError) {
+            // What lets nobody in is not what the cluster is to have.
+            if case .restored = role { return result }
             if result == .done { try writer.saveBackups(start.parameters) }
         } catch {
             log.warning("the files of the configuration are not copied into the data directory: \(error)")
@@ -74,15 +113,40 @@ extension Operator {
         return result
     }
 
-    private func launchAndWait(_ start: StartParameters, deadline: BootInstant, halts: Int)
-        async throws(PostgreSQLError) -> OperationResult
-    {
+    private func launchAndWait(
+        _ start: StartParameters, follows: Bool, deadline: BootInstant, halts: Int
+    ) async throws(PostgreSQLError) -> OperationResult {
         if Task.isCancelled { throw .cancelled }
-        guard instance.remember({ $0.halts }) == halts else { throw .failed("PostgreSQL was halted") }
-        let pid = try await instance.launcher.launch(command(start.parameters))
+        // Made first: it reads the disk, which may take until long after PostgreSQL was halted.
+        let command = try command(start.parameters)
+        let mayLaunch = instance.remember { memory in
+            memory.isLaunching = memory.halts == halts
+            return memory.isLaunching
+        }
+        guard mayLaunch else { throw .failed("PostgreSQL was halted") }
+        let pid: Int32
+        do throws(PostgreSQLError) {
+            pid = try await instance.launcher.launch(command)
+        } catch {
+            instance.remember { $0.isLaunching = false }
+            throw error
+        }
         instance.watch.watch(pid)
-        instance.remember { memory in
+        let isHalted = instance.remember { memory in
             memory.launched = pid
+            // Whatever had this number before.
+            memory.finished = nil
+            memory.stopping = nil
+            memory.standby = start.isStandby ? pid : nil
+            memory.promoted = nil
+            memory.isLaunching = false
+            return memory.halts != halts
+        }
+        if isHalted {
+            await instance.killTree(pid)
+            throw .failed("PostgreSQL was halted")
+        }
+        instance.remember { memory in
             memory.isConfigurationWritten = true
             memory.owesReload = false
             memory.retry = nil
@@ -91,11 +155,18 @@ extension Operator {
             memory.pendingRestart = start.raised + memory.held.filter { !start.isRaised($0.parameter) }
             memory.copiedSlots = CopiedSlots()
         }
-        log.info("started postmaster \(pid)")
-        guard try await waitUntilReady(pid, deadline: deadline) else { return .stillStarting }
+        try await begun(pid, start, deadline)
+        guard try await waitUntilReady(pid, follows: follows, deadline: deadline) else { return .stillStarting }
         instance.set(.running)
+        instance.isUp(inRecovery: start.isStandby)
         try? refreshPendingRestart()
         return .done
+    }
+
+    private func begun(_ pid: Int32, _ start: StartParameters, _ deadline: BootInstant) async throws(PostgreSQLError) {
+        log.info("started postmaster \(pid)")
+        guard !start.isStandby, let stamp = instance.remember({ $0.stamp }) else { return }
+        try await instance.requireDirectory(pid, stamp, deadline: deadline)
     }
 
     private func command(_ parameters: ParameterMap) throws(PostgreSQLError) -> PostmasterCommand {
@@ -113,10 +184,16 @@ extension Operator {
             workingDirectory: directory.path, isStandby: directory.hasStandbySignal)
     }
 
-    /// True once the server accepts connections, false at the deadline; throws where the postmaster ends.
-    func waitUntilReady(_ pid: Int32, deadline: BootInstant) async throws(PostgreSQLError) -> Bool {
+    /// So long a start is waited for while nothing comes that recovery could replay.
+    private static let patienceForWAL = Duration.seconds(10)
+
+    /// True once the server accepts connections, false at the deadline, or where a standby waits for WAL: who leads may
+    /// have it, and that one is followed without another start. Throws where the postmaster ends.
+    func waitUntilReady(_ pid: Int32, follows: Bool, deadline: BootInstant) async throws(PostgreSQLError) -> Bool {
+        let began = BootClock.now()
         var pause = Duration.milliseconds(10)
         var last: PostgreSQLError?
+        var fed = began
         while true {
             let now = BootClock.now()
             let error = attempt(pid, min(deadline, now + .seconds(3)))
@@ -128,8 +205,11 @@ extension Operator {
                 throw last ?? .failed("postmaster \(pid) ended while it started; its log says why")
             }
             if Task.isCancelled { throw .cancelled }
-            if BootClock.now() >= deadline { return false }
-            pause = min(pause * 2, .milliseconds(100))
+            let isEarly = !follows || BootClock.now() - began < .seconds(1)
+            if isEarly || RecoveryTitle.of(pid)?.isWaiting != true { fed = BootClock.now() }
+            if BootClock.now() >= min(deadline, fed + Self.patienceForWAL) { return false }
+            // Each question leaves a line in the server's log.
+            pause = min(pause * 2, max(.milliseconds(100), min(.seconds(1), (BootClock.now() - began) / 20)))
         }
     }
 
@@ -147,11 +227,11 @@ extension Operator {
         }
     }
 
-    /// A stop within its own time, and a start within `timeout`, which is its alone. Files that the server could not
-    /// read are told before it is stopped; parameters with which it does not start keep their old values.
-    func restart(
-        timeout: Duration, stopTimeout: Duration = PostgreSQLOperation.customaryStopTimeout, halts: Int
-    ) async throws(PostgreSQLError) -> OperationResult {
+    /// The stop of a restart. Files that the server could not read are told before it is stopped; the next start knows
+    /// what waited for it.
+    func stopToRestart(timeout: Duration = PostgreSQLOperation.customaryStopTimeout, halts: Int)
+        async throws(PostgreSQLError)
+    {
         try await refuseUnreadable()
         // As the server has them now; what was held back before gets another chance.
         let pending = instance.remember { memory in
@@ -159,25 +239,19 @@ extension Operator {
             return memory.pendingRestart
         }
         instance.set(.restarting)
+        instance.willRestart()
         do throws(PostgreSQLError) {
-            _ = try await stop(.fastAfterCheckpoint, timeout: stopTimeout, announce: false)
+            _ = try await stop(.fastAfterCheckpoint, timeout: timeout, announce: false)
         } catch {
             if instance.postmaster() != nil { instance.set(.running) }
             throw error
         }
-        do throws(PostgreSQLError) {
-            return try await start(.unchanged, timeout: timeout, halts: halts)
-        } catch {
-            guard case .failed = error, instance.postmaster() == nil, !pending.isEmpty, !Task.isCancelled,
-                instance.remember({ $0.halts }) == halts
-            else { throw error }
-            let names = pending.map(\.parameter).joined(separator: ", ")
-            log.error("PostgreSQL does not start with what is new (\(names)), the old values are taken again: \(error)")
-        }
-        instance.remember { $0.held = pending }
-        instance.set(.restarting)
-        return try await start(.unchanged, timeout: timeout, halts: halts)
+        guard instance.remember({ $0.halts }) == halts else { throw .failed("PostgreSQL was halted") }
+        instance.remember { $0.restart = (pending, BootClock.now() + Self.restartPause) }
     }
+
+    /// For so long after its stop a server counts as one that is restarted, though nothing is done to it.
+    private static let restartPause = Duration.seconds(10)
 
     private func refuseUnreadable() async throws(PostgreSQLError) {
         guard instance.postmaster() != nil else { return }
@@ -193,8 +267,12 @@ struct StartParameters: Sendable, Hashable {
     var parameters: ParameterMap
     /// Those that a standby has from its primary, until a restart in which that is no longer needed.
     private(set) var raised: [PostgreSQLStatus.PendingRestart] = []
+    var isStandby: Bool
 
-    init(parameters: ParameterMap) { self.parameters = parameters }
+    init(parameters: ParameterMap, isStandby: Bool = false) {
+        self.parameters = parameters
+        self.isStandby = isStandby
+    }
 
     /// The server does not start with the new value: it gets the old one.
     mutating func hold(_ change: PostgreSQLStatus.PendingRestart) { parameters[change.parameter] = change.oldValue }
@@ -213,6 +291,23 @@ extension ConfigurationWriter.Role {
         case .primary: false
         case .standby: true
         case .unchanged: directory.hasStandbySignal
+        case .restored(let method): method.recovery != nil || method.keepsRecovery && directory.hasStandbySignal
+        }
+    }
+
+    /// Whether somebody is to send it what it lacks; a restored directory waits for its archive.
+    var follows: Bool {
+        switch self {
+        case .standby: true
+        case .primary, .unchanged, .restored: false
+        }
+    }
+
+    /// What the state is while it starts.
+    func startingState(_ state: PostgreSQLState) -> PostgreSQLState {
+        switch self {
+        case .restored: .startingAfterCustomBootstrap
+        case .primary, .standby, .unchanged: state == .restarting ? .restarting : .starting
         }
     }
 }

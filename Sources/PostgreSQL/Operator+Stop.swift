@@ -18,14 +18,16 @@ extension Operator {
     {
         let timeout = min(timeout, Self.longest)
         let deadline = BootClock.now() + timeout
-        if let postmaster = instance.postmaster() {
-            guard !postmaster.isSingleUser else {
-                throw .failed("a single-user server (\(postmaster.pid)) works in the data directory")
-            }
+        let running = try postmaster(toStop: mode)
+        if let running {
             if mode == .fastAfterCheckpoint { checkpointBeforeStop(timeout) }
             if announce { instance.set(.stopping) }
             do throws(PostgreSQLError) {
-                if let positions = try await end(postmaster.pid, mode, deadline, heirs) { return .archiving(positions) }
+                if mode.isClean { try await runBeforeStop(timeout) }
+                if let positions = try await end(running, mode, deadline, heirs) {
+                    if announce { instance.hasStopped(running) }
+                    return .archiving(positions)
+                }
             } catch {
                 if announce, error != .cancelled { instance.set(.stopFailed) }
                 throw error
@@ -33,8 +35,21 @@ extension Operator {
         }
         if announce { instance.set(.stopped) }
         instance.forgetEnded()
-        guard announce else { return .shutDown(nil) }
+        if announce, let running { instance.hasStopped(running) }
+        // What was ended at once has written nothing of where its WAL ends, and its disk may not answer.
+        guard announce, mode.isClean || running == nil else { return .shutDown(nil) }
         return .shutDown(await instance.shutdownPositions(deadline: BootClock.now() + .seconds(10)))
+    }
+
+    /// Whom the stop is for. What has to end at once is known by its process: its pid file may be on a disk that does
+    /// not answer any more.
+    private func postmaster(toStop mode: StopMode) throws(PostgreSQLError) -> Int32? {
+        if !mode.isClean, let known = instance.knownPostmaster() { return known }
+        guard let postmaster = instance.postmaster() else { return nil }
+        guard !postmaster.isSingleUser else {
+            throw .failed("a single-user server (\(postmaster.pid)) works in the data directory")
+        }
+        return postmaster.pid
     }
 
     /// Makes the checkpoint of the shutdown short, while sessions still work. Half of the time may go into it.
@@ -88,13 +103,12 @@ extension Instance {
     /// Ends the server whatever else goes on (architecture.md, S4): SIGQUIT, then SIGKILL of the whole tree early
     /// enough for it to be over by `deadline`.
     func halt(deadline: BootInstant) async {
-        let pid = remember { memory in
-            memory.halts += 1
-            return memory.launched
+        // One that is being started meanwhile is ended by whoever starts it.
+        remember { $0.halts += 1 }
+        let time = max(.zero, deadline - BootClock.now())
+        guard let pid = await findPostmaster(patience: min(.seconds(1), time / 4)), ProcessTable.isAlive(pid) else {
+            return
         }
-        // What is known by its process comes first: the pid file may be on a disk that does not answer any more.
-        let known = pid.flatMap { watch.isWatching($0) && ProcessTable.isAlive($0) ? $0 : nil }
-        guard let pid = known ?? postmaster()?.pid, ProcessTable.isAlive(pid) else { return }
         remember { $0.state = .stopping }
         log.warning("halting postmaster \(pid)")
         _ = await launcher.signal(SIGQUIT, to: pid)
@@ -105,6 +119,8 @@ extension Instance {
             await killTree(pid)
             _ = await watch.waitForExit(of: pid, deadline: max(deadline, BootClock.now() + .milliseconds(100)))
         }
-        remember { $0.state = ProcessTable.isAlive(pid) ? .stopFailed : .stopped }
+        let isAlive = ProcessTable.isAlive(pid)
+        remember { $0.state = isAlive ? .stopFailed : .stopped }
+        if !isAlive { hasStopped(pid) }
     }
 }

@@ -27,6 +27,11 @@ actor Operator {
 
     func perform(_ operation: PostgreSQLOperation) async throws(PostgreSQLError) -> OperationResult {
         try await takeTurn()
+        // It was broken off while it waited: whoever broke it off has gone on, and it must not come after that.
+        if Task.isCancelled {
+            passTurn()
+            throw .cancelled
+        }
         instance.remember { $0.operation = operation.name }
         let halts = instance.remember { $0.halts }
         let outcome: Result<OperationResult, PostgreSQLError>
@@ -44,69 +49,62 @@ actor Operator {
     private func carryOut(_ operation: PostgreSQLOperation, halts: Int) async throws(PostgreSQLError) -> OperationResult
     {
         try await lockDirectory(for: operation)
+        instance.remember { $0.stamp = nil }
         switch operation {
-        case .bootstrap:
-            try await bootstrap(halts: halts)
-            return .done
-        case .clone(let source, let replacing):
-            try await clone(from: source, replacing: replacing)
-            return .done
-        case .finishBootstrap:
-            try finishBootstrap()
-            return .done
-        case .startPrimary(let timeout):
+        case .bootstrap: try await makeCluster(halts: halts)
+        case .clone(let source, let replacing, let onlyByBaseBackup):
+            try await clone(from: source, replacing: replacing, onlyByBaseBackup: onlyByBaseBackup)
+        case .restore: try await clone(from: nil, replacing: false)
+        case .finishBootstrap: try finishBootstrap()
+        case .startPrimary(let timeout, let stamp):
             try refuseUnfinished()
+            instance.remember { $0.stamp = stamp }
             return try await start(.primary, timeout: timeout, halts: halts)
         case .startStandby(let upstream, let timeout):
             try refuseUnfinished()
             return try await start(.standby(of: .known(upstream)), timeout: timeout, halts: halts)
-        case .follow(let upstream):
-            return try await follow(upstream, halts: halts)
-        case .resumeReplay:
-            try resumeReplay()
-            return .done
-        case .promote:
-            try await promote()
-            return .done
-        case .stop(let mode, let timeout, let heirs):
-            return try await stop(mode, timeout: timeout, heirs: heirs)
-        case .restart(let timeout, let stopTimeout):
+        case .follow(let upstream): return try await follow(upstream, halts: halts)
+        case .resumeReplay: try resumeReplay()
+        case .nameSynchronous(let setting): return try await nameSynchronous(setting)
+        case .prePromote: try await prePromote()
+        case .promote: try await promote()
+        case .stop(let mode, let timeout, let heirs): return try await stop(mode, timeout: timeout, heirs: heirs)
+        case .stopToRestart(let timeout):
             try refuseUnfinished()
-            return try await restart(timeout: timeout, stopTimeout: stopTimeout, halts: halts)
-        case .rewind(let source):
-            try await rewind(from: source)
-            return .done
+            try await stopToRestart(timeout: timeout, halts: halts)
+        case .rewind(let source): try await rewind(from: source)
         case .copyLogicalSlots(let slots, let source, let timeout):
             try await copyLogicalSlots(slots, from: source, stopTimeout: timeout)
-            return .done
         case .recoverSingleUser:
             try refuseUnfinished()
             try await recoverSingleUser()
-            return .done
-        case .setAsideDataDirectory:
-            try refuseWhileRunning()
-            try directory.setAside()
-            forgetCluster()
-            return .done
+        case .setAsideDataDirectory: try setAside()
         }
+        return .done
     }
 
     /// S12: nothing is touched while a helper of an earlier daemon works there. What only ends a server, or lets it
     /// lead, waits for nobody.
     private func lockDirectory(for operation: PostgreSQLOperation) async throws(PostgreSQLError) {
         switch operation {
-        case .stop, .promote, .follow, .resumeReplay: return
-        case .bootstrap, .clone:
+        case .stop, .prePromote, .promote, .follow, .resumeReplay, .nameSynchronous: return
+        case .bootstrap, .clone, .restore:
             do throws(SystemError) {
                 try directory.makeDirectory()
             } catch {
                 throw .failed("cannot make the data directory: \(error)")
             }
-        case .finishBootstrap, .startPrimary, .startStandby, .restart, .rewind, .recoverSingleUser,
+        case .finishBootstrap, .startPrimary, .startStandby, .stopToRestart, .rewind, .recoverSingleUser,
             .setAsideDataDirectory, .copyLogicalSlots:
             break
         }
         try await instance.lock.acquire(directory.path, deadline: BootClock.now() + .seconds(10))
+    }
+
+    private func setAside() throws(PostgreSQLError) {
+        try refuseWhileRunning()
+        try directory.setAside()
+        forgetCluster()
     }
 
     /// What an earlier daemon has left at work in the directory ends.
@@ -143,6 +141,8 @@ actor Operator {
             memory.pendingRestart = []
             memory.held = []
             memory.upstream = .unknown
+            memory.synchronous = nil
+            memory.called.isMakingCluster = false
         }
     }
 }

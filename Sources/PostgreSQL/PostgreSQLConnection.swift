@@ -61,21 +61,48 @@ final class PostgreSQLConnection {
     func query(_ statement: String, _ parameters: [String?] = [], deadline: BootInstant) throws(PostgreSQLError)
         -> [[String?]]
     {
+        try begin(statement, parameters, deadline)
+        let answer = results(deadline)
+        if let failure = answer.failure { throw failure }
+        return answer.rows.last ?? []
+    }
+
+    /// Runs statements one after the other in one message, which is one round trip and one transaction: the rows of
+    /// each until one failed, and how it did. Throws where not even the first was answered.
+    func series(_ statements: [String], deadline: BootInstant) throws(PostgreSQLError) -> Series {
+        try begin(statements.joined(separator: ";\n"), [], deadline)
+        let answer = results(deadline)
+        if answer.rows.isEmpty, let failure = answer.failure { throw failure }
+        return answer
+    }
+
+    struct Series {
+        var rows: [[[String?]]] = []
+        var failure: PostgreSQLError?
+    }
+
+    private func begin(_ statement: String, _ parameters: [String?], _ deadline: BootInstant) throws(PostgreSQLError) {
         guard isUsable else { throw lost("the connection was lost before") }
         guard send(statement, parameters) == 1 else { throw lost(nil) }
         try flush(deadline)
-        var rows: [[String?]] = []
-        var failure: PostgreSQLError?
-        while let result = try nextResult(deadline) {
-            defer { PQclear(result) }
-            switch PQresultStatus(result) {
-            case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY, PGRES_SINGLE_TUPLE: rows = Self.rows(result)
-            default: failure = failure ?? Self.failure(result)
+    }
+
+    private func results(_ deadline: BootInstant) -> Series {
+        var answer = Series()
+        do throws(PostgreSQLError) {
+            while let result = try nextResult(deadline) {
+                defer { PQclear(result) }
+                switch PQresultStatus(result) {
+                case PGRES_TUPLES_OK, PGRES_COMMAND_OK, PGRES_EMPTY_QUERY, PGRES_SINGLE_TUPLE:
+                    answer.rows.append(Self.rows(result))
+                default: answer.failure = answer.failure ?? Self.failure(result)
+                }
             }
+        } catch {
+            answer.failure = answer.failure ?? error
         }
         if PQstatus(handle) != CONNECTION_OK { isUsable = false }
-        if let failure { throw failure }
-        return rows
+        return answer
     }
 
     private func finishConnecting(_ deadline: BootInstant) throws(PostgreSQLError) {

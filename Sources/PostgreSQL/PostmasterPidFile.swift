@@ -19,6 +19,9 @@ struct PostmasterPidFile: Sendable, Hashable {
     /// The server says that it does not yet.
     var isStarting: Bool
 
+    /// The server says that it was told to stop.
+    var isStopping: Bool
+
     /// Nil for a file that does not begin with a pid: empty, or cut short while it was written.
     init?(_ text: String) {
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { $0.trimmed }
@@ -33,5 +36,6 @@ struct PostmasterPidFile: Sendable, Hashable {
         listenAddress = line(5)
         isReady = line(7) == "ready"
         isStarting = line(7) == "starting"
+        isStopping = line(7) == "stopping"
     }
 }

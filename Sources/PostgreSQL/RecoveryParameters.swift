@@ -40,6 +40,17 @@ enum RecoveryParameters {
         return result
     }
 
+    /// What the operator has given a new cluster to recover by, in the names of today.
+    static func given(_ recovery: ParameterMap) -> ParameterMap {
+        let former: Set = ["standby_mode", "trigger_file", "promote_trigger_file", "pause_at_recovery_target"]
+        var result = recovery.filter { names.contains($0) && !former.contains($0) }
+        if let pause = recovery["pause_at_recovery_target"], result["recovery_target_action"] == nil {
+            let isOff = ["off", "false", "no", "0"].contains(pause.lowercased())
+            result["recovery_target_action"] = isOff ? "promote" : "pause"
+        }
+        return result
+    }
+
     /// The connection of the receiver; the password stands in the password file only (postgresql.md §16.1).
     static func primaryConnection(
         _ upstream: Upstream, _ configuration: LocalPostgreSQLConfiguration, serverVersion: Int

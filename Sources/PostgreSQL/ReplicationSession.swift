@@ -5,6 +5,8 @@ import Ports
 struct ReplicationSession {
     private let connection: PostgreSQLConnection
 
+    var serverVersion: Int { connection.serverVersion }
+
     struct Identity: Sendable, Hashable {
         var systemIdentifier: String
         var timeline: TimelineID

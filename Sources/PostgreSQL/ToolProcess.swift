@@ -31,16 +31,22 @@ final class ToolProcess: Sendable {
         _ = write(wake.number, &one, 8)
     }
 
-    /// Runs `words` (an absolute path first) with `environment` to the end. Blocks.
+    /// Runs `words` (an absolute path first) with `environment` to the end. Blocks. `endsAtOnce`: where it is told to
+    /// end before, it is killed without being asked.
     func run(
         _ words: [String], _ environment: [String], lock: DirectoryLock?, deadline: BootInstant,
-        onOutput: ([UInt8]) -> Void
+        endsAtOnce: Bool = false, onOutput: ([UInt8]) -> Void
     ) -> End {
         do throws(SystemError) {
             // Nothing is ever written into it: with us its end goes, and that is what the helper waits for.
             let lifeline = try FileDescriptor.pipe()
             let lifeEnd = FileDescriptor(owning: lifeline.output)
-            let life = FileDescriptor(owning: lifeline.input)
+            var life = lifeline.input
+            func letGo() {
+                if life >= 0 { close(life) }
+                life = -1
+            }
+            defer { letGo() }
             let told = try FileDescriptor.pipe()
             let output = FileDescriptor(owning: told.output)
             let outputEnd = FileDescriptor(owning: told.input)
@@ -49,8 +55,10 @@ final class ToolProcess: Sendable {
             let pid = try Self.start(words, environment, descriptors)
             _ = consume lifeEnd
             _ = consume outputEnd
-            let end = wait(pid, output, deadline, onOutput)
-            _ = consume life
+            let end = wait(output, deadline, onOutput) {
+                if endsAtOnce { letGo() } else { kill(pid, SIGTERM) }
+            }
+            letGo()
             switch end {
             case nil: return .ended(status: Self.collect(pid, lock))
             case let early?:
@@ -76,7 +84,8 @@ final class ToolProcess: Sendable {
 
     /// Reads until the helper, and all that it holds, has closed the output; nil, or why it was told to end before.
     private func wait(
-        _ pid: Int32, _ output: borrowing FileDescriptor, _ deadline: BootInstant, _ onOutput: ([UInt8]) -> Void
+        _ output: borrowing FileDescriptor, _ deadline: BootInstant, _ onOutput: ([UInt8]) -> Void,
+        tellToEnd: () -> Void
     ) -> End? {
         var early: End?
         var until = deadline
@@ -99,7 +108,7 @@ final class ToolProcess: Sendable {
             if early != nil { return early }
             early = isCancelled ? .cancelled : .late
             until = BootClock.now() + Self.patience
-            kill(pid, SIGTERM)
+            tellToEnd()
         }
     }
 
@@ -114,7 +123,12 @@ final class ToolProcess: Sendable {
             }
             _ = poll(nil, 0, 5)
         }
-        lock?.abandoned(pid)
+        if let lock {
+            lock.abandoned(pid)
+        } else {
+            // Nobody waits for it, and somebody has to collect it.
+            try? NamedThread.start("pg-reap") { _ = retryingInterrupts { waitpid(pid, nil, 0) } }
+        }
         return 128 + SIGKILL
     }
 }

@@ -23,6 +23,8 @@ struct ToolRunner: Sendable {
         var deadline: BootInstant
         /// How many bytes of the end of its output are kept.
         var outputLimit: Int = 256 << 10
+        /// Where it is late or cancelled it is killed without being asked to end.
+        var endsAtOnce = false
         /// Told each line of the output as it comes.
         var onLine: (@Sendable (String) -> Void)?
     }
@@ -79,7 +81,7 @@ struct ToolRunner: Sendable {
                             continuation.resume(
                                 returning: process.run(
                                     command, environment, lock: lock, deadline: invocation.deadline,
-                                    onOutput: onOutput))
+                                    endsAtOnce: invocation.endsAtOnce, onOutput: onOutput))
                         }
                     } catch {
                         continuation.resume(returning: .failed(error))

@@ -14,6 +14,9 @@ struct UnfinishedMark: Sendable, Hashable {
         case emptying
         /// A tool fills the draft. `global/pg_control` stands in the directory only when the work is complete.
         case filling
+        /// A command of the operator's fills the directory itself, or what it left was not looked at yet: whatever
+        /// stands there is half of something.
+        case handedOver
     }
 
     /// A tablespace of the cluster that stood there: where its link led.
@@ -30,11 +33,18 @@ struct UnfinishedMark: Sendable, Hashable {
     var systemIdentifier: UInt64?
     /// The major version of the cluster that stood there: only its files in a tablespace's directory are ours.
     var version = 0
+    /// The version of its catalogue, where the control file told it.
+    var catalogue: UInt32?
     /// Where `pg_wal` led to, out of the directory or to another file system: the next one is put there too.
     var walDirectory: String?
     var tablespaces: [Tablespace] = []
     /// Directories outside that were empty before a copy began to fill them: all that stands there is that copy's.
     var filled: [String] = []
+    /// The major version of what is copied; 0 where nothing is.
+    var sourceVersion = 0
+    /// Places of `walDirectory` and `tablespaces` in which nothing of ours stands any more: they say where the next
+    /// copy goes, and not what may be removed.
+    var emptied: [String] = []
 
     init(_ work: Work) { self.work = work }
 }
@@ -43,11 +53,14 @@ extension UnfinishedMark {
     /// One fact a line: `name value`. Line breaks and backslashes in paths are escaped.
     var text: String {
         var lines = ["work \(work.rawValue)", "phase \(phase.rawValue)", "version \(version)"]
+        if let catalogue { lines.append("catalogue \(catalogue)") }
+        if sourceVersion != 0 { lines.append("source \(sourceVersion)") }
         if let controlStamp { lines.append("control \(controlStamp)") }
         if let systemIdentifier { lines.append("identifier \(systemIdentifier)") }
         if let walDirectory { lines.append("wal \(Self.escaped(walDirectory))") }
         lines += tablespaces.map { "tablespace \($0.oid) \(Self.escaped($0.path))" }
         lines += filled.map { "filled \(Self.escaped($0))" }
+        lines += emptied.map { "emptied \(Self.escaped($0))" }
         return """
             # Written by Matriarch while it makes or removes a data directory. With this file the directory is not
             # started. Remove it only where you have restored the whole cluster here by hand.
@@ -68,6 +81,9 @@ extension UnfinishedMark {
                 guard let phase = Phase(rawValue: words[1]) else { return nil }
                 rest.phase = phase
             case "version": rest.version = Int(words[1]) ?? 0
+            case "catalogue": rest.catalogue = UInt32(words[1])
+            case "source": rest.sourceVersion = Int(words[1]) ?? 0
+            case "emptied": rest.emptied.append(Self.unescaped(words[1]))
             case "control": rest.controlStamp = Int64(words[1])
             case "identifier": rest.systemIdentifier = UInt64(words[1])
             case "wal": rest.walDirectory = Self.unescaped(words[1])
@@ -139,20 +155,46 @@ extension DataDirectory {
 
     /// The mark of a copy or a bootstrap; nil without one. Throws where it cannot be read, or is none of ours.
     func readMark() throws(SystemError) -> UnfinishedMark? {
-        if try Files.look(mark) == .missing { return nil }
-        guard let found = UnfinishedMark(try Files.readText(mark)) else {
-            throw SystemError(call: "parse", subject: mark, code: EILSEQ)
+        for place in [mark, markBeside] where try Files.look(place) != .missing {
+            guard let found = UnfinishedMark(try Files.readText(place)) else {
+                throw SystemError(call: "parse", subject: place, code: EILSEQ)
+            }
+            return found
         }
-        return found
+        return nil
     }
 
     func write(_ content: UnfinishedMark) throws(SystemError) {
-        try Files.replace(mark, with: content.text.utf8, mode: 0o600, durably: true)
-        giveToOwner(of: mark)
+        try put(content, in: mark)
+        try removeDurably(markBeside)
+    }
+
+    private func put(_ content: UnfinishedMark, in place: String) throws(SystemError) {
+        try Files.replace(place, with: content.text.utf8, mode: 0o600, durably: true)
+        giveToOwner(of: place)
     }
 
     /// Only after everything that the mark stands for is durable.
-    func removeMark() throws(SystemError) { try removeDurably(mark) }
+    func removeMark() throws(SystemError) {
+        try removeDurably(mark)
+        try removeDurably(markBeside)
+    }
+
+    /// Beside the directory, while a command of the operator's fills that itself: it wants an empty one, and may remove
+    /// what it does not know. A mount point, a link, and a directory above that is not ours to write in leave only the
+    /// place within.
+    private var markBeside: String { "\(Files.parent(path))/.\(lastComponent(path)).matriarch-unfinished" }
+
+    /// What stands in the directory, and what comes to stand there, is half of something from now on.
+    func handOver(_ content: UnfinishedMark) throws(SystemError) {
+        var content = content
+        content.phase = .handedOver
+        guard Files.kind(path) == .directory, !Files.isMountPoint(path), access(Files.parent(path), W_OK) == 0 else {
+            return try write(content)
+        }
+        try put(content, in: markBeside)
+        try removeDurably(mark)
+    }
 
     /// Also where it cannot be looked at: then it is taken to be there.
     var hasRewindMark: Bool { (try? Files.look(rewindMark)) != .missing }
@@ -168,7 +210,9 @@ extension DataDirectory {
     func removeRewindMark() throws(SystemError) { try removeDurably(rewindMark) }
 
     private func removeDurably(_ file: String) throws(SystemError) {
-        if unlink(file) == 0 { return try Files.synchronize(directory: path) }
+        // Nothing is asked of a file system that is not ours to write on.
+        if try Files.look(file) == .missing { return }
+        if unlink(file) == 0 { return try Files.synchronize(directory: Files.parent(file)) }
         guard errno == ENOENT else { throw SystemError(call: "unlink", subject: file) }
     }
 
@@ -182,6 +226,8 @@ extension DataDirectory {
         let isThere = try Files.look(controlFile, followingLinks: true) != .missing
         let stamp = isThere ? Files.modificationTime(controlFile) ?? 0 : nil
         switch mark.work {
+        case .copy where mark.phase == .handedOver: return .copy
+        case .bootstrap where mark.phase == .handedOver: return .bootstrap
         case .copy where stamp != nil && (mark.phase == .filling || stamp != mark.controlStamp): return rewind
         case .copy: return .copy
         case .bootstrap where stamp != nil && mark.systemIdentifier != systemIdentifier: return rewind

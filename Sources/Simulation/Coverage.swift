@@ -31,15 +31,38 @@ public struct Coverage: Sendable {
         case sessionChanged = "the lease's length was changed under a leader"
         case adopted = "a restarted daemon found PostgreSQL running"
         case reinitialised = "a data directory was removed"
+        case directoryLost = "a data directory went under a running server"
+        case startRefused = "PostgreSQL did not start"
+        case copyFailed = "a copy by a method failed"
+        case restoredAlone = "a node was restored from a backup while nobody led"
+        case promotionRefused = "a promotion was refused by the operator's command"
+        case guardianSilent = "an order to the guardian had no answer"
+        case takenLate = "the store took a request that nobody waited for any more"
+        case keySpoilt = "a key was deleted, garbled or another cluster's"
         case timelineTwice = "two leaders made a timeline of the same number"
         case commitWaited = "a commit waited for its synchronous standby"
+        case modeChanged = "synchronous mode was changed"
+        case dutyLeft = "a standby gave its synchronous duty back before it stopped"
+        case tooFewVotes = "a standby stood back for lack of votes"
         case synchronousFailover = "another node took over in synchronous mode"
         case notInSync = "a standby stood back because /sync does not name it"
+        case lowerPriority = "a standby stood back because a peer with as much goes first"
+        case cascaded = "a standby streamed from another standby"
+        case circleLeft = "a standby that was to stream in a circle streamed from the leader"
+        case failsafeGranted = "a primary went on because all others had promised to let it"
+        case failsafeRefused = "a primary was not let go on, as somebody did not answer"
+        case keyOutlived = "a primary outlived its key by the others' promises"
+        case promiseGiven = "a member promised not to race"
+        case heldBackAtStart = "a daemon that had just begun kept back, for what it may have promised before"
+        case rollingDone = "every member was restarted, one after another"
+        case rollingStopped = "a rolling restart was stopped by what went wrong"
+        case rollingInherited = "another leader went on with a rolling restart"
         case healed = "the cluster was whole again after the faults"
 
         /// In how many worlds a state is to be expected that few worlds come to.
         private static let rare: [State: UInt64] = [
-            .pausedWithoutLeader: 20_000, .demotedAtOnce: 20_000, .frozenRenewal: 500_000,
+            .rollingStopped: 20_000, .pausedWithoutLeader: 20_000, .restoredAlone: 20_000, .demotedAtOnce: 20_000,
+            .frozenRenewal: 500_000,
         ]
 
         /// Whether so many worlds of all profiles should have reached it.

@@ -19,10 +19,30 @@ public struct Fault: Sendable, Hashable {
         case hangPostgreSQL(Int)
         /// Commits wait for the disk, and operations take long.
         case stallDisk(Int)
+        /// Operations upon PostgreSQL do not return, and what is begun meanwhile does nothing; only a stop by force
+        /// asks no disk.
+        case blockOperations(Int)
         /// PostgreSQL starts and stops slowly.
         case slowOperations(Int)
         /// The wall clock steps.
         case stepClock(Int, seconds: Int)
+        /// The daemon gets a moment of a processor now and then: up to so long passes between any two of its steps.
+        case starveDaemon(Int, milliseconds: Int)
+
+        // MARK: Files, and who watches over them
+        /// The data directory goes, whether a server runs in it or not. `sessionsGoOn`: those that are there still
+        /// answer, out of files that nobody can open any more.
+        case removeDirectory(Int, sessionsGoOn: Bool)
+        /// PostgreSQL does not start: WAL is missing, a parameter is refused, the disk is full.
+        case failStarts(Int)
+        /// The node's `pre_promote` says no, or says nothing and has to be killed.
+        case refusePromotions(Int, hangs: Bool)
+        /// No method makes a copy on the node; what stood there is gone by then.
+        case failCopies(Int)
+        /// The guardian is killed, and what it guards with it; it is there again with the next server.
+        case killGuardian(Int)
+        /// The guardian takes orders or not, and says nothing of it.
+        case deafenGuardian(Int)
 
         // MARK: Network
         /// A node and the store, both ways.
@@ -31,6 +51,8 @@ public struct Fault: Sendable, Hashable {
         case loseAnswers(Int)
         /// Two nodes from each other: peers' questions and streaming.
         case partition(Int, Int)
+        /// What members say to each other of failsafe mode comes up to so much later.
+        case slowPeers(milliseconds: Int)
         /// A node from everything.
         case isolate(Int)
         /// A standby receives WAL this much late.
@@ -52,6 +74,10 @@ public struct Fault: Sendable, Hashable {
         case muteWatch(Int)
         /// The watch of a node repeats everything, late and out of order.
         case repeatWatch(Int)
+        /// What a node sends reaches the store this much later, also after the node has given up waiting.
+        case lateRequests(Int, milliseconds: Int)
+        /// A key is what no program of the cluster wrote.
+        case spoilKey(Leaf, Spoiling)
         /// The watch of a node was compacted: it hears that events are gone.
         case compactWatch(Int)
 
@@ -64,12 +90,30 @@ public struct Fault: Sendable, Hashable {
         case pause
         case editTTL(seconds: Int)
         case editMaximumLag(bytes: Int)
+        case editSynchronous(World.SynchronousConfiguration)
         /// `pg_ctl restart` by hand.
         case restartPostgreSQL(Int)
         /// SIGTERM for the daemon; systemd starts it again.
         case restartDaemon(Int)
         /// A standby is taken down, and its data directory is removed.
         case reinitialise(Int)
+        /// All restart, one after another; one that was stopped may go on.
+        case rollingRestart
+    }
+
+    /// A key that somebody spoils. The leader's is not among them: who deletes that by hand has called an election.
+    public enum Leaf: Sendable, Hashable {
+        case config, initialize, status, failover
+        case member(Int)
+    }
+
+    /// What becomes of a spoilt key.
+    public enum Spoiling: String, Sendable, Hashable, CaseIterable {
+        case deleted
+        /// What no program can read.
+        case garbled
+        /// What another cluster would write; back again when the fault is over.
+        case foreign
     }
 
     public var kind: Kind
@@ -86,12 +130,21 @@ public struct Fault: Sendable, Hashable {
 }
 
 extension Fault.Kind {
+    /// Whether the node has a `pre_promote` because of it.
+    func asksBeforePromotion(of index: Int) -> Bool {
+        if case .refusePromotions(index, _) = self { true } else { false }
+    }
+
     /// The nodes that it names.
     public var nodes: [Int] {
         switch self {
         case .killNode(let node), .killPostgreSQL(let node), .killDaemon(let node), .freezeDaemon(let node),
             .suspendHost(let node), .hangPostgreSQL(let node), .stallDisk(let node), .slowOperations(let node),
-            .stepClock(let node, _), .isolateFromStore(let node), .loseAnswers(let node), .isolate(let node),
+            .blockOperations(let node), .stepClock(let node, _), .starveDaemon(let node, _),
+            .removeDirectory(let node, _), .failStarts(let node), .refusePromotions(let node, _),
+            .failCopies(let node),
+            .killGuardian(let node), .deafenGuardian(let node), .lateRequests(let node, _),
+            .isolateFromStore(let node), .loseAnswers(let node), .isolate(let node),
             .slowReplication(let node, _), .slowReplay(let node, _), .staleReads(let node, _), .muteWatch(let node),
             .repeatWatch(let node),
             .compactWatch(let node), .failover(let node), .restartPostgreSQL(let node), .restartDaemon(let node),
@@ -99,7 +152,10 @@ extension Fault.Kind {
             [node]
         case .partition(let left, let right): [left, right]
         case .switchover(let node): node.map { [$0] } ?? []
-        case .storeOutage, .storeElection, .slowStore, .lossyStore, .pause, .editTTL, .editMaximumLag: []
+        case .spoilKey(.member(let node), _): [node]
+        case .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .pause, .editTTL, .editMaximumLag,
+            .editSynchronous, .spoilKey, .rollingRestart:
+            []
         }
     }
 }

@@ -33,6 +33,28 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case synchronousSetIgnored
     case hungLeaderKept
     case slotDroppedEarly
+    case keyLeftWithDirectory
+    case keyLeftToForeigner
+    case refusalForgotten
+    case confirmationSkipped
+    case settlingSkipped
+    case namesForgottenFirst
+    case promotionWithoutNames
+    case claimSkipped
+    case votesNotCounted
+    case namesForgottenAtRestart
+    case strictIgnored
+    case circleFollowed
+    case priorityIgnored
+    case failsafeSilenceIgnored
+    case failsafeCountedFromReceipt
+    case failsafeOfFormerLife
+    case failsafePromiseBroken
+    case failsafePromiseForgotten
+    case failsafeOneNotAsked
+    case failsafeOutlivesTerm
+    case failsafePromiseNeverEnds
+    case failsafeMembersDropped
 
     /// What it does, for people.
     public var summary: String {
@@ -45,7 +67,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .promotionWithoutRereading: "a node promotes when it wants the key, before it has it"
         case .expiredLeaseIsValid: "the lease counts twice its ttl"
         case .storeLossNeverDemotes: "a primary without the store never stops"
-        case .noDemotionMargin: "a primary without the store stops when the lease ends, not before"
+        case .noDemotionMargin: "a primary without the store stops a second after the lease has ended, not before"
         case .lagLimitOffByOne: "one record more than maximum_lag_on_failover is allowed"
         case .lagIgnored: "maximum_lag_on_failover is ignored"
         case .raceIgnoresWhoIsAhead: "a peer that has more WAL is ignored in the race"
@@ -59,6 +81,28 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .synchronousSetIgnored: "a node takes the key although /sync does not name it"
         case .hungLeaderKept: "a leader goes by facts of any age"
         case .slotDroppedEarly: "a slot is dropped as soon as nobody reads it"
+        case .keyLeftWithDirectory: "the key goes with the data directory, whatever still runs in it"
+        case .keyLeftToForeigner: "the key goes when /initialize is another cluster's, whatever still runs"
+        case .refusalForgotten: "a node that was refused a promotion keeps the key and asks again"
+        case .confirmationSkipped: "a standby enters /sync as soon as it is named, before it has everything"
+        case .settlingSkipped: "what a standby has is compared before all senders go by the new names"
+        case .namesForgottenFirst: "PostgreSQL forgets a standby before it leaves /sync"
+        case .promotionWithoutNames: "a new primary commits before it is told whom to wait for"
+        case .claimSkipped: "a new primary commits under the /sync of its predecessor"
+        case .votesNotCounted: "a voter takes the key without the votes of the others"
+        case .namesForgottenAtRestart: "a daemon that starts sets PostgreSQL's names back"
+        case .strictIgnored: "synchronous_mode_strict is ignored"
+        case .circleFollowed: "a standby streams from whom replicatefrom names, also in a circle"
+        case .priorityIgnored: "failover_priority is ignored"
+        case .failsafeSilenceIgnored: "in failsafe mode one member that does not answer is ignored"
+        case .failsafeCountedFromReceipt: "the failsafe lease counts from the answers, not from before the question"
+        case .failsafeOfFormerLife: "the members of /failsafe are those of an earlier leadership"
+        case .failsafePromiseBroken: "a member that has promised not to race does so at once"
+        case .failsafePromiseForgotten: "a daemon that has just begun knows nothing of its promises, and races"
+        case .failsafeOneNotAsked: "one of the members that /failsafe names is not asked"
+        case .failsafeOutlivesTerm: "the failsafe lease counts a while longer than the promises hold"
+        case .failsafePromiseNeverEnds: "a member that has promised once never races again"
+        case .failsafeMembersDropped: "a member leaves /failsafe as soon as its key is gone"
         }
     }
 
@@ -68,11 +112,19 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .expiredLeaseIsValid, .storeLossNeverDemotes, .noDemotionMargin: .unguarded
         case .lagLimitOffByOne: .lag
         case .receiptNotConfirmed: .handover
-        case .synchronousSetIgnored: .synchronous
-        case .timelineNotChecked, .hungLeaderKept: .process
+        case .synchronousSetIgnored, .namesForgottenFirst, .claimSkipped, .namesForgottenAtRestart, .strictIgnored:
+            .synchronous
+        case .promotionWithoutNames, .votesNotCounted: .quorum
+        case .confirmationSkipped, .settlingSkipped: .modes
+        case .timelineNotChecked, .hungLeaderKept, .priorityIgnored: .process
+        case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten: .ground
+        case .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
+            .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
+            .failsafeMembersDropped:
+            .failsafe
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
-            .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly:
+            .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly, .circleFollowed:
             .mixed
         }
     }
@@ -80,10 +132,11 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     // MARK: Rules
 
     /// The production rules with the bug around them.
-    var decider: CycleMachine.Decider {
+    var decider: Rules.Decider {
         { seen, memory in
             var seen = seen
             blind(&seen)
+            if self == .refusalForgotten { memory.refusedPromotion = nil }
             return spoil(decide(seen, &memory), seen)
         }
     }
@@ -98,14 +151,15 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             }
         case .expiredLeaseIsValid: seen.lease?.ttl *= 2
         case .noDemotionMargin:
-            if let lease = seen.lease, lease.isValid(at: seen.now) { seen.lease?.ttl = .seconds(3600) }
+            if let lease = seen.lease, seen.now < lease.deadline + .seconds(1) { seen.lease?.ttl = .seconds(3600) }
         case .storeLossNeverDemotes: if seen.view != nil { seen.lease?.since = seen.now }
         case .lagLimitOffByOne: seen.allowLag(Int64(SimulatedPostgreSQL.recordBytes))
         case .lagIgnored: seen.allowLag(1 << 40)
         case .raceIgnoresWhoIsAhead:
             let mine = seen.local.facts?.position ?? .zero
             seen.hidePeers { $0.position > mine }
-        case .synchronousSetIgnored: seen.view?.sync = SyncState()
+        // Who leads keeps it, and would never be done.
+        case .synchronousSetIgnored: if seen.view?.isUnlocked == true { seen.view?.sync = SyncState() }
         case .hungLeaderKept:
             seen.pulse = nil
             seen.local.observedAt = seen.now
@@ -119,21 +173,54 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
                 facts.sourceInRecovery = false
                 seen.divergence = .facts(facts)
             }
+        case .priorityIgnored: seen.hidePriorities()
+        case .failsafePromiseBroken: seen.failsafe.promise = nil
+        case .failsafePromiseForgotten: seen.failsafe.began = nil
+        case .failsafePromiseNeverEnds: seen.failsafe.promise?.until = seen.now + .seconds(60)
+        case .votesNotCounted:
+            if let sync = seen.view?.sync {
+                seen.view?.sync = SyncState(leader: sync.leader, voters: sync.voters, revision: sync.revision)
+            }
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
             .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts,
-            .slotDroppedEarly:
+            .slotDroppedEarly, .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .confirmationSkipped,
+            .settlingSkipped, .namesForgottenFirst, .promotionWithoutNames, .claimSkipped, .namesForgottenAtRestart,
+            .strictIgnored, .circleFollowed, .failsafeSilenceIgnored, .failsafeCountedFromReceipt,
+            .failsafeOfFormerLife, .failsafeOneNotAsked, .failsafeOutlivesTerm,
+            .failsafeMembersDropped:
             break
         }
     }
 
     /// What becomes of their decision.
     private func spoil(_ decision: Decision, _ seen: Observation) -> Decision {
+        if seen.view?.leaderName == seen.me.name, seen.local.mayAcceptWrites, leavesKey(seen) {
+            return Decision(.releaseLeader, decision.reasons)
+        }
+        if case .ask(.failsafe(var members)) = decision.action, self == .failsafeOneNotAsked {
+            if let last = members.keys.max() { members[last] = nil }
+            return Decision(.ask(.failsafe(members)), decision.reasons)
+        }
         if case .acquireLeader = decision.action, self == .promotionWithoutRereading {
             guard seen.local.facts?.inRecovery == true else { return decision }
             return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), decision.reasons)
         }
+        if case .write(.sync) = decision.action, self == .claimSkipped {
+            return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), decision.reasons)
+        }
         guard case .carryOut(let plan) = decision.action, let spoiled = spoiled(plan, seen) else { return decision }
         return Decision(.carryOut(spoiled), decision.reasons)
+    }
+
+    private func leavesKey(_ seen: Observation) -> Bool {
+        if self == .keyLeftWithDirectory { return seen.local.dataDirectory == .empty }
+        guard self == .keyLeftToForeigner, let cluster = seen.view?.initialize.systemIdentifier else { return false }
+        return cluster != seen.local.systemIdentifier
+    }
+
+    /// Whether the cycle still looks before the key goes.
+    var looksBeforeRelease: Bool {
+        ![.keyReleasedBeforeStop, .keyLeftWithDirectory, .keyLeftToForeigner].contains(self)
     }
 
     /// The plan with the bug in it; nil where it stays as it is.
@@ -148,14 +235,24 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         if self == .exPrimaryStartsAsPrimary, plan.kind == .startStandby, !seen.local.hasStandbySignal {
             return Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: .seconds(300)))])
         }
+        if self == .promotionWithoutNames, plan.kind == .promote {
+            return Plan(.promote, [.postgreSQL(.promote)])
+        }
+        if self == .circleFollowed, plan.kind == .follow, let name = seen.me.tags.replicatefrom, name != seen.me.name,
+            let upstream = seen.view?.member(name).flatMap({ Upstream($0) })
+        {
+            return Plan(.follow, [.postgreSQL(.follow(upstream))])
+        }
         if self == .adoptionRestarts, plan.kind == .follow {
-            return Plan(.follow, [.postgreSQL(.restart(timeout: .seconds(60)))] + plan.steps)
+            return Plan(
+                .follow,
+                [.postgreSQL(.stopToRestart(timeout: .seconds(60))), .start(timeout: .seconds(60))] + plan.steps)
         }
         return nil
     }
 
     /// The rule of the slots with the bug around it.
-    var slotDecider: CycleMachine.SlotDecider? {
+    var slotDecider: Rules.SlotDecider? {
         guard self == .slotDroppedEarly else { return nil }
         return { me, view, settings, local, ledger, now in
             var plan = slotRule(me, view, settings, local, ledger, at: now)
@@ -165,25 +262,53 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         }
     }
 
-    // MARK: Around them
-
-    /// What the machine is told in place of `event`.
-    func changed(_ event: CycleEvent, _ now: BootInstant) -> CycleEvent {
-        guard self == .leaseCountedFromReply, case .store(let answer) = event else { return event }
-        switch answer {
-        case .renewed(.success(.held(_, let ttl, let session))):
-            return .store(.renewed(.success(.held(since: now, ttl: ttl, session: session))))
-        case .acquired(.success(.held(_, let ttl, let session))):
-            return .store(.acquired(.success(.held(since: now, ttl: ttl, session: session))))
-        case .loaded, .renewed, .acquired, .released, .wrote, .touched: return event
+    /// The rule of the synchronous standbys with the bug around it.
+    var synchronousDecider: Rules.SynchronousDecider? {
+        switch self {
+        case .confirmationSkipped:
+            return { me, view, settings, local, ledger, handed in
+                synchronousRule(me, view, settings, local, ledger.confirmingAll(local), handed: handed)
+            }
+        case .namesForgottenFirst:
+            return { me, view, settings, local, ledger, handed in
+                let plan = synchronousRule(me, view, settings, local, ledger, handed: handed)
+                guard case .writeSync(let state)? = plan.step, state.voters.count < view.sync.voters.count else {
+                    return plan
+                }
+                return namesInPlace(of: plan, state, local)
+            }
+        case .strictIgnored:
+            return { me, view, settings, local, ledger, handed in
+                var document = settings.document
+                document["synchronous_mode_strict"] = nil
+                let changed = DynamicConfiguration(document: document) ?? settings
+                return synchronousRule(me, view, changed, local, ledger, handed: handed)
+            }
+        case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
+            .promotionWithoutRereading, .expiredLeaseIsValid, .storeLossNeverDemotes, .noDemotionMargin,
+            .lagLimitOffByOne, .lagIgnored, .raceIgnoresWhoIsAhead, .timelineNotChecked, .keyReleasedBeforeStop,
+            .receiptNotConfirmed, .rewindSkipped, .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts,
+            .synchronousSetIgnored, .hungLeaderKept, .slotDroppedEarly, .settlingSkipped, .promotionWithoutNames,
+            .claimSkipped, .votesNotCounted, .namesForgottenAtRestart,
+            .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .circleFollowed, .priorityIgnored,
+            .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
+            .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
+            .failsafeMembersDropped:
+            return nil
         }
     }
+}
 
-    /// What the store writes in place of `text`.
-    func written(_ key: DCSKey, _ text: String) -> String {
-        guard self == .historyCut, key == .history, let end = text.firstRange(of: "],[") else { return text }
-        return "[[" + text[end.upperBound...]
-    }
+/// The step that comes after `plan`, without it; where the names are that already, the plan stays.
+private func namesInPlace(
+    of plan: SynchronousPlan, _ state: SyncState, _ local: PostgreSQLStatus
+) -> SynchronousPlan {
+    let names = SynchronousNames(
+        state.quorum > 0 ? .quorum : .priority, max(0, state.voters.count - state.quorum), Set(state.voters))
+    if names.text == local.facts?.synchronous?.inForce { return plan }
+    var changed = plan
+    changed.step = .setNames(.names(names))
+    return changed
 }
 
 extension Observation {
@@ -191,6 +316,14 @@ extension Observation {
         var document = settings.document
         document["maximum_lag_on_failover"] = .int(settings.maximumLagOnFailover + bytes)
         if let changed = DynamicConfiguration(document: document) { settings = changed }
+    }
+
+    fileprivate mutating func hidePriorities() {
+        peers = peers?.mapValues { answer in
+            guard case .status(var status) = answer, !status.tags.nofailover else { return answer }
+            status.tags = Tags(JSONObject())
+            return .status(status)
+        }
     }
 
     fileprivate mutating func hidePeers(_ isHidden: (PeerStatus) -> Bool) {

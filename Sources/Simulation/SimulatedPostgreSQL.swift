@@ -18,6 +18,8 @@ struct SimulatedPostgreSQL {
     static let systemIdentifier = "7400000000000000001"
 
     var isInitialized = false
+    /// Of a server whose directory has gone: sessions that are there still answer.
+    var sessionsGoOn = false
     var process = Process.down
     /// `standby.signal` stands in the data directory.
     var isStandby = false
@@ -29,8 +31,12 @@ struct SimulatedPostgreSQL {
     var control = ControlData.ClusterState.shutDown
     /// Physical slots, by the record that their reader needs next.
     var slots: [String: Int] = [:]
-    /// The standby that `synchronous_standby_names` names: no commit is acknowledged before it has it.
-    var synchronousStandby: Int?
+    /// `synchronous_standby_names`: as it stands in the file, as sessions see it, and as senders and whoever commits go
+    /// by it.
+    var written = SynchronousNames.nobody
+    var inForce = SynchronousNames.nobody
+    var acting = SynchronousNames.nobody
+    var checkpointerListens = true
     var pid: Int32 = 0
     /// Grows with every end of the process, so that what was begun before does nothing after.
     var era = 0
@@ -63,10 +69,18 @@ struct SimulatedPostgreSQL {
         isStandby = true
         control = .shutDownInRecovery
         slots = [:]
-        synchronousStandby = nil
+        written = .nobody
+    }
+
+    /// What a start does, and a reload in the end.
+    mutating func readNames() {
+        inForce = written
+        acting = written
+        checkpointerListens = true
     }
 
     mutating func crash() {
+        forgetLostDirectory()
         era += 1
         process = .down
         isPromoting = false
@@ -75,10 +89,21 @@ struct SimulatedPostgreSQL {
 
     /// The last record of a primary that is shut down is its checkpoint.
     mutating func endCleanly() {
+        forgetLostDirectory()
         era += 1
         process = .down
         isPromoting = false
         control = isStandby ? .shutDownInRecovery : .shutDown
+    }
+
+    /// With its last process the last of a removed directory goes.
+    private mutating func forgetLostDirectory() {
+        guard !isInitialized else { return }
+        log = WriteAheadLog()
+        isStandby = false
+        upstream = nil
+        slots = [:]
+        written = .nobody
     }
 
     mutating func promote(branch: Int, _ now: BootInstant) {
@@ -88,7 +113,6 @@ struct SimulatedPostgreSQL {
         isStandby = false
         isPromoting = false
         upstream = nil
-        synchronousStandby = nil
         wroteUntil = now
     }
 
@@ -98,16 +122,28 @@ struct SimulatedPostgreSQL {
         let history = source.log.switchPoints.map {
             DivergenceFacts.SwitchPoint(timeline: $0.timeline, position: Self.position($0.end))
         }
-        return DivergenceFacts(
+        var facts = DivergenceFacts(
             localTimeline: log.timeline, localPosition: inRecovery ? position : Self.position(max(0, log.count - 1)),
             localInRecovery: inRecovery, checkpointEnd: inRecovery ? nil : position,
             sourceTimeline: source.log.timeline, sourceInRecovery: source.isStandby, sourceHistory: history)
+        facts.sourcePosition = source.position
+        facts.contentDiffers =
+            inRecovery && log.timeline == source.log.timeline && log.count <= source.log.count
+            && !log.isBeginning(of: source.log)
+        return facts
     }
 
     /// `answers` is false for a server that hangs: its process is there, and no SQL comes back.
     func status(now: BootInstant, _ streams: Streams, answers: Bool) -> PostgreSQLStatus {
         guard isInitialized else {
-            return PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now)
+            var status = PostgreSQLStatus(
+                dataDirectory: .empty, state: process == .down ? .stopped : .running, observedAt: now)
+            if process != .down {
+                status.postmaster = pid
+                status.readiness = .rejecting
+                if process == .running, sessionsGoOn, answers { status.facts = facts(streams) }
+            }
+            return status
         }
         var status = PostgreSQLStatus(
             dataDirectory: .initialized, state: state, systemIdentifier: Self.systemIdentifier,
@@ -118,6 +154,7 @@ struct SimulatedPostgreSQL {
             status.control = ControlData(
                 state: control, systemIdentifier: Self.systemIdentifier, checkpoint: position,
                 checkpointTimeline: log.timeline)
+            status.walEnd = position
         case .starting, .stopping:
             status.postmaster = pid
             status.readiness = .rejecting
@@ -145,10 +182,12 @@ struct SimulatedPostgreSQL {
         var active: Set<String>
         /// Records received and not replayed.
         var unreplayed: Int
+        /// Who receives from here, and how many records it has.
+        var receivers: [(name: String, records: Int)]
     }
 
     private func facts(_ streams: Streams) -> PostgreSQLStatus.Facts {
-        PostgreSQLStatus.Facts(
+        var facts = PostgreSQLStatus.Facts(
             inRecovery: isStandby, timeline: log.timeline, writePosition: isStandby ? .zero : position,
             receivedPosition: isStandby ? position : .zero,
             replayedPosition: isStandby ? Self.position(max(0, log.count - streams.unreplayed)) : .zero,
@@ -157,6 +196,24 @@ struct SimulatedPostgreSQL {
                 .init(
                     name: $0, isLogical: false, isActive: streams.active.contains($0),
                     restartPosition: Self.position(slots[$0] ?? 0))
-            })
+            }, walSenders: streams.receivers.map(sender))
+        facts.postmasterStartTime = "start \(pid)"
+        if !isStandby {
+            facts.synchronous = PostgreSQLStatus.Synchronous(
+                inForce: inForce.text, written: written.text, checkpointerListens: checkpointerListens)
+        }
+        return facts
+    }
+
+    private func sender(_ receiver: (name: String, records: Int)) -> PostgreSQLStatus.WALSender {
+        let isNamed = inForce.names.contains(receiver.name)
+        var sender = PostgreSQLStatus.WALSender(
+            userName: "replicator", applicationName: receiver.name, clientAddress: nil, state: "streaming",
+            syncState: isNamed ? inForce.method == .quorum ? "quorum" : "sync" : "async",
+            syncPriority: acting.names.contains(receiver.name) ? 1 : 0)
+        sender.written = Self.position(receiver.records)
+        sender.flushed = sender.written
+        sender.replayed = sender.written
+        return sender
     }
 }

@@ -1,14 +1,16 @@
 import ClusterModel
-import JSON
 import Ports
 
 /// A store like etcd: revisions, compare-and-swap, leases that a sweep ends some time after they are due, elections
 /// that give every lease its whole length again.
 struct SimulatedStore {
     struct Value {
-        var text: String
+        var value: DCSValue
         var revision: Revision
         var session: String
+
+        /// Empty for a document.
+        var text: String { if case .text(let text) = value { text } else { "" } }
     }
 
     struct Session {
@@ -24,7 +26,7 @@ struct SimulatedStore {
 
     struct Change {
         var leaf: String
-        var value: String?
+        var value: DCSValue?
         var revision: Revision
     }
 
@@ -40,7 +42,6 @@ struct SimulatedStore {
     var bug: PlantedBug?
     /// Views of late, newest last: what a member that lags behind answers.
     private var views: [(view: ClusterView, until: BootInstant?)] = []
-    private var parsed: [String: JSONValue] = [:]
 
     mutating func takeChanges() -> [Change] {
         defer { changes = [] }
@@ -48,6 +49,10 @@ struct SimulatedStore {
     }
 
     var leader: Value? { keys["leader"] }
+    /// What `/failover` asks for; nil where it asks for nothing.
+    var failover: JSONObject? {
+        keys["failover"]?.value.object.flatMap { $0["leader"] == nil && $0["member"] == nil ? nil : $0 }
+    }
 
     // MARK: Sessions
 
@@ -67,12 +72,13 @@ struct SimulatedStore {
         }
     }
 
-    /// The daemon of `node` is gone: its next incarnation opens another session.
+    /// The daemon of `node` is gone: its next incarnation opens another session. So does an adapter that does not know
+    /// what became of a release: one that comes late finds nothing of its own (EtcdStore+Session).
     mutating func forgetSession(of node: String) { sessionOfNode[node] = nil }
 
-    private mutating func prolong(_ node: String, _ ttl: Duration, _ now: BootInstant) -> String {
+    private mutating func prolong(_ node: String, _ ttl: Duration, _ now: BootInstant, isKept: Bool = false) -> String {
         if let session = sessionOfNode[node], let known = sessions[session], known.ttl == ttl {
-            sessions[session]?.expires = now + ttl
+            if !isKept { sessions[session]?.expires = now + ttl }
             return session
         }
         sessionsMade += 1
@@ -93,18 +99,16 @@ struct SimulatedStore {
     /// The cluster as it is now.
     mutating func view(_ now: BootInstant) -> ClusterView {
         if let last = views.last, last.view.revision == revision { return last.view }
-        if parsed.count > 256 { parsed = [:] }
-        var texts = parsed
+        // A document is read by its key's name in place of a text: nobody here spells it.
         let entries = keys.keys.sorted().compactMap { leaf in
-            keys[leaf].map { StoredEntry(leaf: leaf, value: $0.text, revision: $0.revision, session: $0.session) }
+            keys[leaf].map { key in
+                let text = if case .text(let text) = key.value { text } else { leaf }
+                return StoredEntry(leaf: leaf, value: text, revision: key.revision, session: key.session)
+            }
         }
-        let view = ClusterView(entries: entries, revision: revision) { text in
-            if let known = texts[text] { return known }
-            let value = try? JSON.parse(text)
-            texts[text] = value
-            return value
+        let view = ClusterView(entries: entries, revision: revision) { leaf in
+            if case .document(let value)? = keys[leaf]?.value { value } else { nil }
         }
-        parsed = texts
         if !views.isEmpty { views[views.count - 1].until = now }
         views.append((view, nil))
         if views.count > 64 { views.removeFirst(32) }
@@ -121,7 +125,7 @@ struct SimulatedStore {
     mutating func acquire(_ node: String, ttl: Duration, since: BootInstant, _ now: BootInstant) -> LeaderClaim {
         let session = prolong(node, ttl, now)
         if keys["leader"] != nil, bug != .leaderKeyOverwritten { return .refused }
-        put("leader", node, session)
+        put("leader", .text(node), session)
         return .held(since: since, ttl: ttl, session: session)
     }
 
@@ -130,10 +134,10 @@ struct SimulatedStore {
     {
         let session = prolong(node, ttl, now)
         if let leader = keys["leader"] {
-            if leader.text != node { return .refused }
-            if leader.session != session { put("leader", node, session) }
+            if leader.value != .text(node) { return .refused }
+            if leader.session != session { put("leader", .text(node), session) }
         } else if replacingGone {
-            put("leader", node, session)
+            put("leader", .text(node), session)
         } else {
             return .refused
         }
@@ -141,27 +145,25 @@ struct SimulatedStore {
     }
 
     /// Both or neither.
-    mutating func release(status: String?, by claimant: Claimant) -> Bool {
+    mutating func release(status: JSONObject?, by claimant: Claimant) -> Bool {
         guard isLeader(claimant) else { return false }
-        if let status { put(DCSKey.status.rawValue, status) }
+        if let status { put(DCSKey.status.rawValue, .object(status)) }
         remove("leader")
         return true
     }
 
-    mutating func touch(_ node: String, _ value: JSONObject, ttl: Duration, _ now: BootInstant) {
-        let session = prolong(node, ttl, now)
+    mutating func touch(_ node: String, _ value: JSONObject, ttl: Duration, prolonging: Bool, _ now: BootInstant) {
+        let session = prolong(node, ttl, now, isKept: !prolonging)
         let leaf = "members/\(node)"
-        let text = JSON.text(value, .compact)
-        if keys[leaf]?.text == text && keys[leaf]?.session == session { return }
-        put(leaf, text, session)
-        parsed[text] = .object(value)
+        if keys[leaf]?.value == .object(value) && keys[leaf]?.session == session { return }
+        put(leaf, .object(value), session)
     }
 
-    mutating func write(_ key: DCSKey, _ text: String, _ condition: WriteCondition, by claimant: Claimant)
+    mutating func write(_ key: DCSKey, _ value: DCSValue, _ condition: WriteCondition, by claimant: Claimant)
         -> WriteOutcome
     {
         guard holds(condition, key, claimant) || bug == .compareSkipped else { return .refused }
-        put(key.rawValue, text)
+        put(key.rawValue, value)
         return .written(revision)
     }
 
@@ -172,11 +174,14 @@ struct SimulatedStore {
     }
 
     /// What an operator's tool writes.
-    mutating func put(_ leaf: String, _ text: String, _ session: String = "") {
+    mutating func put(_ leaf: String, _ value: DCSValue, _ session: String = "") {
         revision += 1
-        keys[leaf] = Value(text: text, revision: revision, session: session)
-        changes.append(Change(leaf: leaf, value: text, revision: revision))
+        keys[leaf] = Value(value: value, revision: revision, session: session)
+        changes.append(Change(leaf: leaf, value: value, revision: revision))
     }
+
+    /// What an operator's tool deletes.
+    mutating func removeByHand(_ leaf: String) { remove(leaf) }
 
     private mutating func remove(_ leaf: String) {
         guard keys[leaf] != nil else { return }
@@ -190,11 +195,12 @@ struct SimulatedStore {
         case .absent: keys[key.rawValue] == nil
         case .unchanged(let revision): keys[key.rawValue]?.revision == revision
         case .leading: isLeader(claimant)
+        case .leadingAsSeen(let revision): isLeader(claimant) && keys[key.rawValue]?.revision == revision
         }
     }
 
     private func isLeader(_ claimant: Claimant) -> Bool {
-        guard let leader = keys["leader"], leader.text == claimant.name else { return false }
+        guard let leader = keys["leader"], leader.value == .text(claimant.name) else { return false }
         return claimant.session == nil || claimant.session == leader.session
     }
 }

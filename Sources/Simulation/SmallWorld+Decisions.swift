@@ -30,10 +30,15 @@ extension SmallWorld {
                 seen.renewal = .refused
             }
             seen.lease = lease(index)
+        case .renewalAndPeers(let members):
+            answer(.renewal, &seen, index)
+            answer(.peers(members), &seen, index)
         case .peers(let members):
             var answers: [String: PeerAnswer] = [:]
             for member in members { answers[member.name] = peer(member.name) }
             seen.peers = answers
+        // Its settings are without failsafe mode.
+        case .failsafe: seen.failsafe.answers = [:]
         case .divergence(let source): seen.divergence = divergence(index, from: source.name)
         }
     }
@@ -56,7 +61,10 @@ extension SmallWorld {
         case .releaseLeader:
             nodes[index].leaseAge = nil
             if !nodes[index].isCut, key?.holder == index { key = nil }
-        case .carryOut(let plan), .breakOff(let plan): for step in plan.steps { carryOut(step, index) }
+        case .carryOut(let plan), .breakOff(let plan):
+            let breaksOff = if case .breakOff = action { true } else { false }
+            nodes[index].memory.begins(plan, breaksOff: breaksOff)
+            for step in plan.steps { carryOut(step, index) }
         case .wait, .ask, .initializeCluster, .write, .exit: break
         }
     }
@@ -78,11 +86,13 @@ extension SmallWorld {
             nodes[index].isStandby = true
             nodes[index].memory.following = .upstream(upstream)
         case .follow(let upstream): nodes[index].memory.following = .upstream(upstream)
-        case .clone(let source, _), .rewind(let source): copy(source.name, to: index)
+        case .clone(let source, _, _), .rewind(let source): copy(source.name, to: index)
         case .recoverSingleUser:
             nodes[index].log.append(1)
             nodes[index].wasClean = true
-        case .bootstrap, .finishBootstrap, .restart, .resumeReplay, .setAsideDataDirectory, .copyLogicalSlots: break
+        case .bootstrap, .finishBootstrap, .stopToRestart, .resumeReplay, .setAsideDataDirectory, .copyLogicalSlots,
+            .nameSynchronous, .prePromote, .restore:
+            break
         }
     }
 
@@ -93,6 +103,7 @@ extension SmallWorld {
         nodes[index].isStandby = true
         nodes[index].memory.rewind = .unsuspected
         nodes[index].memory.ledTimeline = nil
+        nodes[index].memory.ledPosition = .zero
     }
 
     // MARK: What is seen
@@ -149,6 +160,7 @@ extension SmallWorld {
             status.control = ControlData(
                 state: node.wasClean ? clean : crashed, systemIdentifier: SimulatedPostgreSQL.systemIdentifier,
                 checkpoint: position, checkpointTimeline: node.log.timeline)
+            status.walEnd = position
             return status
         }
         status.postmaster = 100
@@ -156,6 +168,14 @@ extension SmallWorld {
         status.facts = PostgreSQLStatus.Facts(
             inRecovery: node.isStandby, timeline: node.log.timeline, writePosition: node.isStandby ? .zero : position,
             receivedPosition: node.isStandby ? position : .zero, replayedPosition: node.isStandby ? position : .zero)
+        // Whoever is up streams from whoever leads.
+        if !node.isStandby {
+            status.facts?.walSenders = nodes.indices.filter { nodes[$0].isUp && nodes[$0].isStandby }.map {
+                PostgreSQLStatus.WALSender(
+                    userName: "replicator", applicationName: name($0), clientAddress: nil, state: "streaming",
+                    syncState: "async", syncPriority: 0)
+            }
+        }
         return status
     }
 

@@ -49,9 +49,12 @@ extension World {
             return
         }
         let holder = store.leader?.text
-        if holder != name(index) {
+        // Another daemon goes on under the promises that an earlier one was given, and the guardian knows.
+        let mayBePromised = setup.isFailsafe && holder == nil
+        if holder != name(index), !leadsByPromises(published), !mayBePromised {
             violate(.S4, "\(name(index)) counts its lease as valid while \(holder ?? "nobody") holds the key")
         }
+        if leadsByPromises(published) { checkPromises(index) }
     }
 
     /// S1 again: the next leader may be a primary at once, so who gives the key away must be none any more.
@@ -69,18 +72,20 @@ extension World {
         case .perform(let operation, _, _): checkIntention(operation, index)
         case .breakOff: checkLeftAlone(index, "to break off")
         case .applySlots: break
+        case .nameSynchronous(let setting): checkNames(setting, index)
         }
     }
 
     private mutating func checkIntention(_ operation: PostgreSQLOperation, _ index: Int) {
         switch operation {
         case .promote: checkPromotion(index)
-        case .stop, .restart, .startPrimary, .rewind, .clone:
+        case .stop, .stopToRestart, .startPrimary, .rewind, .clone:
             checkLeftAlone(index, operation.name)
             checkFailsafe(index)
         case .bootstrap, .finishBootstrap, .startStandby, .follow, .resumeReplay, .recoverSingleUser,
-            .setAsideDataDirectory, .copyLogicalSlots:
+            .setAsideDataDirectory, .copyLogicalSlots, .prePromote, .restore:
             break
+        case .nameSynchronous(let setting): checkNames(setting, index)
         }
         if case .startPrimary = operation, nodes[index].published?.view?.failover != nil {
             coverage.count(.handOverAbandoned)
@@ -99,20 +104,34 @@ extension World {
     /// L3: a daemon that comes back to a healthy PostgreSQL leaves it alone.
     mutating func watchAdoption(_ index: Int) {
         let server = nodes[index].postgreSQL
-        guard server.process == .running, nodes[index].answers, !configuration.isPaused else { return }
+        guard server.process == .running, server.isInitialized, nodes[index].answers, !configuration.isPaused else {
+            return
+        }
         coverage.count(.adopted)
         let expires = store.leader.flatMap { store.sessions[$0.session]?.expires }
         let leads = store.leader?.text == name(index) && expires.map { $0 > now + .seconds(3) } == true
-        let follows = isStreaming(index) && server.upstream.map { name($0) } == store.leader?.text
+        let holder = store.leader.flatMap { self.index(of: $0.text) }
+        // A whole cascade may have parted from the leader: who streams in it is not healthy.
+        let follows =
+            isStreaming(index)
+            && holder.map { leader in
+                server.upstream == wantedSource(of: index, under: leader)
+                    && server.log.isBeginning(of: nodes[leader].postgreSQL.log)
+            } ?? false
         // A guardian that is about to halt PostgreSQL does so before the daemon has renewed anything.
         let haltsAt = nodes[index].enforced.map(LeaseArithmetic.haltBy)
         let isGuarded = !setup.guardian || haltsAt.map { $0 > now + .seconds(3) } == true
         let isHealthy = server.isStandby ? follows : leads && isGuarded
+        let rolls = isRolling
         let isQuiet =
             storeIsDown == 0 && storeDelay == .zero && lossyStore.isEmpty && nodes[index].cutFromStore == 0
-            && nodes[index].losesAnswers == 0 && nodes[index].staleness.isEmpty
-            && store.keys["failover"]?.text.count ?? 2 <= 2
-        if isHealthy && isQuiet { nodes[index].leftAloneUntil = now + .seconds(5) }
+            && nodes[index].losesAnswers == 0 && nodes[index].staleness.isEmpty && nodes[index].lateness.isEmpty
+            && nodes[index].starvation.isEmpty && nodes[index].deaf == 0
+            && store.keys["initialize"]?.value == .text(SimulatedPostgreSQL.systemIdentifier)
+            && store.failover == nil && !rolls
+        // A leader whose disk takes no WAL for a ttl makes way (SilenceArithmetic), whichever daemon sees it.
+        let isStalled = nodes[index].stalledSince.map { now - $0 + .seconds(5) >= .seconds(configuration.ttl) } ?? false
+        if isHealthy && isQuiet && !isStalled { nodes[index].leftAloneUntil = now + .seconds(5) }
     }
 
     private mutating func checkLeftAlone(_ index: Int, _ what: String) {
@@ -137,6 +156,10 @@ extension World {
     mutating func checkElection(_ index: Int) {
         coverage.count(.leaderElected)
         if configuration.isPaused { coverage.count(.pausedWithoutLeader) }
+        if setup.nofailover.contains(index), nodes[index].postgreSQL.isStandby {
+            return violate(.nofailover, "\(name(index)) takes the key")
+        }
+        checkRefusal(index)
         receive(index)
         let server = nodes[index].postgreSQL
         guard let published = nodes[index].machine?.snapshot(), let view = published.view, server.process == .running
@@ -153,12 +176,23 @@ extension World {
         // has named (ha-loop.md §12.3).
         if let request = view.failover, request.leader == nil, request.candidate == name(index) {
             if handedOver?.candidates.contains(index) == false { handedOver = nil }
+            promiseNothing()
             return
         }
-        checkSynchronousElection(index)
+        checkSynchronousElection(index, view, published.settings)
         if published.settings.isPaused, view.failover == nil { return }
         checkLag(index, view, published.settings.maximumLagOnFailover)
         checkPeers(index)
+        checkPriority(index, view)
+    }
+
+    /// L1: who was refused a promotion leaves the key to the others for a ttl (ha-loop.md §9.2). Half of one is looked
+    /// at: ttl may be edited meanwhile.
+    mutating func checkRefusal(_ index: Int) {
+        guard let refusal = nodes[index].refusal, refusal.incarnation == nodes[index].incarnation,
+            now - refusal.at < nodes[index].ttl / 2, nodes[index].postgreSQL.isStandby
+        else { return }
+        violate(.L1, "\(name(index)) was refused a promotion, and is to lead again at once")
     }
 
     /// The candidates had everything when they were given the key: as long as one could have taken it, nobody else may.
@@ -169,9 +203,15 @@ extension World {
             // One that has lost the store cannot lead, and its key may be gone; a request that was lost keeps it for
             // retry_timeout.
             isUndisturbed(other, for: .seconds(13)) && !isCut(index, other) && nodes[other].cutFromStore == 0
-                && nodes[other].losesAnswers == 0 && nodes[other].postgreSQL.process == .running
+                && nodes[other].losesAnswers == 0 && nodes[other].staleness.isEmpty
+                && nodes[other].postgreSQL.process == .running
+                && !mayBeHeldBack(other)
         }
-        if !isCalm || !couldLead { handedOver = nil }
+        if !isCalm || !couldLead { return handedOver = nil }
+        guard let request = nodes[index].machine?.snapshot().view?.failover, request.leader != nil,
+            let candidate = request.candidate, handed.candidates == Set([self.index(of: candidate)].compactMap(\.self))
+        else { return }
+        violate(.S3, "\(name(index)) leads by a switchover to \(candidate), who had everything and was there")
     }
 
     private mutating func checkLag(_ index: Int, _ view: ClusterView, _ allowed: Int64) {
@@ -191,7 +231,7 @@ extension World {
         let position = nodes[index].postgreSQL.position
         for other in nodes.indices where other != index && isUndisturbed(other) && !isCut(index, other) {
             let server = nodes[other].postgreSQL
-            if isOutsideSync(other) { continue }
+            if isOutsideSync(other) || setup.nofailover.contains(other) { continue }
             // Who may not lead because of its timeline is not waited for.
             if setup.checkTimeline, server.log.timeline < store.view(now).timeline { continue }
             let isAhead =
@@ -204,9 +244,10 @@ extension World {
         }
     }
 
-    private func isUndisturbed(_ index: Int, for time: Duration = .seconds(6)) -> Bool {
+    func isUndisturbed(_ index: Int, for time: Duration = .seconds(6)) -> Bool {
         let node = nodes[index]
         return now - node.disturbedAt > time && !node.isFrozen && node.answers && node.heldDown == 0
+            && node.lateness.isEmpty && node.starvation.isEmpty
     }
 
     /// S3: what is lost when a new branch begins here.

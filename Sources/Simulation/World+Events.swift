@@ -17,8 +17,11 @@ extension World {
         case .request(let sent): answer(sent)
         case .up(let node, let era): comeUp(node, era)
         case .promoted(let node, let era): finishPromotion(node, era)
+        case .startFailed(let node, let era): failStart(node, era)
         case .drain(let node, let era, let until): drain(node, era, until)
         case .startedByHand(let node, let era): startByHand(node, era)
+        case .reread(let node, let era): reread(node, era)
+        case .act(let node, let era): act(node, era)
         case .finish(let node, let operation): finish(node, operation)
         case .guardian(let node): guardianLooks(node)
         case .replicate:
@@ -32,15 +35,18 @@ extension World {
         case .begin(let index): begin(setup.faults[index].kind)
         case .heal(let index): heal(setup.faults[index])
         case .startDaemon(let node): startDaemon(node)
+        case .failsafe(let number, let message): handle(message, of: number)
         }
     }
 
     /// False for a daemon that is gone; what a frozen one would hear waits.
     private mutating func isAwake(_ index: Int, _ incarnation: Int, _ event: Event) -> Bool {
         guard nodes[index].incarnation == incarnation, nodes[index].machine != nil else { return false }
-        if !nodes[index].isFrozen { return true }
-        nodes[index].deferred.append(event)
-        return false
+        if nodes[index].isFrozen {
+            nodes[index].deferred.append(event)
+            return false
+        }
+        return hasProcessor(index, event)
     }
 
     mutating func startDaemon(_ index: Int) {
@@ -50,30 +56,40 @@ extension World {
         nodes[index].published = nil
         store.forgetSession(of: name(index))
         nodes[index].leaderSession = nil
+        nodes[index].unheardUntil = nil
+        nodes[index].standingOrder = nil
         nodes[index].ttl = .seconds(30)
-        var machine = CycleMachine(machineSetup(index), now: now)
-        machine.writesLog = setup.traces
-        if let bug = setup.bug {
-            machine.decider = bug.decider
-            machine.looksBeforeRelease = bug != .keyReleasedBeforeStop
-            if let decider = bug.slotDecider { machine.slotDecider = decider }
-        }
-        nodes[index].machine = machine
+        if setup.bug == .namesForgottenAtRestart { nameAtOnce(.configured, index) }
+        nodes[index].machine = CycleMachine(machineSetup(index), now: now)
         note("\(name(index)): the daemon starts")
+        nodes[index].daemonBegan = now
         watchAdoption(index)
         deliver(.timer, to: index, nodes[index].incarnation)
     }
 
+    func identity(_ index: Int) -> NodeIdentity { NodeIdentity(name: name(index), tags: tags(index)) }
+
     private func machineSetup(_ index: Int) -> CycleMachine.Setup {
         let name = nodes[index].name
         var setup = CycleMachine.Setup(
-            scope: "sim", me: NodeIdentity(name: name),
+            scope: "sim", me: identity(index),
             addresses: MemberKey.Addresses(
                 connectionURL: "postgres://\(name):5432/postgres", apiURL: "http://\(name):8008/patroni",
                 version: "4.1.5", ownVersion: "0"),
             document: document)
+        setup.writesLog = self.setup.traces
+        if let bug = self.setup.bug {
+            setup.rules.decide = bug.decider
+            setup.rules.looksBeforeRelease = bug.looksBeforeRelease
+            setup.rules.looksBeforePromotion = bug != .promotionWithoutRereading
+            if let decider = bug.slotDecider { setup.rules.slots = decider }
+            if let decider = bug.synchronousDecider { setup.rules.synchronous = decider }
+            setup.rules.waitsForSettling = bug != .settlingSkipped
+        }
+        setup.rules.failsafeSlip = self.setup.bug?.failsafeSlip
         setup.hasGuardian = self.setup.guardian
-        setup.adoptedLease = nodes[index].postgreSQL.acceptsWrites ? nodes[index].enforced : nil
+        let server = nodes[index].postgreSQL
+        setup.adoptedLease = server.acceptsWrites || server.isPromoting ? nodes[index].enforced : nil
         return setup
     }
 
@@ -84,7 +100,7 @@ extension World {
             "maximum_lag_on_failover": .int(Int64(configuration.maximumLag)), "slots": ["kept": ["type": "physical"]],
         ]
         if setup.checkTimeline { document["check_timeline"] = true }
-        if setup.isSynchronous { document["synchronous_mode"] = true }
+        configuration.synchronous.write(to: &document)
         if setup.isFailsafe { document["failsafe_mode"] = true }
         if configuration.isPaused { document["pause"] = true }
         return document
@@ -100,6 +116,7 @@ extension World {
 
     mutating func deliver(_ event: CycleEvent, to index: Int, _ incarnation: Int) {
         let event = setup.bug?.changed(event, now) ?? event
+        if case .store(.released(.failure)) = event { store.forgetSession(of: name(index)) }
         if case .store(.renewed(.success(.held(let since, let ttl, _)))) = event, since + ttl <= now {
             coverage.count(.frozenRenewal)
         }
@@ -120,6 +137,8 @@ extension World {
         case .store(let request, let deadline): send(request, deadline, index, incarnation)
         case .node(let request): carryOut(request, index, incarnation)
         case .peers(let members, let purpose, let deadline): askPeers(members, purpose, deadline, index, incarnation)
+        case .failsafe(let ping, let members, let sent, let deadline):
+            askFailsafe(ping, members, sent: sent, deadline, index, incarnation)
         case .guardian(let order, _): takeOrder(order, index, incarnation)
         case .local(let effect): carryOut(effect, index, incarnation)
         }
@@ -137,6 +156,7 @@ extension World {
             nodes[index].ttl = timings.ttl
         // Commands come from operators of the world's own.
         case .cacheConfiguration, .reply: break
+        case .replyFailsafe(let number, let answer): replyFailsafe(number, answer, index)
         case .publish(let snapshot): published(snapshot, index)
         case .log(let level, let text):
             note("\(name(index)): \(level == .info || level == .debug ? "" : "[\(level)] ")\(text)")
@@ -146,7 +166,7 @@ extension World {
 
     private mutating func carryOut(_ request: NodeRequest, _ index: Int, _ incarnation: Int) {
         switch request {
-        case .observe(let deadline): observe(deadline, index, incarnation)
+        case .observe(_, let deadline): observe(deadline, index, incarnation)
         case .compare(let source, let deadline): compare(source, deadline, index, incarnation)
         case .perform(let operation, let slots, let plan):
             soon(.perform(operation, slots: slots, plan: plan), index, incarnation)
@@ -154,7 +174,11 @@ extension World {
         case .applySlots(let actions, _): soon(.applySlots(actions), index, incarnation)
         case .checkpoint: reply(.node(.checkpointed(.success(()))), to: index, incarnation, after: 10...2000)
         case .readHistory(let timeline): readHistory(timeline, index, incarnation)
+        case .nameSynchronous(let setting): soon(.nameSynchronous(setting), index, incarnation)
         case .adoptConfiguration:
+            // Whatever stands in the file is read on the way.
+            queue.add(
+                .reread(node: index, era: nodes[index].postgreSQL.era), at: now + generator.milliseconds(in: 1...50))
             reply(.node(.configurationAdopted(.success(()))), to: index, incarnation, after: 1...50)
         }
     }
@@ -173,6 +197,7 @@ extension World {
             perform(operation, plan, index, incarnation)
         case .breakOff: breakOff(index)
         case .applySlots(let actions): apply(actions, index)
+        case .nameSynchronous(let setting): name(setting, index, incarnation)
         }
     }
 
@@ -180,6 +205,11 @@ extension World {
         if snapshot.settings.isPaused || nodes[index].isPaused { nodes[index].pausedUntil = now }
         nodes[index].isPaused = snapshot.settings.isPaused
         if let decision = snapshot.decision { count(decision) }
+        if leadsByPromises(snapshot), store.leader == nil { coverage.count(.keyOutlived) }
+        if snapshot.running?.plan.steps.contains(.leaveDuty) == true { coverage.count(.dutyLeft) }
+        if self.setup.isFailsafe {
+            for member in snapshot.view?.members ?? [] { nodes[index].sawKey[member.name] = now }
+        }
         nodes[index].published = snapshot
     }
 
@@ -188,6 +218,12 @@ extension World {
             if case .race(.laggingBehindStatus) = reason { coverage.count(.lagRefused) }
             if case .race(.peerIsAhead) = reason { coverage.count(.peerAhead) }
             if case .eligibility(.notInSynchronousSet) = reason { coverage.count(.notInSync) }
+            if case .race(.tooFewVotes) = reason { coverage.count(.tooFewVotes) }
+            if case .race(.peerHasPriority) = reason { coverage.count(.lowerPriority) }
+            if case .follow(.goesInCircles) = reason { coverage.count(.circleLeft) }
+            if case .failsafe(.granted) = reason { coverage.count(.failsafeGranted) }
+            if case .failsafe(.notAll) = reason { coverage.count(.failsafeRefused) }
+            if case .failsafe(.mayBeBound) = reason { coverage.count(.heldBackAtStart) }
         }
     }
 
@@ -209,6 +245,8 @@ extension World {
     }
 
     private mutating func apply(_ actions: [SlotAction], _ index: Int) {
+        // SQL, which a server that is down does not take.
+        guard nodes[index].postgreSQL.process == .running else { return }
         for action in actions {
             checkSlot(action, index)
             switch action {

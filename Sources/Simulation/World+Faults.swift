@@ -17,8 +17,14 @@ extension World {
         case .suspendHost(let node): nodes[node].suspended += 1
         case .hangPostgreSQL(let node):
             if nodes[node].postgreSQL.process == .running { nodes[node].hung += 1 }
-        case .stallDisk(let node): nodes[node].stalled += 1
+        case .stallDisk(let node):
+            nodes[node].stalled += 1
+            nodes[node].stalledSince = nodes[node].stalledSince ?? now
         case .slowOperations(let node): nodes[node].slow += 1
+        case .blockOperations(let node): nodes[node].blocked += 1
+        case .starveDaemon, .removeDirectory, .failStarts, .killGuardian, .deafenGuardian, .lateRequests, .spoilKey,
+            .refusePromotions, .failCopies:
+            beginGround(fault)
         case .stepClock(let node, let seconds): nodes[node].wallOffset += Int64(seconds) * 1_000_000_000
         case .isolateFromStore(let node): nodes[node].cutFromStore += 1
         case .loseAnswers(let node): nodes[node].losesAnswers += 1
@@ -31,13 +37,14 @@ extension World {
         case .slowReplay(let node, let milliseconds): nodes[node].replayFaults.append(.milliseconds(milliseconds))
         case .storeOutage, .storeElection: storeIsDown += 1
         case .slowStore(let milliseconds): storeDelays.append(.milliseconds(milliseconds))
+        case .slowPeers(let milliseconds): slowPeers.append(.milliseconds(milliseconds))
         case .lossyStore(let oneIn): lossyStore.append(oneIn)
         case .staleReads(let node, let milliseconds): nodes[node].staleness.append(.milliseconds(milliseconds))
         case .muteWatch(let node): nodes[node].muted += 1
         case .repeatWatch(let node): nodes[node].repeats += 1
         case .compactWatch(let node): nodes[node].compacted += 1
-        case .switchover, .failover, .pause, .editTTL, .editMaximumLag, .restartPostgreSQL, .restartDaemon,
-            .reinitialise:
+        case .switchover, .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous, .restartPostgreSQL,
+            .restartDaemon, .reinitialise, .rollingRestart:
             operate(fault)
         }
     }
@@ -56,18 +63,19 @@ extension World {
             // What is due for the guardian comes before any session's next commit.
             if nodes[node].suspended == 0 { guardianLooks(node) }
             thaw(node)
-        case .hangPostgreSQL(let node): nodes[node].hung = max(0, nodes[node].hung - 1)
-        case .stallDisk(let node): nodes[node].stalled -= 1
+        case .hangPostgreSQL(let node): letGo(node)
+        case .stallDisk(let node): unstall(node)
         case .slowOperations(let node): nodes[node].slow -= 1
-        case .isolateFromStore(let node):
-            nodes[node].cutFromStore -= 1
-            resumeWatch(node)
+        case .blockOperations(let node): nodes[node].blocked -= 1
+        case .starveDaemon, .failStarts, .killGuardian, .deafenGuardian, .lateRequests, .spoilKey, .refusePromotions,
+            .failCopies, .slowPeers:
+            healGround(fault.kind)
+        case .isolateFromStore(let node): reconnect(node)
         case .loseAnswers(let node): nodes[node].losesAnswers -= 1
         case .partition(let left, let right): mend([left, right])
         case .isolate(let node):
-            nodes[node].cutFromStore -= 1
             for other in nodes.indices where other != node { mend([node, other]) }
-            resumeWatch(node)
+            reconnect(node)
         case .slowReplication(let node, let milliseconds):
             nodes[node].replicationFaults.forget(.milliseconds(milliseconds))
         case .slowReplay(let node, let milliseconds): nodes[node].replayFaults.forget(.milliseconds(milliseconds))
@@ -84,8 +92,8 @@ extension World {
             resumeWatch(node)
         case .pause: endPause()
         case .reinitialise(let node): endReinitialisation(node)
-        case .killPostgreSQL, .stepClock, .switchover, .failover, .editTTL, .editMaximumLag, .restartPostgreSQL,
-            .restartDaemon:
+        case .killPostgreSQL, .stepClock, .removeDirectory, .switchover, .failover, .editTTL, .editMaximumLag,
+            .editSynchronous, .restartPostgreSQL, .restartDaemon, .rollingRestart:
             return
         }
         note("HEALED: \(fault.kind)")
@@ -96,13 +104,33 @@ extension World {
         for index in nodes.indices { nodes[index].leftAloneUntil = nil }
         switch fault {
         case .slowReplication, .slowReplay: break
-        case .isolate: for index in nodes.indices { nodes[index].disturbedAt = now }
+        // Also what was said meanwhile is on its way for a while.
+        case .isolate, .spoilKey, .slowPeers: for index in nodes.indices { nodes[index].disturbedAt = now }
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
-            .slowOperations, .stepClock, .isolateFromStore, .loseAnswers, .partition, .storeOutage, .storeElection,
-            .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch, .compactWatch, .switchover, .failover,
-            .pause, .editTTL, .editMaximumLag, .restartPostgreSQL, .restartDaemon, .reinitialise:
+            .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,
+            .deafenGuardian, .refusePromotions, .failCopies,
+            .lateRequests, .isolateFromStore, .loseAnswers, .partition, .storeOutage, .storeElection,
+            .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch, .compactWatch, .switchover,
+            .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous, .restartPostgreSQL, .restartDaemon,
+            .reinitialise, .rollingRestart:
             for index in fault.nodes { nodes[index].disturbedAt = now }
         }
+    }
+
+    /// A server that was killed while it hung ends now.
+    private mutating func letGo(_ index: Int) {
+        nodes[index].hung = max(0, nodes[index].hung - 1)
+        if nodes[index].isDoomed, nodes[index].hung == 0 { killPostgreSQL(index) }
+    }
+
+    private mutating func unstall(_ index: Int) {
+        nodes[index].stalled -= 1
+        if nodes[index].stalled == 0 { nodes[index].stalledSince = nil }
+    }
+
+    private mutating func reconnect(_ index: Int) {
+        nodes[index].cutFromStore -= 1
+        resumeWatch(index)
     }
 
     private mutating func mend(_ pair: Set<Int>) { cuts.forget(pair) }
@@ -142,7 +170,7 @@ extension World {
         let isHandingOver = nodes.indices.contains { other in
             other != index && nodes[other].published?.running?.plan.kind == .handOver
         }
-        if isHandingOver || store.keys["failover"]?.text.contains("\"\(name(index))\"") == true {
+        if isHandingOver || store.failover?["member"]?.string == name(index) {
             coverage.count(.candidateDied)
         }
     }
@@ -156,7 +184,7 @@ extension World {
 }
 
 extension Array where Element: Equatable {
-    fileprivate mutating func forget(_ element: Element) {
+    mutating func forget(_ element: Element) {
         if let index = firstIndex(of: element) { remove(at: index) }
     }
 }

@@ -7,6 +7,17 @@ import Ports
 extension World {
     /// An order of the daemon's, which hears that it was taken.
     mutating func takeOrder(_ order: GuardOrder, _ index: Int, _ incarnation: Int) {
+        nodes[index].standingOrder = order
+        nodes[index].unheardUntil = nodes[index].deaf > 0 ? now + .seconds(2) : nil
+        if nodes[index].deaf > 0 {
+            // Whether it was taken is not known.
+            coverage.count(.guardianSilent)
+            let error = GuardianError("no answer")
+            queue.add(
+                .deliver(node: index, incarnation: incarnation, .guardian(order, .failure(error))),
+                at: now + .seconds(2))
+            if generator.oneIn(2) { return }
+        }
         switch order {
         case .disarm: nodes[index].enforced = nil
         case .enforce(let lease, _):
@@ -14,8 +25,21 @@ extension World {
             // A lease of a shorter ttl may end before the one that it replaces.
             setGuardian(index, at: max(now, LeaseArithmetic.haltBy(lease)))
         }
+        if nodes[index].deaf > 0 { return }
         let status = GuardianStatus(pid: 1, postmaster: nodes[index].postgreSQL.pid)
         reply(.guardian(order, .success(status)), to: index, incarnation, after: 0...2)
+    }
+
+    /// A guardian that launches a server has heard the standing order first (docs/guardian.md); a standby's launch lets
+    /// every lease go.
+    mutating func hearBeforeLaunch(_ index: Int, asStandby: Bool) {
+        nodes[index].deaf = 0
+        switch nodes[index].standingOrder {
+        case .enforce(let lease, _) where setup.guardian && !asStandby:
+            nodes[index].enforced = lease
+            setGuardian(index, at: max(now, LeaseArithmetic.haltBy(lease)))
+        case .enforce, .disarm, nil: if asStandby { nodes[index].enforced = nil }
+        }
     }
 
     private mutating func setGuardian(_ index: Int, at instant: BootInstant) {
@@ -40,6 +64,7 @@ extension World {
         guard server.process != .down, !server.isStandby || server.isPromoting else { return }
         note("\(name(index)): the guardian kills PostgreSQL")
         coverage.count(.guardianKilled)
+        checkFailsafeKill(index)
         if server.process == .stopping { coverage.count(.lostWhileStopping) }
         crash(index)
         reply(.postmasterExited(server.pid), to: index, nodes[index].incarnation, after: 0...2)

@@ -3,7 +3,7 @@ import HighAvailability
 import Node
 import Ports
 
-/// The liveness rules L1 and L2; L3 is in World+Checks.swift, L4 in World+Synchronous.swift.
+/// The liveness rules L1 and L2; L3 is in World+Checks.swift, L4 in World+Failsafe.swift.
 extension World {
     /// How long a cluster may take until it has a primary again: the longest lease, a cycle, the slowest start.
     static let primaryBound = Duration.seconds(60 + 20 + 50)
@@ -14,8 +14,9 @@ extension World {
     mutating func look() {
         queue.add(.look, at: now + .milliseconds(500))
         if setup.faults.isEmpty && isWhole { coverage.count(.healed) }
-        keepSynchronous()
         lookForHungLeader()
+        lookForStuckLeader()
+        lookForPrimary()
         switch chapter {
         case .making:
             if isWhole { beginFaults() }
@@ -38,12 +39,50 @@ extension World {
         }
     }
 
+    /// L1 where operations do not return, and where a server that hangs cannot be ended: the key is not kept for longer
+    /// than its lease after that was seen, whatever else the node does meanwhile.
+    private mutating func lookForStuckLeader() {
+        let leader = store.leader.flatMap { index(of: $0.text) }
+        for index in nodes.indices where index != leader || !isOnlyStuck(index) { nodes[index].stuckLeaderSince = nil }
+        guard let leader, isOnlyStuck(leader) else { return }
+        guard let since = nodes[leader].stuckLeaderSince else { return nodes[leader].stuckLeaderSince = now }
+        let timings = nodes[leader].published?.settings.timings ?? ClusterTimings()
+        if now - since > timings.ttl * 2 + timings.loopWait + .seconds(15) {
+            violate(.L1, "\(name(leader)) has operations that do not return and keeps the leader key")
+        }
+    }
+
+    /// `index` leads without a primary, its operations do not return, and nothing else is wrong. A start has a time of
+    /// its own, which operators have set.
+    private mutating func isOnlyStuck(_ index: Int) -> Bool {
+        let node = nodes[index]
+        guard node.blocked > 0 || node.isDoomed, !node.commits, node.postgreSQL.process != .starting else {
+            return false
+        }
+        switch node.published?.running?.plan.kind {
+        case .startPrimary?, .startStandby?, .demoteOffline?, .bootstrap?: return false
+        case .clone?, .follow?, .resumeReplay?, .copySlots?, .promote?, .handOver?, .demote?, .rewind?, .stopParted?,
+            .reclone?, .reinitialize?, .restart?, .recoverSingleUser?, .shutdown?, nil:
+            return isAllWell(butFor: index) && hasHeir(index)
+        }
+    }
+
     /// `index` hangs and leads, nothing else is wrong, and a standby has all that the leader told of.
     private mutating func isOnlyHung(_ index: Int) -> Bool {
-        guard nodes[index].hung > 0, nodes[index].postgreSQL.acceptsWrites, !setup.isSynchronous, storeIsDown == 0,
-            storeDelays.isEmpty, lossyStore.isEmpty, cuts.isEmpty, nodes[index].published?.isSettled ?? false,
-            nodes.allSatisfy({ $0.isUndisturbed && !$0.isPaused })
+        guard nodes[index].hung > 0, !nodes[index].isDoomed, nodes[index].blocked == 0,
+            nodes[index].postgreSQL.acceptsWrites, nodes[index].published?.isSettled ?? false
         else { return false }
+        return isAllWell(butFor: index) && hasHeir(index)
+    }
+
+    private func isAllWell(butFor index: Int) -> Bool {
+        !setup.isSynchronous && storeIsDown == 0 && storeDelays.isEmpty && lossyStore.isEmpty && cuts.isEmpty
+            && nodes.indices.allSatisfy { other in
+                nodes[other].isUndisturbed && !nodes[other].isPaused && (other == index || nodes[other].blocked == 0)
+            }
+    }
+
+    private mutating func hasHeir(_ index: Int) -> Bool {
         let told = store.view(now).status.optime
         let nodes = nodes
         return nodes.indices.contains { other in
@@ -71,6 +110,7 @@ extension World {
         if isWhole {
             guard let wholeSince else { return self.wholeSince = now }
             if now - wholeSince >= .seconds(2) {
+                if isRolling { return lookForRollingEnd(since) }
                 coverage.count(.healed)
                 chapter = .done
             }
@@ -84,10 +124,13 @@ extension World {
 
     /// One primary with the leader key, and everybody else streaming from it.
     var isWhole: Bool {
-        guard let leader = store.leader.flatMap({ index(of: $0.text) }), nodes[leader].commits else { return false }
+        guard let leader = store.leader.flatMap({ index(of: $0.text) }), nodes[leader].commits,
+            isSynchronousWhole(leader)
+        else { return false }
         return nodes.indices.allSatisfy { index in
             nodes[index].machine != nil
-                && (index == leader || nodes[index].postgreSQL.upstream == leader && isStreaming(index))
+                && (index == leader
+                    || nodes[index].postgreSQL.upstream == wantedSource(of: index, under: leader) && isStreaming(index))
         }
     }
 
@@ -95,22 +138,27 @@ extension World {
         guard let leader = store.leader.flatMap({ index(of: $0.text) }) else { return "nobody holds the leader key" }
         if !nodes[leader].commits { return "\(name(leader)) holds the leader key and accepts no commits" }
         let missing = nodes.indices.filter { $0 != leader && !isStreaming($0) }.map { name($0) }
+        for index in nodes.indices where index != leader && missing.isEmpty {
+            let wanted = wantedSource(of: index, under: leader)
+            if nodes[index].postgreSQL.upstream != wanted {
+                return "\(name(index)) does not stream from \(name(wanted))"
+            }
+        }
+        if missing.isEmpty {
+            return
+                "synchronous standbys are not as configured: \(sync), "
+                + "names are '\(nodes[leader].postgreSQL.acting.text)'"
+        }
         return "\(missing.joined(separator: ", ")) did not rejoin \(name(leader))"
-    }
-
-    /// L4: with failsafe mode on, losing the store alone demotes nobody.
-    mutating func checkFailsafe(_ index: Int) {
-        guard setup.isFailsafe, nodes[index].machine?.snapshot().running?.plan.kind == .demoteOffline else { return }
-        let allSeeEachOther = cuts.isEmpty && nodes.allSatisfy { $0.machine != nil && !$0.isFrozen && $0.heldDown == 0 }
-        if allSeeEachOther { violate(.L4, "\(name(index)) steps down although all members see each other") }
     }
 }
 
 extension SimulatedNode {
     /// Nothing is wrong with it but, maybe, its PostgreSQL.
-    fileprivate var isUndisturbed: Bool {
+    var isUndisturbed: Bool {
         machine != nil && !isFrozen && heldDown == 0 && stalled == 0 && slow == 0 && cutFromStore == 0
-            && losesAnswers == 0 && staleness.isEmpty
+            && losesAnswers == 0 && staleness.isEmpty && lateness.isEmpty && starvation.isEmpty && deaf == 0
+            && failsStarts == 0 && failsCopies == 0 && refusals.isEmpty
     }
 }
 

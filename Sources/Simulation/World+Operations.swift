@@ -1,22 +1,27 @@
 import ClusterModel
 import HighAvailability
-import JSON
 import Node
 import Ports
 
 extension World {
-    static func text(_ object: JSONObject) -> String { JSON.text(object, .compact) }
-
     // MARK: Begin
 
     mutating func perform(_ operation: PostgreSQLOperation, _ plan: Int, _ index: Int, _ incarnation: Int) {
         nodes[index].operations += 1
         nodes[index].operation = .init(
             number: nodes[index].operations, plan: plan, incarnation: incarnation, operation: operation)
+        if nodes[index].blocked > 0, !operation.asksNoDisk {
+            nodes[index].operation?.failed = true
+            return finish(after: 1...20, index)
+        }
         switch operation {
         case .bootstrap: finish(after: 1000...3000, index)
         case .finishBootstrap: finish(after: 1...10, index)
-        case .clone(let source, _):
+        case .restore:
+            let fails = nodes[index].failsCopies > 0
+            nodes[index].operation?.failed = fails
+            finish(after: 1000...8000, index)
+        case .clone(let source, _, _):
             checkRemoval(index, source, operation)
             // Nothing is removed before the source has answered.
             guard reachable(source, from: index) != nil else {
@@ -27,14 +32,23 @@ extension World {
             if server.process != .down { nodes[index].postgreSQL.crash() }
             // What stood there is removed first.
             nodes[index].postgreSQL.isInitialized = false
+            // The method fails, and what it has left by halves is removed.
+            if nodes[index].failsCopies > 0 {
+                coverage.count(.copyFailed)
+                nodes[index].operation?.failed = true
+            }
             finish(after: 1000...8000, index)
-        case .startPrimary(let timeout): start(asStandby: false, of: nil, timeout, index)
+        case .startPrimary(let timeout, _): start(asStandby: false, of: nil, timeout, index)
         case .startStandby(let upstream, let timeout):
             start(asStandby: true, of: upstream.flatMap { self.index(of: $0.name) }, timeout, index)
         case .follow, .resumeReplay: finish(after: 1...100, index)
+        case .nameSynchronous(let setting):
+            nameAtOnce(setting, index)
+            finish(after: 1...20, index)
+        case .prePromote: askBeforePromotion(index)
         case .promote: promote(index)
         case .stop(let mode, let timeout, _): stop(mode, timeout, index)
-        case .restart: finish(after: 200...3000, index)
+        case .stopToRestart(let timeout): stop(.fastAfterCheckpoint, timeout, index)
         case .rewind: finish(after: 500...5000, index)
         case .recoverSingleUser: finish(after: 200...3000, index)
         case .copyLogicalSlots: finish(after: 200...3000, index)
@@ -42,7 +56,7 @@ extension World {
         }
     }
 
-    private mutating func finish(after range: ClosedRange<Int>, _ index: Int) {
+    mutating func finish(after range: ClosedRange<Int>, _ index: Int) {
         let at = now + generator.milliseconds(in: range) + burden(index)
         queue.add(.finish(node: index, operation: nodes[index].operations), at: at)
     }
@@ -59,10 +73,17 @@ extension World {
         }
         pids += 1
         nodes[index].postgreSQL.pid = pids
+        nodes[index].isDoomed = false
         nodes[index].postgreSQL.process = .starting
         nodes[index].postgreSQL.isStandby = asStandby
+        if asStandby { nodes[index].postgreSQL.written = .nobody }
         nodes[index].postgreSQL.upstream = upstream
         nodes[index].hung = 0
+        hearBeforeLaunch(index, asStandby: asStandby)
+        if nodes[index].failsStarts > 0 {
+            let at = now + generator.milliseconds(in: 50...3000)
+            return queue.add(.startFailed(node: index, era: nodes[index].postgreSQL.era), at: at)
+        }
         let range = generator.oneIn(12) ? 1000...40_000 : 100...2000
         let took = generator.milliseconds(in: range) + burden(index)
         queue.add(.up(node: index, era: nodes[index].postgreSQL.era), at: now + took)
@@ -72,6 +93,12 @@ extension World {
     }
 
     private mutating func promote(_ index: Int) {
+        // Nobody is promoted before the guardian knows of the lease (docs/guardian.md).
+        if let until = nodes[index].unheardUntil {
+            nodes[index].operation?.failed = true
+            let wait = max(1, Int((until - now).nanoseconds / 1_000_000))
+            return finish(after: wait...wait, index)
+        }
         guard nodes[index].postgreSQL.process == .running, nodes[index].postgreSQL.isStandby else {
             return finish(after: 1...20, index)
         }
@@ -86,6 +113,12 @@ extension World {
     private mutating func stop(_ mode: StopMode, _ timeout: Duration, _ index: Int) {
         if !mode.isClean || nodes[index].postgreSQL.process == .down {
             if nodes[index].postgreSQL.acceptsWrites { coverage.count(.demotedAtOnce) }
+            if mode == .byForce, nodes[index].hung > 0, generator.oneIn(3) {
+                // In the kernel, on a dead disk: it ends when that lets it.
+                nodes[index].isDoomed = true
+                nodes[index].operation?.failed = true
+                return finish(after: 5000...5000, index)
+            }
             if mode == .byForce { coverage.count(.hungEnded) }
             if nodes[index].postgreSQL.process != .down { crash(index) }
             return finish(after: 1...20, index)
@@ -104,6 +137,7 @@ extension World {
     mutating func comeUp(_ index: Int, _ era: Int) {
         guard nodes[index].postgreSQL.era == era, nodes[index].postgreSQL.process == .starting else { return }
         nodes[index].postgreSQL.process = .running
+        nodes[index].postgreSQL.readNames()
         nodes[index].postgreSQL.cameUpAt = now
         guard !nodes[index].postgreSQL.isStandby else { return }
         beginWriting(index)
@@ -127,9 +161,11 @@ extension World {
         if writers.isEmpty {
             writers = [-1]
             acknowledged = [0]
+            promised = [0]
         }
         writers.append(index)
         acknowledged.append(0)
+        promised.append(0)
         return writers.count - 1
     }
 
@@ -172,7 +208,7 @@ extension World {
             return queue.add(.drain(node: index, era: era, until: until), at: next)
         }
         if now >= until, !nodes[index].postgreSQL.isStandby { coverage.count(.lostWhileStopping) }
-        if case .stop? = nodes[index].operation?.operation {
+        if nodes[index].operation?.operation.isStop ?? false {
             queue.add(
                 .finish(node: index, operation: nodes[index].operations), at: now + generator.milliseconds(in: 1...20))
         }
@@ -191,16 +227,17 @@ extension World {
     mutating func crash(_ index: Int) {
         nodes[index].postgreSQL.crash()
         nodes[index].hung = 0
+        nodes[index].isDoomed = false
         cancelOperation(index)
     }
 
     private mutating func cancelOperation(_ index: Int) {
         guard let operation = nodes[index].operation else { return }
         switch operation.operation {
-        case .bootstrap, .finishBootstrap, .startPrimary, .startStandby, .follow, .resumeReplay, .promote, .restart,
-            .clone, .rewind, .recoverSingleUser, .copyLogicalSlots:
+        case .bootstrap, .finishBootstrap, .startPrimary, .startStandby, .follow, .resumeReplay, .promote,
+            .clone, .restore, .rewind, .recoverSingleUser, .copyLogicalSlots, .nameSynchronous, .prePromote:
             nodes[index].operation?.failed = true
-        case .stop, .setAsideDataDirectory: break
+        case .stop, .stopToRestart, .setAsideDataDirectory: break
         }
         queue.add(.finish(node: index, operation: operation.number), at: now + generator.milliseconds(in: 1...20))
     }
@@ -214,9 +251,17 @@ extension World {
 
     mutating func finish(_ index: Int, _ number: Int) {
         guard let operation = nodes[index].operation, operation.number == number else { return }
+        if nodes[index].blocked > 0, !operation.operation.asksNoDisk {
+            return queue.add(.finish(node: index, operation: number), at: now + .milliseconds(500))
+        }
         nodes[index].operation = nil
         // What its daemon was doing itself has died with it.
         if operation.incarnation != nodes[index].incarnation { return }
+        if operation.failed, case .prePromote = operation.operation,
+            nodes[index].machine?.snapshot().running?.plan.kind == .promote
+        {
+            nodes[index].refusal = (operation.incarnation, now)
+        }
         let result: Result<OperationResult, PostgreSQLError> =
             operation.failed
             ? .failure(.failed("PostgreSQL was killed meanwhile")) : result(of: operation.operation, index)
@@ -236,7 +281,8 @@ extension World {
             nodes[index].postgreSQL.wroteUntil = now
             presentBranch = nodes[index].postgreSQL.log.branch
         case .finishBootstrap: break
-        case .clone(let source, _): return clone(source, index)
+        case .clone(let source, _, _): return clone(source, index)
+        case .restore: return restore(index)
         case .startPrimary, .startStandby:
             switch server.process {
             case .running: break
@@ -244,16 +290,21 @@ extension World {
             case .down: return .failure(.failed("PostgreSQL did not start"))
             }
         case .follow(let upstream):
-            guard server.process == .running else { return .failure(.failed("not running")) }
+            // A reload; one that starts takes it, too.
+            guard server.process == .running || server.process == .starting else {
+                return .failure(.failed("not running"))
+            }
             nodes[index].postgreSQL.upstream = upstream.flatMap { self.index(of: $0.name) }
         case .promote:
             guard server.acceptsWrites else { return .failure(.failed("PostgreSQL was not promoted")) }
         case .stop: return .success(.shutDown(shutdownPositions(index)))
-        case .restart, .resumeReplay: break
+        case .stopToRestart, .resumeReplay, .prePromote: break
+        case .nameSynchronous: guard server.process == .running else { return .failure(.failed("not running")) }
         // Worlds have no logical slots.
         case .copyLogicalSlots: return .failure(.failed("there is no logical slot"))
         case .rewind(let source): return rewind(source, index)
         case .recoverSingleUser:
+            guard server.isInitialized, server.log.count > 0 else { return .failure(.failed("no data directory")) }
             nodes[index].postgreSQL.log.append(1)
             nodes[index].postgreSQL.control = .shutDown
             coverage.count(.singleUserRecovery)
@@ -264,7 +315,7 @@ extension World {
 
     private func shutdownPositions(_ index: Int) -> ShutdownPositions? {
         let server = nodes[index].postgreSQL
-        guard server.process == .down, server.control == .shutDown else { return nil }
+        guard server.process == .down, server.control == .shutDown, server.isInitialized else { return nil }
         let checkpoint = SimulatedPostgreSQL.position(server.log.count - 1)
         return ShutdownPositions(checkpoint: checkpoint, required: checkpoint, timeline: server.log.timeline)
     }
@@ -279,6 +330,18 @@ extension World {
         return .success(.done)
     }
 
+    /// A backup that somebody has: what of the present branch was safe at some time.
+    private mutating func restore(_ index: Int) -> Result<OperationResult, PostgreSQLError> {
+        let kept = nodes.indices.filter { nodes[$0].postgreSQL.log.branch == presentBranch }.max {
+            nodes[$0].postgreSQL.log.count < nodes[$1].postgreSQL.log.count
+        }
+        guard let kept else { return .failure(.failed("there is no backup")) }
+        nodes[index].postgreSQL.copy(nodes[kept].postgreSQL)
+        nodes[index].postgreSQL.grewAt = now
+        coverage.count(.restoredAlone)
+        return .success(.done)
+    }
+
     private mutating func rewind(_ source: Upstream, _ index: Int) -> Result<OperationResult, PostgreSQLError> {
         guard let peer = reachable(source, from: index), nodes[peer].postgreSQL.acceptsWrites else {
             return .failure(.failed("\(source.name) is not reachable"))
@@ -288,5 +351,19 @@ extension World {
         nodes[index].postgreSQL.grewAt = now
         coverage.count(.rewind)
         return .success(.done)
+    }
+}
+
+extension PostgreSQLOperation {
+    fileprivate var asksNoDisk: Bool { if case .stop(.byForce, _, _) = self { true } else { false } }
+
+    fileprivate var isStop: Bool {
+        switch self {
+        case .stop, .stopToRestart: true
+        case .bootstrap, .finishBootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay,
+            .nameSynchronous, .prePromote, .promote, .rewind, .recoverSingleUser, .setAsideDataDirectory,
+            .copyLogicalSlots, .restore:
+            false
+        }
     }
 }

@@ -18,22 +18,31 @@ extension World {
         case .editMaximumLag(let bytes):
             configuration.maximumLag = bytes
             writeConfiguration()
+        case .editSynchronous(let synchronous):
+            guard storeIsDown == 0 else { return }
+            coverage.count(.modeChanged)
+            if synchronous.mode == .off { promiseNothing() }
+            configuration.synchronous = synchronous
+            writeConfiguration()
         case .restartPostgreSQL(let node): restartByHand(node)
         case .restartDaemon(let node):
             guard nodes[node].machine != nil else { return }
             queue.add(.deliver(node: node, incarnation: nodes[node].incarnation, .shutdownRequested), at: now)
         case .reinitialise(let node): reinitialise(node)
+        case .rollingRestart: requestRollingRestart()
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
-            .slowOperations, .stepClock, .isolateFromStore, .loseAnswers, .partition, .isolate, .slowReplication,
-            .slowReplay, .storeOutage, .storeElection, .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch,
-            .compactWatch:
+            .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,
+            .deafenGuardian,
+            .lateRequests, .spoilKey, .isolateFromStore, .loseAnswers, .partition, .isolate, .slowReplication,
+            .slowReplay, .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
+            .repeatWatch, .compactWatch, .refusePromotions, .failCopies:
             break
         }
     }
 
     private mutating func writeConfiguration() {
         // A tool waits for the store; ours comes in any case.
-        store.put("config", Self.text(document))
+        store.put("config", .object(document))
         tellWatchers()
     }
 
@@ -51,7 +60,7 @@ extension World {
 
     private mutating func ask(_ request: FailoverRequest) {
         guard storeIsDown == 0 else { return }
-        store.put("failover", Self.text(request.json))
+        store.put("failover", .object(request.json))
         tellWatchers()
     }
 

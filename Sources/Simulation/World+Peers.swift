@@ -11,6 +11,7 @@ extension World {
         let status = status(index)
         guard !nodes[index].answers, status.postmaster != nil else {
             nodes[index].silentSince = nil
+            feelStall(index, incarnation)
             return reply(.node(.observed(status)), to: index, incarnation, after: 1...5)
         }
         // Stopped processes owe an answer, and do nothing: the pulse tells, and no facts come.
@@ -23,9 +24,23 @@ extension World {
         queue.add(.deliver(node: index, incarnation: incarnation, .node(.observed(status))), at: deadline)
     }
 
+    /// Sessions wait for WAL that the disk does not take; what needs no disk is answered.
+    private mutating func feelStall(_ index: Int, _ incarnation: Int) {
+        let server = nodes[index].postgreSQL
+        guard server.acceptsWrites, let stalled = nodes[index].stalledSince else { return }
+        let pulse = Pulse(
+            takenAt: now, postmaster: server.pid, unflushedSince: max(stalled, server.cameUpAt),
+            processes: .init(total: 7, uninterruptible: 2))
+        queue.add(.deliver(node: index, incarnation: incarnation, .node(.felt(pulse))), at: now + .milliseconds(1))
+    }
+
     mutating func status(_ index: Int) -> PostgreSQLStatus {
         receive(index)
-        return nodes[index].postgreSQL.status(now: now, streams(index), answers: nodes[index].answers)
+        var status = nodes[index].postgreSQL.status(now: now, streams(index), answers: nodes[index].answers)
+        status.canRewind = !setup.rewindless.contains(index)
+        status.canRestoreAlone = setup.faults.contains { $0.kind == .failCopies(index) }
+        status.hasPrePromote = setup.faults.contains { $0.kind.asksBeforePromotion(of: index) }
+        return status
     }
 
     mutating func askPeers(
@@ -55,10 +70,13 @@ extension World {
 
     private mutating func peerAnswer(_ peer: Int) -> PeerAnswer {
         guard let facts = status(peer).facts else { return .unreachable("no WAL position in its answer") }
+        let kind = nodes[peer].published?.running?.plan.kind
         return .status(
             PeerStatus(
                 isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,
-                timeline: facts.timeline ?? 0, replayed: facts.inRecovery ? facts.replayedPosition : .zero))
+                timeline: facts.timeline ?? 0,
+                tags: identity(peer).tags, replayed: facts.inRecovery ? facts.replayedPosition : .zero,
+                busy: kind.flatMap { $0.isAway ? $0.rawValue : nil }))
     }
 
     mutating func compare(_ source: Upstream, _ deadline: BootInstant, _ index: Int, _ incarnation: Int) {

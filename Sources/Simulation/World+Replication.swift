@@ -43,6 +43,7 @@ extension World {
         let missing = late <= 0 ? 0 : Int((late + interval - 1) / interval)
         let reached = theirs.log.count - missing
         if reached < mine.count || (reached == mine.count && missing > 0) { return }
+        if theirs.isStandby { coverage.count(.cascaded) }
         nodes[index].postgreSQL.log = theirs.log.prefix(reached)
         nodes[index].postgreSQL.grewAt = now
         let slot = SlotName.of(member: name(index))
@@ -54,7 +55,7 @@ extension World {
         let readers = nodes.indices.filter { source(of: $0) == index && isStreaming($0) }
         return SimulatedPostgreSQL.Streams(
             isStreaming: isStreaming(index), active: Set(readers.map { SlotName.of(member: name($0)) }),
-            unreplayed: unreplayed(index))
+            unreplayed: unreplayed(index), receivers: readers.map { (name($0), nodes[$0].postgreSQL.log.count) })
     }
 
     /// Records that a standby with slow replay has not come to.

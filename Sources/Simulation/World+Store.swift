@@ -15,7 +15,13 @@ extension World {
         let sent = SentRequest(
             node: index, incarnation: incarnation, sent: now, session: nodes[index].leaderSession, request: request,
             deadline: deadline)
-        let arrives = now + generator.milliseconds(in: 1...4) + storeDelay
+        checkFailsafeMembers(request, index)
+        let late = nodes[index].lateness.max().map { generator.milliseconds(in: 0...Int($0.nanoseconds / 1_000_000)) }
+        let arrives = now + generator.milliseconds(in: 1...4) + storeDelay + (late ?? .zero)
+        if late != nil, arrives >= deadline, !isUnreachable(index) {
+            queue.add(.request(sent), at: arrives)
+            return fail(sent, "no answer in time", at: deadline)
+        }
         if arrives >= deadline || isUnreachable(index) || isLost() {
             let refused = storeIsDown > 0 && generator.oneIn(2)
             return fail(sent, "no endpoint answers", at: refused ? now + .milliseconds(2) : deadline)
@@ -32,6 +38,13 @@ extension World {
     mutating func answer(_ sent: SentRequest) {
         let index = sent.node
         let reach = sent.request.reach
+        // Nobody waits for it any more, and the store takes it all the same.
+        if now >= sent.deadline {
+            if isUnreachable(index) || nodes[index].incarnation != sent.incarnation { return }
+            coverage.count(.takenLate)
+            _ = taken(sent)
+            return tellWatchers()
+        }
         if isUnreachable(index) { return fail(sent, "the connection was lost", at: sent.deadline) }
         // The adapter of a daemon that was restarted has no session yet; a late request of the old one opens none.
         let isOld = nodes[index].incarnation != sent.incarnation
@@ -72,7 +85,7 @@ extension World {
             if case .held = claim { checkElection(index) }
             return .acquired(.success(claim))
         case .release(let status):
-            let isDone = store.release(status: status.map(Self.text), by: claimant)
+            let isDone = store.release(status: status, by: claimant)
             if isDone { checkRelease(index) }
             if isDone, status != nil { handOver(index) }
             return .released(.success(isDone))
@@ -80,14 +93,15 @@ extension World {
             let holds = store.holds(condition, key, claimant)
             let outcome = store.write(key, setup.bug?.written(key, value) ?? value, condition, by: claimant)
             checkWrite(key, holds, outcome, index)
+            if key == .rollingRestart, case .written = outcome { followRolling(by: index) }
             return .wrote(purpose, .success(outcome))
         case .delete(let key, let condition, let purpose):
             let holds = store.holds(condition, key, claimant)
             let outcome = store.delete(key, condition, by: claimant)
             checkWrite(key, holds, outcome, index)
             return .wrote(purpose, .success(outcome))
-        case .touch(let value, _):
-            store.touch(name, value, ttl: ttl, now)
+        case .touch(let value, _, let prolonging):
+            store.touch(name, value, ttl: ttl, prolonging: prolonging, now)
             return .touched(.success(()))
         }
     }

@@ -1,95 +1,173 @@
-import ClusterModel
+public import ClusterModel
 import HighAvailability
 import Node
 import Ports
 
-/// Synchronous commit. The rule that names the standbys is a later issue's; until then the world does what the peer's
-/// leader does (ha-loop.md §17): a standby is named to PostgreSQL first and in `/sync` when it has everything, and it
-/// leaves `/sync` before PostgreSQL forgets it. So the races of the nodes are tried in a cluster whose leader is a
-/// peer.
+/// Synchronous commit: what PostgreSQL makes of the names that a leader of ours sets, and what was promised to clients.
 extension World {
-    /// Clients hear of their commits as soon as the standby has them that they wait for.
+    /// A synchronous mode with what belongs to it, as an operator sets it.
+    public struct SynchronousConfiguration: Sendable, Hashable {
+        public var mode: DynamicConfiguration.SynchronousMode
+        public var count: Int
+        public var isStrict: Bool
+
+        public init(_ mode: DynamicConfiguration.SynchronousMode = .off, count: Int = 1, isStrict: Bool = false) {
+            self.mode = mode
+            self.count = count
+            self.isStrict = isStrict
+        }
+
+        func write(to document: inout JSONObject) {
+            switch mode {
+            case .off: return
+            case .priority: document["synchronous_mode"] = true
+            case .quorum: document["synchronous_mode"] = "quorum"
+            }
+            document["synchronous_node_count"] = .int(Int64(count))
+            if isStrict { document["synchronous_mode_strict"] = true }
+        }
+    }
+
+    /// Clients hear of their commits as soon as the standbys have them that the senders wait for.
     mutating func acknowledge(_ index: Int) {
         let log = nodes[index].postgreSQL.log
-        guard setup.isSynchronous else { return acknowledged[log.branch] = log.count }
-        // Until `/sync` names this leader somebody else could lead without these commits.
-        let sync = store.view(now).sync
-        guard sync.leader == name(index) else { return }
-        guard let standby = nodes[index].postgreSQL.synchronousStandby else {
-            // A peer that is promoted has taken its standbys out of `/sync` before.
-            guard sync.voters.isEmpty else { return }
-            return acknowledged[log.branch] = log.count
+        let names = nodes[index].postgreSQL.acting
+        var safe = log.count
+        if !names.isEmpty {
+            let received = nodes.indices.filter { names.names.contains(name($0)) && source(of: $0) == index }
+                .map { nodes[$0].postgreSQL.log }.map { $0.isBeginning(of: log) ? $0.count : 0 }.sorted(by: >)
+            safe = received.count < names.number ? 0 : min(safe, received[names.number - 1])
         }
-        let theirs = nodes[standby].postgreSQL.log
-        let received = theirs.isBeginning(of: log) ? theirs.count : theirs.shared(with: log)
-        if received > acknowledged[log.branch] {
-            acknowledged[log.branch] = received
-        } else if log.count > acknowledged[log.branch] {
-            coverage.count(.commitWaited)
+        if safe > acknowledged[log.branch] { acknowledged[log.branch] = safe }
+        if log.count > acknowledged[log.branch] { coverage.count(.commitWaited) }
+        // From here on whoever may lead by `/sync` must have them, and everything before.
+        if configuration.synchronous.mode != .off, store.view(now).sync.leader == name(index) {
+            promised[log.branch] = acknowledged[log.branch]
         }
     }
 
-    /// The leader's part, about twice a second, where its daemon lives and reaches the store.
-    mutating func keepSynchronous() {
-        guard setup.isSynchronous, storeIsDown == 0, let leader = store.leader.flatMap({ index(of: $0.text) }),
-            nodes[leader].commits, nodes[leader].machine != nil, !nodes[leader].isFrozen,
-            nodes[leader].cutFromStore == 0
-        else { return }
-        let sync = store.view(now).sync
-        guard sync.leader == name(leader) else { return writeSync(leader, nil) }
-        let named = sync.voters.first.flatMap { index(of: $0) }
-        let waits = nodes[leader].postgreSQL.synchronousStandby
-        if let standby = named ?? waits, !isSynchronousCandidate(standby, leader) {
-            if named != nil { writeSync(leader, nil) }
-            nodes[leader].postgreSQL.synchronousStandby = nil
-        } else if let standby = waits {
-            let hasAll = nodes[standby].postgreSQL.log.count >= acknowledged[nodes[leader].postgreSQL.log.branch]
-            if named == nil, hasAll { writeSync(leader, standby) }
-        } else {
-            nodes[leader].postgreSQL.synchronousStandby =
-                named ?? nodes.indices.first { isSynchronousCandidate($0, leader) }
+    /// Without synchronous mode, or by an operator's word, anybody may lead: nothing that was said before counts.
+    mutating func promiseNothing() { promised = promised.map { _ in 0 } }
+
+    // MARK: What PostgreSQL does with its names
+
+    /// The file is written; the server reads it a moment later, and its senders and sessions after that.
+    mutating func name(_ setting: SynchronousSetting, _ index: Int, _ incarnation: Int) {
+        let names = Self.names(setting)
+        nodes[index].postgreSQL.written = names
+        let isHeard = nodes[index].answers && nodes[index].blocked == 0 && !generator.oneIn(30)
+        if isHeard, nodes[index].postgreSQL.process == .running {
+            let at = now + generator.milliseconds(in: 1...30)
+            queue.add(.reread(node: index, era: nodes[index].postgreSQL.era), at: at)
+            return reply(.node(.synchronousNamed(setting, .success(()))), to: index, incarnation, after: 30...60)
         }
+        let error = PostgreSQLError.timedOut("the reading of the configuration")
+        reply(.node(.synchronousNamed(setting, .failure(error))), to: index, incarnation, after: 100...5000)
     }
 
-    private func isSynchronousCandidate(_ standby: Int, _ leader: Int) -> Bool {
-        source(of: standby) == leader && isStreaming(standby) && nodes[standby].machine != nil
+    /// Before a promotion: a standby's senders are idle.
+    mutating func nameAtOnce(_ setting: SynchronousSetting, _ index: Int) {
+        nodes[index].postgreSQL.written = Self.names(setting)
+        nodes[index].postgreSQL.readNames()
     }
 
-    private mutating func writeSync(_ leader: Int, _ standby: Int?) {
-        let names = standby.map { JSONValue.string(name($0)) } ?? .null
-        store.put("sync", Self.text(["leader": .string(name(leader)), "sync_standby": names]))
-        note("/sync: \(name(leader)), \(standby.map { name($0) } ?? "no standby")")
-        tellWatchers()
+    private static func names(_ setting: SynchronousSetting) -> SynchronousNames {
+        if case .names(let names) = setting { names } else { .nobody }
+    }
+
+    mutating func reread(_ index: Int, _ era: Int) {
+        let server = nodes[index].postgreSQL
+        guard server.era == era, server.process == .running, server.inForce != server.written else { return }
+        nodes[index].postgreSQL.inForce = server.written
+        // The checkpointer, which turns the waiting on at all, may be at work for the disk.
+        let isBusy = server.acting.isEmpty && generator.oneIn(2)
+        let lag = generator.milliseconds(in: isBusy ? 200...4000 : 0...60)
+        nodes[index].postgreSQL.checkpointerListens = !isBusy
+        queue.add(.act(node: index, era: era), at: now + lag)
+    }
+
+    mutating func act(_ index: Int, _ era: Int) {
+        guard nodes[index].postgreSQL.era == era else { return }
+        acknowledgeAll()
+        nodes[index].postgreSQL.acting = nodes[index].postgreSQL.inForce
+        nodes[index].postgreSQL.checkpointerListens = true
+    }
+
+    /// What was committed until now was acknowledged by the names until now.
+    private mutating func acknowledgeAll() {
+        for index in nodes.indices where nodes[index].commits { acknowledge(index) }
     }
 
     // MARK: Checks
 
-    /// S6: who takes the key in synchronous mode is named by `/sync`.
-    mutating func checkSynchronousElection(_ index: Int) {
-        if isOutsideSync(index) {
-            violate(.S6, "\(name(index)) takes the key, /sync is \(store.keys["sync"]?.text ?? "absent")")
-        }
+    /// S6: who takes the key in priority mode is named by `/sync`. In quorum mode S2 tells whether there were votes.
+    mutating func checkSynchronousElection(_ index: Int, _ view: ClusterView, _ settings: DynamicConfiguration) {
+        guard settings.synchronousMode == .priority, !view.sync.isEmpty, !view.sync.names(name(index)) else { return }
+        violate(.S6, "\(name(index)) takes the key, /sync: \(view.sync)")
     }
 
-    /// Whether synchronous mode keeps a node from leading.
+    /// `/sync` as it is.
+    var sync: SyncState {
+        var store = store
+        return store.view(now).sync
+    }
+
+    /// Whether synchronous mode keeps a node from being asked.
     func isOutsideSync(_ index: Int) -> Bool {
-        guard setup.isSynchronous, let text = store.keys["sync"]?.text else { return false }
-        return !text.contains("\"\(name(index))\"")
+        let sync = sync
+        return configuration.synchronous.mode != .off && !sync.isEmpty && !sync.names(name(index))
+    }
+
+    /// In strict mode commits wait rather than be acknowledged by nobody but the primary.
+    mutating func checkNames(_ setting: SynchronousSetting, _ index: Int) {
+        guard case .names(let names) = setting, names.isEmpty,
+            nodes[index].published?.settings.isStrictlySynchronous == true
+        else { return }
+        violate(.S2, "\(name(index)) lets commits wait for nobody in strict mode")
     }
 
     /// S2: every commit that was acknowledged is on the next primary.
     mutating func checkAcknowledged(_ index: Int) {
-        guard setup.isSynchronous else { return }
+        guard promised.contains(where: { $0 > 0 }) else { return }
         coverage.count(.synchronousFailover)
         let log = nodes[index].postgreSQL.log
-        for branch in acknowledged.indices where writers[branch] >= 0 {
+        for branch in promised.indices where writers[branch] >= 0 {
             let kept = log.end(of: branch) ?? 0
-            if acknowledged[branch] > kept {
+            if promised[branch] > kept {
                 violate(
                     .S2,
-                    "\(name(index)) is promoted with \(kept) of \(acknowledged[branch]) acknowledged records of branch "
+                    "\(name(index)) is promoted with \(kept) of \(promised[branch]) acknowledged records of branch "
                         + "\(branch)")
             }
         }
+    }
+
+    /// Whether the leader has the standbys that it should have.
+    func isSynchronousWhole(_ leader: Int) -> Bool {
+        let sync = sync
+        let server = nodes[leader].postgreSQL
+        guard server.acting == server.written else { return false }
+        switch configuration.synchronous.mode {
+        case .off: return sync.isEmpty && server.acting.isEmpty
+        case .priority, .quorum:
+            let able = maySynchronize(under: leader)
+            let wanted = min(configuration.synchronous.count, able.count)
+            let isQuorum = configuration.synchronous.mode == .quorum
+            // Whoever was left out has no higher priority.
+            let least = able.filter { sync.matches(name($0)) }.map { tags($0).syncPriority }.min() ?? 0
+            let isBest = able.allSatisfy { sync.matches(name($0)) || tags($0).syncPriority <= least }
+            return sync.leader == name(leader) && sync.voters.count == (isQuorum ? able.count : wanted)
+                && sync.voters.allSatisfy { voter in able.contains { name($0) == voter } } && isBest
+                && sync.quorum == (isQuorum ? able.count - wanted : 0) && server.acting.number == wanted
+                && server.acting.names == Set(sync.voters)
+        }
+    }
+}
+
+extension World.Setup {
+    /// Synchronous mode is on, or may be at some time.
+    var isSynchronous: Bool {
+        synchronous.mode != .off
+            || faults.contains { if case .editSynchronous = $0.kind { true } else { false } }
     }
 }

@@ -1,6 +1,5 @@
-import ClusterModel
+public import ClusterModel
 import HighAvailability
-import JSON
 import Node
 import Ports
 
@@ -21,8 +20,14 @@ public struct World {
         // PostgreSQL's own doings, dropped when its process has ended since.
         case up(node: Int, era: Int)
         case promoted(node: Int, era: Int)
+        /// A start that fails has come to its end.
+        case startFailed(node: Int, era: Int)
         case drain(node: Int, era: Int, until: BootInstant)
         case startedByHand(node: Int, era: Int)
+        /// It reads its configuration.
+        case reread(node: Int, era: Int)
+        /// Its senders and sessions go by what was read.
+        case act(node: Int, era: Int)
         /// The operation of that number returns to the daemon.
         case finish(node: Int, operation: Int)
         /// The guardian looks at its deadline.
@@ -33,6 +38,8 @@ public struct World {
         case begin(Int)
         case heal(Int)
         case startDaemon(Int)
+        /// A message of the question of that number.
+        case failsafe(Int, FailsafeMessage)
     }
 
     /// What a daemon does a moment after it decided to; one that dies in between has not done it.
@@ -40,6 +47,7 @@ public struct World {
         case perform(PostgreSQLOperation, slots: [SlotAction], plan: Int)
         case breakOff
         case applySlots([SlotAction])
+        case nameSynchronous(SynchronousSetting)
     }
 
     /// A request to the store that is on its way.
@@ -66,6 +74,7 @@ public struct World {
         var ttl = 30
         var maximumLag: Int
         var isPaused = false
+        var synchronous = SynchronousConfiguration()
     }
 
     public let setup: Setup
@@ -82,9 +91,14 @@ public struct World {
     var storeDelays: [Duration] = []
     var lossyStore: [Int] = []
     var cuts: [Set<Int>] = []
+    /// How late messages between members may be.
+    var slowPeers: [Duration] = []
+    var failsafeRounds: [FailsafeRound] = []
     /// By branch: who writes it, and how many records of it clients were told to be safe (with all before it).
     var writers: [Int] = []
     var acknowledged: [Int] = []
+    /// Of those, what the next primary must have because of synchronous mode.
+    var promised: [Int] = []
     /// The last branch that was led by a holder of the key.
     var presentBranch = 0
     var lastPromoted: TimelineID = 1
@@ -92,20 +106,28 @@ public struct World {
     var historyRevision: Revision = 0
     /// A primary that handed its key over has everything until here; the next one must have it too.
     var handedOver: (branch: Int, end: Int, candidates: Set<Int>)?
+    /// Who wrote last how a rolling restart goes.
+    var rollingDriver: Int?
     var wholeSince: BootInstant?
     var primarySince: BootInstant?
+    /// Since when nobody accepts commits although somebody could.
+    var primaryOwedSince: BootInstant?
     var pids: Int32 = 100
     var events = 0
     var coverage = Coverage()
     var violations: [Violation] = []
     var trace: [String] = []
 
+    /// How long `pre_promote` may take (`pg_ctl_timeout`).
+    static let prePromoteLimit = Duration.seconds(20)
     static let commitInterval = Duration.milliseconds(200)
 
     public init(_ setup: Setup) {
         self.setup = setup
         generator = SeededGenerator(seed: setup.seed)
         configuration = ClusterConfiguration(maximumLag: setup.maximumLag)
+        configuration.synchronous = setup.synchronous
+        configuration.ttl = setup.ttl
         store.bug = setup.bug
         for index in 0..<setup.nodes {
             var node = SimulatedNode(name: "n\(index + 1)")
@@ -164,10 +186,16 @@ extension World {
         /// Bytes, the first value of `maximum_lag_on_failover`.
         public var maximumLag: Int
         public var checkTimeline: Bool
-        /// `synchronous_mode`: a commit waits for a standby, which `/sync` names.
-        public var isSynchronous: Bool
+        /// `synchronous_mode` at first, and what belongs to it.
+        public var synchronous: SynchronousConfiguration
         /// `failsafe_mode`: losing the store demotes nobody while all members see each other.
         public var isFailsafe: Bool
+        /// The first value of `ttl`, in seconds.
+        public var ttl = 30
+        /// The tags of those nodes that have any.
+        public var tags: [Int: JSONObject] = [:]
+        /// The nodes on which pg_rewind cannot run.
+        public var rewindless: Set<Int> = []
         /// A bug that is to be found.
         public var bug: PlantedBug?
         /// Whether the story is written.
@@ -175,7 +203,8 @@ extension World {
 
         public init(
             seed: UInt64, nodes: Int = 3, faults: [Fault] = [], span: Duration = .seconds(120), guardian: Bool = true,
-            maximumLag: Int = 1_048_576, checkTimeline: Bool = true, isSynchronous: Bool = false,
+            maximumLag: Int = 1_048_576, checkTimeline: Bool = true,
+            synchronous: SynchronousConfiguration = SynchronousConfiguration(),
             isFailsafe: Bool = false, bug: PlantedBug? = nil, traces: Bool = false
         ) {
             self.seed = seed
@@ -185,26 +214,10 @@ extension World {
             self.guardian = guardian
             self.maximumLag = maximumLag
             self.checkTimeline = checkTimeline
-            self.isSynchronous = isSynchronous
+            self.synchronous = synchronous
             self.isFailsafe = isFailsafe
             self.bug = bug
             self.traces = traces
-        }
-
-        /// A world with random faults of `profile`. Nil for `nodes` draws their number as well.
-        public static func random(
-            seed: UInt64, nodes: Int? = nil, profile: FaultProfile = .mixed, bug: PlantedBug? = nil
-        ) -> Setup {
-            var generator = SeededGenerator(seed: seed ^ 0xFA17)
-            let drawn = [2, 3, 3, 3, 3, 4, 5][generator.number(in: 0...6)]
-            let size = nodes ?? drawn
-            let span = Duration.seconds([45, 50, 60, 70, 120][generator.number(in: 0...4)])
-            let count = generator.number(in: 2...9)
-            let faults = profile.plan(&generator, nodes: size, count: count, span: span)
-            let lag = [0, 3000, 10_000, 50_000, 1_048_576][generator.number(in: 0...4)]
-            return Setup(
-                seed: seed, nodes: size, faults: faults, span: span, guardian: profile.hasGuardian, maximumLag: lag,
-                isSynchronous: profile == .synchronous, bug: bug)
         }
     }
 
@@ -235,6 +248,8 @@ struct SimulatedNode {
     var operations = 0
     var ttl = Duration.seconds(30)
     var replicationDelay = Duration.zero
+    /// When its daemon last saw each member's key.
+    var sawKey: [String: BootInstant] = [:]
     var wallOffset: Int64 = 0
 
     // How many faults do each of these to it at present.
@@ -243,13 +258,39 @@ struct SimulatedNode {
     var suspended = 0
     var hung = 0
     var stalled = 0
+    var stalledSince: BootInstant?
+    var blocked = 0
+    /// Its server is killed, and the kernel lets it go only when it hangs no more.
+    var isDoomed = false
+    /// Since when it has led without a primary, with operations that do not return.
+    var stuckLeaderSince: BootInstant?
     var slow = 0
     var cutFromStore = 0
     var losesAnswers = 0
     var muted = 0
     var repeats = 0
     var compacted = 0
+    var failsStarts = 0
+    var failsCopies = 0
+    /// What its `pre_promote` does by each fault: whether it hangs rather than says no.
+    var refusals: [Bool] = []
+    /// When it last did.
+    var refusedAt: BootInstant?
+    /// When a daemon heard that its promotion is refused, and which.
+    var refusal: (incarnation: Int, at: BootInstant)?
+    /// How many faults keep its guardian from answering.
+    var deaf = 0
+    /// The last order that its daemon gave, heard or not.
+    var standingOrder: GuardOrder?
+    /// Until when its daemon waits in vain for the guardian to take the last order; nil where that was taken.
+    var unheardUntil: BootInstant?
     var staleness: [Duration] = []
+    /// How late its requests come to the store.
+    var lateness: [Duration] = []
+    /// How long its daemon may wait for a processor.
+    var starvation: [Duration] = []
+    /// Until then it does.
+    var busyUntil = BootInstant(nanoseconds: 0)
     var replicationFaults: [Duration] = []
     var replayFaults: [Duration] = []
 
@@ -270,6 +311,8 @@ struct SimulatedNode {
     var isPaused = false
     /// When the node's own view last said that the cluster is paused.
     var pausedUntil: BootInstant?
+    /// When its daemon began.
+    var daemonBegan = BootInstant(nanoseconds: 0)
     /// When something was last wrong with its network or its processes.
     var disturbedAt = BootInstant(nanoseconds: 0)
     /// L3: until then its restarted daemon has no reason to touch PostgreSQL.
@@ -301,6 +344,10 @@ public struct Violation: Sendable, Hashable, CustomStringConvertible {
         case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
         // swift-format-ignore: AlwaysUseLowerCamelCase
         case L1, L2, L3, L4
+        /// Who may not lead leads (the tag `nofailover`).
+        case nofailover
+        /// Who leads has as much as another one that goes first (the tag `failover_priority`).
+        case priority
         case progress
     }
 

@@ -23,3 +23,11 @@ func isSame(_ path: String, _ other: String) -> Bool {
     guard let one = DirectoryIdentity(path) else { return false }
     return one == DirectoryIdentity(other)
 }
+
+/// Tells of input on `descriptor`, with its number as the mark.
+func watchForInput(_ descriptor: Int32, _ poll: Int32) -> Bool {
+    var event = epoll_event()
+    event.events = EPOLLIN.rawValue
+    event.data.u64 = UInt64(descriptor)
+    return epoll_ctl(poll, EPOLL_CTL_ADD, descriptor, &event) == 0
+}

@@ -14,6 +14,7 @@ struct Server {
     private var connections: Set<Int32> = []
     private var postmaster: Postmaster?
     private var rule = DeadlineRule()
+    private var watchdog = WatchdogKeeper()
     private var stop: GuardianReply.Stop?
     /// Servers of a postmaster that is gone may be left.
     private var mayHaveOrphans = false
@@ -91,11 +92,11 @@ struct Server {
         }
         if mayHaveOrphans && postmaster == nil {
             mayHaveOrphans = killOrphans()
-            if mayHaveOrphans { wake = min(wake, now + Self.killInterval) } else { noteEnd(now) }
+            if mayHaveOrphans { wake = min(wake, now + Self.killInterval) } else { allHaveEnded(now) }
         }
         if connections.isEmpty { wake = min(wake, max(lingerUntil, now + Self.killInterval)) }
         if let restart = keeper.act(now, poll) { wake = min(wake, restart) }
-        return min(wake, enforce(now))
+        return min(wake, enforce(now), watchdog.act(now))
     }
 
     private mutating func enforce(_ now: Int64) -> Int64 {
@@ -122,7 +123,8 @@ struct Server {
         }
     }
 
-    private mutating func noteEnd(_ now: Int64) {
+    private mutating func allHaveEnded(_ now: Int64) {
+        watchdog.rest()
         guard let begun = stop, begun.over == 0 else { return }
         stop?.over = now
         Log.line("postmaster \(begun.postmaster) and its processes ended \((now - begun.at) / 1_000_000) ms later")
@@ -194,7 +196,7 @@ struct Server {
         postmaster = nil
         rule.postmasterChanged()
         lingerUntil = bootTime() + Self.linger
-        if !mayHaveOrphans { noteEnd(bootTime()) }
+        if !mayHaveOrphans { allHaveEnded(bootTime()) }
         Log.line("postmaster \(ended.pid) has ended")
     }
 
@@ -269,9 +271,11 @@ struct Server {
     }
 
     private func reply(_ refusal: String?) -> GuardianReply {
-        GuardianReply(
+        var reply = GuardianReply(
             refusal: refusal, guardian: getpid(), postmaster: postmaster?.pid ?? 0,
             isParent: postmaster?.isChild ?? false, lease: rule.lease, stop: stop)
+        (reply.watchdog, reply.watchdogFailure) = (watchdog.timeout, watchdog.failure)
+        return reply
     }
 
     private mutating func end(_ connection: Int32) {
@@ -284,11 +288,14 @@ struct Server {
         switch request {
         case .status: break
         case .launch(let launch): try self.launch(launch)
-        case .enforce(let lease, let pid):
+        case .enforce(let lease, let pid, let wanted):
             rule.enforce(lease)
+            watchdog.guards(lease, with: wanted, bootTime())
             // One of our own is guarded, even if the daemon has not heard of it yet.
             if pid > 0 && postmaster == nil { try watch(pid) }
-        case .disarm: rule.disarm()
+        case .disarm:
+            rule.disarm()
+            watchdog.rest()
         case .keepAlive(let launch): try keeper.keep(launch, connection, poll)
         case .takeOver: try keeper.giveWay(to: connection)
         case .goodbye:
@@ -306,6 +313,7 @@ struct Server {
         mayHaveOrphans = false
         if launch.isStandby { rule.disarm() }
         if case .quit = rule.nextWithoutMemory(now: bootTime()) { throw Failure(text: "the lease has ended") }
+        if !launch.isStandby { watchdog.resume(rule.lease, bootTime()) }
         let pid = try Children.spawn(launch, deathSignal: SIGQUIT)
         if let name = launch.executable.split(separator: "/").last { programs.insert(String(name)) }
         place = ProcessTable.workingDirectory(pid)
@@ -354,12 +362,4 @@ struct Server {
     }
 
     private func add(_ descriptor: Int32) -> Bool { watchForInput(descriptor, poll) }
-}
-
-/// Tells of input on `descriptor`, with its number as the mark.
-func watchForInput(_ descriptor: Int32, _ poll: Int32) -> Bool {
-    var event = epoll_event()
-    event.events = EPOLLIN.rawValue
-    event.data.u64 = UInt64(descriptor)
-    return epoll_ctl(poll, EPOLL_CTL_ADD, descriptor, &event) == 0
 }

@@ -20,17 +20,6 @@ struct Daemon {
     private let log: DaemonLog
     private let logger: Logger
 
-    /// `--validate-config`: says what is wrong, or nothing.
-    static func validate(_ path: String?) async -> Int32 {
-        do {
-            _ = try await read(path)
-            return 0
-        } catch {
-            Terminal.error("\(error)")
-            return 1
-        }
-    }
-
     /// Runs until a signal or the node itself ends it; gives the exit code.
     static func run(_ path: String?) async -> Int32 {
         let source: ConfigurationSource
@@ -62,7 +51,7 @@ struct Daemon {
         return code
     }
 
-    private static func read(_ path: String?) async throws -> (ConfigurationSource, EffectiveConfiguration) {
+    static func read(_ path: String?) async throws -> (ConfigurationSource, EffectiveConfiguration) {
         let source = try await ConfigurationSource(path)
         let local = try source.effective(nil)
         let effective = try local.bootstrap?.dynamicConfiguration.map(source.effective) ?? local
@@ -86,32 +75,52 @@ struct Daemon {
             scope: effective.scope, me: identity(effective),
             addresses: addresses(effective, apiURL: effective.restAPI.apiURL), document: document)
         setup.hasGuardian = guardian != nil
+        let petter = guardian == nil ? try WatchdogWiring.plan(effective).map(makeLocalWatchdog) : nil
+        setup.hasWatchdogOnly = petter != nil
+        let watchdog = WatchdogWiring(effective, guardian)
         if effective.guardian.isOn { setup.safetyMargin = effective.guardian.safetyMargin }
         await claim(postgreSQL)
         setup.adoptedLease = await adopt(postgreSQL, guardian)
-        let node = NodeRunner(
-            setup,
-            NodeRunner.World(
-                store: store, postgreSQL: postgreSQL, peers: peers, clock: clock, cache: cache, guardian: guardian),
-            logger: logger)
+        var world = NodeRunner.World(
+            store: store, postgreSQL: postgreSQL, peers: peers, clock: clock, cache: cache,
+            guardian: guardian ?? petter)
+        world.watchdogObstacle = { watchdog.obstacle }
+        let node = NodeRunner(setup, world, logger: logger)
         let api = ControlAPI(
             node: node, store: store, peers: peers, clock: clock, access: AccessRules(),
-            logger: Logger(label: "restapi"), resolve: RestServer.lookUp, logQueue: logQueue)
+            logger: Logger(label: "restapi"), resolve: RestServer.lookUp, logQueue: logQueue,
+            configurationRules: PostgreSQLWiring.rules(postgreSQL))
         let server = try await RestServer(
             effective.restAPI, handler: api, logger: Logger(label: "restapi"), admit: { api.adopt($0) })
-        await node.onReload { await reload(server, peers, postgreSQL) }
+        let manager = ServiceManager()
+        await node.onReload {
+            manager.reloads()
+            defer { manager.isReady() }
+            return await reload(server, peers, postgreSQL, watchdog)
+        }
         try await server.start()
-        let signals = try Signals.stream()
-        let listener = Task { await listen(signals, node) }
-        let code = await node.run()
-        listener.cancel()
+        let code = try await run(node, manager)
         await server.stop()
         await store.close()
         peers.shutdown()
+        // They end with this process: what has just been called gets the time to do its work.
+        await postgreSQL.finishCallbacks(within: await node.isLeaving ? .seconds(1) : .seconds(10))
         // Who leaves PostgreSQL running says nothing: the next daemon finds the guardian as it is.
         if await !node.isLeaving { await guardian?.goodbye() }
         logger.info("ended with code \(code)")
         return code
+    }
+
+    /// Lets the node run, with signals to it and signs of life from it; its exit code.
+    private func run(_ node: NodeRunner, _ manager: ServiceManager) async throws -> Int32 {
+        let signals = try Signals.stream()
+        let helpers = [
+            Task { await listen(signals, node, manager) }, Task { await giveSignsOfLife(node, manager) },
+        ]
+        defer { for helper in helpers { helper.cancel() } }
+        manager.isReady()
+        defer { manager.isStopping() }
+        return await node.run()
     }
 
     /// A daemon that the guardian has started by itself must not stand in the way of one that somebody starts.
@@ -147,6 +156,10 @@ struct Daemon {
             logger.error("guardian: \(error)")
             return nil
         }
+    }
+
+    private func makeLocalWatchdog(_ plan: WatchdogPlan) throws(SystemError) -> LocalWatchdog {
+        try LocalWatchdog(plan, logger: Logger(label: "watchdog"))
     }
 
     private func makePostgreSQL(_ document: JSONObject, launcher: any PostmasterLauncher) throws -> LocalPostgreSQL {
@@ -233,7 +246,18 @@ struct Daemon {
 
     // MARK: While it runs
 
-    private func listen(_ signals: AsyncStream<Int32>, _ node: NodeRunner) async {
+    /// Each as the node itself answers: one that has stopped working gives none, and is started again. PostgreSQL does
+    /// not end with it.
+    private func giveSignsOfLife(_ node: NodeRunner, _ manager: ServiceManager) async {
+        guard let interval = manager.watchdogInterval else { return }
+        while !Task.isCancelled {
+            _ = await node.isLeaving
+            manager.lives()
+            try? await Task.sleep(for: interval)
+        }
+    }
+
+    private func listen(_ signals: AsyncStream<Int32>, _ node: NodeRunner, _ manager: ServiceManager) async {
         for await signal in signals {
             switch signal {
             case SIGHUP:
@@ -244,6 +268,7 @@ struct Daemon {
                 await node.leave()
             default:
                 logger.info("signal \(signal): shutting down")
+                manager.isStopping()
                 await node.shutDown()
             }
         }
@@ -252,13 +277,14 @@ struct Daemon {
     /// The event for the node where the local configuration changed; a configuration that is wrong changes nothing.
     /// Where an address was taken before, it is tried again.
     private func reload(
-        _ server: RestServer, _ peers: HTTPPeerClient, _ postgreSQL: LocalPostgreSQL
+        _ server: RestServer, _ peers: HTTPPeerClient, _ postgreSQL: LocalPostgreSQL, _ watchdog: WatchdogWiring
     ) async -> CycleEvent? {
         do {
             let isChanged = try await source.reload()
             let fresh = try source.effective(effective.bootstrap?.dynamicConfiguration)
             // First, so that what follows is told where and as it is wanted now.
             if isChanged { adoptLog(fresh.log) }
+            await watchdog.adopt(fresh)
             Task { await refreshFiles(postgreSQL) }
             // The files that it names may be others, under the same names.
             try peers.adopt(StoreWiring.peers(fresh))
@@ -300,7 +326,8 @@ struct Daemon {
     private func identity(_ effective: EffectiveConfiguration) -> NodeIdentity {
         NodeIdentity(
             name: effective.name, tags: effective.tags,
-            canBootstrap: effective.bootstrap?.dynamicConfiguration != nil)
+            canBootstrap: effective.bootstrap?.dynamicConfiguration != nil,
+            requiresWatchdog: effective.watchdog.mode == .required)
     }
 
     private func addresses(_ effective: EffectiveConfiguration, apiURL: String) -> MemberKey.Addresses {

@@ -23,6 +23,7 @@ enum GuardianWiring {
         let program = try program()
         var options = GuardianClient.Options(
             executable: program, dataDirectory: effective.postgreSQL.dataDirectory)
+        options.watchdog = WatchdogWiring.plan(effective)
         options.restartsDaemon = settings.restartsDaemon && !isUnderServiceManager
         return try GuardianClient(options, logger: logger)
     }

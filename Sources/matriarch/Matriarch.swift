@@ -1,4 +1,5 @@
 import ClusterAccess
+import Configuration
 import Glibc
 import Posix
 
@@ -27,7 +28,12 @@ enum Matriarch {
         case .version:
             Terminal.output("matriarch \(Version.own) (peer of Patroni \(Version.peer))")
             return 0
-        case .validate: return await Daemon.validate(command.configuration)
+        case .reference:
+            Terminal.output(SettingReference.page)
+            return 0
+        case .validate: return await Validation.run(command)
+        case .sample: return await Generation.sample(command.configuration)
+        case .generate: return await Generation.running(command.configuration, connection: command.connection)
         case .run: return await Daemon.run(command.configuration)
         }
     }

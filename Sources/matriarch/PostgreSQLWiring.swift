@@ -1,5 +1,6 @@
 import ClusterModel
 import Configuration
+import ControlAPI
 import Posix
 import PostgreSQL
 
@@ -38,10 +39,13 @@ enum PostgreSQLWiring {
             .standbyLeader: roleSettings(settings.ofStandbyLeader),
         ]
         configuration.recovery = map(settings.recovery)
+        addCommands(settings, effective.bootstrap, to: &configuration)
         configuration.baseBackupOptions = settings.baseBackupOptions
         configuration.rewindOptions = settings.rewindOptions
         configuration.usesRewind = settings.usesRewind
         configuration.usesSlots = settings.usesSlots
+        let document = dynamic.flatMap { DynamicConfiguration(document: $0) }
+        configuration.isSynchronous = document.map { $0.synchronousMode != .off } ?? false
         configuration.removesDataDirectoryOnRewindFailure = settings.removesDataDirectoryOnRewindFailure
         configuration.removesDataDirectoryOnDivergedTimelines = settings.removesDataDirectoryOnDivergedTimelines
         configuration.startTimeout = settings.startTimeout
@@ -52,6 +56,27 @@ enum PostgreSQLWiring {
             configuration.postBootstrap = bootstrap.postBootstrap
         }
         return configuration
+    }
+
+    /// What the operator has run.
+    private static func addCommands(
+        _ settings: PostgreSQLSettings, _ bootstrap: BootstrapSettings?,
+        to configuration: inout LocalPostgreSQLConfiguration
+    ) {
+        for callback in settings.callbacks {
+            guard let event = CallbackEvent(rawValue: callback.name) else { continue }
+            configuration.callbacks[event] = words(callback.value)
+        }
+        configuration.prePromote = settings.prePromote.flatMap(words)
+        configuration.beforeStop = settings.beforeStop.flatMap(words)
+        configuration.replicaMethods = settings.replicaMethods.map(replicaMethod)
+        configuration.customBootstrap = bootstrap?.custom.map(customBootstrap)
+    }
+
+    /// Who is asked before a dynamic configuration goes into the store.
+    static func rules(_ postgreSQL: LocalPostgreSQL) -> ConfigurationRules {
+        ConfigurationRules(
+            judge: { DynamicCheck.judge($0, inPlaceOf: $1) }, trial: { await postgreSQL.objections(to: $0) })
     }
 
     /// Copies of logical slots need catalog rows that the primary keeps only for a standby that asks for them
@@ -76,6 +101,40 @@ enum PostgreSQLWiring {
         LocalPostgreSQLConfiguration.RoleSettings(
             parameters: map(settings.parameters), hostBasedAuthentication: settings.hostBasedAuthentication,
             identityMap: settings.identityMap)
+    }
+
+    private static func replicaMethod(
+        _ method: PostgreSQLSettings.ReplicaMethod
+    ) -> LocalPostgreSQLConfiguration.ReplicaMethod {
+        guard let command = method.command else { return .baseBackup }
+        var result = LocalPostgreSQLConfiguration.ReplicaMethod(name: method.name, command: words(command) ?? [])
+        result.keepsData = method.options["keep_data"]?.isTruthy == true
+        result.needsNoLeader = method.options["no_leader"]?.isTruthy == true
+        result.takesNoParameters = method.options["no_params"]?.isTruthy == true
+        let own: Set = result.takesNoParameters ? ["no_params", "no_leader", "keep_data", "command"] : ["command"]
+        result.arguments = method.options.members.filter { !own.contains($0.key) }.map { option in
+            "--\(option.key)=\(option.value.comparableText)"
+        }
+        return result
+    }
+
+    private static func customBootstrap(
+        _ method: BootstrapSettings.CustomMethod
+    ) -> LocalPostgreSQLConfiguration.CustomBootstrap {
+        var result = LocalPostgreSQLConfiguration.CustomBootstrap(
+            name: method.name, command: words(method.command) ?? [])
+        result.takesNoParameters = method.options["no_params"]?.isTruthy == true
+        result.keepsRecovery = method.options["keep_existing_recovery_conf"]?.isTruthy == true
+        result.recovery = method.recovery.map(map)
+        result.arguments = method.options.members
+            .filter { !BootstrapSettings.CustomMethod.reserved.contains($0.key) }
+            .map { "--\($0.key)=\($0.value.comparableText)" }
+        return result
+    }
+
+    /// Of a command; nil where it has none.
+    private static func words(_ command: String) -> [String]? {
+        ShellWords.split(command).flatMap { $0.isEmpty ? nil : $0 }
     }
 
     private static func map(_ settings: [ParameterSetting]) -> ParameterMap {

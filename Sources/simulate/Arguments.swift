@@ -16,6 +16,8 @@ struct Arguments {
     var needsCoverage = false
     var findsBugs = false
     var states: Int?
+    /// Visits every state of the resolvers of synchronous mode, up to so many nodes.
+    var resolvers: Int?
     /// Runs for so long instead of for so many seeds.
     var duration: Duration?
     var needsHelp = false
@@ -29,6 +31,7 @@ struct Arguments {
                                 [--bug NAME] [--jobs N] [--keep-going] [--require-coverage]
                scripts/simulate --bugs [--seeds N]
                scripts/simulate --states DEPTH [--bug NAME]
+               scripts/simulate --resolvers NODES
                scripts/simulate --hours H [--first SEED] [--profile NAME]
 
         Runs deterministic worlds: the production rules and the production cycle against a simulated store, simulated
@@ -40,12 +43,14 @@ struct Arguments {
           --profile NAME  \(FaultProfile.allCases.map(\.rawValue).joined(separator: ", ")),
                           or all: one after the other (default mixed)
           --bug NAME      plants a bug, to see how it is found; --bugs names them
-          --bugs          plants every bug there is; each must be found within so many seeds (default 5000)
+          --bugs          plants every bug there is; each must be found within so many seeds (default 20000)
           --jobs N        threads (default: one for each core)
           --keep-going    runs all worlds, also after a violation
           --require-coverage  fails where a state was never reached that this many worlds should reach
           --hours H       runs for so long (also 0.5) over all profiles, also after a violation, from a seed that the
                           date gives unless --first does, and sums up by profile: what a night is for
+          --resolvers NODES  visits every state that the resolvers of synchronous mode can come to, with 2 nodes and
+                          more, up to that many, and asserts in each that whoever may win has what was acknowledged
           --states DEPTH  checks small worlds exhaustively instead: every order of that many steps of 2 and 3 nodes
 
         A violation is shrunk (fewer faults, fewer nodes) and its story shown; the exit status is then 1.
@@ -60,7 +65,7 @@ struct Arguments {
             case "--require-coverage": needsCoverage = true
             case "--bugs":
                 findsBugs = true
-                seeds = 5000
+                seeds = 20_000
             case "-h", "--help": needsHelp = true
             case "--seed":
                 first = try Self.number(word, rest.popFirst(), 0...UInt64.max)
@@ -70,6 +75,7 @@ struct Arguments {
             case "--nodes": nodes = Int(try Self.number(word, rest.popFirst(), 2...7))
             case "--jobs": jobs = Int(try Self.number(word, rest.popFirst(), 1...256))
             case "--hours": try readHours(rest.popFirst())
+            case "--resolvers": resolvers = Int(try Self.number(word, rest.popFirst(), 2...6))
             case "--states": states = Int(try Self.number(word, rest.popFirst(), 1...64))
             case "--profile":
                 let text = rest.popFirst()

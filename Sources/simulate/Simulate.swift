@@ -11,6 +11,7 @@ enum Simulate {
             let arguments = try Arguments(Array(CommandLine.arguments.dropFirst()))
             if arguments.needsHelp { return write(Arguments.help) }
             if arguments.findsBugs { exit(try findBugs(arguments)) }
+            if let nodes = arguments.resolvers { exit(checkResolvers(nodes)) }
             if let depth = arguments.states { return checkStates(depth, arguments) }
             exit(arguments.seeds == 1 ? tell(arguments) : try run(arguments))
         } catch let mistake as Arguments.Mistake {
@@ -89,20 +90,43 @@ enum Simulate {
     private static func findBugs(_ arguments: Arguments) throws(SystemError) -> Int32 {
         var missed = 0
         for bug in PlantedBug.allCases {
-            var planted = arguments
-            planted.bug = bug
-            planted.profile = bug.profile
-            let state = try Runner(planted).run { _ in }
             let name = bug.rawValue + String(repeating: " ", count: max(0, 26 - bug.rawValue.count))
-            if let found = state.failures.min(by: { $0.seed < $1.seed }) {
+            if let found = try find(bug, arguments, name) {
                 write("\(name)found in world \(found.seed) (\(bug.profile.rawValue)): \(found.violation)")
             } else {
                 missed += 1
-                write("\(name)NOT FOUND in \(state.done) worlds (\(bug.profile.rawValue)): \(bug.summary)")
+                write("\(name)NOT FOUND in \(arguments.seeds) worlds (\(bug.profile.rawValue)): \(bug.summary)")
             }
         }
         write("\(PlantedBug.allCases.count - missed) of \(PlantedBug.allCases.count) planted bugs were found")
         return missed == 0 ? 0 : 1
+    }
+
+    /// A world that breaks without the bug, too, has not found it: the search goes on behind it.
+    private static func find(
+        _ bug: PlantedBug, _ arguments: Arguments, _ name: String
+    ) throws(SystemError) -> Runner.Failure? {
+        var planted = arguments
+        planted.bug = bug
+        planted.profile = bug.profile
+        let end = arguments.first + arguments.seeds
+        while planted.first < end {
+            planted.seeds = end - planted.first
+            let state = try Runner(planted).run { _ in }
+            guard let found = state.failures.min(by: { $0.seed < $1.seed }) else { return nil }
+            guard let own = violationWithout(planted, found.seed) else { return found }
+            write("\(name)world \(found.seed) (\(bug.profile.rawValue)) breaks without it: \(own)")
+            planted.first = found.seed + 1
+        }
+        return nil
+    }
+
+    /// What breaks in a world that nothing was planted in: a bug that is found there was not found.
+    private static func violationWithout(_ planted: Arguments, _ seed: UInt64) -> Violation? {
+        var sound = planted
+        sound.bug = nil
+        var world = World(Runner(sound).setup(seed))
+        return world.run().violation
     }
 
     /// A violation in its smallest world, with the story.
@@ -135,6 +159,25 @@ enum Simulate {
                 exit(1)
             }
         }
+    }
+
+    private static func checkResolvers(_ most: Int) -> Int32 {
+        for nodes in 2...most {
+            for (modes, isStrict) in [
+                ([ResolverWorld.Rules.Mode.priority], false), ([.quorum], false),
+                ([.priority, .quorum], false), ([.priority, .quorum], true),
+            ] {
+                let began = BootClock.now()
+                let rules = ResolverWorld.Rules(nodes: nodes, modes: modes, isStrict: isStrict)
+                let found = ResolverWorld.explore(rules)
+                write("\(rules): \(found.states) states, \(Int((BootClock.now() - began).inSeconds)) s")
+                if let broken = found.broken {
+                    write("VIOLATION: who may win may lack a commit\n" + broken)
+                    return 1
+                }
+            }
+        }
+        return 0
     }
 
     private static func write(_ text: String) { put(text, 1) }

@@ -2,6 +2,7 @@ import ClusterModel
 import Configuration
 import Glibc
 import Posix
+import TestSupport
 
 /// Configurations for tests: the smallest one that is complete, and one as a laboratory of three nodes writes it.
 enum Example {
@@ -85,25 +86,13 @@ enum Example {
             return []
         } catch let error as ConfigurationError {
             return error.problems.map(\.description).map { line in
-                line.firstRange(of: "/b.yml").map { String(line[$0.lowerBound...].dropFirst()) } ?? line
+                let place = line.firstRange(of: "/a.yml:") ?? line.firstRange(of: "/b.yml:")
+                return place.map { String(line[$0.lowerBound...].dropFirst()) } ?? line
             }
         } catch {
             return ["\(error)"]
         }
     }
-}
-
-/// A directory that goes when the test lets go of it.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/matriarch-test-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw SystemError(call: "mkdtemp") }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    deinit { try? Files.removeTree(path) }
 }
 
 extension EffectiveConfiguration {

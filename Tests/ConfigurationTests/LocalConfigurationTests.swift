@@ -2,6 +2,7 @@ import ClusterModel
 import Configuration
 import Glibc
 import Posix
+import TestSupport
 import Testing
 
 @Suite struct LocalConfigurationTests {

@@ -18,21 +18,21 @@ import Testing
             "b.yml:1: restapi.listen: Invalid \"restapi\" config: expected <HOST>:<PORT> for \"listen\", "
                 + "but got \"127.0.0.1\""
         ),
-        ("restapi: {listen: null}", "restapi.listen: is not defined; needed is <HOST>:<PORT>"),
+        ("restapi: {listen: null}", "a.yml:3: restapi.listen: is not defined; needed is <HOST>:<PORT>"),
         ("name: 5", "b.yml:1: name: found 5, allowed is a text without slashes (quote a number)"),
         (
             "scope: on",
             "b.yml:1: scope: found true, allowed is a text without slashes "
                 + "(YAML takes on, off, yes and no for booleans: quote a text)"
         ),
-        ("scope: null", "scope: is not defined; needed is a text"),
+        ("scope: null", "a.yml:2: scope: is not defined; needed is a text"),
         (
             "name: __patroni_strict_sync_replica_placeholder__",
             "b.yml:1: name: Node 'name' can't be set to '__patroni_strict_sync_replica_placeholder__'"
         ),
         (
             "restapi: {authentication: {username: u}}",
-            "restapi.authentication.password: is not defined; "
+            "b.yml:1: restapi.authentication.password: is not defined; "
                 + "needed is a text: username and password go together"
         ),
         (
@@ -43,6 +43,16 @@ import Testing
             "postgresql: {listen: '127.0.0.1:70000'}",
             "b.yml:1: postgresql.listen: found \"127.0.0.1:70000\", allowed is <HOST>[,<HOST>...]:<PORT>"
         ),
+        (
+            "postgresql: {pre_promote: \"a 'b\"}",
+            "b.yml:1: postgresql.pre_promote: found \"a 'b\", allowed is a command whose quotes are closed"
+        ),
+        (
+            "postgresql: >\n  authentication:\n    password: s3cret",
+            "b.yml:1: postgresql: found a text of several lines, "
+                + "allowed is a mapping"
+        ),
+        ("restapi: 'username: a, password: s3cret'", "b.yml:1: restapi: found a text, allowed is a mapping"),
         ("postgresql: {pg_hba: all}", "b.yml:1: postgresql.pg_hba: found \"all\", allowed is a list of texts"),
         ("postgresql: {pg_hba: [a, {b: c}]}", "b.yml:1: postgresql.pg_hba.1: found a mapping, allowed is a text"),
         ("postgresql: {parameters: [a]}", "b.yml:1: postgresql.parameters: found a list, allowed is a mapping"),
@@ -51,7 +61,7 @@ import Testing
             "b.yml:1: postgresql.parameters.a.b: found a list, allowed is a text, a number or a boolean"
         ),
         ("postgresql: [a]", "b.yml:1: postgresql: found a list, allowed is a mapping"),
-        ("etcd3: null", "etcd3: is not defined; needed is a section that names the DCS: etcd3 or etcd"),
+        ("etcd3: null", "a.yml:1: etcd3: is not defined; needed is a section that names the DCS: etcd3 or etcd"),
         (
             "etcd3: null\nconsul: {host: c}",
             "b.yml:2: consul: this version supports etcd3 (and etcd, by the v3 API) only"
@@ -62,7 +72,7 @@ import Testing
         ),
         (
             "etcd3: {hosts: null, protocol: http}",
-            "etcd3: is not defined; needed is one of hosts, host or url: "
+            "a.yml:4: etcd3: is not defined; needed is one of hosts, host or url: "
                 + "Neither srv, hosts, host nor url are defined in etcd3 section of config"
         ),
         (
@@ -72,7 +82,7 @@ import Testing
         ("etcd3: {protocol: ftp}", "b.yml:1: etcd3.protocol: found \"ftp\", allowed is http, https"),
         (
             "bootstrap: {initdb: [version]}",
-            "bootstrap.dcs: is not defined; needed is a mapping, where a bootstrap section stands"
+            "b.yml:1: bootstrap.dcs: is not defined; needed is a mapping, where a bootstrap section stands"
         ),
         (
             "log: {level: LOUD}",
@@ -128,7 +138,7 @@ import Testing
               authentication: {rewind: {username: x, sslmode: y, gssencmode: z}}
             """)
         #expect(configuration.warnings == [])
-        #expect(configuration.bootstrap?.method == "restore")
+        #expect(configuration.bootstrap?.custom?.name == "restore")
     }
 
     @Test func anUnusedStoreIsWarnedOf() throws {

@@ -158,8 +158,17 @@ import Testing
         let body = #"{"name": "pg-a", "conn_url": "x", "api_url": "y"}"#
         #expect(try await Bench().ask("POST", "/failsafe", body).status == 502)
         let enabled: JSONObject = ["failsafe_mode": true]
-        // Nothing is promised that is not kept.
-        #expect(try await Bench(Scene.snapshot(settings: enabled)).ask("POST", "/failsafe", body).status == 502)
+        let replica = Bench(Scene.snapshot(settings: enabled))
+        let promised = try await replica.ask("POST", "/failsafe", body)
+        #expect(promised.status == 200 && promised.text == "Accepted" && promised.headers["lsn"] == "4096")
+        #expect(
+            replica.node.calls == ["promise: \(FailsafePing(name: "pg-a", connectionURL: "x", apiURL: "y"))"])
+        let other = #"{"name": "pg-c", "conn_url": "x", "api_url": "y", "slots": {"a": 5, "b": "x"}}"#
+        let refused = try await replica.ask("POST", "/failsafe", other)
+        #expect(refused.status == 500 && refused.text == "About to be the leader")
+        for incomplete in [#"{"name": "pg-a", "conn_url": "x"}"#, #"{"name": 1, "conn_url": "x", "api_url": "y"}"#] {
+            #expect(try await replica.ask("POST", "/failsafe", incomplete).status == 400)
+        }
         let leader = try await Bench(Scene.leading(enabled)).ask("POST", "/failsafe", body)
         #expect(leader.status == 500 && leader.text == "Running as a leader")
     }
@@ -175,6 +184,9 @@ import Testing
         #expect(answer.status == 202 && answer.text == "shutdown scheduled" && bench.node.calls.isEmpty)
         let contract = try await bench.ask("GET", "/openapi.yaml")
         #expect(contract.status == 200 && contract.text.hasPrefix("openapi: 3.1.0\n"))
+        for document in Route.Document.allCases {
+            #expect(contract.text.contains("\n  /\(document.rawValue):\n"), "the contract lacks \(document)")
+        }
         #expect(contract.headers["Content-Type"] == "application/yaml")
     }
 
@@ -242,6 +254,30 @@ import Testing
         snapshot.settings = DynamicConfiguration(document: ["ttl": 5], isShared: true) ?? snapshot.settings
         #expect(names(snapshot) == ["timings"])
         #expect(names(snapshot) == [])
+    }
+
+    @Test func aSlotThatHoldsBackWALIsAnEvent() {
+        var stream = EventStream()
+        func told(_ snapshot: NodeSnapshot) -> [String] {
+            let text = stream.events(snapshot, now: Scene.now, wallTime: 0)
+            let lines = text.split(separator: "\n").map { String($0) }
+            return zip(lines, lines.dropFirst()).filter { $0.0 == "event: slots" }.map {
+                String($0.1.prefix { $0 != "]" })
+            }
+        }
+        var snapshot = Scene.leading(["slot_wal_warning": "1kB"])
+        #expect(told(snapshot) == [])
+        snapshot.local.facts?.slots = [
+            .init(name: "reporting", isLogical: true, isActive: false, restartPosition: WALPosition(251_657_000))
+        ]
+        #expect(told(snapshot) == [#"data: {"beyond_warning": ["reporting""#])
+        #expect(told(snapshot) == [])
+        // What was known last is no news, nor is a server that does not answer.
+        snapshot.local.facts?.isDetailStale = true
+        snapshot.local.facts?.slots = []
+        #expect(told(snapshot) == [])
+        snapshot.local.facts?.isDetailStale = false
+        #expect(told(snapshot) == [#"data: {"beyond_warning": ["#])
     }
 
     @Test func aReaderThatIsGoneEndsTheStream() async throws {

@@ -151,10 +151,6 @@ import Testing
         (#"{"postgresql": {"parameters": {"a.": 1}}}"#, "postgresql.parameters.a.: PostgreSQL reads no parameter"),
         (#"{"postgresql": {"parameters": {"a\u0301": 1}}}"#, "PostgreSQL reads no parameter of this name"),
         (#"{"standby_cluster": {"host": "far"}}"#, "standby_cluster: standby clusters are not supported yet"),
-        (#"{"synchronous_mode": true}"#, "synchronous_mode: not supported yet"),
-        (#"{"synchronous_mode": "Quorum"}"#, "synchronous_mode: not supported yet"),
-        (#"{"synchronous_mode_strict": "on"}"#, "synchronous_mode_strict: not supported yet"),
-        (#"{"failsafe_mode": true}"#, "failsafe_mode: not supported yet"),
         (
             #"{"postgresql": {"parameters_replica": {"a b": 1}}}"#,
             "postgresql.parameters_replica.a b: PostgreSQL reads no parameter"
@@ -165,8 +161,6 @@ import Testing
         (#"{"slots": ["a"]}"#, "slots: is a map"),
         (#"{"ignore_slots": [{"nam": "a"}]}"#, "ignore_slots.0: says none of name, type, database and plugin"),
         (#"{"ignore_slots": {"name": "a"}}"#, "ignore_slots: is a list of maps"),
-        (#"{"postgresql": {"callbacks": {"on_start": "x"}}}"#, "postgresql.callbacks: not supported yet"),
-        (#"{"postgresql": {"create_replica_methods": ["wal-e"]}}"#, "postgresql.create_replica_methods: only"),
     ]
 
     @Test(arguments: refused) func whatCannotBeDoneIsRefused(_ body: String, _ why: String) async throws {
@@ -179,10 +173,11 @@ import Testing
     }
 
     @Test(arguments: [
-        #"{"synchronous_mode": false, "failsafe_mode": "off", "slots": {}, "standby_cluster": null}"#,
+        #"{"synchronous_mode": false, "failsafe_mode": "on", "slots": {}, "standby_cluster": null}"#,
         #"{"slots": {"a": null, "b": {"type": "physical"}, "c": {"database": "d", "plugin": "pgoutput"}}}"#,
         #"{"ignore_slots": [{"name": "a", "type": "logical", "database": "d", "plugin": "p"}]}"#,
-        #"{"synchronous_node_count": 1, "maximum_lag_on_syncnode": -1, "standby_cluster": {"primary_slot_name": "x"}}"#,
+        #"{"synchronous_mode": "Quorum", "synchronous_mode_strict": "on", "synchronous_zones": "distinct"}"#,
+        #"{"synchronous_node_count": 2, "maximum_lag_on_syncnode": 9, "standby_cluster": {"primary_slot_name": "x"}}"#,
         #"{"postgresql": {"parameters": {"pg_stat_statements.max": 1}, "create_replica_methods": ["basebackup"]}}"#,
         #"{"postgresql": {"parameters_primary": {"work_mem": "8MB"}, "pg_hba_replica": ["local all all reject"]}}"#,
     ])

@@ -6,6 +6,7 @@ import Logging
 import Ports
 import Posix
 import Subprocess
+import TestSupport
 import Testing
 
 @testable import ControlAPI
@@ -97,7 +98,7 @@ struct ContractServerTests {
         _ contract: String, _ situation: Situation, _ options: [String]
     ) async throws -> (TerminationStatus, String) {
         // The program keeps what it has found, which is nothing for the next run, nor for the working directory.
-        let directory = try temporaryDirectory()
+        let directory = try makeTemporaryDirectory("contract")
         defer { try? Files.removeTree(directory) }
         try Files.replace("\(directory)/contract.yaml", with: contract.utf8, mode: 0o600)
         var configuration = HTTPServerConfiguration(listen: [ListenAddress(host: "127.0.0.1", port: 0)])
@@ -125,11 +126,5 @@ struct ContractServerTests {
             "--mode", "all", "--max-examples", "5", "--no-color", "--continue-on-failure", "--checks",
             checks.joined(separator: ","),
         ] + choice
-    }
-
-    private func temporaryDirectory() throws -> String {
-        var template = Array("/tmp/matriarch-contract-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw SystemError(call: "mkdtemp") }
-        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

@@ -26,8 +26,7 @@ import Testing
                 "timeline": 4, "replication_state": "streaming", "dcs_last_seen": 1801645201, \
                 "tags": {"zone": "b", "clonefrom": true}, "database_system_identifier": "7400000000000000001", \
                 "pending_restart": true, "pending_restart_reason": {"max_connections": {"old_value": "100", \
-                "new_value": "150"}}, "patroni": {"version": "4.1.5", "scope": "orders", "name": "pg-b"}, \
-                "unsupported_settings": {"synchronous_mode": "not supported yet; commits do not wait for a standby"}}
+                "new_value": "150"}}, "patroni": {"version": "4.1.5", "scope": "orders", "name": "pg-b"}}
                 """)
     }
 
@@ -46,6 +45,15 @@ import Testing
         let known = try await bench.ask("GET", "/patroni")
         #expect(known.status == 200 && known.text == text)
         #expect(known.headers["Content-Type"] == "application/json")
+    }
+
+    /// Who answers still and is about to be away says so: nobody hands over to it.
+    @Test(
+        arguments: [(.reinitialize, "reinitialize"), (.restart, "restart"), (.follow, nil), (.promote, nil)]
+            as [(Plan.Kind, String?)])
+    func aNodeThatIsAway(_ kind: Plan.Kind, _ told: String?) {
+        let snapshot = Scene.snapshot(running: RunningPlan(plan: Plan(kind, []), since: Scene.now))
+        #expect(StatusDocument.object(snapshot, now: Scene.now)["operation"]?.string == told)
     }
 
     @Test func aPrimaryWithItsSenders() {
@@ -159,6 +167,24 @@ import Testing
                 "receive_lag": "unknown", "replay_lsn": "unknown", "replay_lag": "unknown", "lsn": "unknown", \
                 "lag": "unknown"}], "pause": true, "scope": "orders"}
                 """)
+    }
+
+    @Test func slotsThatHoldBackWALAndZonesThatAreSharedAreTold() {
+        let members = [
+            Scene.member("pg-a", ["role": "primary", "tags": ["zone": "a"], "slots_beyond_warning": ["reporting"]]),
+            Scene.member("pg-b", ["tags": ["zone": "a"]]), Scene.member("pg-c", ["tags": ["zone": "b"]]),
+        ]
+        func cluster(_ voters: [String], _ settings: JSONObject) -> JSONObject {
+            ClusterDocument.object(
+                Scene.view(leader: "pg-a", members: members, sync: SyncState(leader: "pg-a", voters: voters)),
+                DynamicConfiguration(document: settings) ?? DynamicConfiguration(), scope: "orders")
+        }
+        let distinct: JSONObject = ["synchronous_mode": true, "synchronous_zones": "distinct"]
+        let shared = cluster(["pg-b"], distinct)
+        #expect(shared["members"]?.array?.first?["slots_beyond_warning"] == ["reporting"])
+        #expect(shared["synchronous_zones_shared"] == ["a"])
+        #expect(cluster(["pg-c"], distinct)["synchronous_zones_shared"] == nil)
+        #expect(cluster(["pg-b"], ["synchronous_mode": true])["synchronous_zones_shared"] == nil)
     }
 
     @Test func membersThatWriteFasterThanTheStatusHaveNoLag() {

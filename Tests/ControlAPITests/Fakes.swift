@@ -1,6 +1,8 @@
 import ClusterModel
+import Configuration
 import HTTPServer
 import HighAvailability
+import JSON
 import Logging
 import Ports
 import Synchronization
@@ -20,13 +22,18 @@ final class FakeNode: NodeControl {
     let outcome: CommandOutcome
     private let stream: AsyncStream<NodeSnapshot>
     private let continuation: AsyncStream<NodeSnapshot>.Continuation
+    private let isDeserted = Mutex(false)
 
     init(_ snapshot: NodeSnapshot, outcome: CommandOutcome = .done) {
         state = Mutex(State(snapshot: snapshot))
         self.outcome = outcome
         (stream, continuation) = AsyncStream.makeStream(of: NodeSnapshot.self)
         continuation.yield(snapshot)
+        continuation.onTermination = { [weak self] _ in self?.isDeserted.withLock { $0 = true } }
     }
+
+    /// Nobody follows the changes any more.
+    var hasNoReader: Bool { isDeserted.withLock { $0 } }
 
     /// Nothing changes any more.
     func end() { continuation.finish() }
@@ -48,6 +55,10 @@ final class FakeNode: NodeControl {
     func freshSnapshot(_ age: Duration) async -> NodeSnapshot {
         state.withLock { $0.observations += 1 }
         return snapshot()
+    }
+    func promise(_ ping: FailsafePing) async -> FailsafeAnswer {
+        note("promise: \(ping)")
+        return ping.name == "pg-c" ? .refused("About to be the leader") : .accepted(WALPosition(4096))
     }
     func wake(_ reason: String) async { note("wake: \(reason)") }
     func reload() async { note("reload") }
@@ -71,8 +82,10 @@ extension StoreOfAnAPI {
     func renewLeader(_ seen: LeaderRecord?, replacingGone: Bool, deadline: BootInstant) async throws(DCSError)
         -> LeaderClaim
     { .refused }
-    func releaseLeader(status: String?, deadline: BootInstant) async throws(DCSError) -> Bool { false }
-    func touchMember(_ value: JSONObject, seen: Member?, deadline: BootInstant) async throws(DCSError) {}
+    func releaseLeader(status: JSONObject?, deadline: BootInstant) async throws(DCSError) -> Bool { false }
+    func touchMember(_ value: JSONObject, seen: Member?, prolonging: Bool, deadline: BootInstant)
+        async throws(DCSError)
+    {}
     func adopt(ttl: Duration, loopWait: Duration, retryTimeout: Duration) async {}
     func close() async {}
     func start(deadline: BootInstant) async throws(DCSError) {}
@@ -84,6 +97,7 @@ final class FakeStore: StoreOfAnAPI {
     /// A write that was asked for.
     struct Write: Sendable, Equatable {
         var key: DCSKey
+        /// As etcd has it.
         var value: String
         var condition: WriteCondition
     }
@@ -95,6 +109,7 @@ final class FakeStore: StoreOfAnAPI {
         var views: [Result<ClusterView, DCSError>]
         var outcomes: [Result<WriteOutcome, DCSError>]
         var writes: [Write] = []
+        var loads = 0
     }
 
     /// The last of `views` and of `outcomes` is given again and again.
@@ -106,16 +121,20 @@ final class FakeStore: StoreOfAnAPI {
     }
 
     var writes: [Write] { state.withLock { $0.writes } }
+    var loads: Int { state.withLock { $0.loads } }
 
     func load(deadline: BootInstant) async throws(DCSError) -> ClusterView {
-        try state.withLock { $0.views.count > 1 ? $0.views.removeFirst() : $0.views[0] }.get()
+        try state.withLock { state in
+            state.loads += 1
+            return state.views.count > 1 ? state.views.removeFirst() : state.views[0]
+        }.get()
     }
 
     func write(
-        _ key: DCSKey, _ value: String, if condition: WriteCondition, deadline: BootInstant
+        _ key: DCSKey, _ value: DCSValue, if condition: WriteCondition, deadline: BootInstant
     ) async throws(DCSError) -> WriteOutcome {
         try state.withLock { state in
-            state.writes.append(Write(key: key, value: value, condition: condition))
+            state.writes.append(Write(key: key, value: value.spelt, condition: condition))
             return state.outcomes.count > 1 ? state.outcomes.removeFirst() : state.outcomes[0]
         }.get()
     }
@@ -128,6 +147,10 @@ struct FakePeers: PeerClient {
     func statuses(of members: [Member], deadline: BootInstant) async -> [String: PeerAnswer] {
         Dictionary(uniqueKeysWithValues: members.map { ($0.name, answers[$0.name] ?? .unreachable("silent")) })
     }
+
+    func failsafe(
+        _ ping: FailsafePing, to members: [Member], deadline: BootInstant
+    ) async -> [String: FailsafeAnswer] { [:] }
 
     func isAlive(apiURL: String, deadline: BootInstant) async -> Bool { false }
 }
@@ -148,20 +171,23 @@ final class FakeClock: Clock {
 struct Bench {
     let node: FakeNode
     let store: FakeStore
-    let clock = FakeClock()
+    let clock: any Clock
     let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
     let api: ControlAPI
 
     init(
         _ snapshot: NodeSnapshot = Scene.snapshot(), store: FakeStore? = nil, peers: [String: PeerAnswer] = [:],
-        access: AccessRules = AccessRules(), outcome: CommandOutcome = .done
+        access: AccessRules = AccessRules(), outcome: CommandOutcome = .done, clock: any Clock = FakeClock(),
+        trial: @escaping ConfigurationRules.Trial = { _ in [] }
     ) {
         node = FakeNode(snapshot, outcome: outcome)
+        self.clock = clock
         self.store = store ?? FakeStore([.success(Scene.view(leader: "pg-a"))])
         api = ControlAPI(
             node: node, store: self.store, peers: FakePeers(answers: peers), clock: clock, access: access,
             logger: logger,
-            resolve: { $0 == "named.example" ? ["198.51.100.7"] : [] })
+            resolve: { $0 == "named.example" ? ["198.51.100.7"] : [] },
+            configurationRules: ConfigurationRules(judge: { DynamicCheck.judge($0, inPlaceOf: $1) }, trial: trial))
     }
 
     /// The answer as the server would get it: at once where it can be had, else by waiting.
@@ -197,4 +223,31 @@ extension RequestBody {
         else { return nil }
         return object
     }
+}
+
+extension DCSValue {
+    fileprivate var spelt: String {
+        switch self {
+        case .text(let text): text
+        case .document(let value): JSON.text(value, .compact)
+        }
+    }
+}
+
+/// Counts how often it is asked.
+final class CountingPeers: PeerClient {
+    private let count = Mutex(0)
+
+    var rounds: Int { count.withLock { $0 } }
+
+    func statuses(of members: [Member], deadline: BootInstant) async -> [String: PeerAnswer] {
+        count.withLock { $0 += 1 }
+        return Dictionary(uniqueKeysWithValues: members.map { ($0.name, Scene.usable()) })
+    }
+
+    func failsafe(_ ping: FailsafePing, to members: [Member], deadline: BootInstant) async -> [String: FailsafeAnswer] {
+        [:]
+    }
+
+    func isAlive(apiURL: String, deadline: BootInstant) async -> Bool { true }
 }

@@ -21,6 +21,6 @@ final class GatedStore: StoreOfAnAPI {
     }
 
     func write(
-        _ key: DCSKey, _ value: String, if condition: WriteCondition, deadline: BootInstant
+        _ key: DCSKey, _ value: DCSValue, if condition: WriteCondition, deadline: BootInstant
     ) async throws(DCSError) -> WriteOutcome { .refused }
 }

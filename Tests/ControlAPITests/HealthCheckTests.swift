@@ -1,6 +1,8 @@
 import ClusterModel
+import Glibc
 import HTTPServer
 import HighAvailability
+import Ports
 import Testing
 
 @testable import ControlAPI
@@ -240,7 +242,9 @@ struct HealthRow: Sendable, CustomStringConvertible {
         func cost(_ target: String) throws -> Duration {
             let request = try HTTPRequest(method: "GET", target: target)
             return (0..<5).map { _ in
-                ContinuousClock().measure { for _ in 0..<20 { _ = bench.api.reply(to: request) } }
+                let begun = Self.processorTime()
+                for _ in 0..<20 { _ = bench.api.reply(to: request) }
+                return Self.processorTime() - begun
             }.min() ?? .zero
         }
         let usual = try cost("/replica?tag_zone=b&tag_rack=12&lag=16MB")
@@ -252,6 +256,13 @@ struct HealthRow: Sendable, CustomStringConvertible {
             let cost = try cost(target)
             #expect(cost < usual * 300, "\(target.utf8.prefix(20)): \(cost), usually \(usual)")
         }
+    }
+
+    /// Of this thread: what else the machine does is no part of a request's cost.
+    private static func processorTime() -> Duration {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
     }
 
     @Test func aRouteIsMadeOnceAndTellsAllApart() throws {

@@ -32,6 +32,24 @@ import Testing
             ])
     }
 
+    @Test func slotsThatHoldBackWALAndZonesThatAreSharedAreCounted() {
+        var snapshot = Scene.leading([
+            "synchronous_mode": true, "synchronous_zones": "distinct", "slot_wal_warning": "1kB",
+        ])
+        snapshot.local.facts?.slots = [
+            .init(name: "reporting", isLogical: false, isActive: false, restartPosition: WALPosition(251_657_000))
+        ]
+        snapshot.view = Scene.view(
+            leader: "pg-b",
+            members: [Scene.member("pg-b", ["tags": ["zone": "a"]]), Scene.member("pg-c", ["tags": ["zone": "a"]])],
+            sync: SyncState(leader: "pg-b", voters: ["pg-c"]))
+        let labels = #"{scope="orders",name="pg-b"}"#
+        let lines = MetricsDocument(snapshot, now: Scene.now).text.split(separator: "\n")
+        #expect(lines.contains { $0 == "matriarch_synchronous_zones_shared\(labels) 1" })
+        #expect(lines.contains { $0 == "matriarch_slots_beyond_warning\(labels) 1" })
+        #expect(lines.contains { $0 == "matriarch_slot_held_back_bytes\(labels) 1240" })
+    }
+
     @Test func everySeriesOfAReplicaInThePeersOrder() {
         #expect(
             values(Scene.snapshot()) == [

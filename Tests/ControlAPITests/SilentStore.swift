@@ -36,6 +36,6 @@ final class SilentStore: StoreOfAnAPI {
     }
 
     func write(
-        _ key: DCSKey, _ value: String, if condition: WriteCondition, deadline: BootInstant
+        _ key: DCSKey, _ value: DCSValue, if condition: WriteCondition, deadline: BootInstant
     ) async throws(DCSError) -> WriteOutcome { .refused }
 }

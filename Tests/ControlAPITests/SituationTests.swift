@@ -32,6 +32,8 @@ struct Situation: Sendable, CustomStringConvertible {
         ("GET /patroni", nil, 200), ("GET /metrics", nil, 200), ("GET /liveness", nil, 200),
         ("GET /readiness", nil, 200), ("GET /cluster", nil, 200), ("GET /history", nil, 200),
         ("GET /config", nil, 200), ("GET /failsafe", nil, 502), ("GET /events", nil, 200),
+        ("GET /explain", nil, 200), ("GET /rolling-restart", nil, 404), ("POST /rolling-restart", nil, 412),
+        ("DELETE /rolling-restart", nil, 404),
         ("GET /openapi.yaml", nil, 200), ("POST /failsafe", #"{"name": "pg-a"}"#, 502),
         ("PATCH /config", #"{"ttl": 40}"#, 200), ("PUT /config", #"{"ttl": 40}"#, 200),
         ("POST /restart", nil, 200), ("POST /restart", #"{"schedule": "2031-01-01T00:00:00Z"}"#, 202),
@@ -47,7 +49,8 @@ struct Situation: Sendable, CustomStringConvertible {
     private static let gone: [String: Int] = [
         "GET /cluster": 503, "GET /history": 503, "GET /config": 503, "PATCH /config": 503, "PUT /config": 503,
         "POST /restart": 503, "POST /reinitialize": 503, "POST /switchover": 503, "POST /failover": 503,
-        "DELETE /switchover": 503,
+        "DELETE /switchover": 503, "GET /rolling-restart": 503, "POST /rolling-restart": 503,
+        "DELETE /rolling-restart": 503,
     ]
 
     static let paused = Scene.view(leader: "pg-a", config: ["ttl": 30, "pause": true])
@@ -87,7 +90,7 @@ struct Situation: Sendable, CustomStringConvertible {
         Situation(
             description: "failsafe mode, a replica",
             snapshot: Scene.snapshot(view: failsafe, settings: ["failsafe_mode": true]), view: failsafe,
-            codes: ["GET /failsafe": 200]),
+            codes: ["GET /failsafe": 200, "POST /failsafe": 400]),
         Situation(
             description: "failsafe mode, a primary",
             snapshot: {

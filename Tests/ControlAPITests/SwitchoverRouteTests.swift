@@ -146,16 +146,59 @@ struct SwitchoverRow: Sendable, CustomStringConvertible {
     func theOutcomeIsWatched(_ path: String, _ body: String, _ leader: String, _ status: Int, _ text: String)
         async throws
     {
-        // Under way, then a read that fails, then a cluster without leader, then the end.
-        let store = FakeStore([
-            .success(Scene.view(leader: "pg-a")), .success(Self.asked), .failure(.unreachable("gone")),
-            .success(Scene.view(leader: nil, failover: Self.asked.failover)), .success(Scene.view(leader: leader)),
-        ])
-        let bench = Bench(store: store, peers: ["pg-b": Scene.usable(), "pg-c": Scene.usable()])
+        let bench = Bench(peers: ["pg-b": Scene.usable(), "pg-c": Scene.usable()], clock: StillClock())
+        // Not yet seen, then under way, then a store that is silent, then a cluster without leader, then the end.
+        for view in [
+            Self.seen(leader: "pg-a", written - 1, asked: false), Self.seen(leader: "pg-a", written, asked: true),
+        ] {
+            bench.node.publish { $0.view = view }
+        }
+        bench.node.publish { $0.storeFailure = "gone" }
+        for view in [
+            Self.seen(leader: nil, written + 1, asked: true), Self.seen(leader: leader, written + 2, asked: false),
+        ] {
+            bench.node.publish { $0.view = view }
+        }
         let answer = try await bench.ask("POST", path, body)
         #expect(answer.status == status)
         #expect(answer.text == text)
         #expect(bench.node.calls == ["wake: a request in /failover"])
+        #expect(bench.store.loads == 1, "the node tells, and nobody asks the store")
+    }
+
+    /// The revision in which the request stands (`FakeStore`).
+    let written: Int64 = 100
+
+    static func seen(leader: String?, _ revision: Int64, asked: Bool) -> ClusterView {
+        Scene.view(leader: leader, failover: asked ? Self.asked.failover : nil, revision: revision)
+    }
+
+    @Test func aViewFromBeforeTheRequestDecidesNothing() async throws {
+        let bench = Bench(peers: ["pg-b": Scene.usable()], clock: StillClock())
+        // It shows another leader, and no request: either would end the wait.
+        bench.node.publish { $0.view = Self.seen(leader: "pg-x", written - 1, asked: false) }
+        bench.node.publish { $0.view = Self.seen(leader: "pg-b", written, asked: false) }
+        let answer = try await bench.ask("POST", "/switchover", #"{"leader": "pg-a"}"#)
+        #expect(answer.text == #"Successfully switched over to "pg-b""#)
+    }
+
+    @Test func aClientThatGoesEndsTheWait() async throws {
+        let clock = StillClock()
+        let bench = Bench(peers: ["pg-b": Scene.usable()], clock: clock)
+        let asking = Task { try await bench.ask("POST", "/switchover", #"{"leader": "pg-a"}"#) }
+        while clock.sleepers == 0 { await Task.yield() }
+        asking.cancel()
+        _ = try await asking.value
+        #expect(clock.sleepers == 0 && bench.node.hasNoReader)
+    }
+
+    @Test func aNodeThatEndsCannotTell() async throws {
+        let bench = Bench(peers: ["pg-b": Scene.usable()], clock: StillClock())
+        bench.node.end()
+        let answer = try await bench.ask("POST", "/switchover", #"{"leader": "pg-a"}"#)
+        #expect(answer.status == 503)
+        #expect(
+            answer.text == "Switchover status unknown: this node shuts down; operation may still be in progress")
     }
 
     @Test func whatNeverEndsIsUnknown() async throws {

@@ -53,6 +53,14 @@ import Testing
             as: UTF8.self)
     }
 
+    /// What a terminal is told of a configuration: one line, and no orders.
+    @Test(arguments: texts) func oneLine(_ text: String) {
+        let line = text.onOneLine
+        #expect(line.unicodeScalars.allSatisfy { $0.value >= 0x20 && !(0x7F..<0xA0).contains($0.value) })
+        #expect(!line.unicodeScalars.contains("\u{2028}") && line.onOneLine == line)
+        #expect("a\nb\u{1B}[31m\u{9B}\u{85}\u{2028}ä".onOneLine == #"a\nb\x1b[31m\x9b\x85\u2028ä"#)
+    }
+
     @Test(arguments: texts) func postgresqlConf(_ text: String) throws {
         let line = ConfigurationText.quote(text)
         #expect(!line.hasByte("\n") && !line.hasByte("\r"))

@@ -30,7 +30,7 @@ enum Nonsense: String, CaseIterable, Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(2)), .serialized)
+@Suite(.timeLimit(.minutes(5)), .serialized)
 struct EndpointFaultServerTests {
     /// A store whose first endpoint, which it uses, is a proxy before etcd, and whose second is etcd.
     private func withProxy(_ body: (EtcdStore, CuttingProxy, EtcdCluster) async throws -> Void) async throws {

@@ -3,12 +3,13 @@ import HTTPClient
 import Logging
 import Ports
 import Posix
+import TestSupport
 import Testing
 
 @testable import Etcd
 
 /// Endpoints, deadlines, users and certificates upon a real etcd.
-@Suite(.timeLimit(.minutes(1)), .serialized)
+@Suite(.timeLimit(.minutes(5)), .serialized)
 struct EtcdConnectionServerTests {
     @Test func nobodyThere() async throws {
         let endpoint = EtcdEndpoint(host: "127.0.0.1", port: try freePorts(1)[0])
@@ -169,8 +170,8 @@ struct EtcdConnectionServerTests {
                     $0.password = "secret"
                 }
             ) { store in
-                let events = Task { () -> [String] in
-                    var values: [String] = []
+                let events = Task { () -> [DCSValue] in
+                    var values: [DCSValue] = []
                     for await event in store.events {
                         if case .changed("config", let value?, _) = event { values.append(value) }
                         if values.last == "end" { break }

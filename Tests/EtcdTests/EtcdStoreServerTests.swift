@@ -8,7 +8,7 @@ import Testing
 @testable import Etcd
 
 /// The store's operations upon a real etcd.
-@Suite(.timeLimit(.minutes(1)), .serialized)
+@Suite(.timeLimit(.minutes(5)), .serialized)
 struct EtcdStoreServerTests {
     @Test func anEmptyClusterAndItsFirstKeys() async throws {
         try await EtcdCluster.run { cluster in
@@ -104,6 +104,35 @@ struct EtcdStoreServerTests {
                 #expect(alone.members.isEmpty && alone.config == view.config)
             }
         }
+    }
+
+    /// What another member publishes comes by the watch: it is not asked for again.
+    @Test func whatWasToldIsNotRead() async throws {
+        try await EtcdCluster.run { cluster in
+            try await cluster.withStore { store in
+                try await store.touchMember(["state": "running"], seen: nil, deadline: soon())
+                var events = store.events.makeAsyncIterator()
+                #expect(await events.next() == .resynchronized)
+                let view = try await store.load(deadline: soon())
+                try await cluster.withStore("n2") { other in
+                    try await other.touchMember(["xlog_location": 1], seen: nil, deadline: soon())
+                }
+                while case .changed(let leaf, _, _)? = await events.next(), leaf != "members/n2" {}
+                let reads = try await Self.reads(store)
+                let refreshed = try await store.refresh(view, deadline: soon())
+                #expect(try await Self.reads(store) == reads)
+                #expect(refreshed == (try await store.load(deadline: soon())))
+                #expect(refreshed.member("n2")?.data["xlog_location"]?.int == 1)
+            }
+        }
+    }
+
+    /// How many ranges etcd has answered.
+    private static func reads(_ store: EtcdStore) async throws -> String {
+        let answer = try await store.transport.get("/metrics", deadline: soon())
+        let lines = String(decoding: answer.body, as: UTF8.self).split(separator: "\n")
+        return lines.filter { $0.contains("grpc_server_handled_total") && $0.contains("\"Range\"") }
+            .joined(separator: "\n")
     }
 
     @Test func writesHappenOnlyUnderTheirCondition() async throws {

@@ -3,6 +3,7 @@ import Glibc
 import HTTPClient
 import Posix
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(1)))

@@ -65,7 +65,61 @@ import Testing
 
     @Test func itIsReadWholeFromTimeToTime() throws {
         let merged = try #require(try known().with(try range(12, [], count: 2), life: 0))
-        #expect(!merged.isDue(at: Self.start + .seconds(119)))
-        #expect(merged.isDue(at: Self.start + .seconds(120)))
+        #expect(!merged.isDue(at: Self.start + .seconds(599)))
+        #expect(merged.isDue(at: Self.start + .seconds(600)))
+    }
+
+    // MARK: What the watch has told
+
+    private static let keys = EtcdKeys(namespace: "service", scope: "lab", name: "n1")
+
+    private func event(_ leaf: String, _ revision: Int64, deleted: Bool = false) throws -> EtcdEvent {
+        let pair: JSONObject = [
+            "key": .string(Base64.encode(Self.keys.prefix + leaf)), "value": .string(Base64.encode("v\(revision)")),
+            "mod_revision": .string(String(revision)), "lease": "7",
+        ]
+        return try #require(EtcdEvent(["type": deleted ? "DELETE" : "PUT", "kv": .object(pair)]))
+    }
+
+    @Test func whatMembersPublishNeedNotBeRead() throws {
+        let known = try known()
+        let told = try #require(
+            known.with([try event("members/n2", 11), try event("status", 12)], upTo: 12, Self.keys))
+        #expect(told.revision == 12)
+        #expect(told.pairs.map(\.revision) == [11, 12, 3, 9])
+        #expect(told.pairs.first?.lease == "7")
+        for leaf in ["leader", "failover", "config", "sync", "initialize", "history", "failsafe"] {
+            #expect(known.with([try event(leaf, 11)], upTo: 11, Self.keys) == nil, "\(leaf) is read")
+        }
+        #expect(known.with([try event("members/n2", 11, deleted: true)], upTo: 11, Self.keys) == nil)
+    }
+
+    /// Where the watch begins, what it tells, and what is asked for: after and up to a revision, in a life.
+    @Test func nothingIsLeftOut() throws {
+        let changes = WatchedChanges()
+        #expect(changes.events(after: 10, upTo: 11, life: 0) == nil)
+        changes.note([try event("status", 11)])
+        #expect(changes.events(after: 10, upTo: 11, life: 0) == nil, "it has no place")
+        changes.begin(after: 10, life: 1)
+        changes.note([try event("status", 11), try event("members/n2", 13)])
+        #expect(changes.events(after: 10, upTo: 13, life: 1)?.map(\.revision) == [11, 13])
+        #expect(changes.events(after: 11, upTo: 13, life: 1)?.map(\.revision) == [13])
+        #expect(changes.events(after: 9, upTo: 13, life: 1) == nil, "it began later")
+        #expect(changes.events(after: 10, upTo: 12, life: 1) == nil, "it is ahead")
+        #expect(changes.events(after: 10, upTo: 14, life: 1) == nil, "it is behind")
+        #expect(changes.events(after: 10, upTo: 13, life: 0) == nil)
+        changes.lose()
+        #expect(changes.events(after: 10, upTo: 13, life: 1) == nil)
+    }
+
+    @Test func whatIsKeptIsBounded() throws {
+        let changes = WatchedChanges()
+        changes.begin(after: 0, life: 0)
+        let count = Int64(WatchedChanges.eventsMax)
+        // Two of one revision: where one has to go, so does the other.
+        changes.note([try event("status", 1), try event("members/n2", 1)])
+        for revision in 2...count { changes.note([try event("status", revision)]) }
+        #expect(changes.events(after: 0, upTo: count, life: 0) == nil)
+        #expect(changes.events(after: 1, upTo: count, life: 0)?.count == Int(count) - 1)
     }
 }

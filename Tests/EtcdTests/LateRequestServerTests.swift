@@ -7,7 +7,7 @@ import Testing
 
 /// Requests that etcd takes after their sender has given them up (a frozen or cut off member that comes back): they
 /// neither make a leader of a node that has gone on nor take the key from one that leads.
-@Suite(.timeLimit(.minutes(1)), .serialized) struct LateRequestServerTests {
+@Suite(.timeLimit(.minutes(5)), .serialized) struct LateRequestServerTests {
     /// A store whose every request goes through a proxy.
     private func run(_ body: (EtcdStore, CuttingProxy, EtcdStore) async throws -> Void) async throws {
         try await EtcdCluster.run { cluster in
@@ -74,7 +74,7 @@ import Testing
         try await run { store, proxy, _ in
             #expect(try await store.acquireLeader(deadline: soon()) != .refused)
             try await hold(store, proxy) {
-                _ = try await store.releaseLeader(status: "{}", deadline: BootClock.now() + .seconds(1))
+                _ = try await store.releaseLeader(status: [:], deadline: BootClock.now() + .seconds(1))
             }
             let seen = try await store.load(deadline: soon()).leader
             #expect(seen?.name == "n1")
@@ -105,14 +105,14 @@ import Testing
             #expect(try await store.acquireLeader(deadline: soon()) != .refused)
             let tooLong = String(repeating: "x", count: 3 << 20)
             await #expect(throws: DCSError.self) {
-                try await store.releaseLeader(status: tooLong, deadline: soon())
+                try await store.releaseLeader(status: ["x": .string(tooLong)], deadline: soon())
             }
             let view = try await store.load(deadline: soon())
             #expect(view.leader?.name == "n1")
             // A refusal leaves nothing open: the session goes on, also where etcd would give no other.
             #expect(await store.lease?.id == view.leader?.session)
             #expect(try await store.renewLeader(view.leader, replacingGone: false, deadline: soon()) != .refused)
-            #expect(try await store.releaseLeader(status: #"{"optime":7}"#, deadline: soon()))
+            #expect(try await store.releaseLeader(status: ["optime": 7], deadline: soon()))
             let after = try await store.load(deadline: soon())
             #expect(after.leader == nil)
             #expect(after.status.optime == WALPosition(7))

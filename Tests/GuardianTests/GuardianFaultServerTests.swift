@@ -6,6 +6,7 @@ import Ports
 import Posix
 import PostgreSQL
 import Processes
+import TestSupport
 import Testing
 
 @testable import GuardianClient
@@ -30,7 +31,7 @@ struct GuardianFaultServerTests {
             var scene = scene
             scene.client = try GuardianScene.client(scene.root) { $0.standardError = ends[1] }
             let pid = try await scene.launch(GuardianScene.stubborn)
-            try await scene.enforce(.seconds(2), postmaster: pid)
+            try await scene.enforceAtEase(postmaster: pid)
             #expect(await GuardianScene.hasEnded(pid))
             let stop = try #require(try await scene.status().lastStop)
             #expect(stop.wasKilled)
@@ -157,8 +158,7 @@ struct GuardianFaultServerTests {
         try await withGuardian { scene in
             let marks = scene.root + "/marks"
             let program = scene.root + "/guardian"
-            try Files.replace(
-                program, with: "#!/bin/sh\necho >>\(marks) x; echo 'no luck'\n".utf8, mode: 0o755)
+            try makeProgram(program, "#!/bin/sh\necho >>\(marks) x; echo 'no luck'\n".utf8)
             let client = try GuardianScene.client(scene.root) { $0.executable = program }
             let enforce = GuardOrder.enforce(GuardianScene.lease(.seconds(30)), postmaster: nil)
             for order in [enforce, .disarm, enforce, enforce, .disarm] {

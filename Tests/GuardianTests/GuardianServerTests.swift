@@ -72,7 +72,7 @@ struct GuardianServerTests {
             while ProcessTable.servers(in: realPath(scene.data), programs: ["postgres"]).count < 2 {
                 try await Task.sleep(for: .milliseconds(5))
             }
-            try await scene.enforce(.seconds(2), postmaster: pid)
+            try await scene.enforceAtEase(postmaster: pid)
             #expect(await GuardianScene.hasEnded(pid))
             for other in ProcessTable.servers(in: realPath(scene.data), programs: ["postgres"]) {
                 #expect(await GuardianScene.hasEnded(other))

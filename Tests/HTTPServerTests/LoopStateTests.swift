@@ -72,7 +72,8 @@ import Testing
         #expect(EventToken(packed: connection.packed) == connection)
         #expect(connection.listenerIndex == nil)
         #expect(EventToken.listener(1).listenerIndex == 1)
-        #expect(EventToken.mailbox.listenerIndex == nil)
+        #expect(EventToken.mailbox.listenerIndex == nil && EventToken.newcomers.listenerIndex == nil)
+        #expect(EventToken(packed: EventToken.newcomers.packed) == .newcomers && EventToken.newcomers != .mailbox)
         #expect(EventToken(slot: 0, generation: .max - 1).nextGeneration == 1)
     }
 }

@@ -75,4 +75,16 @@ final class TLSPair {
         }
         throw ClientError("nothing came")
     }
+
+    /// The reads that it took the server to find that the connection is over.
+    func turnsUntilEnd() throws -> Int {
+        var buffer = [UInt8](repeating: 0, count: 64 << 10)
+        for turns in 1...1000 {
+            switch buffer.withUnsafeMutableBytes({ server.receive(into: $0) }) {
+            case .ended, .failed: return turns
+            case .moved, .blocked, .unencrypted: continue
+            }
+        }
+        throw ClientError("there was no end")
+    }
 }

@@ -1,5 +1,6 @@
 import HTTPServer
 import Posix
+import TestSupport
 import Testing
 
 /// What a certificate gave its client a right to, and how long; and what handshakes cost whom.
@@ -184,44 +185,6 @@ import Testing
             }
             // Before it are at most those of the rounds that a full batch of events takes.
             #expect(greeted < 50, "\(greeted) of 100 were served before")
-            withExtendedLifetime(stalling) {}
-        }
-    }
-
-    /// Where many handshakes are due, a first message is answered by a request to begin again, which needs no
-    /// signature; who does so is served, and so is who cannot.
-    @Test func aFirstMessageAmongManyCostsNoSignature() async throws {
-        let context = try context(.none)
-        try await withServer {
-            $0.settings.tls = context
-            $0.handshakeTimeout = .seconds(60)
-        } _: { port, handler, _ in
-            let test = self
-            let stalling = try await offPool {
-                let client = try test.client(port, certified: false)
-                try client.send("GET /stall HTTP/1.1\r\n\r\n")
-                return client
-            }
-            await handler.untilStarted(1)
-            let (answers, bodies) = try await offPool {
-                let hello = try TLSClient.hello()
-                let others = try (0..<100).map { _ in
-                    let client = try TestClient(port: port, seconds: 50)
-                    try client.send(hello)
-                    return client
-                }
-                handler.open()
-                let bodies = try [0x0304, 0x0303].map { version in
-                    Kept(try TLSClient(port: port, TLSClient.Options(maximumVersion: version))).ask("/echo")
-                }
-                for client in others { _ = try client.receive() }
-                return (others.map(\.buffer), bodies)
-            }
-            #expect(bodies.allSatisfy { $0 != nil })
-            // What takes the place of the random number in a request to begin again (RFC 8446 §4.1.3).
-            let mark: [UInt8] = [0xCF, 0x21, 0xAD, 0x74, 0xE5, 0x9A, 0x61, 0x11]
-            let askedAgain = answers.filter { $0.firstRange(of: mark) != nil }.count
-            #expect(askedAgain >= 100 - 8, "\(askedAgain) of 100 were asked to begin again")
             withExtendedLifetime(stalling) {}
         }
     }

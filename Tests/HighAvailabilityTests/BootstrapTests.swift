@@ -3,10 +3,17 @@ import HighAvailability
 import Testing
 
 @Suite struct BootstrapTests {
-    private static func failed(_ times: Int, before: Duration) -> Memory {
+    private static func failed(_ times: Int, before: Duration, source: String = "n2") -> Memory {
         var memory = Memory()
-        memory.failedCopies = .init(source: "n2", times: times, last: Scene.now - before)
+        memory.failedCopies = .init(source: source, times: times, last: Scene.now - before)
         return memory
+    }
+
+    /// An empty directory, and a replica method that needs no leader.
+    private static func restorable(_ view: ClusterView) -> Observation {
+        var seen = Scene.seen(view, Scene.empty)
+        seen.local.canRestoreAlone = true
+        return seen
     }
 
     /// A cluster that was made and not published.
@@ -20,6 +27,28 @@ import Testing
         Row(
             description: "an empty cluster is initialized",
             seen: Scene.seen(Scene.view(members: [], initialize: .absent), Scene.empty),
+            expected: .action(.initializeCluster), because: ["data-directory-empty", "nobody-initialized"]),
+        // Found by the simulation (profile ground, seed 1376): two nodes accepted commits, in a cluster each.
+        Row(
+            description: "/initialize that was deleted by hand makes no second cluster",
+            seen: Scene.seen(
+                Scene.view(members: [Scene.member("n1"), Scene.member("n2")], initialize: .absent), Scene.empty),
+            expected: .action(.wait), because: ["data-directory-empty", "another-has-data"]),
+        Row(
+            description: "nor where the data stands on a node whose PostgreSQL does not run",
+            seen: Scene.seen(
+                Scene.view(members: [Scene.member("n1"), Scene.member("n2", state: "stopped")], initialize: .absent),
+                Scene.empty),
+            expected: .action(.wait), because: ["data-directory-empty", "another-has-data"]),
+        Row(
+            description: "who has no directory either, or is only about to fill it, has nothing to say of it",
+            seen: Scene.seen(
+                Scene.view(
+                    members: [
+                        Scene.member("n1", role: "uninitialized", state: "stopped"),
+                        Scene.member("n2", role: "uninitialized", state: "stopped"),
+                        Scene.member("n3", state: "creating replica"),
+                    ], initialize: .absent), Scene.empty),
             expected: .action(.initializeCluster), because: ["data-directory-empty", "nobody-initialized"]),
         Row(
             description: "absent and empty are different",
@@ -65,6 +94,17 @@ import Testing
                             .postgreSQL(.startStandby(of: Scene.upstream("n2"), timeout: .seconds(300))),
                         ]))), because: ["data-directory-empty", "clone-source"]),
         Row(
+            description: "who is not to stream does not, from its copy on",
+            seen: Scene.seen(Scene.view(leader: "n2"), Scene.empty, tags: ["nostream": true]),
+            expected: .action(
+                .carryOut(
+                    Plan(
+                        .clone,
+                        [
+                            .postgreSQL(.clone(from: Scene.upstream("n2"), replacing: false)),
+                            .postgreSQL(.startStandby(of: nil, timeout: .seconds(300))),
+                        ]))), because: ["data-directory-empty", "clone-source"]),
+        Row(
             description: "a leader whose data is gone gives the key up",
             seen: Scene.seen(Scene.view(leader: "n1"), Scene.empty), expected: .action(.releaseLeader),
             because: ["data-directory-empty"]),
@@ -88,6 +128,28 @@ import Testing
             description: "and from another source, too",
             seen: Scene.seen(Scene.view(leader: "n3"), Scene.empty), memory: failed(4, before: .zero),
             expected: .plan(.clone), because: ["data-directory-empty", "clone-source"]),
+        Row(
+            description: "while nobody leads a backup makes the directory, where one is configured",
+            seen: restorable(Scene.view(members: [])),
+            expected: .action(
+                .carryOut(
+                    Plan(
+                        .clone,
+                        [
+                            .postgreSQL(.restore), .postgreSQL(.startStandby(of: nil, timeout: .seconds(300))),
+                        ]))), because: ["data-directory-empty", "restored-alone"]),
+        Row(
+            description: "not while another node makes the cluster",
+            seen: restorable(Scene.view(members: [], initialize: .inProgress)), expected: .action(.wait),
+            because: ["data-directory-empty", "waiting-for-bootstrap"]),
+        Row(
+            description: "nor where a new cluster can be made",
+            seen: restorable(Scene.view(members: [], initialize: .absent)), expected: .action(.initializeCluster),
+            because: ["data-directory-empty", "nobody-initialized"]),
+        Row(
+            description: "a backup that could not be restored again and again is waited for",
+            seen: restorable(Scene.view(members: [])), memory: failed(4, before: .seconds(39), source: ""),
+            expected: .action(.wait), because: ["data-directory-empty", "copy-failed"]),
         Row(
             description: "what a bootstrap has left by halves is moved aside where nobody knows of it",
             seen: Scene.seen(Scene.view(members: [], initialize: .absent), halfMade()),
@@ -127,6 +189,20 @@ import Testing
             seen: Scene.seen(Scene.view(members: [], initialize: .absent), Scene.stopped(.shutDown)),
             expected: .action(.write(.systemIdentifier(Scene.identifier))), because: ["nobody-initialized"]),
     ]
+
+    /// A primary that runs writes the key again by itself; anything else is somebody's to decide.
+    @Test(arguments: [("primary", "running", false), ("replica", "running", true), ("primary", "crashed", true)])
+    func whoMustActWhereAnotherHasData(_ role: String, _ state: String, _ needsOperator: Bool) {
+        let view = Scene.view(members: [Scene.member("n2", role: role, state: state)], initialize: .absent)
+        let (decision, _) = Scene.decided(Scene.seen(view, Scene.empty))
+        #expect((decision.needsOperator?.contains("n2 has data") ?? false) == needsOperator, "\(decision)")
+    }
+
+    @Test func aReplicaWithoutAClusterSaysWhatToDo() {
+        let (decision, _) = Scene.decided(Scene.seen(Scene.view(members: [], initialize: .absent), Scene.standby()))
+        #expect(decision.reasons.map(\.code) == ["replica-without-cluster"])
+        #expect(decision.needsOperator?.contains("Start the daemon on the node") == true)
+    }
 
     @Test(arguments: rows) func decides(_ row: Row) {
         row.check()

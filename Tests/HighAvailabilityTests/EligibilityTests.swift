@@ -22,8 +22,8 @@ import Testing
             description: "synchronous: voters, and the leader itself in a race", mode: ["synchronous_mode": true],
             handOver: ["n2"], race: ["n1", "n2"], request: ["n2"]),
         Case(
-            description: "quorum: the leader judges requests", mode: ["synchronous_mode": "quorum"],
-            handOver: ["n2"], race: ["n1", "n2"], request: all),
+            description: "quorum: the leader judges requests, and votes decide a race",
+            mode: ["synchronous_mode": "quorum"], handOver: ["n2"], race: all, request: all),
         Case(
             description: "without /sync commits wait for nobody", mode: ["synchronous_mode": true], sync: SyncState(),
             handOver: all, race: all, request: all),

@@ -15,7 +15,7 @@ import Testing
 
     static func running(_ kind: Plan.Kind) -> RunningPlan {
         RunningPlan(
-            plan: Plan(kind, [.postgreSQL(.restart(timeout: .seconds(300)))]), since: Scene.now - .seconds(2))
+            plan: Plan(kind, [.postgreSQL(.stopToRestart(timeout: .seconds(300)))]), since: Scene.now - .seconds(2))
     }
 
     static func inaccessible() -> PostgreSQLStatus {
@@ -56,7 +56,8 @@ import Testing
     ]
 
     @Test(arguments: rooms) func itIsEndedAndInPauseItIsNot(_ room: Room) {
-        let (decision, memory) = Scene.decided(room.seen([:]))
+        var (decision, memory) = Scene.decided(room.seen([:]))
+        memory.begins(decision)
         switch decision.action {
         case .carryOut(let plan), .breakOff(let plan):
             #expect([.demote, .demoteOffline].contains(plan.kind), "\(room): \(decision)")

@@ -77,8 +77,8 @@ import Testing
         let ttl = Duration.seconds(ttl)
         let timings = ClusterTimings(ttl: ttl, loopWait: .seconds(10), retryTimeout: ttl / 3)
         #expect(SilenceArithmetic.late(ttl: ttl) < SilenceArithmetic.hung(ttl: ttl))
-        // Asked at the latest a renewal after it went silent, and judged when the bound is reached.
-        #expect(SilenceArithmetic.hung(ttl: ttl) + LeaseArithmetic.renewalInterval(timings) < ttl)
+        // Asked at the latest a look after it went silent, and judged when the bound is reached.
+        #expect(SilenceArithmetic.hung(ttl: ttl) + LeaseArithmetic.lookInterval(timings) < ttl)
         #expect(SilenceArithmetic.stillness(ttl: ttl) < SilenceArithmetic.hung(ttl: ttl))
         #expect(SilenceArithmetic.slow(ttl: ttl) > SilenceArithmetic.unflushed(ttl: ttl))
     }
@@ -173,7 +173,8 @@ import Testing
             expected: .action(.wait), because: ["operation-running", "silent-statements"]),
         Row(
             description: "a restart that hangs is broken off",
-            seen: seen(hung, peers: good, running: running(.restart, [.postgreSQL(.restart(timeout: .seconds(300)))])),
+            seen: seen(
+                hung, peers: good, running: running(.restart, [.postgreSQL(.stopToRestart(timeout: .seconds(300)))])),
             expected: .breakOff(.demote), because: ["silent-statements", "still-accepts-writes"]),
         Row(
             description: "a start has its own bound",
@@ -181,9 +182,73 @@ import Testing
                 hung, peers: good, running: running(.startPrimary, [.postgreSQL(.startPrimary(timeout: .seconds(300)))])
             ),
             expected: .action(.ask(.renewal)), because: ["operation-running"]),
+        Row(
+            description: "but a start that waits for a dead disk has none: who could lead is asked",
+            seen: seen(nil, unlooked, running: running(.startPrimary, [.postgreSQL(.startPrimary(timeout: start))])),
+            expected: .asks(["n2", "n3"]), because: ["silent-observation"]),
+        Row(
+            description: "and leads",
+            seen: seen(
+                nil, unlooked, peers: good,
+                running: running(.startPrimary, [.postgreSQL(.startPrimary(timeout: start))])),
+            expected: .breakOff(.demote), because: ["silent-observation", "still-accepts-writes"]),
     ]
 
-    @Test(arguments: rows) func decides(_ row: Row) {
+    static let longRows: [Row] = [
+        Row(
+            description: "its server is gone, by the kernel's word, and the disk says nothing: who could lead is asked",
+            seen: gone(for: 20), expected: .asks(["n2", "n3"]), because: ["silent-observation"]),
+        Row(
+            description: "but for a moment that is only a crash", seen: gone(for: 19),
+            expected: .action(.ask(.renewal)), because: []),
+        Row(
+            description: "a promotion that takes its time is left alone",
+            seen: seen(nil, Scene.standby(), peers: good, running: since(389, .promote, [.postgreSQL(.promote)])),
+            expected: .action(.ask(.renewal)), because: ["operation-running"]),
+        Row(
+            description: "one that never returns holds nobody up for ever",
+            seen: seen(nil, Scene.standby(), peers: good, running: since(390, .promote, [.postgreSQL(.promote)])),
+            expected: .breakOff(.demote), because: ["silent-operation", "still-accepts-writes"]),
+        Row(
+            description: "nor does a start that does not return",
+            seen: seen(
+                nil, Scene.stopped(), peers: good,
+                running: since(390, .startPrimary, [.postgreSQL(.startPrimary(timeout: start))])),
+            expected: .breakOff(.demote), because: ["silent-operation", "still-accepts-writes"]),
+        Row(
+            description: "where nobody else can lead it goes on",
+            seen: seen(
+                nil, Scene.stopped(), peers: ["n2": Scene.unreachable, "n3": Scene.unreachable],
+                running: since(390, .startPrimary, [.postgreSQL(.startPrimary(timeout: start))])),
+            expected: .action(.ask(.renewal)), because: ["silent-operation"]),
+        Row(
+            description: "a leader that hung and was ended by somebody else does not start again",
+            seen: Scene.seen(Scene.view(leader: "n1"), Scene.stopped(), lease: Scene.lease(), renewal: .held),
+            memory: heldBack, expected: .action(.releaseLeader), because: ["not-running", "held-back"]),
+    ]
+
+    static func gone(for seconds: Int) -> Observation {
+        var local = Scene.primary()
+        local.observedAt = Scene.now - .seconds(seconds)
+        var seen = seen(nil, local)
+        seen.isServerGone = true
+        return seen
+    }
+
+    static func since(_ seconds: Int, _ kind: Plan.Kind, _ steps: [Step]) -> RunningPlan {
+        RunningPlan(plan: Plan(kind, steps), since: Scene.now - .seconds(seconds))
+    }
+
+    static let start = Duration.seconds(300)
+
+    /// It is down, and the disk says nothing any more.
+    static var unlooked: PostgreSQLStatus {
+        var status = Scene.stopped()
+        status.observedAt = Scene.now - .seconds(91)
+        return status
+    }
+
+    @Test(arguments: rows + longRows) func decides(_ row: Row) {
         row.check()
     }
 
@@ -200,7 +265,8 @@ import Testing
     /// It compares before it follows, and others go first.
     @Test func whoHungIsSuspectedAndHeldBack() {
         var memory = Memory()
-        _ = decide(Self.seen(Self.hung, peers: Self.good), &memory)
+        let ended = decide(Self.seen(Self.hung, peers: Self.good), &memory)
+        memory.begins(ended)
         #expect(memory.rewind == .suspected)
         let free = Scene.view(leader: nil)
         let isStarted = { (memory: inout Memory) in

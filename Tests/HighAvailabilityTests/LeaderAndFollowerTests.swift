@@ -6,6 +6,24 @@ import Testing
     static let leading = Scene.view(leader: "n1")
     static let following = Scene.view(leader: "n2")
 
+    static let asked: PostgreSQLStatus = {
+        var status = Scene.standby()
+        status.hasPrePromote = true
+        return status
+    }()
+
+    static func unwatched(_ seen: Observation) -> Observation {
+        var seen = seen
+        seen.watchdogFailure = "it is gone"
+        return seen
+    }
+
+    static func refused(ago: Duration) -> Memory {
+        var memory = Memory()
+        memory.refusedPromotion = .init(why: "pre_promote failed", at: Scene.now - ago)
+        return memory
+    }
+
     static let rows: [Row] = [
         Row(
             description: "a leader renews before anything else",
@@ -29,19 +47,69 @@ import Testing
             expected: .action(.wait), because: ["lease-refused", "paused"]),
         Row(
             description: "a standby with the lease is promoted",
-            seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(), renewal: .held), expected: .plan(.promote),
-            because: ["holding-lease"]),
+            seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(), renewal: .held, peers: [:]),
+            expected: .plan(.promote), because: ["holding-lease"]),
         Row(
-            description: "a standby that found the lease and lacks what /status says was there gives it up",
+            description: "after the others were asked, where no race of this daemon's has won it",
+            seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(), renewal: .held),
+            expected: .asks(["n2", "n3"]), because: ["holding-lease"]),
+        Row(
+            description: "nobody of whom has more",
+            seen: Scene.seen(
+                leading, Scene.standby(), lease: Scene.lease(), renewal: .held, peers: ["n2": Scene.peer(1001)]),
+            expected: .action(.carryOut(giveUpKeyPlan())), because: ["holding-lease", "peer-is-ahead"]),
+        Row(
+            description:
+                "a standby that found the lease and lacks what /status says was there ends, then gives it up: it may be "
+                + "promoting yet, as an earlier daemon asked",
             seen: Scene.seen(leading, Scene.standby(at: 999), lease: Scene.lease(), renewal: .held),
-            expected: .action(.releaseLeader), because: ["holding-lease", "lagging"]),
+            expected: .action(.carryOut(giveUpKeyPlan())), because: ["holding-lease", "lagging"]),
+        Row(
+            description: "so does one of an older timeline, whether races go by timelines or not",
+            seen: Scene.seen(
+                Scene.view(leader: "n1", history: RaceTests.history(1)), Scene.standby(), lease: Scene.lease(),
+                renewal: .held),
+            expected: .action(.carryOut(giveUpKeyPlan())), because: ["holding-lease", "timeline-behind"]),
         Row(
             description: "and one that has won it is promoted, lacking what a race allows",
             seen: Scene.seen(leading, Scene.standby(at: 999), lease: Scene.lease(), renewal: .held),
             memory: wonKey, expected: .plan(.promote), because: ["holding-lease"]),
         Row(
+            description: "a primary without the watchdog that is required is ended, and the key goes",
+            seen: unwatched(Scene.seen(leading, Scene.primary(), lease: Scene.lease(), renewal: .held)),
+            expected: .action(.carryOut(giveUpKeyPlan())), because: ["no-watchdog", "still-accepts-writes"]),
+        Row(
+            description: "a standby without it is not promoted",
+            seen: unwatched(Scene.seen(leading, Scene.standby(), lease: Scene.lease(), renewal: .held)),
+            expected: .action(.releaseLeader), because: ["no-watchdog"]),
+        Row(
+            description: "in pause no watchdog is needed",
+            seen: unwatched(
+                Scene.seen(
+                    leading, Scene.primary(), lease: Scene.lease(), renewal: .held, settings: ["pause": true])),
+            expected: .action(.wait), because: ["holding-lease"]),
+        Row(
+            description: "who was refused a promotion gives the key up",
+            seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(), renewal: .held),
+            memory: refused(ago: .seconds(29)), expected: .action(.releaseLeader),
+            because: ["holding-lease", "promotion-refused"]),
+        Row(
+            description: "and is promoted where it holds the key a ttl later",
+            seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(), renewal: .held, peers: [:]),
+            memory: refused(ago: .seconds(30)), expected: .plan(.promote), because: ["holding-lease"]),
+        Row(
+            description: "the operator is asked before anything else is done",
+            seen: Scene.seen(leading, asked, lease: Scene.lease(), renewal: .held, peers: [:]),
+            expected: .action(.carryOut(Plan(.promote, [.postgreSQL(.prePromote), .postgreSQL(.promote)]))),
+            because: ["holding-lease"]),
+        Row(
+            description: "a primary keeps the key, whatever was refused before",
+            seen: Scene.seen(leading, Scene.primary(), lease: Scene.lease(), renewal: .held),
+            memory: refused(ago: .zero), expected: .action(.wait), because: ["holding-lease"]),
+        Row(
             description: "too little of the lease is left to promote: renew first",
-            seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(heldFor: .seconds(25)), renewal: .held),
+            seen: Scene.seen(
+                leading, Scene.standby(), lease: Scene.lease(heldFor: .seconds(25)), renewal: .held, peers: [:]),
             expected: .action(.ask(.renewal)), because: ["holding-lease"]),
         Row(
             description: "an expired lease promotes nobody",
@@ -74,7 +142,7 @@ import Testing
             description: "unless a switchover made it the leader",
             seen: Scene.seen(
                 Scene.view(leader: "n1", failover: FailoverRequest(leader: "n2", candidate: "n1", revision: 7)),
-                Scene.standby(), lease: Scene.lease(), renewal: .held, settings: ["pause": true]),
+                Scene.standby(), lease: Scene.lease(), renewal: .held, peers: [:], settings: ["pause": true]),
             expected: .plan(.promote), because: ["holding-lease"]),
         Row(
             description: "a primary that is not the leader stops at once",
@@ -114,6 +182,40 @@ import Testing
         Row(
             description: "replicatefrom of a member that is not there falls back to the leader",
             seen: Scene.seen(following, Scene.standby(), tags: ["replicatefrom": "gone"]),
+            expected: .action(.carryOut(Plan(.follow, [.postgreSQL(.follow(Scene.upstream("n2")))]))),
+            because: ["must-follow"]),
+        Row(
+            description: "replicatefrom that leads back here is told of, and falls back to the leader",
+            seen: Scene.seen(
+                Scene.view(
+                    leader: "n2",
+                    members: [
+                        Scene.member("n1", tags: ["replicatefrom": "n3"]), Scene.member("n2", role: "primary"),
+                        Scene.member("n3", tags: ["replicatefrom": "n1"]),
+                    ]), Scene.standby(), tags: ["replicatefrom": "n3"]),
+            expected: .action(.carryOut(Plan(.follow, [.postgreSQL(.follow(Scene.upstream("n2")))]))),
+            because: ["must-follow", "replicatefrom-circle"]),
+        Row(
+            description: "a circle of others is theirs to leave",
+            seen: Scene.seen(
+                Scene.view(
+                    leader: "n2",
+                    members: [
+                        Scene.member("n1", tags: ["replicatefrom": "n3"]), Scene.member("n2", role: "primary"),
+                        Scene.member("n3", tags: ["replicatefrom": "n4"]),
+                        Scene.member("n4", tags: ["replicatefrom": "n3"]),
+                    ]), Scene.standby(), tags: ["replicatefrom": "n3"]),
+            expected: .action(.carryOut(Plan(.follow, [.postgreSQL(.follow(Scene.upstream("n3")))]))),
+            because: ["must-follow"]),
+        Row(
+            description: "a leader streams from nobody, whatever its tag says: no circle",
+            seen: Scene.seen(
+                Scene.view(
+                    leader: "n2",
+                    members: [
+                        Scene.member("n1"), Scene.member("n2", role: "primary", tags: ["replicatefrom": "n1"]),
+                        Scene.member("n3"),
+                    ]), Scene.standby(), tags: ["replicatefrom": "n2"]),
             expected: .action(.carryOut(Plan(.follow, [.postgreSQL(.follow(Scene.upstream("n2")))]))),
             because: ["must-follow"]),
         Row(
@@ -176,7 +278,8 @@ import Testing
     }
 
     @Test func aDemotedPrimarySuspectsItsTimeline() {
-        let (_, memory) = Scene.decided(Scene.seen(Self.following, Scene.primary()))
+        var (decision, memory) = Scene.decided(Scene.seen(Self.following, Scene.primary()))
+        memory.begins(decision)
         #expect(memory.rewind == .suspected)
     }
 

@@ -74,6 +74,19 @@ import Testing
             readiness: postmaster == nil ? .down : .rejecting, observedAt: Scene.now - age)
     }
 
+    static var unseenStandby: PostgreSQLStatus {
+        var status = unseen(100, for: .seconds(20))
+        status.hasStandbySignal = true
+        return status
+    }
+
+    static var seenBefore: Memory {
+        var (memory, seen) = (Memory(), Scene.seen(Scene.view(leader: "n2"), Scene.standby()))
+        seen.now = Scene.now - .seconds(20)
+        _ = decide(seen, &memory)
+        return memory
+    }
+
     static let led1 = led1With(TimelineHistory())
 
     static func led1With(_ history: TimelineHistory) -> ClusterView {
@@ -103,6 +116,14 @@ import Testing
             seen: Scene.seen(Scene.view(leader: nil), unseen(100)), expected: killed,
             because: ["data-directory-inaccessible", "primary-without-lease"]),
         Row(
+            description: "at once, also after an operation that has just ended",
+            seen: Scene.seen(Scene.view(leader: nil), unseen(100, for: .seconds(4))), memory: seenBefore,
+            expected: killed, because: ["data-directory-inaccessible", "primary-without-lease"]),
+        Row(
+            description: "what is known to be a standby goes on",
+            seen: Scene.seen(Scene.view(leader: "n2"), unseenStandby), memory: seenBefore, expected: .action(.wait),
+            because: ["data-directory-inaccessible"]),
+        Row(
             description: "in pause it is its operator's",
             seen: Scene.seen(Scene.view(leader: "n2"), unseen(100), settings: ["pause": true]),
             expected: .action(.wait), because: ["data-directory-inaccessible", "primary-without-lease", "paused"]),
@@ -123,19 +144,54 @@ import Testing
             because: ["data-directory-inaccessible"]),
     ]
 
+    /// One look at a directory may fail for a moment.
+    static let doubtfulRows: [Row] = [
+        Row(
+            description: "the first look that finds nothing costs no leadership",
+            seen: Scene.seen(led1, with(.empty, Scene.primary()), lease: Scene.lease()),
+            expected: .action(.ask(.renewal)), because: ["data-directory-empty", "looked-at-once-more"]),
+        Row(
+            description: "nor the first that fails",
+            seen: Scene.seen(
+                led1, with(.inaccessible("ESTALE"), Scene.primary()), lease: Scene.lease(), renewal: .held),
+            expected: .action(.wait), because: ["data-directory-inaccessible", "looked-at-once-more"]),
+        Row(
+            description: "whoever is refused meanwhile ends it at once",
+            seen: Scene.seen(led1, with(.empty, Scene.primary()), renewal: .refused), expected: ended,
+            because: ["data-directory-empty", "still-accepts-writes"]),
+        Row(
+            description: "and a disk that does not answer any more is not waited for",
+            seen: Scene.seen(
+                led1, unlooked, lease: Scene.lease(), renewal: .held, peers: ["n2": Scene.peer(1000)]),
+            expected: ended, because: ["data-directory-inaccessible", "still-accepts-writes"]),
+    ]
+
+    static var unlooked: PostgreSQLStatus {
+        var status = with(.inaccessible("I/O error"), Scene.primary())
+        status.observedAt = Scene.now - .seconds(91)
+        return status
+    }
+
+    static var troubled: Memory {
+        var memory = Memory()
+        memory.directoryTrouble = .init(first: Scene.now - .seconds(1), last: Scene.now - .seconds(1))
+        return memory
+    }
+
     static let rows: [Row] = [
         Row(
             description: "the directory of a running primary is gone: it is ended, then the key goes",
-            seen: Scene.seen(Scene.view(leader: "n1"), with(.empty, Scene.primary())), expected: ended,
+            seen: Scene.seen(Scene.view(leader: "n1"), with(.empty, Scene.primary())), memory: troubled,
+            expected: ended,
             because: ["data-directory-empty", "still-accepts-writes"]),
         Row(
             description: "also where it does not answer any more",
-            seen: Scene.seen(Scene.view(leader: "n1"), with(.empty, silent)), expected: ended,
+            seen: Scene.seen(Scene.view(leader: "n1"), with(.empty, silent)), memory: troubled, expected: ended,
             because: ["data-directory-empty", "still-accepts-writes"]),
         Row(
             description: "the directory of a running primary cannot be read",
             seen: Scene.seen(Scene.view(leader: "n1"), with(.inaccessible("I/O error"), Scene.primary())),
-            expected: ended, because: ["data-directory-inaccessible", "still-accepts-writes"]),
+            memory: troubled, expected: ended, because: ["data-directory-inaccessible", "still-accepts-writes"]),
         Row(
             description: "no identifier can be read of a directory that is left by halves: the key does not stay",
             seen: Scene.seen(Scene.view(leader: "n1"), nameless), expected: .action(.releaseLeader),
@@ -169,7 +225,7 @@ import Testing
             description: "in pause nothing is ended",
             seen: Scene.seen(
                 Scene.view(leader: "n1"), with(.empty, Scene.primary()), lease: Scene.lease(), renewal: .held,
-                settings: ["pause": true]), expected: .action(.wait),
+                settings: ["pause": true]), memory: troubled, expected: .action(.wait),
             because: ["data-directory-empty", "paused", "still-accepts-writes"]),
         Row(
             description: "a standby without its directory is ended before a copy is made",
@@ -197,7 +253,12 @@ import Testing
             because: ["system-identifier-mismatch"]),
         Row(
             description: "one that only archives is ended, so that the node can go on",
-            seen: Scene.seen(Scene.view(leader: "n2"), finished(.shutDown)), expected: lost,
+            seen: Scene.seen(Scene.view(), finished(.shutDown)), expected: lost, because: ["finished-shut-down"]),
+        Row(
+            description: "not before it had time for it, where somebody else leads",
+            seen: Scene.seen(Scene.view(leader: "n2"), finished(.shutDown)),
+            expected: .action(
+                .carryOut(Plan(.demote, [.postgreSQL(.stop(.fast, timeout: archivingPatience))]))),
             because: ["finished-shut-down"]),
         Row(
             description: "also by the leader, whose hand-over was called off",
@@ -222,7 +283,7 @@ import Testing
             seen: Scene.seen(
                 Scene.view(leader: "n1"), Scene.primary(), lease: Scene.lease(heldFor: .seconds(29)),
                 running: RunningPlan(
-                    plan: Plan(.restart, [.postgreSQL(.restart(timeout: .seconds(60)))]), since: Scene.now),
+                    plan: Plan(.restart, [.postgreSQL(.stopToRestart(timeout: .seconds(60)))]), since: Scene.now),
                 settings: ["pause": true], storeFailure: "no endpoint answers"), expected: .action(.wait),
             because: ["operation-running", "store-unreachable-too-long", "paused"]),
         Row(
@@ -231,7 +292,7 @@ import Testing
             because: ["system-identifier-mismatch"]),
     ]
 
-    @Test(arguments: rows + unseenRows) func decides(_ row: Row) {
+    @Test(arguments: rows + unseenRows + doubtfulRows) func decides(_ row: Row) {
         row.check()
     }
 

@@ -79,6 +79,7 @@ import Testing
             description: "nor with one that is over", lease: Scene.lease(heldFor: .seconds(31)), isReplaced: false),
         Frozen(description: "what it acknowledged lasts", acknowledged: Scene.lease(), isReplaced: false),
         Frozen(description: "it acknowledged nothing", acknowledged: nil, isReplaced: false),
+        Frozen(description: "nor does it ever", acknowledged: nil, failures: 4, isReplaced: true),
         Frozen(
             description: "a standby that is to be promoted gets another at once", local: Scene.standby(),
             acknowledged: nil, isReplaced: true),

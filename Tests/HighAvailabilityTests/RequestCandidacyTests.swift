@@ -28,6 +28,16 @@ import Testing
                 requested(candidate: "n3"), Scene.standby(), peers: ["n2": Scene.peer(1000), "n3": Scene.peer(1)]),
             expected: .action(.wait), because: ["candidate-takes-over"]),
         Row(
+            description: "not without end: one that answers may have lost the store (L1)",
+            seen: Scene.seen(
+                requested(candidate: "n3"), Scene.standby(), peers: ["n2": Scene.peer(1000), "n3": Scene.peer(1)]),
+            memory: leaderless(for: .seconds(10)), expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "a candidate that failsafe mode does not let lead is as if none had been named",
+            seen: Scene.seen(
+                requested(candidate: "n3", failsafe: ["n1": "x", "n2": "x"]), Scene.standby(), peers: bothEqual,
+                settings: ["failsafe_mode": true]), expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
             description: "a dead candidate is as if none had been named",
             seen: Scene.seen(
                 requested(candidate: "n3"), Scene.standby(), peers: ["n2": Scene.peer(1000), "n3": Scene.unreachable]),
@@ -148,6 +158,10 @@ import Testing
             seen: Scene.seen(requested("n1"), Scene.standby(), peers: bothEqual), expected: .action(.wait),
             because: ["asked-to-step-down"]),
         Row(
+            description: "not without end: one that answers may have lost the store (L1)",
+            seen: Scene.seen(requested("n1"), Scene.standby(), peers: bothEqual), memory: leaderless(for: .seconds(10)),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
             description: "if that one has all that it has",
             seen: Scene.seen(requested("n1"), Scene.standby(at: 1001), peers: bothEqual),
             expected: .action(.acquireLeader), because: ["healthiest"]),
@@ -202,7 +216,86 @@ import Testing
             because: ["asked-to-step-down"]),
     ]
 
-    @Test(arguments: manual + abandoned + handedOver) func decides(_ row: Row) {
+    /// A switchover ends on the candidate that it names, where that one can lead: an answer that is late, or of a
+    /// moment before, is no reason to go first.
+    static let leftToCandidate: [Row] = [
+        Row(
+            description: "a candidate that does not answer in time is waited for",
+            seen: Scene.seen(requested("n2", candidate: "n3", by: "n2"), Scene.standby(), peers: away),
+            memory: leaderless(for: .milliseconds(9_999)), expected: .action(.wait), because: ["left-to-candidate"]),
+        Row(
+            description: "so is one whose answer is of before it had everything",
+            seen: Scene.seen(
+                requested("n2", candidate: "n3", by: "n2"), Scene.standby(), peers: ["n3": Scene.peer(999)]),
+            memory: leaderless(for: .seconds(1)), expected: .action(.wait), because: ["left-to-candidate"]),
+        Row(
+            description: "and one whose member key is not there at this moment",
+            seen: Scene.seen(
+                without("n3", requested("n2", candidate: "n3", by: "n2")), Scene.standby(),
+                peers: ["n3": Scene.peer(999)]),
+            memory: leaderless(for: .seconds(1)), expected: .action(.wait), because: ["left-to-candidate"]),
+        Row(
+            description: "by the former leader, too",
+            seen: Scene.seen(requested("n1", candidate: "n3", by: "n1"), Scene.standby(), peers: away),
+            memory: leaderless(for: .seconds(1)), expected: .action(.wait), because: ["left-to-candidate"]),
+        Row(
+            description: "no longer than retry_timeout",
+            seen: Scene.seen(requested("n2", candidate: "n3", by: "n2"), Scene.standby(), peers: away),
+            memory: leaderless(for: .seconds(10)), expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "nor where it answers and would win: it may have lost the store, which no answer tells",
+            seen: Scene.seen(
+                requested("n2", candidate: "n3", by: "n2"), Scene.standby(), peers: ["n3": Scene.peer(1000)]),
+            memory: leaderless(for: .seconds(10)), expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "also where its leader died before it handed over",
+            seen: Scene.seen(requested("n2", candidate: "n3"), Scene.standby(), peers: ["n3": Scene.peer(1000)]),
+            memory: leaderless(for: .seconds(10)), expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "nor where it says that it may not lead",
+            seen: Scene.seen(
+                requested("n2", candidate: "n3", by: "n2"), Scene.standby(),
+                peers: ["n3": Scene.peer(1000, tags: ["nofailover": true])]), memory: leaderless(for: .seconds(1)),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "nor where its leader went before it handed over: it may be that both are gone",
+            seen: Scene.seen(requested("n2", candidate: "n3"), Scene.standby(), peers: away),
+            memory: leaderless(for: .seconds(1)), expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "one that was scheduled is, once it is handed over, like one for now",
+            seen: Scene.seen(
+                scheduled(requested("n2", candidate: "n3", by: "n2")), Scene.standby(), peers: away,
+                wallTime: RequestTests.newYear), memory: leaderless(for: .seconds(1)), expected: .action(.wait),
+            because: ["left-to-candidate"]),
+        Row(
+            description: "before, it is for later",
+            seen: Scene.seen(
+                scheduled(requested("n2", candidate: "n3")), Scene.standby(), peers: away,
+                wallTime: RequestTests.newYear), memory: leaderless(for: .seconds(1)),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "also where its leader was shut down for something else",
+            seen: Scene.seen(
+                scheduled(requested("n2", candidate: "n3", by: "n2")), Scene.standby(), peers: away,
+                wallTime: RequestTests.newYear - 61_000_000_000), memory: leaderless(for: .seconds(1)),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+    ]
+
+    static func without(_ name: String, _ view: ClusterView) -> ClusterView {
+        var view = view
+        view.members.removeAll { $0.name == name }
+        return view
+    }
+
+    static func scheduled(_ view: ClusterView) -> ClusterView {
+        var view = view
+        let request = view.failover
+        view.failover = FailoverRequest(
+            leader: request?.leader, candidate: request?.candidate, scheduledAt: "2031-01-01T00:00:00Z", revision: 7)
+        return view
+    }
+
+    @Test(arguments: manual + abandoned + handedOver + leftToCandidate) func decides(_ row: Row) {
         row.check()
     }
 

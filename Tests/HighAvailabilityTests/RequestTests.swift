@@ -16,6 +16,40 @@ import Testing
             seen: leader(requested("n1", "n2"), peers: ["n2": Scene.peer(1000)]), expected: .plan(.handOver),
             because: ["requested"]),
         Row(
+            description: "not where it receives nothing: it may come within moments",
+            seen: unreceived(requested("n1", "n2")), expected: .action(.wait),
+            because: ["requested", "candidates-receive-nothing"]),
+        Row(
+            description: "which ends the request after a while, without having taken PostgreSQL down",
+            seen: unreceived(requested("n1", "n2")), memory: waiting(for: 10), expected: .action(clear),
+            because: ["requested", "candidates-receive-nothing"]),
+        Row(
+            description: "the wait for another request does not count",
+            seen: unreceived(requested("n1", "n2")), memory: waiting(for: 10, request: 6), expected: .action(.wait),
+            because: ["requested", "candidates-receive-nothing"]),
+        Row(
+            description: "nor where nobody does",
+            seen: unreceived(requested("n1", nil), sendsTo: []), memory: waiting(for: 10), expected: .action(clear),
+            because: ["requested", "candidates-receive-nothing"]),
+        Row(
+            description: "a candidate that streams by way of another member receives",
+            seen: unreceived(
+                requested("n1", "n2", members: [member("n2", ["tags": ["replicatefrom": "n3"]]), Scene.member("n3")])),
+            expected: .plan(.handOver), because: ["requested"]),
+        Row(
+            description: "so does one that has the archive",
+            seen: unreceived(
+                requested("n1", "n2", members: [member("n2", ["replication_state": "in archive recovery"])])),
+            expected: .plan(.handOver), because: ["requested"]),
+        Row(
+            description: "and one whose slot is read",
+            seen: unreceived(requested("n1", "n2"), sendsTo: [], slot: "n2"), expected: .plan(.handOver),
+            because: ["requested"]),
+        Row(
+            description: "where it is not known who receives, the hand-over tells",
+            seen: unreceived(requested("n1", "n2"), sendsTo: [], isStale: true), expected: .plan(.handOver),
+            because: ["requested"]),
+        Row(
             description: "without a candidate all are asked",
             seen: leader(requested("n1", nil)), expected: .asks(["n2", "n3"]), because: ["requested"]),
         Row(
@@ -63,6 +97,23 @@ import Testing
                 requested(nil, "n2", sync: SyncState(leader: "n1", voters: ["n3"])), peers: ["n2": Scene.peer(1000)],
                 settings: ["synchronous_mode": true]), expected: .plan(.handOver), because: ["requested"]),
         Row(
+            description: "in quorum mode all voters are asked",
+            seen: leader(
+                requested("n1", "n2", sync: SyncState(leader: "n1", voters: ["n2", "n3"], quorum: 1)),
+                settings: ["synchronous_mode": "quorum"]), expected: .asks(["n2", "n3"]), because: ["requested"]),
+        Row(
+            description: "the candidate needs their votes",
+            seen: leader(
+                requested("n1", "n2", sync: SyncState(leader: "n1", voters: ["n2", "n3"], quorum: 1)),
+                peers: ["n2": Scene.peer(1000), "n3": Scene.unreachable], settings: ["synchronous_mode": "quorum"]),
+            expected: .action(clear), because: ["no-quorum"]),
+        Row(
+            description: "and is handed over to with them",
+            seen: leader(
+                requested("n1", "n2", sync: SyncState(leader: "n1", voters: ["n2", "n3"], quorum: 1)),
+                peers: ["n2": Scene.peer(1000), "n3": Scene.peer(1000)], settings: ["synchronous_mode": "quorum"]),
+            expected: .plan(.handOver), because: ["requested"]),
+        Row(
             description: "before its time a schedule waits",
             seen: leader(requested("n1", "n2", at: "2031-01-01T00:00:00Z"), wallTime: newYear - 1),
             expected: .action(.wait), because: ["holding-lease"]),
@@ -85,6 +136,30 @@ import Testing
                 requested("n1", "n2", at: "2020-01-01T00:00:00Z"), settings: ["pause": true], wallTime: newYear),
             expected: .action(.wait), because: ["holding-lease"]),
     ]
+
+    static func member(_ name: String, _ more: JSONObject) -> Member {
+        var data = Scene.member(name).data
+        for member in more.members { data[member.key] = member.value }
+        return Member(name: name, data: data)
+    }
+
+    static func unreceived(
+        _ view: ClusterView, sendsTo receivers: [String] = ["n3"], slot: String? = nil, isStale: Bool = false
+    ) -> Observation {
+        var status = Scene.primary(sendsTo: receivers)
+        status.facts?.isDetailStale = isStale
+        if let slot {
+            status.facts?.slots = [.init(name: slot, isLogical: false, isActive: true, restartPosition: nil)]
+        }
+        return Scene.seen(
+            view, status, lease: Scene.lease(), renewal: .held, peers: ["n2": Scene.peer(1000), "n3": Scene.peer(1000)])
+    }
+
+    static func waiting(for seconds: Int, request: Revision = 7) -> Memory {
+        var memory = Memory()
+        memory.unreceived = .init(request, since: Scene.now - .seconds(seconds))
+        return memory
+    }
 
     @Test(arguments: rows) func decides(_ row: Row) {
         row.check()
@@ -218,10 +293,10 @@ import Testing
 
     static func requested(
         _ leader: String?, _ candidate: String?, at schedule: String? = nil, optime: UInt64 = 1000,
-        sync: SyncState = SyncState()
+        sync: SyncState = SyncState(), members: [Member]? = nil
     ) -> ClusterView {
         Scene.view(
-            leader: "n1", optime: optime,
+            leader: "n1", members: members, optime: optime,
             failover: FailoverRequest(leader: leader, candidate: candidate, scheduledAt: schedule, revision: 7),
             sync: sync)
     }

@@ -38,10 +38,19 @@ enum Scene {
             failsafe: failsafe)
     }
 
-    static func primary(timeline: TimelineID = 1, at position: UInt64 = 1000) -> PostgreSQLStatus {
-        PostgreSQLStatus(
+    /// `n2` and `n3` stream from it, unless others are named.
+    static func primary(
+        timeline: TimelineID = 1, at position: UInt64 = 1000, sendsTo receivers: [String] = ["n2", "n3"]
+    ) -> PostgreSQLStatus {
+        let senders = receivers.map {
+            PostgreSQLStatus.WALSender(
+                userName: "replicator", applicationName: $0, clientAddress: nil, state: "streaming",
+                syncState: "async", syncPriority: 0)
+        }
+        return PostgreSQLStatus(
             dataDirectory: .initialized, state: .running, postmaster: 100, readiness: .accepting,
-            facts: .init(inRecovery: false, timeline: timeline, writePosition: WALPosition(position)),
+            facts: .init(
+                inRecovery: false, timeline: timeline, writePosition: WALPosition(position), walSenders: senders),
             systemIdentifier: identifier, observedAt: now)
     }
 
@@ -58,13 +67,15 @@ enum Scene {
 
     static func stopped(
         _ state: ControlData.ClusterState = .inProduction, timeline: TimelineID = 1, standbySignal: Bool = false,
-        canRewind: Bool = true
+        canRewind: Bool = true, walEnd: UInt64? = nil
     ) -> PostgreSQLStatus {
-        PostgreSQLStatus(
+        var status = PostgreSQLStatus(
             dataDirectory: .initialized, state: .stopped,
             control: ControlData(
                 state: state, systemIdentifier: identifier, checkpoint: WALPosition(1000), checkpointTimeline: timeline),
             systemIdentifier: identifier, hasStandbySignal: standbySignal, canRewind: canRewind, observedAt: now)
+        status.walEnd = walEnd.map(WALPosition.init)
+        return status
     }
 
     static let empty = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now)
@@ -139,5 +150,16 @@ struct Row: Sendable, CustomStringConvertible {
         #expect(expected.matches(decision), "\(self): \(decision)", sourceLocation: sourceLocation)
         let codes = decision.reasons.map(\.code)
         #expect(codes == because, "\(self): \(decision)", sourceLocation: sourceLocation)
+    }
+}
+
+extension Memory {
+    /// As the cycle has it begin what was decided.
+    mutating func begins(_ decision: Decision) {
+        switch decision.action {
+        case .carryOut(let plan): begins(plan)
+        case .breakOff(let plan): begins(plan, breaksOff: true)
+        case .wait, .ask, .acquireLeader, .releaseLeader, .initializeCluster, .write, .exit: break
+        }
     }
 }

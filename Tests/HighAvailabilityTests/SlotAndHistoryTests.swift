@@ -103,8 +103,18 @@ import Testing
         #expect(Self.later(4000, kept, kept, local).actions == [])
         var gone = kept
         gone.status.retainSlots = ["n1", "n2"]
-        #expect(Self.later(29, kept, gone, local).actions == [])
-        #expect(Self.later(30, kept, gone, local).actions == [.drop("n3")])
+        // However long ago the last look was: what it says now may be a moment's.
+        #expect(Self.later(4000, kept, gone, local).actions == [])
+        let me = NodeIdentity(name: "n1")
+        let settings = DynamicConfiguration()
+        for (seconds, actions): (Int, [SlotAction]) in [(29, []), (30, [.drop("n3")])] {
+            var ledger = SlotLedger()
+            ledger.note(me, kept, settings, local, at: Scene.now - .seconds(100))
+            ledger.note(me, gone, settings, local, at: Scene.now)
+            let later = Scene.now + .seconds(seconds)
+            ledger.note(me, gone, settings, local, at: later)
+            #expect(slotActions(me, gone, settings, local, ledger, at: later) == actions)
+        }
     }
 
     /// Rows are kept for a slot with an xmin that nobody moves here.
@@ -189,6 +199,48 @@ import Testing
         _ stored: TimelineHistory, _ timeline: TimelineID, _ verdict: HistoryVerdict
     ) {
         #expect(historyVerdict(stored: stored, timeline: timeline) == verdict)
+    }
+
+    /// Timeline 3 was a branch that died: nobody has followed who promoted to it.
+    static let skipping: [TimelineHistory.Line] = [
+        line, .init(timeline: 2, position: WALPosition(1900), reason: "no recovery target specified"),
+    ]
+
+    @Test func aSkippedTimelineHasARowSoThatTheHistoryIsUpToDateOnceItIsWritten() {
+        let lines = historyLines(
+            file: Self.skipping, writtenAt: "now", leader: "n1", timeline: 4, stored: TimelineHistory(), limit: 0)
+        #expect(lines.map(\.timeline) == [1, 2, 3])
+        #expect(lines.map(\.position) == [WALPosition(900), WALPosition(1900), .zero])
+        #expect(lines.map(\.newLeader) == [nil, "n1", "n1"])
+        let written = TimelineHistory(lines: lines)
+        #expect(historyVerdict(stored: written, timeline: 4) == .upToDate)
+        // The dead branch is not the current one, and what stands on it has parted.
+        #expect(ClusterView(history: written).timeline == 4)
+        #expect(written.left(3, before: WALPosition(1901)) == .zero)
+        #expect(written.left(2, before: WALPosition(1900)) == nil)
+        // The next leader keeps the row of the branch that its own file does not have either.
+        let next = historyLines(
+            file: Self.skipping + [.init(timeline: 4, position: WALPosition(2900), reason: "")], writtenAt: "later",
+            leader: "n2", timeline: 5, stored: written, limit: 0)
+        #expect(next.map(\.timeline) == [1, 2, 3, 4])
+        #expect(next.map(\.timestamp) == [nil, "now", "now", "later"])
+        #expect(historyVerdict(stored: TimelineHistory(lines: next), timeline: 5) == .upToDate)
+    }
+
+    @Test(arguments: [0, 1, 2]) func aCutHistoryThatSkipsIsUpToDateToo(_ limit: Int) {
+        let lines = historyLines(
+            file: Self.skipping, writtenAt: "now", leader: "n1", timeline: 4, stored: TimelineHistory(), limit: limit)
+        #expect(historyVerdict(stored: TimelineHistory(lines: lines), timeline: 4) == .upToDate)
+    }
+
+    /// Numbers come from files that anybody may have put there.
+    @Test(arguments: [
+        ([1], TimelineID.max, 33), ([1, 1], 3, 3), ([5, 2], 6, 5), ([4], 4, 0), ([.max], .max, 0), ([], 9, 0),
+    ]) func oddFilesMakeFewRows(_ file: [TimelineID], _ timeline: TimelineID, _ count: Int) {
+        let lines = historyLines(
+            file: file.map { .init(timeline: $0, position: WALPosition(900), reason: "") }, writtenAt: "now",
+            leader: "n1", timeline: timeline, stored: TimelineHistory(), limit: 0)
+        #expect(lines.count == count, "\(lines)")
     }
 
     @Test func historyKeepsWhatWasKnownAndNamesTheNewLeader() {

@@ -136,6 +136,28 @@ import Testing
                         name: "n3", data: ["xlog_location": 800, "tags": ["replicatefrom": "n2"], "state": "running"]),
                 ], leader: "n1", slots: ["n3": 500]),
             slots: [n2, slot("n3")], isPrimary: true, actions: [.advance("n3", to: WALPosition(800))], because: []),
+        Case(
+            description: "in a circle everybody streams from the leader, who moves nobody's slot",
+            view: view(
+                [
+                    Scene.member("n1", role: "primary"), Scene.member("n2", tags: ["replicatefrom": "n3"]),
+                    Member(
+                        name: "n3", data: ["xlog_location": 800, "tags": ["replicatefrom": "n2"], "state": "running"]),
+                ], leader: "n1", slots: ["n3": 500]),
+            slots: [n2, slot("n3")], isPrimary: true, because: []),
+        Case(
+            description: "a leader reads no slot here, whatever its tag says",
+            view: view(
+                [
+                    Scene.member("n1"),
+                    Member(
+                        name: "n2",
+                        data: [
+                            "xlog_location": 900, "tags": ["replicatefrom": "n1"], "state": "running",
+                            "role": "primary",
+                        ]),
+                ], leader: "n2", slots: ["n2": 900]),
+            slots: [slot("n2")], actions: [.advance("n2", to: WALPosition(900))], because: []),
     ]
 
     static let logicalCases: [Case] = [
@@ -176,6 +198,15 @@ import Testing
             settings: logical, slots: [n2, slot("n3") { $0.isActive = true }, copy(ready: false)],
             tags: ["replicatefrom": "n3"],
             actions: [.verifyLogical(["l"], at: Scene.upstream("n2"), through: "n3")], because: ["slots-not-ready"]),
+        Case(
+            description: "in a circle its own counts",
+            view: view(
+                [
+                    Scene.member("n1", tags: ["replicatefrom": "n3"]), Scene.member("n2", role: "primary"),
+                    Scene.member("n3", tags: ["replicatefrom": "n1"]),
+                ], leader: "n2"),
+            settings: logical, slots: [n2, slot("n3"), copy(ready: false)], tags: ["replicatefrom": "n3"],
+            actions: [.verifyLogical(["l"], at: Scene.upstream("n2"), through: "n1")], because: ["slots-not-ready"]),
         Case(
             description: "a slot of another database is dropped", settings: logical, slots: [n2, copy(database: "e")],
             actions: [.drop("l")], because: ["slot-other-definition"]),
@@ -226,6 +257,22 @@ import Testing
         #expect(plan.actions == row.actions, "\(row)")
         #expect(plan.copies.map(\.name) == row.copies, "\(row)")
         #expect(plan.reasons.map { Reason.slot($0).code } == row.because, "\(row)")
+    }
+
+    @Test func whatIsKnownNoMoreIsOnlyMade() {
+        let me = NodeIdentity(name: "n1")
+        var ledger = SlotLedger()
+        var local = Scene.primary()
+        local.facts?.slots = [Self.copy(), Self.slot("x")]
+        ledger.note(me, Self.leading, DynamicConfiguration(), local, at: Scene.now)
+        let later = Scene.now + .seconds(1800)
+        #expect(
+            slotActions(me, Self.leading, DynamicConfiguration(), local, ledger, at: later)
+                == [.create("n2"), .drop("l"), .drop("x")])
+        local.facts?.isDetailStale = true
+        let plan = slotRule(me, Self.leading, DynamicConfiguration(), local, ledger, at: later)
+        #expect(plan.actions == [.create("n2")])
+        #expect(plan.copies.isEmpty && plan.reasons.isEmpty)
     }
 
     @Test func whatIsNobodysIsDroppedWhenItsTimeIsUp() {

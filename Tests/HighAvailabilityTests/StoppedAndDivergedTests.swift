@@ -34,6 +34,24 @@ import Testing
                 Scene.view(leader: "n1", history: RaceTests.history(1)), Scene.stopped(timeline: 1), renewal: .held),
             expected: .plan(.startStandby), because: ["not-running"]),
         Row(
+            description: "nor one whose directory was set back: its WAL ends before what it had flushed",
+            seen: Scene.seen(leading, Scene.stopped(walEnd: 999), renewal: .held), expected: .action(.releaseLeader),
+            because: ["not-running", "set-back"]),
+        Row(
+            description: "also where it had been shut down cleanly",
+            seen: Scene.seen(leading, Scene.stopped(.shutDown, walEnd: 999), renewal: .held),
+            expected: .action(.releaseLeader), because: ["not-running", "set-back"]),
+        Row(
+            description: "but after a crash the WAL goes on behind the last checkpoint",
+            seen: Scene.seen(
+                Scene.view(leader: "n1", optime: 5000), Scene.stopped(walEnd: 5000), renewal: .held, peers: [:]),
+            expected: .plan(.startPrimary), because: ["not-running"]),
+        Row(
+            description: "and where nobody else may have more, what was put back goes on",
+            seen: Scene.seen(
+                Scene.view(leader: "n1", members: [Scene.member("n1")]), Scene.stopped(walEnd: 999), renewal: .held),
+            memory: alone(for: 12), expected: .plan(.startPrimary), because: ["not-running"]),
+        Row(
             description: "with start timeout 0 the others are asked",
             seen: Scene.seen(leading, Scene.stopped(), renewal: .held, settings: ["primary_start_timeout": 0]),
             expected: .asks(["n2", "n3"]), because: ["not-running"]),
@@ -83,6 +101,18 @@ import Testing
             description: "and is rewound when it has parted",
             seen: Scene.seen(following, Scene.stopped(.shutDown), divergence: diverged), expected: .plan(.rewind),
             because: ["diverged"]),
+        Row(
+            description: "who is not to stream does not after it either",
+            seen: Scene.seen(
+                following, Scene.stopped(.shutDown), divergence: diverged, tags: ["nostream": true]),
+            expected: .action(
+                .carryOut(
+                    Plan(
+                        .rewind,
+                        [
+                            .postgreSQL(.rewind(from: Scene.upstream("n2"))),
+                            .postgreSQL(.startStandby(of: nil, timeout: .seconds(300))),
+                        ]))), because: ["diverged"]),
         Row(
             description: "but waits for the checkpoint of the new leader",
             seen: Scene.seen(
@@ -136,6 +166,31 @@ import Testing
             seen: Scene.seen(following, Scene.standby(streaming: false), divergence: diverged),
             expected: .plan(.rewind), because: ["diverged"]),
         Row(
+            description: "one on the leader's timeline that streams from nobody says so, after a while",
+            seen: Scene.seen(
+                LeaderAndFollowerTests.following, Scene.standby(at: 900, streaming: false),
+                divergence: .facts(behind(900, source: 1000))),
+            memory: starving(for: 30, at: 900), expected: .action(.wait), because: ["following", "receives-nothing"]),
+        Row(
+            description: "not sooner",
+            seen: Scene.seen(LeaderAndFollowerTests.following, Scene.standby(at: 900, streaming: false)),
+            memory: starving(for: 29, at: 900), expected: .action(.wait), because: ["following"]),
+        Row(
+            description: "nor where it goes on without a stream, out of the archive",
+            seen: Scene.seen(LeaderAndFollowerTests.following, Scene.standby(at: 901, streaming: false)),
+            memory: starving(for: 30, at: 900), expected: .action(.wait), because: ["following"]),
+        Row(
+            description: "and where it has more than the leader it compares",
+            seen: Scene.seen(LeaderAndFollowerTests.following, Scene.standby(at: 1001, streaming: false)),
+            memory: starving(for: 30, at: 1001),
+            expected: .action(.ask(.divergence(from: Scene.upstream("n2")))), because: ["must-follow"]),
+        Row(
+            description: "and stays as it is, stopped, where the leader lacks what was its own",
+            seen: Scene.seen(
+                LeaderAndFollowerTests.following, Scene.standby(at: 1001, streaming: false), divergence: setBackLeader),
+            memory: starving(for: 30, at: 1001), expected: .plan(.stopParted),
+            because: ["diverged", "rewind-impossible", "directory-kept"]),
+        Row(
             description: "a streaming one is not asked",
             seen: Scene.seen(following, Scene.standby()), memory: LeaderAndFollowerTests.told("n2"),
             expected: .action(.wait), because: ["following"]),
@@ -155,6 +210,9 @@ import Testing
         ("primary whose checkpoint end is unknown", facts(900), .diverged(leftAt: WALPosition(1000))),
         ("primary at the switch", facts(1000), .diverged(leftAt: WALPosition(1000))),
         ("same timeline, followed", facts(5000, recovery: true, source: 1), .same),
+        ("same timeline, as far as the source", behind(5000, source: 5000), .same),
+        ("same timeline, the source was set back", behind(5000, source: 4999), .diverged(leftAt: WALPosition(4999))),
+        ("same timeline, other WAL", other(5000, source: 9000), .diverged(leftAt: nil)),
         ("same timeline, led by both", facts(5000, source: 1), .diverged(leftAt: nil)),
         ("newer timeline here", facts(5000, local: 3), .diverged(leftAt: nil)),
         ("a timeline the source does not know", facts(5000, local: 2, source: 4), .diverged(leftAt: nil)),
@@ -182,6 +240,19 @@ import Testing
         return facts
     }
 
+    static func other(_ position: UInt64, source: UInt64) -> DivergenceFacts {
+        var facts = behind(position, source: source)
+        facts.contentDiffers = true
+        return facts
+    }
+
+    static func behind(_ position: UInt64, source: UInt64) -> DivergenceFacts {
+        var facts = facts(position, recovery: true, source: 1)
+        facts.sourcePosition = WALPosition(source)
+        return facts
+    }
+
+    static let setBackLeader = Observation.Divergence.facts(behind(1001, source: 1000))
     static let diverged = Observation.Divergence.facts(facts(2000, recovery: true))
     static let same = Observation.Divergence.facts(facts(900, end: 1000))
 
@@ -210,6 +281,18 @@ import Testing
         status.state = .starting
         status.facts = nil
         return status
+    }
+
+    static func starving(for seconds: Int, at position: UInt64) -> Memory {
+        var memory = LeaderAndFollowerTests.told("n2")
+        memory.starving = .init(since: Scene.now - .seconds(seconds), position: WALPosition(position))
+        return memory
+    }
+
+    static func alone(for seconds: Int) -> Memory {
+        var memory = Memory()
+        memory.aloneSince = Scene.now - .seconds(seconds)
+        return memory
     }
 
     static let handingOver: Memory = {

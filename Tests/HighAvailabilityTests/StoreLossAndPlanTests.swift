@@ -86,6 +86,20 @@ import Testing
             seen: Scene.seen(Scene.view(initialize: .inProgress), Scene.empty, running: running(.bootstrap)),
             expected: .action(.wait), because: ["operation-running", "leader-key-free"]),
         Row(
+            description: "a bootstrap ends where another leads meanwhile",
+            seen: Scene.seen(Scene.view(leader: "n2"), Scene.empty, running: running(.bootstrap)),
+            expected: .breakOff(.demote), because: ["operation-running", "leader-key-held-by"]),
+        Row(
+            description: "who has shut down for somebody who does not come archives no longer than retry_timeout",
+            seen: Scene.seen(Scene.view(), LeaderKeyTests.finished(.shutDown), running: running(.handOver)),
+            memory: RequestCandidacyTests.leaderless(for: .seconds(10)), expected: .breakOff(.demote),
+            because: ["operation-running", "leader-key-free", "finished-shut-down"]),
+        Row(
+            description: "for a moment nobody leads after each hand-over",
+            seen: Scene.seen(Scene.view(), LeaderKeyTests.finished(.shutDown), running: running(.handOver)),
+            memory: RequestCandidacyTests.leaderless(for: .milliseconds(9_999)), expected: .action(.wait),
+            because: ["operation-running", "leader-key-free"]),
+        Row(
             description: "a restart of a standby needs no lease",
             seen: Scene.seen(Scene.view(leader: "n2"), Scene.standby(), running: running(.restart)),
             expected: .action(.wait), because: ["operation-running", "leader-key-held-by"]),
@@ -127,14 +141,33 @@ import Testing
         let ttl = Duration.seconds(seconds)
         let lease = Lease(since: Scene.now, ttl: ttl, safetyMargin: margin.map { .seconds($0) })
         let timings = ClusterTimings(ttl: ttl, loopWait: .seconds(10), retryTimeout: .seconds(10))
-        #expect(LeaseArithmetic.renewalInterval(timings) * 2 <= LeaseArithmetic.stopBy(lease) - lease.since)
+        let renewal = LeaseArithmetic.renewalInterval(timings, safetyMargin: lease.safetyMargin)
+        #expect(renewal * 2 <= LeaseArithmetic.stopBy(lease) - lease.since)
+        #expect(LeaseArithmetic.lookInterval(timings) <= renewal)
+        #expect(LeaseArithmetic.looksProlong(timings) <= ttl / 2)
         #expect(LeaseArithmetic.stopBy(lease) < LeaseArithmetic.haltBy(lease))
         #expect(lease.deadline - LeaseArithmetic.haltBy(lease) >= .milliseconds(500))
         // Two cycles in a row may each lose an observation and still renew in time.
-        let slowest = LeaseArithmetic.renewalInterval(timings) + LeaseArithmetic.observationPatience(ttl: ttl)
+        let slowest = renewal + LeaseArithmetic.observationPatience(ttl: ttl)
         #expect(lease.since + slowest + LeaseArithmetic.retryInterval(timings) < LeaseArithmetic.stopBy(lease))
         #expect(lease.isValid(at: lease.deadline - .nanoseconds(1)))
         #expect(!lease.isValid(at: lease.deadline))
+    }
+
+    /// The stall of an arbitrary part that a healthy leader outlasts: docs/time.md says how much of it each ttl leaves.
+    @Test(arguments: [(3, 1, 750), (5, 1, 1500), (10, 10, 3166), (20, 10, 6000), (24, 10, 6000), (30, 10, 7000)])
+    func aStallIsOutlasted(_ seconds: Int, loopWait: Int, least: Int) {
+        let ttl = Duration.seconds(seconds)
+        let lease = Lease(since: Scene.now, ttl: ttl)
+        let timings = ClusterTimings(ttl: ttl, loopWait: .seconds(loopWait), retryTimeout: .seconds(1))
+        let slowest = LeaseArithmetic.renewalInterval(timings) + LeaseArithmetic.observationPatience(ttl: ttl)
+        #expect(LeaseArithmetic.stopBy(lease) - (lease.since + slowest) >= .milliseconds(least))
+    }
+
+    /// At the default times the store is asked no more often than Patroni asks it: once in loop_wait.
+    @Test func theDefaultIsRenewedOnceInLoopWait() {
+        #expect(LeaseArithmetic.renewalInterval(ClusterTimings()) == .seconds(10))
+        #expect(LeaseArithmetic.lookInterval(ClusterTimings()) == .milliseconds(7500))
     }
 
     static func running(_ kind: Plan.Kind) -> RunningPlan {

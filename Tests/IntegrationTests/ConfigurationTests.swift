@@ -70,7 +70,8 @@ extension ClusterIntegrationTests {
                     try await cluster.answer(method, leader, "/config", body: body).status == 400, "\(method) \(body)")
             }
         }
-        let unbuilt = try await cluster.answer("PATCH", leader, "/config", body: #"{"synchronous_mode": true}"#)
+        let unbuilt = try await cluster.answer(
+            "PATCH", leader, "/config", body: #"{"standby_cluster": {"host": "far"}}"#)
         #expect(unbuilt.status == 400)
         #expect(try await cluster.answer("GET", leader, "/config").json == before)
         let same = try await cluster.answer("PUT", leader, "/config", body: JSON.text(before))
@@ -183,11 +184,6 @@ extension ClusterIntegrationTests {
     }
 
     private func edit(_ cluster: TestCluster, _ node: Int, _ old: String, _ new: String) throws {
-        let file = cluster.configurationFile(node)
-        let before = try Files.readText(file)
-        let text = before.replacing(old, with: new)
-        #expect(text != before, "nothing to edit")
-        try Files.replace(file, with: text.utf8, mode: 0o600)
-        if let user = User.unprivileged { chown(file, user.uid, user.gid) }
+        try cluster.edit(node, old, new)
     }
 }

@@ -5,7 +5,7 @@ import Testing
 
 /// What answers at etcd's address and is none.
 enum Impostor: String, CaseIterable, Sendable {
-    case notFound, page, otherProgram, refusedPassword
+    case notFound, page, otherProgram, refusedPassword, noLeader
 
     /// Status and body of every answer.
     fileprivate var answer: (Int, String) {
@@ -15,7 +15,29 @@ enum Impostor: String, CaseIterable, Sendable {
         case .otherProgram: (200, #"{"etcdserver":"3.4.23","etcdcluster":"3.4.0","members":[{"clientURLs":[]}]}"#)
         case .refusedPassword:
             (400, #"{"error":"etcdserver: authentication failed, invalid user ID or password","code":3}"#)
+        case .noLeader: (503, #"{"error":"etcdserver: no leader","code":14}"#)
         }
+    }
+
+    /// Ends etcd and listens at its address; the program, and the file that it tells each question in.
+    func replaceEtcd(of cluster: TestCluster) async throws -> (OwnedProcess, log: String) {
+        let etcd = try cluster.process("etcd")
+        etcd.signal(SIGKILL)
+        try await waitUntil("etcd has gone", within: 10) { !etcd.isAlive }
+        let log = "\(cluster.directory)/impostor-\(rawValue).log"
+        let (status, body) = answer
+        let program = try OwnedProcess.start(
+            [try Programs.system("python3"), "-c", Impostor.program, "\(cluster.etcdPort)", "\(status)", body],
+            log: log, directory: cluster.directory, environment: ["PATH": "/usr/bin:/bin"])
+        do {
+            try await waitUntil("it listens", within: 10) {
+                await cluster.call("GET", port: cluster.etcdPort, "/")?.status == status
+            }
+        } catch {
+            program.signal(SIGKILL)
+            throw error
+        }
+        return (program, log)
     }
 
     /// A program for python3 with port, status and body as its arguments.
@@ -35,25 +57,14 @@ enum Impostor: String, CaseIterable, Sendable {
         """
 }
 
-extension ClusterIntegrationTests {
+extension WaitingIntegrationTests {
     @Test(
         "Nothing that answers at etcd's address ends the daemon: it waits for etcd", .timeLimit(.minutes(3)),
         arguments: Impostor.allCases)
     func foreignStore(_ impostor: Impostor) async throws {
         try await TestCluster.with([.subject]) { cluster in
-            let etcd = try cluster.process("etcd")
-            etcd.signal(SIGKILL)
-            try await waitUntil("etcd has gone", within: 10) { !etcd.isAlive }
-            let log = "\(cluster.directory)/impostor.log"
-            let (status, body) = impostor.answer
-            let program = try OwnedProcess.start(
-                [
-                    try Programs.system("python3"), "-c", Impostor.program, "\(cluster.etcdPort)", "\(status)", body,
-                ], log: log, directory: cluster.directory, environment: ["PATH": "/usr/bin:/bin"])
+            let (program, log) = try await impostor.replaceEtcd(of: cluster)
             defer { program.signal(SIGKILL) }
-            try await waitUntil("it listens", within: 10) {
-                await cluster.call("GET", port: cluster.etcdPort, "/")?.status == status
-            }
             try await cluster.start(1)
             let daemon = try cluster.daemon(1)
             try await waitUntil("the daemon has asked many times", within: 60) {

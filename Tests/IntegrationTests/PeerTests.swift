@@ -2,7 +2,7 @@ import ClusterModel
 import JSON
 import Testing
 
-extension ClusterIntegrationTests {
+extension WaitingIntegrationTests {
     @Test(
         "patronictl lists our cluster from the store", .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"),
         .timeLimit(.minutes(3)))

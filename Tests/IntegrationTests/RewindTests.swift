@@ -1,6 +1,7 @@
 import ClusterModel
 import Glibc
 import Posix
+import TestSupport
 import Testing
 
 /// A node that has parted, and whose standby cannot start (S11, C2).
@@ -85,7 +86,7 @@ extension ClusterIntegrationTests {
             exec \(real)/pg_rewind "$@"
 
             """
-        try Files.replace("\(tools)/pg_rewind", with: script.utf8, mode: 0o755)
+        try makeProgram("\(tools)/pg_rewind", script.utf8)
         chmod(tools, 0o755)
         let file = cluster.configurationFile(node)
         let text = try Files.readText(file).replacing("\"\(real)\"", with: "\"\(tools)\"")

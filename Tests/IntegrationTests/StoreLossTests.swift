@@ -10,12 +10,16 @@ enum StoreLoss: CaseIterable, Sendable {
     case killed
 }
 
-extension ClusterIntegrationTests {
+extension WaitingIntegrationTests {
     @Test(
         "Without the store the primary stops before its lease can be taken, and the cluster heals",
         .timeLimit(.minutes(4)), arguments: StoreLoss.allCases)
     func storeLoss(_ loss: StoreLoss) async throws {
-        try await TestCluster.with { cluster in
+        let (ttl, loopWait) = (10.0, 2.0)
+        var dynamic = NodeConfiguration.quick
+        dynamic["ttl"] = .int(Int64(ttl))
+        dynamic["loop_wait"] = .int(Int64(loopWait))
+        try await TestCluster.with(dynamic: dynamic) { cluster in
             let leader = try await cluster.bootstrap()
             try await cluster.sql(leader, RowWriter.table)
             let writer = try RowWriter(cluster.writableConninfo)
@@ -29,7 +33,7 @@ extension ClusterIntegrationTests {
             etcd.signal(loss == .frozen ? SIGSTOP : SIGKILL)
 
             // The last renewal was at most loop_wait before the loss, so the lease may end that much before lost + ttl.
-            let end = lost + Self.ttl - Self.loopWait
+            let end = lost + ttl - loopWait
             try await waitUntil("no node takes writes or says it does", within: end - lost) {
                 for node in cluster.nodes {
                     if await cluster.get(node, "/primary")?.status == 200 { return false }
@@ -37,7 +41,7 @@ extension ClusterIntegrationTests {
                 }
                 return true
             }
-            try await waitUntil("the lease has run out", within: Self.ttl * 2) { bootSeconds() > lost + Self.ttl + 3 }
+            try await waitUntil("the lease has run out", within: ttl * 2) { bootSeconds() > lost + ttl + 3 }
             let last = try #require(writer.lastAcknowledged)
             #expect(last < end, "a row was acknowledged \(last - lost) s after the loss of the store")
             #expect(await cluster.leader() == nil)
@@ -54,7 +58,9 @@ extension ClusterIntegrationTests {
 
     @Test("A pause of the store that is shorter than retry_timeout stops nobody", .timeLimit(.minutes(3)))
     func storeBlip() async throws {
+        let loopWait = 2.0
         var dynamic = NodeConfiguration.quick
+        dynamic["loop_wait"] = .int(Int64(loopWait))
         dynamic["retry_timeout"] = 8
         try await TestCluster.with(dynamic: dynamic) { cluster in
             let leader = try await cluster.bootstrap()
@@ -68,7 +74,7 @@ extension ClusterIntegrationTests {
             etcd.signal(SIGCONT)
             let back = bootSeconds()
             try await waitUntil("two cycles with it", within: 15) {
-                bootSeconds() > back + 2 * Self.loopWait + 1 && writer.rows.contains { $0.seconds > back + 1 }
+                bootSeconds() > back + 2 * loopWait + 1 && writer.rows.contains { $0.seconds > back + 1 }
             }
             try await writer.stop()
             #expect(await cluster.leader() == leader)

@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import Posix
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Logs
@@ -14,9 +15,7 @@ import Testing
         var path: String { "\(directory)/patroni.log" }
 
         init() throws {
-            var template = Array("/tmp/matriarch-log-XXXXXX".utf8CString)
-            guard mkdtemp(&template) != nil else { throw SystemError(call: "mkdtemp") }
-            directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+            directory = try makeTemporaryDirectory("log")
         }
 
         deinit { try? Files.removeTree(directory) }

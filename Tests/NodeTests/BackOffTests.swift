@@ -88,7 +88,7 @@ import Testing
 
     @Test func anInitializationAndARepairThatFailPause() {
         var empty = GuardianOrderTests.Scene()
-        empty.machine.me.canBootstrap = true
+        empty.machine.identity.me.canBootstrap = true
         let nothing = ClusterView(entries: [], revision: 5) { try? JSON.parse($0) }
         let initialization = run(&empty, for: .seconds(30), view: nothing, isEmpty: true)
         #expect((3...7).contains(initialization.attempts), "\(initialization.attempts) attempts")
@@ -125,7 +125,7 @@ import Testing
     /// CHECKPOINT fails at once where the disk is full.
     @Test func aCheckpointThatFailsIsNotRepeatedAtOnce() {
         var scene = GuardianOrderTests.Scene()
-        scene.machine.phase = .idle
+        scene.machine.schedule.cycle = nil
         let effects = scene.step(.node(.checkpointed(.failure(.failed("no space")))))
         #expect(!effects.contains { if case .node(.observe) = $0 { true } else { false } })
     }

@@ -97,14 +97,14 @@ import Testing
         let late = step(.node(.observed(Self.status(.initializing, identifier: nil, at: early))))
         #expect(!late.contains { if case .local(.exit) = $0 { true } else { false } })
         let told = step(.node(.observed(Self.status(.running, identifier: "7400000000000000001", at: now))))
-        let writes = told.compactMap { effect -> String? in
+        let writes = told.compactMap { effect -> DCSValue? in
             if case .store(.write(.initialize, let value, .unchanged(since: 5), .bootstrapInitialize), _) = effect {
                 value
             } else {
                 nil
             }
         }
-        #expect(writes == ["7400000000000000001"])
+        #expect(writes == [.text("7400000000000000001")])
         // A probe's refresh may bring another observation before the store has answered.
         let again = step(.node(.observed(Self.status(.running, identifier: "7400000000000000001", at: now))))
         let repeated = again.contains { effect in

@@ -36,6 +36,21 @@ import Testing
                 systemIdentifier: "7400000000000000001", hasStandbySignal: true, observedAt: now)
         }
 
+        /// Down, as its standby's files have it.
+        func stopped() -> PostgreSQLStatus {
+            var status = status()
+            status.postmaster = nil
+            status.readiness = .down
+            status.facts = nil
+            return status
+        }
+
+        /// Ends the stop of a restart, and shows what it has stopped.
+        mutating func restartStops() -> [CycleEffect] {
+            guard let plan = machine.progress?.number else { return [] }
+            return step(.node(.performed(plan: plan, .success(.done)))) + step(.node(.observed(stopped())))
+        }
+
         func view(leader: String? = "n2") -> ClusterView {
             ClusterView(
                 revision: 10, initialize: .value("7400000000000000001"),
@@ -51,13 +66,15 @@ import Testing
         /// Ends whatever the machine is in the middle of; gives what it wants done then.
         mutating func settle(leader: String? = "n2", startTime: String = "A") -> [CycleEffect] {
             var all: [CycleEffect] = []
-            for _ in 0..<20 where machine.phase != .idle || machine.progress != nil {
-                if case .observing(let local, let store) = machine.phase {
+            for _ in 0..<20 where machine.stage != nil || machine.progress != nil {
+                if case .observing(let local, let store)? = machine.stage {
                     if !local { all += step(.node(.observed(status(startTime)))) }
                     if !store { all += step(.store(.loaded(.success(view(leader: leader))))) }
                 } else if let plan = machine.progress?.number, case .postgreSQL? = machine.currentStep {
                     all += step(.node(.performed(plan: plan, .success(.done))))
-                } else if machine.phase == .asking {
+                } else if case .start? = machine.currentStep {
+                    all += step(.node(.observed(stopped())))
+                } else if machine.stage == .asking {
                     all += step(.peers(.decision, [:]))
                 }
             }
@@ -91,6 +108,7 @@ import Testing
         var bed = Bed.ready()
         let begun = bed.step(.commanded(1, .restart(try request())))
         #expect(operations(begun) == ["restart"] && replies(begun).isEmpty)
+        #expect(operations(bed.restartStops()) == ["starting as a standby"])
         let plan = try #require(bed.machine.progress?.number)
         // Not before PostgreSQL was looked at again: who asks then is told what came of it.
         let done = bed.step(.node(.performed(plan: plan, .success(.done))))
@@ -121,6 +139,7 @@ import Testing
     {
         var bed = Bed.ready()
         _ = bed.step(.commanded(1, .restart(try request())))
+        _ = bed.restartStops()
         let plan = try #require(bed.machine.progress?.number)
         #expect(replies(bed.step(.node(.performed(plan: plan, result))) + bed.settle()) == [1: outcome])
     }
@@ -173,7 +192,7 @@ import Testing
         #expect(replies(bed.step(.commanded(1, .restart(later)))) == [1: .done])
         let touched = bed.settle()
         let shown = touched.compactMap { effect -> JSONValue? in
-            if case .store(.touch(let value, _), _) = effect { value["scheduled_restart"] } else { nil }
+            if case .store(.touch(let value, _, _), _) = effect { value["scheduled_restart"] } else { nil }
         }
         _ = bed.step(.store(.touched(.success(()))))
         #expect(shown.last == ["schedule": "2031-01-01T00:00:20+00:00", "postmaster_start_time": "A"])
@@ -184,7 +203,7 @@ import Testing
         bed.now = bed.now + .seconds(20)
         var effects = bed.step(.timer)
         effects += bed.settle()
-        #expect(operations(effects) == ["restart"])
+        #expect(operations(effects) == ["restart", "starting as a standby"])
         #expect(bed.machine.snapshot().scheduledRestart == nil)
     }
 
@@ -254,7 +273,7 @@ extension CommandTests.Bed {
     mutating func settleCycleOnly() -> [CycleEffect] {
         var all: [CycleEffect] = []
         for _ in 0..<10 {
-            guard case .observing(let local, let store) = machine.phase else { break }
+            guard case .observing(let local, let store)? = machine.stage else { break }
             if !local { all += step(.node(.observed(status()))) }
             if !store { all += step(.store(.loaded(.success(view())))) }
         }

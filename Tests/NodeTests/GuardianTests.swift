@@ -53,6 +53,30 @@ import Testing
         #expect(Self.orders(effects) == [.enforce(Self.lease, postmaster: 42)])
     }
 
+    /// Found by the simulation (profile ground, seed 537): the timer of an order that was due no more went off without
+    /// end.
+    @Test func anOrderThatIsOwedNoMoreIsNotWaitedFor() {
+        var scene = Scene(adopted: Self.lease)
+        _ = scene.step(.timer)
+        let effects = scene.step(.node(.observed(scene.status(writable: true))))
+        _ = scene.step(.store(.loaded(.failure(.unreachable("down")))))
+        for order in Self.orders(effects) { _ = scene.step(.guardian(order, .failure(GuardianError("no answer")))) }
+        _ = scene.step(.postmasterExited(42))
+        var status = scene.status(writable: true)
+        status.postmaster = nil
+        status.facts = nil
+        status.readiness = .down
+        status.state = .crashed
+        _ = scene.step(.node(.observed(status)))
+        // What the machine asks for at the time that it has asked for lies later, each time.
+        for _ in 0..<20 {
+            let next = scene.step(.timer, after: .seconds(1)).compactMap { effect -> BootInstant? in
+                if case .local(.setTimer(let instant)) = effect { instant } else { nil }
+            }
+            #expect(next.allSatisfy { $0 > scene.now })
+        }
+    }
+
     @Test func aStoreThatIsAwayAtTheStartLeavesPostgreSQLAloneWhileTheLeaseLasts() {
         var scene = Scene(adopted: Self.lease)
         _ = scene.step(.timer)
@@ -95,6 +119,37 @@ import Testing
         _ = scene.step(.timer)
         #expect(Self.orders(scene.step(.node(.observed(early)))).isEmpty)
         #expect(Self.orders(scene.step(.node(.observed(scene.status(writable: false))))) == [.disarm])
+    }
+
+    /// The promotion was given up by whoever waits for it, and goes on in PostgreSQL: the guardian stays armed until
+    /// that postmaster has ended.
+    @Test func aPromotionThatIsPendingIsNotDisarmed() throws {
+        var scene = HonestTimeTests.leader()
+        scene.now = scene.now + .seconds(1)
+        _ = scene.step(.node(.observed(scene.status(writable: false))))
+        var run = CycleMachine.Run(now: scene.now, wallTime: 0, writesLog: false)
+        scene.machine.begin(Plan(.promote, [.postgreSQL(.promote)]), &run)
+        let plan = try #require(scene.machine.progress?.number)
+        _ = scene.step(.node(.performed(plan: plan, .failure(.timedOut("the promotion")))))
+        for _ in 0..<5 {
+            scene.now = scene.now + .seconds(1)
+            #expect(!Self.orders(scene.step(.node(.observed(scene.status(writable: false))))).contains(.disarm))
+        }
+        var ended = scene.status(writable: false)
+        ended.postmaster = nil
+        ended.facts = nil
+        scene.now = scene.now + .seconds(1)
+        ended.observedAt = scene.now
+        #expect(Self.orders(scene.step(.node(.observed(ended)))) == [.disarm])
+    }
+
+    /// So does that of an earlier daemon, whose guardian is armed over what looks like a standby.
+    @Test func norIsOneThatAnEarlierDaemonAskedFor() {
+        var scene = Scene(adopted: Self.lease)
+        _ = scene.step(.timer)
+        for _ in 0..<3 {
+            #expect(!Self.orders(scene.step(.node(.observed(scene.status(writable: false))))).contains(.disarm))
+        }
     }
 
     @Test func whatIsNotAcknowledgedIsToldAgainAfterAPause() {

@@ -118,6 +118,8 @@ import Testing
         var scene = GuardianOrderTests.Scene()
         _ = scene.step(.timer)
         Self.acknowledge(scene.step(.node(.observed(scene.status(writable: false)))), &scene)
+        // It has known a leader, and does not wait for daemons that begin beside it.
+        scene.machine.memory.lastLeader = "n2"
         let free = ShortLeaseTests.view(["n1", "n2"], config: Self.config, leader: nil)
         let asked = scene.step(.store(.loaded(.success(free))))
         #expect(asked.contains { if case .peers = $0 { true } else { false } })

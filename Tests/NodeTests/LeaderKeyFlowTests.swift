@@ -58,7 +58,7 @@ import Testing
         #expect(!looked.contains { if case .node(.breakOff) = $0 { true } else { false } })
         #expect(Self.releases(try Self.received(&scene)))
         let released = scene.step(.store(.released(.success(true))))
-        #expect(Self.stops(released) == [.stop(.fast, timeout: CycleMachine.archivingPatience)])
+        #expect(Self.stops(released) == [.stop(.fast, timeout: archivingPatience)])
     }
 
     @Test func aServerThatEndedIsNotStoppedTwice() throws {
@@ -90,9 +90,61 @@ import Testing
         #expect(scene.machine.view?.leaderName == "n1")
     }
 
+    /// `/status` never goes back, and a control file that tells of less than was flushed is an older copy's: nobody has
+    /// everything then, and the key stays.
+    @Test(arguments: [(995, 995), (1000, 1000), (1001, nil)] as [(UInt64, Int64?)])
+    func theEndOfTheWALDoesNotGoBack(_ told: UInt64, _ written: Int64?) throws {
+        var scene = HonestTimeTests.leader(of: ["n2:0.1"])
+        var view = try #require(scene.machine.view)
+        view.status = StatusRecord(optime: WALPosition(told), revision: 9)
+        _ = scene.machine.sight.see(view, asked: scene.now, wallTime: 0)
+        let members = view.members.filter { $0.name == "n2" }
+        var run = CycleMachine.Run(now: scene.now, wallTime: 0, writesLog: false)
+        scene.machine.begin(
+            Plan(
+                .handOver,
+                [
+                    .postgreSQL(.stop(.fast, timeout: .seconds(300), heirs: ["n2"])), .confirmReceipt(by: members),
+                    .releaseLeader,
+                ]), &run)
+        let number = try #require(scene.machine.progress?.number)
+        _ = scene.step(.node(.performed(plan: number, .success(.shutDown(Self.positions)))))
+        guard let written else {
+            #expect(scene.machine.progress == nil && scene.machine.lease != nil, "it is called off")
+            return
+        }
+        let peer = PeerStatus(isPrimary: false, position: WALPosition(1000), timeline: 1)
+        let effects = scene.step(.peers(.receipt(plan: number), ["n2": .status(peer)]))
+        let status = effects.compactMap { effect -> JSONObject? in
+            if case .store(.release(let status), _) = effect { status } else { nil }
+        }
+        #expect(status.first?["optime"] == .int(written))
+    }
+
+    /// PostgreSQL was down for it, or may have been: whatever has ended the plan, it is not begun again.
+    @Test(arguments: [true, false]) func aHandOverThatFailsOrIsBrokenOffIsNotBegunAgain(_ fails: Bool) throws {
+        var scene = HonestTimeTests.leader(of: ["n2:0.1"])
+        var view = try #require(scene.machine.view)
+        view.failover = FailoverRequest(leader: "n1", candidate: "n2", revision: 7)
+        _ = scene.machine.sight.see(view, asked: scene.now, wallTime: 0)
+        var run = CycleMachine.Run(now: scene.now, wallTime: 0, writesLog: false)
+        scene.machine.begin(Plan(.handOver, [.postgreSQL(.stop(.fast, timeout: .seconds(300), heirs: ["n2"]))]), &run)
+        let number = try #require(scene.machine.progress?.number)
+        if !fails { scene.machine.breakOff(for: giveUpKeyPlan(), &run) }
+        let effects = scene.step(.node(.performed(plan: number, .failure(.timedOut("the stop")))))
+        #expect(scene.machine.memory.calledOff == 7)
+        #expect(scene.machine.memory.calledOffBecause != nil)
+        let ended = effects.compactMap { effect -> String? in
+            guard case .store(.write(.failover, let value, _, .clearFailover), _) = effect else { return nil }
+            return value.object?["failed"]?.string ?? ""
+        }
+        // Whoever has asked is told why.
+        #expect(ended.first?.contains("the stop") == (fails ? true : nil))
+    }
+
     @Test func theTimeOfAStartIsNotThatOfAStop() throws {
         var scene = HonestTimeTests.leader(of: ["n2:0.1"])
-        scene.machine.settings = try #require(
+        scene.machine.configuration.settings = try #require(
             DynamicConfiguration(document: ["ttl": 30, "primary_start_timeout": 0, "primary_stop_timeout": 7]))
         let stop = try #require(Self.stops(scene.step(.shutdownRequested)).first)
         #expect(stop == .stop(.fast, timeout: .seconds(300), heirs: ["n2"]))

@@ -77,7 +77,7 @@ import Testing
     func isLookedAtOnceASecond(_ what: String, accepting: Bool, streaming: Bool?, position: UInt64) {
         var machine = Self.follower(
             { Self.local($0, streaming: streaming, at: position, accepting: accepting) }, optime: 1000, Self.began)
-        #expect(machine.phase == .idle, "\(what)")
+        #expect(machine.stage == nil, "\(what)")
         for second in 1...3 {
             let now = Self.began + .seconds(second)
             let effects = machine.step(.timer, now: now, wallTime: 0)
@@ -98,7 +98,7 @@ import Testing
         _ = machine.step(.node(.observed(Self.local(now, streaming: true, at: 1000))), now: now, wallTime: 0)
         let end = machine.step(.store(.loaded(.success(Self.view(optime: 1000)))), now: now, wallTime: 0)
         let told = end.compactMap { effect -> String? in
-            guard case .store(.touch(let value, _), _) = effect else { return nil }
+            guard case .store(.touch(let value, _, _), _) = effect else { return nil }
             return value["replication_state"]?.string
         }
         #expect(told == ["streaming"])

@@ -105,6 +105,18 @@ import Testing
         #expect(!Self.putsOrDeletes(end), "its end is not told in the other's name")
     }
 
+    /// Without a guardian nothing stops it meanwhile, but what it held was on a session of its own.
+    @Test func aPrimaryWithoutAGuardianDoesNotTakeTheKeyOfItsNamesake() {
+        var scene = GuardianOrderTests.Scene()
+        scene.machine.guardian = nil
+        #expect(Self.renews(Self.cycle(&scene, Self.view(leader: "n1", memberAt: Self.here), writable: true)))
+        let held = LeaderClaim.held(since: scene.now, ttl: .seconds(30), session: "mine")
+        _ = scene.step(.store(.renewed(.success(held))))
+        scene.now = scene.now + .seconds(60)
+        let effects = Self.cycle(&scene, Self.view(leader: "n1", memberAt: Self.elsewhere), writable: true)
+        #expect(!Self.renews(effects) && Self.stops(effects))
+    }
+
     @Test func anAddressChangedByAReloadStaysItsOwn() {
         var scene = GuardianOrderTests.Scene()
         let addresses = MemberKey.Addresses(

@@ -69,11 +69,11 @@ import Testing
     /// It counts from the renewal's sending, and the old one covers that moment still.
     @Test func aShorterTTLHoldsFromTheRenewalOn() {
         var tenure = Tenure(adopted: nil)
-        tenure.holds(Lease(since: now, ttl: .seconds(30)))
+        tenure.holds(since: now, ttl: .seconds(30), session: "s")
         let sent = now + .seconds(10)
         let isCovered = tenure.renews(ttl: .seconds(5), at: sent)
         #expect(isCovered)
-        #expect(tenure.lease == Lease(since: now, ttl: .seconds(30)).shortened(to: .seconds(5), at: sent))
+        #expect(tenure.lease == Lease(since: now, ttl: .seconds(30), session: "s").shortened(to: .seconds(5), at: sent))
         let isCoveredLater = tenure.renews(ttl: .seconds(5), at: now + .seconds(31))
         #expect(!isCoveredLater)
     }
@@ -92,7 +92,7 @@ import Testing
     }
 
     @Test func aCycleAsksSoOftenAndNoMore() {
-        var cycle = Cycle(began: now)
+        var cycle = Cycle()
         let asked = (0...Cycle.mostQuestions).map { _ in cycle.mayAsk() }
         #expect(asked == Array(repeating: true, count: Cycle.mostQuestions) + [false])
     }

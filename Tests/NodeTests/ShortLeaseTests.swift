@@ -20,7 +20,7 @@ import Testing
             )
         }
         let others = [
-            StoredEntry(leaf: "config", value: JSON.text(.object(config)), revision: 2),
+            StoredEntry(leaf: "config", value: JSON.text(.object(config)), revision: revision - 3),
             StoredEntry(leaf: "initialize", value: "7000000000000000001", revision: 1),
         ]
         let key = leader.map { [StoredEntry(leaf: "leader", value: $0, revision: 3, session: "s")] } ?? []
@@ -42,15 +42,49 @@ import Testing
         let config: JSONObject = ["ttl": 5]
         #expect(Self.ttls(Self.load(&scene, Self.view(["n2:0.1"], config: config))) == [.seconds(5)])
         #expect(scene.machine.settings.timings.retryTimeout == .seconds(2))
-        scene.machine.phase = .idle
+        scene.machine.schedule.cycle = nil
         let raised = Self.load(&scene, Self.view(["n2:0.1", "n3"], config: config, revision: 6))
         #expect(Self.ttls(raised) == [.seconds(20)])
         let warned = raised.contains { effect in
             if case .local(.log(.warning, let text)) = effect { text.contains("n3 runs Patroni") } else { false }
         }
         #expect(warned)
-        scene.machine.phase = .idle
+        scene.machine.schedule.cycle = nil
         #expect(Self.ttls(Self.load(&scene, Self.view(["n2:0.1"], config: config, revision: 7))) == [.seconds(5)])
+    }
+
+    /// The key would end before what the guardian enforces (S1).
+    @Test func aShorterTtlWaitsForTheGuardian() throws {
+        let lease = Lease(since: GuardianOrderTests.start, ttl: .seconds(30), session: "s")
+        var scene = GuardianOrderTests.Scene(adopted: lease)
+        let members = ["n2:0.1"]
+        func renewal() -> CycleEvent {
+            .store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
+        }
+        _ = scene.step(.timer)
+        var effects = scene.step(.node(.observed(scene.status(writable: true))))
+        let long = try #require(GuardianOrderTests.orders(effects).last)
+        #expect(long == .enforce(lease, postmaster: 42))
+        _ = scene.step(.store(.loaded(.success(Self.view(members, config: ["ttl": 30])))))
+        _ = scene.step(renewal())
+        scene.machine.schedule.cycle = nil
+        effects = scene.step(.woken("/config"), after: .seconds(12))
+        effects += scene.step(.node(.observed(scene.status(writable: true))))
+        effects += scene.step(.store(.loaded(.success(Self.view(members, config: ["ttl": 10], revision: 6)))))
+        effects += scene.step(renewal())
+        // It has not even acknowledged the long one.
+        #expect(Self.ttls(effects).allSatisfy { $0 == .seconds(30) }, "\(effects)")
+        #expect(scene.machine.lease?.ttl == .seconds(10))
+        effects = scene.step(.guardian(long, .success(GuardianStatus(pid: 1))))
+        #expect(Self.ttls(effects).allSatisfy { $0 == .seconds(30) })
+        let short = try #require(GuardianOrderTests.orders(effects).last)
+        guard case .enforce(let told, _) = short else {
+            Issue.record("\(short)")
+            return
+        }
+        #expect(told.ttl == .seconds(10))
+        effects = scene.step(.guardian(short, .success(GuardianStatus(pid: 1))))
+        #expect(Self.ttls(effects) == [.seconds(10)])
     }
 
     @Test func aLeaderRenewsThoughItsPostgreSQLIsSlowToAnswer() {

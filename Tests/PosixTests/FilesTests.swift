@@ -1,19 +1,7 @@
 import Glibc
 import Posix
+import TestSupport
 import Testing
-
-/// A directory that goes when the test lets go of it.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/matriarch-posix-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw SystemError(call: "mkdtemp") }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    deinit { try? Files.removeTree(path) }
-}
 
 @Suite struct FilesTests {
     @Test(arguments: [0o600, 0o640, 0o666, 0o777] as [UInt32])

@@ -2,6 +2,7 @@ import ClusterModel
 import Glibc
 import Ports
 import Posix
+import TestSupport
 import Testing
 
 @testable import PostgreSQL
@@ -12,7 +13,7 @@ struct DataDirectoryServerTests {
     /// A shell script that stands for one of PostgreSQL's programs.
     private func script(_ name: String, in root: String, _ body: String) throws -> String {
         let path = "\(root)/\(name).sh"
-        try Files.replace(path, with: "#!/bin/sh\n\(body)\n".utf8, mode: 0o755)
+        try makeProgram(path, "#!/bin/sh\n\(body)\n".utf8)
         return String(repeating: "../", count: 12) + path.dropFirst()
     }
 

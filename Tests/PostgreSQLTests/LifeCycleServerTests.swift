@@ -118,7 +118,7 @@ struct LifeCycleServerTests {
             let pid = try #require(await server.observe().postmaster)
             kill(pid, SIGSTOP)
             let controller = server.controller
-            let stopping = Task { try await controller.perform(.restart(timeout: .seconds(60))) }
+            let stopping = Task { try await controller.perform(.stopToRestart(timeout: .seconds(60))) }
             // A halt before the operation has begun would be none while it runs.
             #expect(await server.wait { $0.state == .restarting }.state == .restarting)
             await controller.halt(deadline: BootClock.now() + .seconds(1))
@@ -217,7 +217,7 @@ struct LifeCycleServerTests {
             let expected = PostgreSQLStatus.PendingRestart(
                 parameter: "max_connections", oldValue: "30", newValue: "40")
             #expect(await server.observe().pendingRestart == [expected])
-            #expect(try await server.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await server.restart() == .done)
             #expect(await server.observe().pendingRestart.isEmpty)
             #expect(try await server.sql("SHOW max_connections") == [["40"]])
         }

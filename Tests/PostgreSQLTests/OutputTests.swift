@@ -187,28 +187,36 @@ struct OutputTests {
     @Test("The row of the status query, for a primary and for a standby")
     func statusRow() throws {
         let primary: [String?] = [
-            "f", "0000000A", "0/5000", nil, nil, nil, nil, "f", nil, nil, nil, nil, nil, nil, "f", "2026-01-01", "10",
+            "f", "0000000A", "0/5000", nil, nil, nil, nil, "f", nil, nil, nil, nil, nil, nil, "f", "2026-01-01",
+        ]
+        let facts = try #require(StatusQuery.decode(primary, version: 150_006))
+        let detail = StatusQuery.decodeDetail([
             #"[["a","physical",true,"0/10",false,null,null,null,false,false,false],"#
                 + #"["l","logical",false,null,true,"d","pgoutput","0/20",true,true,false]]"#,
-            "[[\"u\", \"app\", null, \"streaming\", \"async\", 0]]",
-        ]
-        let (facts, _) = try #require(StatusQuery.decode(primary, version: 150_006))
+            #"[["u", "app", null, "streaming", "async", 0, "0/30", "0/20", null]]"#,
+        ])
+        let slots = try #require(detail).slots
         #expect(!facts.inRecovery)
         #expect(facts.timeline == 10)
         #expect(facts.position == WALPosition(0x5000))
-        #expect(facts.slots.map(\.name) == ["a", "l"])
-        #expect(facts.slots.map(\.restartPosition) == [WALPosition(16), nil])
-        #expect(facts.slots.map(\.database) == [nil, "d"] && facts.slots.map(\.plugin) == [nil, "pgoutput"])
-        #expect(facts.slots.map(\.confirmedPosition) == [nil, WALPosition(32)])
-        #expect(facts.slots.map(\.isLost) == [false, true] && facts.slots.map(\.isFailover) == [false, true])
-        #expect(facts.walSenders.map(\.applicationName) == ["app"])
+        #expect(slots.map(\.name) == ["a", "l"])
+        #expect(slots.map(\.restartPosition) == [WALPosition(16), nil])
+        #expect(slots.map(\.database) == [nil, "d"] && slots.map(\.plugin) == [nil, "pgoutput"])
+        #expect(slots.map(\.confirmedPosition) == [nil, WALPosition(32)])
+        #expect(slots.map(\.isLost) == [false, true] && slots.map(\.isFailover) == [false, true])
+        #expect(detail?.walSenders.map(\.applicationName) == ["app"])
+        #expect(
+            detail?.walSenders.map { [$0.written, $0.flushed, $0.replayed] } == [
+                [WALPosition(48), WALPosition(32), nil]
+            ])
         let standby: [String?] = [
             "t", nil, nil, "0/3000", "0/4000", "0/3500", "2026", "t", "streaming", "h", "5432", "s", "0/4000", "2", "t",
-            "2026-01-01", "1", nil, nil,
+            "2026-01-01",
         ]
-        let (replica, control) = try #require(StatusQuery.decode(standby, version: 150_006))
+        let replica = try #require(StatusQuery.decode(standby, version: 150_006))
         #expect(replica.timeline == 2)
-        #expect(control == 1)
+        #expect(StatusQuery.decodeControl(["1"]) == 1)
+        #expect(StatusQuery.decodeControl([nil]) == nil)
         #expect(replica.position == WALPosition(0x4000))
         #expect(replica.replayPaused)
         #expect(replica.replicationState == "streaming")

@@ -48,26 +48,26 @@ struct ParameterServerTests {
             let (first, second) = (try TestServer("n1", in: root), try TestServer("n2", in: root))
             _ = try await first.bootstrap()
             try await first.controller.adopt(configuration: ["parameters": ["max_connections": 50]])
-            #expect(try await first.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await first.restart() == .done)
             try await second.join(first)
             #expect(try await second.sql("SHOW max_connections") == [["50"]])
             let waiting = PostgreSQLStatus.PendingRestart(
                 parameter: "max_connections", oldValue: "50", newValue: "30")
             #expect(await second.observe().pendingRestart == [waiting])
             // Restarted before the primary it has what the primary has.
-            #expect(try await second.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await second.restart(of: first.upstream) == .done)
             #expect(try await second.sql("SHOW max_connections") == [["50"]])
             #expect(await second.observe().pendingRestart == [waiting])
 
             try await first.controller.adopt(configuration: [:])
             #expect(await first.observe().pendingRestart == [waiting])
-            #expect(try await first.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await first.restart() == .done)
             #expect(await first.observe().pendingRestart.isEmpty)
             // The change comes with the WAL; then nothing holds the standby back.
             try await first.sql("CREATE TABLE told AS SELECT 1 AS a")
             #expect(await hasTable(second, "told"))
             #expect(await second.observe().pendingRestart == [waiting])
-            #expect(try await second.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await second.restart(of: first.upstream) == .done)
             #expect(try await second.sql("SHOW max_connections") == [["30"]])
             #expect(await second.observe().pendingRestart.isEmpty)
         }
@@ -86,9 +86,9 @@ struct ParameterServerTests {
                 parameter: "max_connections", oldValue: "30", newValue: "60")
             #expect(await first.observe().pendingRestart == [waiting])
             #expect(await second.observe().pendingRestart == [waiting])
-            #expect(try await first.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await first.restart() == .done)
             #expect(await second.wait { $0.facts?.replayPaused == true }.facts?.replayPaused == true)
-            #expect(try await second.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await second.restart(of: first.upstream) == .done)
             #expect(try await second.sql("SHOW max_connections") == [["60"]])
             let status = await second.wait { $0.facts?.receiver?.isStreaming == true }
             #expect(status.facts?.replayPaused == false)
@@ -113,7 +113,7 @@ struct ParameterServerTests {
             try await server.sql("ALTER SYSTEM SET huge_pages = off")
             try await server.controller.adopt(configuration: [:])
             #expect(await pending(server) == ["huge_pages try off", "shared_buffers 16MB 24MB"])
-            #expect(try await server.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await server.restart() == .done)
             // What ALTER SYSTEM says is in force: nothing waits although our file says something else.
             #expect(try await server.sql("SHOW shared_buffers") == [["24MB"]])
             #expect(await server.observe().pendingRestart.isEmpty)
@@ -146,7 +146,7 @@ struct ParameterServerTests {
                 #expect(!after.contains("\n\(name) = "), "\(name)")
             }
             #expect(!Files.exists(root + "/n1/.matriarch-postgresql.conf"))
-            #expect(try await server.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await server.restart() == .done)
             try await server.controller.adopt(configuration: [:])
             #expect(try Files.readText(file) == before)
         }
@@ -171,7 +171,7 @@ struct ParameterServerTests {
             #expect(try Files.readText(file) == before)
             let pid = await server.observe().postmaster
             await #expect(throws: PostgreSQLError.self) {
-                try await server.controller.perform(.restart(timeout: .seconds(30)))
+                try await server.restart()
             }
             #expect(await server.observe().postmaster == pid, "it was not even stopped")
             // The file comes: what was refused is taken without anybody asking again.
@@ -190,12 +190,12 @@ struct ParameterServerTests {
                 configuration: ["parameters": ["shared_preload_libraries": "no_such_library", "max_connections": 40]])
             let waiting = ["max_connections 30 40", "shared_preload_libraries  no_such_library"]
             #expect(await pending(server) == waiting)
-            #expect(try await server.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await server.restart() == .done)
             #expect(try await server.sql("SHOW max_connections") == [["30"]])
             #expect(await pending(server) == waiting)
             try await server.controller.adopt(configuration: ["parameters": ["max_connections": 40]])
             #expect(await pending(server) == ["max_connections 30 40"])
-            #expect(try await server.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await server.restart() == .done)
             #expect(try await server.sql("SHOW max_connections") == [["40"]])
             #expect(await server.observe().pendingRestart.isEmpty)
         }
@@ -212,7 +212,7 @@ struct ParameterServerTests {
             #expect(Files.exists(root + "/n1/pg_hba.conf.backup") && Files.exists(root + "/n1/pg_ident.conf.backup"))
             try Files.replace(
                 root + "/etc1/postgresql.base.conf", with: (base + "\nbgwriter_delay = 321ms\n").utf8, mode: 0o644)
-            #expect(try await first.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await first.restart() == .done)
             let second = try TestServer("n2", in: root) { configuration in
                 configuration.configurationDirectory = root + "/etc2"
                 configuration.parameters["hba_file"] = "other_hba.conf"

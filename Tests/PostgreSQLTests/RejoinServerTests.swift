@@ -2,6 +2,7 @@ import ClusterModel
 import Glibc
 import Ports
 import Posix
+import TestSupport
 import Testing
 
 @testable import PostgreSQL
@@ -78,7 +79,7 @@ struct RejoinServerTests {
         -> PostgreSQLError?
     {
         unlink(script)
-        if let body { try? Files.replace(script, with: "#!/bin/sh\n\(body)\n".utf8, mode: 0o755) }
+        if let body { try? makeProgram(script, "#!/bin/sh\n\(body)\n".utf8) }
         do throws(PostgreSQLError) {
             _ = try await server.controller.perform(.rewind(from: source))
             Issue.record("the rewind succeeded")

@@ -23,7 +23,7 @@ struct RulesServerTests {
             #expect(try Files.readText(file) == before)
             let mistakes = "SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL"
             #expect(try await server.sql(mistakes) == [["0"]])
-            #expect(try await server.controller.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await server.restart() == .done)
             #expect(try await server.sql("SELECT 1") == [["1"]])
             #expect(try Files.readText(file) == before)
             // What is right afterwards is taken.

@@ -74,6 +74,29 @@ private final class Counter: Sendable {
         hangs.continuation.finish()
     }
 
+    /// An operation has ended since the last answer, which is none any more.
+    @Test(.timeLimit(.minutes(1))) func afterAnOperationTheLastAnswerIsNone() async {
+        let looks = Looks()
+        let unseen: @Sendable (BootInstant) -> PostgreSQLStatus = {
+            PostgreSQLStatus(dataDirectory: .unseen("it hangs"), state: .stopped, observedAt: $0)
+        }
+        let first = await looks.look(until: BootClock.now() + .seconds(60), unseen: unseen) {
+            PostgreSQLStatus(dataDirectory: .initialized, state: .running, observedAt: BootClock.now())
+        }
+        let hangs = AsyncStream<Void>.makeStream()
+        let stream = hangs.stream
+        let ended = BootClock.now()
+        for (since, expected) in [(ended, ended), (first.observedAt, first.observedAt)] {
+            let late = await looks.look(since: since, until: BootClock.now(), unseen: unseen) {
+                for await _ in stream { break }
+                return status(2)
+            }
+            #expect(late.observedAt == expected)
+            #expect((late.dataDirectory == .unseen("it hangs")) == (since == ended))
+        }
+        hangs.continuation.finish()
+    }
+
     /// The very first one: what is known without the disk is given instead, as old as the first question.
     @Test(.timeLimit(.minutes(1))) func thatIsTheFirstIsNotWaitedForEither() async {
         let looks = Looks()
@@ -102,14 +125,16 @@ private final class Counter: Sendable {
 /// A server under SIGSTOP, with a real PostgreSQL.
 @Suite("A server that hangs", .serialized, .enabled(if: TestServer.binDirectory != nil), .timeLimit(.minutes(3)))
 struct SilentServerTests {
-    /// Asks until `condition` holds.
-    private func wait(_ server: TestServer, _ condition: (Pulse) -> Bool) async throws {
-        let end = BootClock.now() + .seconds(60)
+    /// Asks until `condition` holds. What is asked is owed until it is answered, so the pulse is taken after a look. A
+    /// look has as long as it may need where it is to be answered: one that is late loses the connection that it is
+    /// made on, and with a postmaster that stands still there is no other.
+    private func wait(
+        _ server: TestServer, lookingFor patience: Duration = .milliseconds(300), _ condition: (Pulse) -> Bool
+    ) async throws {
+        let end = BootClock.now() + .seconds(120)
         while BootClock.now() < end {
-            async let look = server.controller.observe(deadline: BootClock.now() + .milliseconds(300))
-            let pulse = await server.controller.pulse()
-            _ = await look
-            if let pulse, condition(pulse) { return }
+            _ = await server.controller.observe(deadline: BootClock.now() + patience)
+            if let pulse = await server.controller.pulse(), condition(pulse) { return }
             try await Task.sleep(for: .milliseconds(50))
         }
         Issue.record("it never came to that")
@@ -169,14 +194,15 @@ struct SilentServerTests {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
             _ = try await server.bootstrap()
-            let pid = try #require(await server.observe().postmaster)
+            // From here on the connection is open on which it is looked at.
+            let pid = try #require(await server.wait(within: .seconds(60)) { $0.facts != nil }.postmaster)
             kill(pid, SIGSTOP)
-            try await wait(server) { pulse in
+            try await wait(server, lookingFor: .seconds(60)) { pulse in
                 pulse.unansweredSince == nil && pulse.closedSince != nil && pulse.processes.isPostmasterStopped
                     && pulse.processes.stopped == 1
             }
             kill(pid, SIGCONT)
-            try await wait(server) { $0.closedSince == nil && $0.unansweredSince == nil }
+            try await wait(server, lookingFor: .seconds(60)) { $0.closedSince == nil && $0.unansweredSince == nil }
             _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
         }
     }

@@ -85,7 +85,7 @@ struct SlotServerTests {
                 isReady = Self.found(await second.observe())?.isReady ?? false
             }
             #expect(isReady)
-            _ = try await second.controller.perform(.restart(timeout: .seconds(30)))
+            _ = try await second.restart(of: first.upstream)
             #expect(Self.found(await second.observe())?.isReady == false)
         }
     }

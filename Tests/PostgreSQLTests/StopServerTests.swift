@@ -4,6 +4,7 @@ import Logging
 import Ports
 import Posix
 import Processes
+import Synchronization
 import Testing
 
 @testable import PostgreSQL
@@ -22,6 +23,7 @@ struct StopServerTests {
             try Files.replace("\(root)/hang", with: "".utf8, mode: 0o644)
             let pid = try #require(await server.observe().postmaster)
             try await server.sql("SELECT pg_switch_wal()")
+            try await Self.leaveSecondOfStart(of: server)
 
             let began = BootClock.now()
             let result = try await server.controller.perform(
@@ -38,6 +40,12 @@ struct StopServerTests {
             #expect(!status.mayAcceptWrites)
             #expect(status.state == .stopping)
 
+            // The next daemon knows of it what this one does.
+            let next = try TestServer.controller(server.configuration)
+            let found = await next.observe(deadline: BootClock.now() + .seconds(10))
+            #expect(found.postmaster == pid && found.finish == .shutDown)
+            #expect(!found.mayAcceptWrites && found.state == .stopping)
+
             let rest = Task {
                 try await server.controller.perform(.stop(.fast, timeout: .seconds(60)))
             }
@@ -50,6 +58,16 @@ struct StopServerTests {
             #expect(try await server.startPrimary() == .done)
             #expect(await server.observe().mayAcceptWrites)
         }
+    }
+
+    /// The pid file tells the second in which the postmaster began, no more: what a daemon to come is to take for a
+    /// proof is written in a later one.
+    private static func leaveSecondOfStart(of server: TestServer) async throws {
+        let text = try Files.readText("\(server.configuration.dataDirectory)/postmaster.pid")
+        let start = try #require(PostmasterPidFile(text)?.startTime)
+        // The clock of the file system ticks, and may be a tick behind.
+        let end = (start + 1) * 1_000_000_000 + 20_000_000
+        while WallClock.nanosecondsSinceEpoch() < end { try await Task.sleep(for: .milliseconds(20)) }
     }
 
     @Test("What the control file says of an earlier stop proves nothing")
@@ -66,6 +84,43 @@ struct StopServerTests {
             instance.noteStopping(getpid())
             #expect(await !instance.hasWrittenLastRecord(getpid()))
             #expect(instance.finish(of: getpid()) == nil)
+            // Nor of one that began after the control file was written, whoever has told it to stop.
+            let now = WallClock.nanosecondsSinceEpoch() / 1_000_000_000
+            for (start, status, proof) in [
+                (now, "stopping", false), (now - 100, "ready", false), (now - 100, "stopping", true),
+            ] {
+                let text = "\(getpid())\n/data\n\(start)\n5432\n/run\n*\n1 2\n\(status)\n"
+                let file = try #require(PostmasterPidFile(text))
+                let finish = await instance.finishedBefore(file, deadline: BootClock.now() + .seconds(10))
+                #expect((finish == .shutDown) == proof, "\(status) since \(start)")
+            }
+        }
+    }
+
+    @Test("A proof is of one postmaster: it is none of another one that gets its number, and ends with it")
+    func proofEndsWithItsPostmaster() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            let launcher = ReusingLauncher()
+            let instance = try Instance(
+                configuration: server.configuration, launcher: launcher,
+                tools: ToolRunner(helper: ToolRunner.testHelper, prefix: TestServer.commandPrefix),
+                log: Logger(label: "test"))
+            launcher.instance.withLock { $0 = instance }
+            _ = try await Operator(instance).perform(.startPrimary(timeout: .seconds(30)))
+            let pid = try #require(instance.postmaster()?.pid)
+            #expect(instance.finish(of: pid) == nil)
+
+            // One that was proven to have finished, and is gone.
+            instance.remember { $0.finished = (pid, .shutDown) }
+            let monitor = try Monitor(instance)
+            #expect(await monitor.observe(deadline: BootClock.now() + .seconds(5)).finish == .shutDown)
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            let gone = await monitor.observe(deadline: BootClock.now() + .seconds(5))
+            #expect(gone.postmaster == nil)
+            #expect(instance.finish(of: pid) == nil)
         }
     }
 
@@ -124,4 +179,17 @@ struct StopServerTests {
         #expect(!ProcessTable.isDoomed(status: text.replacing("0100", with: "0200")))
         #expect(!ProcessTable.isDoomed(getpid()))
     }
+}
+
+/// Launches under a number for which a proof stands, of a postmaster that had it before.
+private final class ReusingLauncher: PostmasterLauncher {
+    let instance = Mutex<Instance?>(nil)
+
+    func launch(_ command: PostmasterCommand) async throws(PostgreSQLError) -> Int32 {
+        let pid = try await QuietLauncher().launch(command)
+        instance.withLock { $0?.remember { $0.finished = (pid, .shutDown) } }
+        return pid
+    }
+
+    func signal(_ signal: Int32, to pid: Int32) async -> Bool { await QuietLauncher().signal(signal, to: pid) }
 }

@@ -64,7 +64,7 @@ struct StrangerServerTests {
             configuration.dataDirectory = root + "/link"
             let linked = try TestServer.controller(configuration)
             #expect(await linked.observe(deadline: BootClock.now() + .seconds(5)).isPrimary)
-            #expect(try await linked.perform(.restart(timeout: .seconds(30))) == .done)
+            #expect(try await linked.restart() == .done)
             #expect(await linked.observe(deadline: BootClock.now() + .seconds(5)).isPrimary)
         }
     }

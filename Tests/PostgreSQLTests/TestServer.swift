@@ -5,7 +5,7 @@ import Logging
 import Ports
 import Posix
 import Processes
-import Synchronization
+import TestSupport
 
 @testable import PostgreSQL
 
@@ -87,32 +87,6 @@ struct TestServer: Sendable {
         return configuration
     }
 
-    /// Which ports were given out: tests run side by side.
-    private static let given = Mutex<Set<Int>>([])
-
-    /// A port that is free, and below those that the kernel gives to connections and to whoever asks for any: between
-    /// here and the start of a server nobody else takes it.
-    private static func freePort() throws -> Int {
-        for _ in 0..<1000 {
-            let port = Int.random(in: 16_000..<20_000)
-            if given.withLock({ $0.insert(port).inserted }), isFree(port) { return port }
-        }
-        throw SystemError(call: "bind")
-    }
-
-    private static func isFree(_ port: Int) -> Bool {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = UInt16(port).bigEndian
-        address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-        let length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        return withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) == 0 }
-        }
-    }
-
     /// The status, with a deadline that a healthy server always meets.
     func observe(within duration: Duration = .seconds(5)) async -> PostgreSQLStatus {
         await controller.observe(deadline: BootClock.now() + duration)
@@ -133,7 +107,12 @@ struct TestServer: Sendable {
     /// Runs SQL as the superuser on a thread of its own.
     @discardableResult
     func sql(_ statement: String) async throws -> [[String?]] {
-        try await SQLThread.shared.run(configuration, statement)
+        try await sql(statement, within: .seconds(20))
+    }
+
+    @discardableResult
+    func sql(_ statement: String, within duration: Duration) async throws -> [[String?]] {
+        try await SQLThread.shared.run(configuration, statement, within: duration)
     }
 
     /// A new cluster that counts as published.
@@ -150,12 +129,27 @@ struct TestServer: Sendable {
         try await controller.perform(.startStandby(of: upstream, timeout: .seconds(30)))
     }
 
+    func restart(of upstream: Upstream? = nil) async throws(PostgreSQLError) -> OperationResult {
+        try await controller.restart(of: upstream)
+    }
+
     /// Clones from `source` and streams from it.
     func join(_ source: TestServer) async throws {
         await source.controller.apply(
             [.create(SlotName.of(member: configuration.name))], deadline: BootClock.now() + .seconds(5))
         _ = try await controller.perform(.clone(from: source.upstream, replacing: true))
         _ = try await startStandby(of: source.upstream)
+    }
+}
+
+extension LocalPostgreSQL {
+    /// As a node restarts it: stop, look, start; as a standby of `upstream` where it is one.
+    func restart(of upstream: Upstream? = nil) async throws(PostgreSQLError) -> OperationResult {
+        _ = try await perform(.stopToRestart())
+        let isStandby = await observe(deadline: BootClock.now() + .seconds(5)).hasStandbySignal
+        return try await perform(
+            isStandby
+                ? .startStandby(of: upstream, timeout: .seconds(30)) : .startPrimary(timeout: .seconds(30)))
     }
 }
 
@@ -189,8 +183,10 @@ actor SQLThread {
 
     init(executor: ThreadExecutor) { self.executor = executor }
 
-    func run(_ configuration: LocalPostgreSQLConfiguration, _ statement: String) throws -> [[String?]] {
-        let deadline = BootClock.now() + .seconds(20)
+    func run(
+        _ configuration: LocalPostgreSQLConfiguration, _ statement: String, within duration: Duration
+    ) throws -> [[String?]] {
+        let deadline = BootClock.now() + duration
         let target = ConnectionTarget(parameters: [
             "host": "127.0.0.1", "port": String(configuration.port), "user": "postgres",
             "password": configuration.superuser.password ?? "", "dbname": "postgres",
@@ -201,9 +197,7 @@ actor SQLThread {
 
 /// Gives `body` a directory that belongs to the servers' user, and ends every server in it afterwards.
 func withServers(_ body: (String) async throws -> Void) async throws {
-    var template = Array("/tmp/ms-pg-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw SystemError(call: "mkdtemp") }
-    let root = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let root = try makeTemporaryDirectory("pg")
     if geteuid() == 0, let user = getpwnam("postgres") { chown(root, user.pointee.pw_uid, user.pointee.pw_gid) }
     let outcome: Result<Void, any Error>
     do { outcome = .success(try await body(root)) } catch { outcome = .failure(error) }

@@ -5,6 +5,7 @@ import Logging
 import Ports
 import Posix
 import Processes
+import TestSupport
 import Testing
 
 @testable import PostgreSQL
@@ -129,24 +130,22 @@ struct DirectoryLockTests {
     private static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
     /// A process that has inherited the lock of `directory`, and nobody above it any more.
-    private static func holder(_ program: String, _ directory: String) throws -> Int32 {
+    private static func holder(
+        _ program: String, _ directory: String, arguments words: [String] = ["600"], output: Int32 = -1
+    ) throws -> Int32 {
         let file = try FileDescriptor.open(directory, O_RDONLY | O_DIRECTORY)
         try #require(flock(file.number, LOCK_EX | LOCK_NB) == 0)
-        let words: [String] = [program, "600"]
-        var arguments = words.map { strdup($0) } + [nil]
+        var arguments = ([program] + words).map { strdup($0) } + [nil]
         var environment: [UnsafeMutablePointer<CChar>?] = [nil]
         defer { for text in arguments { free(text) } }
         var pid: pid_t = 0
-        let code = ms_spawn_child(program, &arguments, &environment, [-1, -1, -1, file.number], 4, &pid)
+        let code = ms_spawn_child(program, &arguments, &environment, [-1, output, -1, file.number], 4, &pid)
         try #require(code == 0)
         return pid
     }
 
     private static func withDirectory(_ body: (String) async throws -> Void) async throws {
-        var template = Array("/tmp/ms-lock-XXXXXX".utf8CString)
-        let made = mkdtemp(&template)
-        try #require(made != nil)
-        let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let path = try makeTemporaryDirectory("lock")
         let outcome: Result<Void, any Error>
         do { outcome = .success(try await body(path)) } catch { outcome = .failure(error) }
         try Files.removeTree(path)
@@ -172,7 +171,7 @@ struct DirectoryLockTests {
     func otherDaemon() async throws {
         try await Self.withDirectory { path in
             let program = path + "/matriarch"
-            try Files.replace(program, with: try Files.read("/bin/sleep"), mode: 0o755)
+            try makeProgram(program, try Files.read("/bin/sleep"))
             let pid = try Self.holder(program, path)
             let lock = DirectoryLock(log: Self.quiet)
             let error = await #expect(throws: PostgreSQLError.self) {
@@ -183,6 +182,28 @@ struct DirectoryLockTests {
             kill(pid, SIGKILL)
             #expect(waitpid(pid, nil, 0) == pid)
             try await lock.acquire(path, deadline: BootClock.now() + .seconds(20))
+        }
+    }
+
+    /// What is forked to run another program is ours until it does, and has our descriptors: here, our program itself,
+    /// at more output than the pipe takes.
+    @Test("Who runs our own program is waited for")
+    func ownProgram() async throws {
+        try await Self.withDirectory { path in
+            let own = try #require(Files.target(ofLink: "/proc/self/exe"))
+            var ends: [Int32] = [0, 0]
+            try #require(pipe(&ends) == 0)
+            let reader = FileDescriptor(owning: ends[0])
+            let writer = FileDescriptor(owning: ends[1])
+            let pid = try Self.holder(
+                own, path, arguments: ["--testing-library", "swift-testing", "--list-tests"], output: writer.number)
+            _ = await #expect(throws: PostgreSQLError.self) {
+                try await DirectoryLock(log: Self.quiet).acquire(path, deadline: BootClock.now() + .milliseconds(50))
+            }
+            #expect(ProcessTable.isAlive(pid))
+            kill(pid, SIGKILL)
+            #expect(waitpid(pid, nil, 0) == pid)
+            #expect(reader.number >= 0)
         }
     }
 

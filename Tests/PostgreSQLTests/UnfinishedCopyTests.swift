@@ -133,13 +133,91 @@ private struct Scene {
         let others = scene.base + "/others"
         try scene.file(others + "/letters")
         var mark = try directory.beginFilling(.copy)
-        mark = try directory.beginDraft(mark, places: [scene.tablespace, others])
+        mark = try directory.beginDraft(mark, places: [scene.tablespace, others], sourceVersion: 15)
         #expect(mark.filled == [scene.tablespace])
         // The copy broke off before its link stood in the draft.
         try scene.file(scene.tablespace + "/PG_15_202209061/5/16385")
         _ = try directory.beginFilling(.copy)
         #expect(try Files.list(scene.tablespace).isEmpty)
         #expect(Files.exists(others + "/letters"))
+    }
+
+    /// A tablespace's directory is shared by clusters of several versions, and a volume by an operator's files.
+    @Test("What others have where a link leads to stays: removed, set aside, or in the way of a copy")
+    func shared() throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        let wal = scene.base + "/wal"
+        let others = [
+            scene.tablespace + "/PG_14_202107181/5/16385", scene.tablespace + "/PG_150_1/5/16385",
+            scene.tablespace + "/backup.tar", wal + "/letters", wal + "/0000000100000000000000010",
+        ]
+        func make() throws {
+            try scene.makeCluster(directory.path)
+            try scene.addTablespace()
+            try Files.removeTree(directory.path + "/pg_wal")
+            for name in ["000000010000000000000001", "00000002.history", "archive_status/x.done"] {
+                try scene.file("\(wal)/\(name)")
+            }
+            symlink(wal, directory.path + "/pg_wal")
+        }
+        for path in others { try scene.file(path) }
+        try make()
+        try directory.setAside()
+        #expect(others.filter { !Files.exists($0) } == [])
+        #expect(try Files.list(scene.tablespace).sorted() == ["PG_14_202107181", "PG_150_1", "backup.tar"])
+        #expect(try Files.list(wal).sorted() == ["0000000100000000000000010", "letters"])
+        #expect(Files.exists(directory.path + ".failed/pg_tblspc/16384/PG_15_202209061/5/16385"))
+        #expect(Files.exists(directory.path + ".failed/pg_wal/archive_status/x.done"))
+        try make()
+        _ = try directory.beginFilling(.copy)
+        #expect(others.filter { !Files.exists($0) } == [])
+        #expect(try Files.list(wal).count == 2)
+        #expect(!Files.exists(scene.tablespace + "/PG_15_202209061"))
+    }
+
+    @Test("Of two clusters of a version that differ in their catalogues, one is ours")
+    func catalogue() throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        try scene.makeCluster(directory.path)
+        var control = [UInt8](repeating: 0, count: 16)
+        withUnsafeBytes(of: UInt32(202_209_061)) { control.replaceSubrange(12..<16, with: $0) }
+        try Files.replace(directory.controlFile, with: control, mode: 0o600)
+        try scene.addTablespace()
+        try scene.file(scene.tablespace + "/PG_15_202208011/5/16385")
+        let mark = try directory.beginFilling(.copy)
+        #expect(mark.catalogue == 202_209_061)
+        #expect(try Files.list(scene.tablespace) == ["PG_15_202208011"])
+    }
+
+    /// The mark of a copy that broke off stays for as long as the next one is waited for.
+    @Test("A mark that is old by now costs nobody what came to stand in the places that it names")
+    func oldMark() throws {
+        let scene = Scene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        let copied = scene.base + "/copied"
+        try scene.makeCluster(directory.path)
+        try scene.addTablespace()
+        var mark = try directory.beginFilling(.copy)
+        mark = try directory.beginDraft(mark, places: [copied], sourceVersion: 15)
+        try scene.file(copied + "/PG_15_202209061/5/16385")
+        try scene.file(copied + "/restored.tar")
+        // It has failed, and what it left behind goes; the next one waits for its turn.
+        mark = try directory.beginFilling(.copy)
+        #expect(try Files.list(copied) == ["restored.tar"])
+        #expect(mark.filled == [])
+        // Meanwhile an operator puts something of the same version where the cluster had its tablespace.
+        let restored = [copied, scene.tablespace].map { $0 + "/PG_15_202209061/5/16386" }
+        for path in restored { try scene.file(path) }
+        mark = try directory.beginFilling(.copy)
+        #expect(restored.filter { !Files.exists($0) } == [])
+        // Where the tablespace was is known still: the next copy puts its own there.
+        #expect(mark.tablespaces.map(\.path) == [scene.tablespace])
+        #expect(directory.look() == (.empty, .copy))
     }
 
     @Test("An operator who restores by hand where a copy broke off keeps what was restored")
@@ -219,6 +297,9 @@ private struct Scene {
         mark.walDirectory = "/a b\\n\nc"
         mark.tablespaces = [.init(oid: "16384", path: "/x = y")]
         mark.filled = ["/1", "/2 "]
+        mark.emptied = ["/3"]
+        mark.catalogue = 202_209_061
+        mark.sourceVersion = 16
         #expect(UnfinishedMark(mark.text) == mark)
         #expect(UnfinishedMark("") == nil)
     }

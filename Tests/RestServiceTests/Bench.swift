@@ -46,7 +46,7 @@ struct Bench {
 
     /// Waits for a line in the log.
     func untilLogged(_ text: String) async throws -> Bool {
-        let deadline = BootClock.now() + .seconds(100)
+        let deadline = BootClock.now() + .seconds(300)
         while !log.value.contains(where: { $0.contains(text) }) {
             guard BootClock.now() < deadline else { return false }
             try await Task.sleep(for: .milliseconds(10))
@@ -62,17 +62,6 @@ func status(_ port: Int, trusted: String? = nil) async throws -> Int? {
     let scheme = trusted == nil ? "http" : "https"
     let request = HTTPClientRequest(url: "\(scheme)://127.0.0.1:\(port)/")
     return try? await client.send(request, deadline: BootClock.now() + .seconds(10)).status
-}
-
-/// A port of loopback that nobody listens at.
-///
-/// Below those that the kernel gives to connections and to whoever asks for any: nobody else takes it meanwhile.
-func freePort() throws -> Int {
-    for _ in 0..<1000 {
-        let port = Int.random(in: 10_000..<12_000)
-        if (try? Occupied(port)) != nil { return port }
-    }
-    throw SystemError(call: "bind")
 }
 
 /// A port of loopback that is taken as long as this lives.
@@ -124,21 +113,4 @@ private struct Recorder: LogHandler {
     }
 
     func log(event: LogEvent) { lines.change { $0.append("\(event.level): \(event.message)") } }
-}
-
-/// A directory that ends with this value.
-final class Directory: Sendable {
-    let path: String
-
-    init() throws {
-        var template = Array("/tmp/matriarch-test-XXXXXX".utf8CString)
-        guard mkdtemp(&template) != nil else { throw SystemError(call: "mkdtemp") }
-        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-
-    deinit { try? Files.removeTree(path) }
-
-    func write(_ name: String, _ text: String) throws {
-        try Files.replace("\(path)/\(name)", with: text.utf8, mode: 0o600)
-    }
 }

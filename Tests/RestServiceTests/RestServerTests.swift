@@ -1,6 +1,7 @@
 import Configuration
 import ControlAPI
 import RestService
+import TestSupport
 import Testing
 
 /// Where the server listens, with which certificate, and what becomes of changes that cannot be made.
@@ -58,12 +59,12 @@ import Testing
 
     // MARK: The certificate
 
-    private func encrypted(_ port: Int, _ directory: Directory) throws -> RestAPISettings {
+    private func encrypted(_ port: Int, _ directory: TemporaryDirectory) throws -> RestAPISettings {
         try settings(port, ", certfile: \(directory.path)/server.crt, keyfile: \(directory.path)/server.key")
     }
 
-    private func directory() throws -> Directory {
-        let directory = try Directory()
+    private func directory() throws -> TemporaryDirectory {
+        let directory = try TemporaryDirectory()
         try directory.write("first.crt", PEM.first)
         try directory.write("second.crt", PEM.second)
         try directory.write("server.crt", PEM.first)
@@ -118,7 +119,7 @@ import Testing
     }
 
     @Test func aCertificateThatCannotBeReadEndsTheStart() async throws {
-        let directory = try Directory()
+        let directory = try TemporaryDirectory()
         await #expect(throws: (any Error).self) { try await Bench(encrypted(1, directory)) }
     }
 }

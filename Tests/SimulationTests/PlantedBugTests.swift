@@ -44,13 +44,21 @@ import Testing
         #expect(again.run().violation?.rule == violation.rule)
     }
 
-    /// L4 finds its place ready: the day failsafe mode is built, this is no known issue any more.
-    @Test func losingTheStoreDemotesNobodyInFailsafeMode() {
-        withKnownIssue("failsafe mode is a later issue's") {
-            var world = World(
-                World.Setup(
-                    seed: 1, faults: [Fault(.storeOutage, at: .seconds(5), lasts: .seconds(60))], isFailsafe: true))
-            #expect(world.run().violation == nil)
-        }
+    /// Claims of the key fail one after another, and the primary would have paused past the time to ask the others.
+    @Test func aStoreThatHalfAnswersDemotesNobodyInFailsafeMode() {
+        var world = World(.random(seed: 3893, profile: .failsafeLate))
+        let outcome = world.run()
+        #expect(outcome.violation == nil)
+        #expect(outcome.coverage.reached[.failsafeGranted] ?? 0 > 0)
+    }
+
+    @Test(arguments: [5, 60]) func losingTheStoreDemotesNobodyInFailsafeMode(_ seconds: Int) {
+        var world = World(
+            World.Setup(
+                seed: 1, faults: [Fault(.storeOutage, at: .seconds(5), lasts: .seconds(seconds))], isFailsafe: true))
+        let outcome = world.run()
+        #expect(outcome.violation == nil)
+        #expect(outcome.coverage.reached[.demotedOffline] == nil)
+        #expect(seconds < 60 || outcome.coverage.reached[.failsafeGranted] ?? 0 > 0)
     }
 }

@@ -105,6 +105,8 @@ struct Page {
         let top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
         for path in try SourceFile.paths("docs").filter({ $0.hasSuffix(".md") && !$0.hasSuffix("/README.md") }) + top {
             let name = path.split(separator: "/").last.map(String.init) ?? path
+            // Of two pages of a name the one of behaviour, which comes first, has the numbers.
+            if pages[name] != nil { continue }
             pages[name] = Page(text: try Files.readText("\(Package.root)/\(path)"))
         }
         return pages

@@ -13,6 +13,7 @@ enum Graph {
         ("HighAvailability", ["ClusterModel"]),
         ("Ports", ["ClusterModel", "HighAvailability"]),
         ("Posix", ["CPlatform", "Instants"]),
+        ("TestSupport", ["Posix"]),
         ("Processes", ["CPlatform"]),
         ("JSON", ["ClusterModel", "CJansson"]),
         ("Logs", ["ClusterModel", "Posix"]),
@@ -25,11 +26,19 @@ enum Graph {
         ("CGuardian", ["CPlatform"]),
         ("Guardian", []),
         ("matriarch-guardian", ["Guardian", "CGuardian", "CPlatform", "Processes"]),
-        ("Node", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Tasks"]),
+        ("Node", ["ClusterModel", "HighAvailability", "Ports", "Tasks"]),
         ("ControlAPI", ["ClusterModel", "HighAvailability", "Ports", "JSON", "HTTPServer"]),
         ("ClusterAccess", ["ClusterModel", "Ports", "Posix", "Configuration", "Etcd", "Peers"]),
         ("RestService", ["ClusterAccess", "Configuration", "ControlAPI", "HTTPServer", "Posix", "Tasks"]),
-        ("Simulation", ["ClusterModel", "HighAvailability", "Ports", "JSON", "Node"]),
+        (
+            "Ctl",
+            [
+                "ClusterModel", "HighAvailability", "Ports", "Posix", "JSON", "Configuration", "ClusterAccess",
+                "HTTPClient", "Peers", "CLibPQ", "COpenSSL",
+            ]
+        ),
+        ("matriarchctl", ["Ctl", "Posix", "CPlatform"]),
+        ("Simulation", ["ClusterModel", "HighAvailability", "Ports", "Node"]),
         ("simulate", ["Simulation", "Posix", "ClusterModel"]),
         (
             "GuardianClient",

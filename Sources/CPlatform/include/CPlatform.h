@@ -43,6 +43,12 @@ int ms_spawn_detached(const char *path, char *const argv[], char *const envp[], 
 // closed); all others are closed. For signals, masks and errors as above.
 int ms_spawn_child(const char *path, char *const argv[], char *const envp[], const int *fds, int count, pid_t *pid);
 
+// The watchdog's ioctls (linux/watchdog.h): ioctl is variadic, its requests are macros. What the device can do, as
+// WDIOF_ bits, 0 where it does not say; its timeout in seconds, -1 where it does not say.
+uint32_t ms_watchdog_options(int fd);
+int ms_watchdog_timeout(int fd);
+int ms_watchdog_set_timeout(int fd, int seconds);
+
 // For the stretch between fork and exec, async-signal-safe both. Signals are as at the start of a program: each has its
 // default action, and none is blocked.
 void ms_reset_signals(void);

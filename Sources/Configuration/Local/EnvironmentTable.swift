@@ -20,7 +20,7 @@ enum EnvironmentTable {
         + rows(
             "postgresql",
             ["listen", "connect_address", "proxy_address", "config_dir", "data_dir", "pgpass", "bin_dir"])
-        + KnownSettings.programs.map { ("POSTGRESQL_BIN_\($0.uppercased())", "postgresql.bin_name.\($0)") }
+        + SettingTable.programs.map { ("POSTGRESQL_BIN_\($0.uppercased())", "postgresql.bin_name.\($0)") }
         + rows("log", ["type", "level", "traceback_level", "dateformat", "dir"])
         + rows("guardian", ["mode", "safety_margin", "restart_daemon"])
         + rows("raft", ["data_dir", "self_addr", "password", "bind_addr"])
@@ -41,6 +41,61 @@ enum EnvironmentTable {
     static let lists = rows("restapi", ["allowlist"]) + rows("raft", ["partner_addrs"])
     static let maps =
         rows("restapi", ["http_extra_headers", "https_extra_headers"]) + rows("log", ["static_fields", "loggers"])
+
+    /// Group C.
+    static let credentials: [Row] =
+        ["restapi", "ctl"].flatMap { section in
+            ["username", "password"].map { key in
+                ("\(section)_\(key)".uppercased(), "\(section).authentication.\(key)")
+            }
+        }
+        + SettingTable.users.flatMap { user in
+            SettingTable.credentialKeys.map { key in
+                ("\(user.name)_\(key)".uppercased(), "postgresql.authentication.\(user.name).\(key)")
+            }
+        }
+    /// They count only where others have made the section.
+    static let storeCredentials = rows("etcd", ["username", "password"]) + rows("etcd3", ["username", "password"])
+
+    /// What a variable may name a file of in its stead, as `<name>_FILE`: ours, for what containers mount.
+    static let mayStandInFiles: [Row] = {
+        let keys = rows("restapi", ["keyfile_password"]) + rows("ctl", ["keyfile_password"])
+        return (credentials + storeCredentials + keys).filter { row in
+            ["username", "password", "sslpassword", "keyfile_password"].contains {
+                SettingPath(dotted: row.path).elements.last == $0
+            }
+        }
+    }()
+
+    /// The full name of the variable that sets a key; nil where there is none.
+    static func variable(of path: String) -> String? {
+        if let name = names[path] { return EnvironmentVariables.prefix + name }
+        let elements = SettingPath(dotted: path).elements
+        guard elements.count == 2, suffixes.contains(elements[1].uppercased()), sections.contains(elements[0]) else {
+            return nil
+        }
+        return EnvironmentVariables.prefix + elements.joined(separator: "_").uppercased()
+    }
+
+    private static let names: [String: String] = Dictionary(
+        (texts + booleans + integers + reals + lists + maps + credentials + storeCredentials
+            + [("LOG_FORMAT", "log.format")]).map { ($0.path, $0.name) }, uniquingKeysWith: { first, _ in first })
+
+    /// Every name that is read, but for those of group D.
+    static let readNames = Set(
+        (texts + booleans + integers + reals + lists + maps + credentials + storeCredentials).map(\.name)
+            + ["LOG_FORMAT", "CONFIGURATION"] + legacyNames.map(\.old) + mayStandInFiles.map { "\($0.name)_FILE" })
+
+    /// Whether somebody reads the variable, its prefix left away.
+    static func reads(_ name: String) -> Bool {
+        if readNames.contains(name) { return true }
+        guard let cut = name.firstIndex(of: "_"), cut > name.startIndex else { return false }
+        let suffix = String(name[name.index(after: cut)...])
+        return suffixes.contains(suffix) && (name[..<cut] != "CITUS" || ["GROUP", "DATABASE"].contains(suffix))
+    }
+
+    /// Those that the variables of group D are meant for; any other word makes a section, too.
+    private static let sections = StoreSettings.sections + ["citus"]
 
     /// Group D.
     static let suffixes: Set<String> = [

@@ -24,6 +24,16 @@ struct EnvironmentVariables {
         readTyped(values)
         readSections(values)
         readCredentials(values)
+        warnUnread(values)
+    }
+
+    /// Names that nobody reads: slips of the pen, and those that the peer's own pages have wrong.
+    private mutating func warnUnread(_ values: [String: String]) {
+        for name in values.keys.sorted() where !EnvironmentTable.reads(name) {
+            let nearest = EditDistance.nearest(name, among: EnvironmentTable.readNames)
+            let hint = nearest.map { "; did you mean \(EnvironmentVariables.prefix)\($0)?" } ?? ""
+            warnings.append("\(EnvironmentVariables.prefix)\(name) is read by nobody\(hint)")
+        }
     }
 
     /// The tree with the variables as origins.
@@ -82,22 +92,15 @@ struct EnvironmentVariables {
 
     /// Group C; those of etcd only where group D made the section.
     private mutating func readCredentials(_ values: [String: String]) {
-        for section in ["RESTAPI", "CTL"] {
-            for key in ["USERNAME", "PASSWORD"] {
-                read(values, "\(section)_\(key)", "\(section.lowercased()).authentication.\(key.lowercased())") {
-                    .string($0)
-                }
-            }
-        }
-        for user in ["SUPERUSER", "REPLICATION", "REWIND"] {
-            for key in KnownSettings.credentialKeys {
-                let name = "\(user)_\(key.uppercased())"
-                read(values, name, "postgresql.authentication.\(user.lowercased()).\(key)") { .string($0) }
-            }
-        }
-        for section in ["ETCD", "ETCD3"] where tree[section.lowercased()] != nil {
-            for key in ["USERNAME", "PASSWORD"] {
-                read(values, "\(section)_\(key)", "\(section.lowercased()).\(key.lowercased())") { .string($0) }
+        for (name, path) in EnvironmentTable.credentials { read(values, name, path) { .string($0) } }
+        for (name, path) in EnvironmentTable.storeCredentials {
+            let section = SettingPath(dotted: path).elements[0]
+            if tree[section] != nil {
+                read(values, name, path) { .string($0) }
+            } else if values[name]?.isEmpty == false {
+                warnings.append(
+                    "\(EnvironmentVariables.prefix)\(name) is left out, because no other variable makes "
+                        + "the section \(section)")
             }
         }
     }
@@ -114,6 +117,11 @@ struct EnvironmentVariables {
             guard let value = EnvironmentVariables.sectionValue(section, suffix, text) else {
                 warnUnreadable(name, text, SettingPath([section, suffix.lowercased()]))
                 continue
+            }
+            if text.isEmpty {
+                warnings.append(
+                    "\(EnvironmentVariables.prefix)\(name) is empty, and makes a section \(section) all the same: "
+                        + "unset it where that is not meant")
             }
             set(SettingPath([section, suffix.lowercased()]), value, name)
         }

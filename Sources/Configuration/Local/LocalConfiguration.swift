@@ -14,11 +14,13 @@ public struct LocalConfiguration: Sendable, Hashable {
     }
 
     public let source: Source
-    /// What was left out, in words for the log.
-    public let warnings: [String]
+    /// What was left out, or means something else than it seems to, in words for the log.
+    public private(set) var warnings: [String]
+    /// Files of passwords that cannot be read. Who needs those passwords goes no further.
+    private(set) var problems: [ConfigurationProblem] = []
     /// For `~/pgpass`; nil where HOME is unset.
     let homeDirectory: String?
-    let settings: OriginatedTree
+    private(set) var settings: OriginatedTree
 
     /// The tree as configured.
     public var tree: JSONObject { settings.root }
@@ -35,21 +37,37 @@ public struct LocalConfiguration: Sendable, Hashable {
     public static func load(
         path: String?, environment: [String: String]
     ) throws(ConfigurationError) -> LocalConfiguration {
+        let files = SecretFiles(environment)
+        let whole = files.environment[EnvironmentVariables.wholeConfiguration].flatMap { $0.isEmpty ? nil : $0 }
+        var configuration = try load(path, files.environment, whole)
+        configuration.fill(files)
+        return configuration
+    }
+
+    private static func load(
+        _ path: String?, _ environment: [String: String], _ whole: String?
+    ) throws(ConfigurationError) -> LocalConfiguration {
         let home = environment["HOME"].flatMap { $0.isEmpty ? nil : $0 }
         if let path, Files.exists(path) {
             let variables = EnvironmentVariables(environment)
-            var settings = try readFiles(path)
+            var (settings, warnings) = try readFiles(path)
             settings.apply(patch: variables.originated)
+            if whole != nil {
+                warnings.append("\(EnvironmentVariables.wholeConfiguration) does not count, because \(path) is there")
+            }
             return LocalConfiguration(
-                source: .path(path), warnings: variables.warnings, homeDirectory: home, settings: settings)
+                source: .path(path), warnings: warnings + variables.warnings, homeDirectory: home, settings: settings)
         }
         let missing = path.map { ["\($0) does not exist; the environment is used alone"] } ?? []
-        if let text = environment[EnvironmentVariables.wholeConfiguration], !text.isEmpty {
-            let name = EnvironmentVariables.wholeConfiguration
-            let settings = try read(Array(text.utf8), name) { _ in .environment(name) }
-            return LocalConfiguration(source: .variable, warnings: missing, homeDirectory: home, settings: settings)
-        }
         let variables = EnvironmentVariables(environment)
+        if let whole {
+            let name = EnvironmentVariables.wholeConfiguration
+            let (settings, warnings) = try read(Array(whole.utf8), name) { _ in .environment(name) }
+            let others = Set(variables.names.values).sorted()
+            let passedOver = others.isEmpty ? [] : ["\(others.joined(separator: ", ")) do not count beside \(name)"]
+            return LocalConfiguration(
+                source: .variable, warnings: missing + warnings + passedOver, homeDirectory: home, settings: settings)
+        }
         guard !variables.tree.isEmpty else {
             let found = path.map { "\($0) does not exist" } ?? "no file was named"
             throw ConfigurationError("Config is empty: \(found) and no PATRONI_* variable is set")
@@ -63,21 +81,42 @@ public struct LocalConfiguration: Sendable, Hashable {
     public static func parse(
         _ text: String, name: String = "patroni.yml", environment: [String: String] = [:]
     ) throws(ConfigurationError) -> LocalConfiguration {
-        var settings = try readFile(name, Array(text.utf8))
+        var (settings, warnings) = try readFile(name, Array(text.utf8))
         let variables = EnvironmentVariables(environment)
         settings.apply(patch: variables.originated)
         return LocalConfiguration(
-            source: .path(name), warnings: variables.warnings, homeDirectory: environment["HOME"],
+            source: .path(name), warnings: warnings + variables.warnings, homeDirectory: environment["HOME"],
             settings: settings)
     }
 
-    private static func readFiles(_ path: String) throws(ConfigurationError) -> OriginatedTree {
-        var settings = OriginatedTree()
+    /// A problem that stands nowhere, because a key is missing, is that of its section, or of where all begins.
+    func located(_ problem: ConfigurationProblem) -> ConfigurationProblem {
+        if problem.origin != nil { return problem }
+        let first = settings.root.keys.first.map { SettingPath([$0]) }
+        let origin = settings.origin(of: problem.path) ?? first.flatMap { settings.origin(of: $0) }
+        return ConfigurationProblem(problem.path, problem.message, origin)
+    }
+
+    /// Passwords that stand in files.
+    private mutating func fill(_ files: SecretFiles) {
+        warnings += files.warnings
+        problems += files.problems
+        let filled = SecretFiles.fill(&settings)
+        warnings += filled.warnings
+        problems += filled.problems
+    }
+
+    private typealias Reading = (settings: OriginatedTree, warnings: [String])
+
+    private static func readFiles(_ path: String) throws(ConfigurationError) -> Reading {
+        var (settings, warnings) = (OriginatedTree(), [String]())
         for name in try fileNames(path) {
             let bytes = try reading { () throws(SystemError) in try Files.read(name, limit: YAML.Limit.bytes) }
-            settings.apply(patch: try readFile(name, bytes))
+            let file = try readFile(name, bytes)
+            settings.apply(patch: file.settings)
+            warnings += file.warnings
         }
-        return settings
+        return (settings, warnings)
     }
 
     /// The file itself, or the YAML files of a directory in the order of their names.
@@ -100,13 +139,13 @@ public struct LocalConfiguration: Sendable, Hashable {
         do throws(SystemError) { return try body() } catch { throw ConfigurationError(error.description) }
     }
 
-    private static func readFile(_ name: String, _ bytes: [UInt8]) throws(ConfigurationError) -> OriginatedTree {
+    private static func readFile(_ name: String, _ bytes: [UInt8]) throws(ConfigurationError) -> Reading {
         try read(bytes, name) { .file(name, line: $0.line) }
     }
 
     private static func read(
         _ bytes: [UInt8], _ name: String, _ origin: (YAMLMark) -> SettingOrigin
-    ) throws(ConfigurationError) -> OriginatedTree {
+    ) throws(ConfigurationError) -> Reading {
         let document: YAML.Document
         do throws(YAMLError) { document = try YAML.parse(bytes: bytes) } catch {
             throw ConfigurationError("\(name):\(error.mark.line):\(error.mark.column): \(error.message)")
@@ -114,6 +153,23 @@ public struct LocalConfiguration: Sendable, Hashable {
         guard case .object(let root) = document.value else {
             throw ConfigurationError("invalid config file \(name): it does not contain a mapping of keys to values")
         }
-        return OriginatedTree(root) { document.marks[$0].map(origin) }
+        return (
+            OriginatedTree(root) { document.marks[$0].map(origin) }, surprises(document).map { "\(origin($0)): \($1)" }
+        )
+    }
+
+    /// What YAML 1.1 reads otherwise than most people.
+    private static func surprises(_ document: YAML.Document) -> [(YAMLMark, String)] {
+        let doubled = document.doubled.map { ($0.mark, "\($0.key) stands twice in one mapping: the last one counts") }
+        let spelled = document.spellings.sorted { $0.key < $1.key }.compactMap { path, text -> (YAMLMark, String)? in
+            guard let key = SettingTable.key(at: path), key.kind.isText, let mark = document.marks[path],
+                let value = OriginatedTree.value(at: path, in: document.value.object ?? JSONObject())
+            else { return nil }
+            let isSecret = Secrets.isSecret(path.elements)
+            let read = isSecret ? "another number" : "the number \(value.comparableText)"
+            let shown = isSecret ? "the value" : text
+            return (mark, "\(path): \(shown) is read as \(read): quote it if a text is meant")
+        }
+        return doubled + spelled
     }
 }

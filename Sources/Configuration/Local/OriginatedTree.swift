@@ -85,7 +85,7 @@ struct OriginatedTree: Sendable, Hashable {
         }
     }
 
-    private static func value(at path: SettingPath, in root: JSONObject) -> JSONValue? {
+    static func value(at path: SettingPath, in root: JSONObject) -> JSONValue? {
         var value = JSONValue.object(root)
         for element in path.elements {
             switch value {

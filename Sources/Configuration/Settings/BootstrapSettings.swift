@@ -10,8 +10,23 @@ public struct BootstrapSettings: Sendable, Hashable {
     public let hostBasedAuthentication: [String]
     /// A command that gets the connection string as its last argument.
     public let postBootstrap: String?
-    /// `initdb`, or the name of a custom method whose section has a command.
-    public let method: String
+    /// The method that takes the place of initdb; nil for initdb.
+    public let custom: CustomMethod?
+
+    /// A command that fills the data directory of a new cluster.
+    public struct CustomMethod: Sendable, Hashable {
+        public let name: String
+        public let command: String
+        /// Its section: what it is told, and how.
+        public let options: JSONObject
+        /// `recovery_conf`: how far its server recovers; nil for what it has left.
+        public let recovery: [ParameterSetting]?
+
+        /// What is not handed on to the command.
+        public static let reserved: Set<String> = [
+            "command", "no_params", "keep_existing_recovery_conf", "recovery_conf", "scope", "datadir",
+        ]
+    }
 
     /// What initdb is given by ourselves, or must not be given.
     private static let forbidden: Set<String> = ["pgdata", "nosync", "pwfile", "sync-only", "version"]
@@ -29,9 +44,19 @@ public struct BootstrapSettings: Sendable, Hashable {
         initdbOptions = options.arguments
         hostBasedAuthentication = reader.texts("bootstrap.pg_hba") ?? []
         postBootstrap = reader.filledText("bootstrap.post_bootstrap") ?? reader.filledText("bootstrap.post_init")
-        let wanted = reader.filledText("bootstrap.method") ?? "initdb"
-        let section = wanted == "initdb" ? nil : reader.object("bootstrap.\(wanted)")
-        method = section?["command"]?.isTruthy == true ? wanted : "initdb"
+        custom = BootstrapSettings.customMethod(&reader)
+    }
+
+    /// Without a command of its own a method is initdb, as with the peer.
+    private static func customMethod(_ reader: inout SettingReader) -> CustomMethod? {
+        guard let name = reader.filledText("bootstrap.method"), name != "initdb" else { return nil }
+        let path = "bootstrap.\(name)"
+        guard let options = reader.object(path), let command = reader.command("\(path).command") else {
+            reader.warn("bootstrap.method", "\(path).command is not there: initdb makes the cluster")
+            return nil
+        }
+        let recovery = options["recovery_conf"] == nil ? nil : reader.parameters("\(path).recovery_conf")
+        return CustomMethod(name: name, command: command, options: options, recovery: recovery)
     }
 
     /// A cluster must not be born with times that no node can use.

@@ -12,6 +12,18 @@ public enum ControlledParameters {
         case bool
         case mustBeOn
         case word([String])
+
+        /// In words.
+        var allowed: String {
+            switch self {
+            case .derived: "nothing: it follows from other settings"
+            case .integer(let minimum): "a whole number, at least \(minimum)"
+            case .size(let minimum): "a size, at least \(minimum >> 20)MB"
+            case .bool: SettingKind.bool.allowed
+            case .mustBeOn: "on"
+            case .word(let words): words.joined(separator: ", ")
+            }
+        }
     }
 
     struct Parameter: Sendable {

@@ -18,12 +18,12 @@ public struct EffectiveConfiguration: Sendable, Hashable {
     public let log: LogSettings
     public let guardian: GuardianSettings
     public let tags: Tags
-    /// The sections of later versions as they stand: `watchdog`, `citus`.
-    public let watchdog: JSONObject?
+    public let watchdog: WatchdogSettings
+    /// The section of a later version as it stands.
     public let citus: JSONObject?
     /// What deserves a line in the log.
     public let warnings: [String]
-    private let merged: OriginatedTree
+    let merged: OriginatedTree
 
     /// `/<namespace>/<scope>/`, the prefix of every key in the DCS.
     public var storePrefix: String { "/\(namespace)/\(scope)/".collapsingSlashes }
@@ -38,7 +38,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
     }
 
     /// A name that the synchronous mode needs for itself.
-    static let reservedName = "__patroni_strict_sync_replica_placeholder__"
+    static let reservedName = SynchronousNames.placeholder
 
     /// Merges and checks. `dynamic` is `/config`, or `bootstrap.dcs` where there is none yet. Every problem is named;
     /// times in `dynamic` that are no numbers make it unfit as a whole.
@@ -52,12 +52,13 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         for warning in local.warnings + unknownKeys(local) + layers.warnings + adjusted.warnings {
             reader.warn(warning)
         }
+        for problem in local.problems { reader.report(problem) }
         for path in local.settings.pathsWithNUL {
             reader.reportAsItIs(path, "holds a NUL, at which every program but this one would take the text to end")
         }
 
         let configuration = EffectiveConfiguration(&reader, adjusted.timings, layers.tree, local.homeDirectory)
-        if !reader.problems.isEmpty { throw ConfigurationError(reader.problems) }
+        if !reader.problems.isEmpty { throw ConfigurationError(reader.problems.map(local.located)) }
         return configuration
     }
 
@@ -79,13 +80,13 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         log = LogSettings(&reader)
         guardian = GuardianSettings(&reader)
         tags = Tags(reader.object("tags") ?? JSONObject())
-        watchdog = reader.object("watchdog")
+        watchdog = WatchdogSettings(&reader)
         citus = reader.object("citus")
-        if reader.raw("bootstrap.users") != nil {
-            reader.warn("bootstrap.users", "is not supported since 4.0; make users in a post_bootstrap command")
-        }
-        for setting in KnownSettings.withoutEffect where reader.raw(setting.path)?.isTruthy == true {
-            reader.warn(setting.path, setting.reason)
+        // Whoever asks for what is so anyway has lost nothing.
+        for key in SettingTable.keys {
+            guard let why = key.withoutEffect, let value = reader.raw(key.path), value.isTruthy, value != key.standard
+            else { continue }
+            reader.warn(key.path, why)
         }
         for warning in TagRules.contradictions(tags.raw) { reader.warn(warning) }
         warnings = reader.warnings
@@ -116,15 +117,9 @@ public struct EffectiveConfiguration: Sendable, Hashable {
     }
 
     private static func unknownKeys(_ local: LocalConfiguration) -> [String] {
-        KnownSettings.unknown(in: local.tree).map { unknown in
-            let path = SettingPath(Array(unknown.path.elements.dropLast()))
-            if unknown.nearest == nil, Secrets.isSecret(path.elements) {
-                // `admin: secret` written in one word is a key.
-                return ConfigurationProblem(path, "holds an unknown key", local.settings.origin(of: path)).description
-            }
-            let hint = unknown.nearest.map { "; did you mean \(path.appending($0))?" } ?? ""
-            return ConfigurationProblem(unknown.path, "unknown key\(hint)", local.settings.origin(of: unknown.path))
-                .description
+        SettingTable.remarks(onLocal: local.tree).map { path, remark in
+            let (path, text) = remark.told(at: path)
+            return ConfigurationProblem(path, text, local.settings.origin(of: path)).description
         }
     }
 }

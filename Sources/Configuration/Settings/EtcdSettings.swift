@@ -59,10 +59,10 @@ public struct EtcdSettings: Sendable, Hashable {
             return address
         }
         var address = Address()
-        let scheme = reader.word("\(section).protocol", ["http", "https"], default: "http")
+        let scheme = reader.word("\(section).protocol")
         address.scheme = Scheme(rawValue: scheme) ?? .http
         let explicitPort = reader.raw("\(section).port") != nil
-        let port = Int(reader.integer("\(section).port", 1...65_535, default: Int64(defaultPort)))
+        let port = Int(reader.integer("\(section).port"))
         if reader.raw("\(section).hosts") != nil {
             address.endpoints = hosts(&reader, "\(section).hosts", port)
         } else if let text = reader.filledText("\(section).host", allowed: "host[:port]") {

@@ -12,9 +12,9 @@ public struct GuardianSettings: Sendable, Hashable {
     public let restartsDaemon: Bool
 
     init(_ reader: inout SettingReader) {
-        isOn = reader.bool("guardian.mode", default: true)
+        isOn = reader.bool("guardian.mode")
         safetyMargin = GuardianSettings.margin(&reader)
-        restartsDaemon = reader.bool("guardian.restart_daemon", default: false)
+        restartsDaemon = reader.bool("guardian.restart_daemon")
     }
 
     /// Seconds, or a time with a unit. Below half a second nothing could be promised; no lease is longer than a day.

@@ -30,29 +30,31 @@ public struct LogSettings: Sendable, Hashable {
     public let loggers: [ParameterSetting]
     public let deduplicatesHeartbeats: Bool
 
-    static let levels = ["debug", "info", "warn", "warning", "error", "fatal", "critical"]
-    public static let defaultFormat = "%(asctime)s %(levelname)s: %(message)s"
+    private static var levels: [String] {
+        if case .word(let words) = SettingTable.byPath["log.level"]?.kind { words } else { [] }
+    }
+    private static var defaultFormat: String { SettingTable.byPath["log.format"]?.standard?.string ?? "%(message)s" }
 
     init(_ reader: inout SettingReader) {
         _ = reader.object("log")
         layout = LogSettings.layout(&reader)
-        level = LogSettings.canonical(reader.word("log.level", LogSettings.levels, default: "info"))
+        level = LogSettings.canonical(reader.word("log.level"))
         let dateFormat = reader.raw("log.dateformat")
         if dateFormat != nil, dateFormat?.string == nil { reader.warn("log.dateformat", "is no text and is not used") }
         self.dateFormat = dateFormat?.string.flatMap { $0.isEmpty ? nil : $0 }
         staticFields = reader.parameters("log.static_fields") ?? []
-        maxQueueSize = Int(reader.integer("log.max_queue_size", 1...1_000_000, default: 1000))
+        maxQueueSize = Int(reader.integer("log.max_queue_size"))
         directory = reader.path("log.dir", allowed: "a directory")
-        fileSize = Int(reader.integer("log.file_size", 0...(1 << 50), default: 25_000_000))
-        fileCount = Int(reader.integer("log.file_num", 0...10_000, default: 4))
+        fileSize = Int(reader.integer("log.file_size"))
+        fileCount = Int(reader.integer("log.file_num"))
         fileMode =
-            reader.raw("log.mode") == nil ? nil : UInt32(reader.integer("log.mode", 0...0o777, default: 0o600))
+            reader.raw("log.mode") == nil ? nil : UInt32(reader.integer("log.mode"))
         loggers = LogSettings.loggers(&reader)
         deduplicatesHeartbeats = reader.bool("log.deduplicate_heartbeat_logs")
     }
 
     private static func layout(_ reader: inout SettingReader) -> Layout {
-        let isJSON = reader.word("log.type", ["plain", "json"], default: "plain") == "json"
+        let isJSON = reader.word("log.type") == "json"
         switch reader.raw("log.format") {
         case nil, .null?: break
         case .string(let format)?: return isJSON ? .json(fields: fields(in: format)) : .plain(format: format)
@@ -86,16 +88,40 @@ public struct LogSettings: Sendable, Hashable {
         return fields
     }
 
+    /// Loggers that there are here, each with the peer's names for the same, the nearest first.
+    private static let labels: [(own: String, peers: [String])] = [
+        ("matriarch", ["patroni.ha", "patroni"]), ("postgresql", ["patroni.postgresql", "patroni"]),
+        ("restapi", ["patroni.api", "patroni"]), ("guardian", ["patroni.watchdog", "patroni"]),
+        ("etcd", ["patroni.dcs.etcd3", "patroni.dcs.etcd", "patroni.dcs", "patroni"]),
+    ]
+
     private static func loggers(_ reader: inout SettingReader) -> [ParameterSetting] {
-        (reader.parameters("log.loggers") ?? []).compactMap { logger in
+        let given = (reader.parameters("log.loggers") ?? []).compactMap { logger -> ParameterSetting? in
             guard levels.contains(logger.value.lowercased()) else {
                 reader.report(
                     "log.loggers",
-                    "found \(Secrets.shown(logger.value)) for \(logger.name), allowed is one of \(levels)")
+                    "found \(Secrets.shown(logger.value)) for \(logger.name), "
+                        + "allowed is one of \(levels.joined(separator: ", "))")
                 return nil
             }
             return ParameterSetting(name: logger.name, value: canonical(logger.value))
         }
+        for logger in given where !isKnown(logger.name) {
+            let names = labels.map(\.own).joined(separator: ", ")
+            reader.warn("log.loggers", "no logger is called \(logger.name); there are \(names)")
+        }
+        let derived = labels.compactMap { label -> ParameterSetting? in
+            if given.contains(where: { $0.name == label.own }) { return nil }
+            let found = label.peers.lazy.compactMap { name in given.first { $0.name == name } }.first
+            return found.map { ParameterSetting(name: label.own, value: $0.value) }
+        }
+        return given + derived
+    }
+
+    /// Ours, one below it, or the peer's; of other programs' libraries nobody is told that they are not here.
+    private static func isKnown(_ name: String) -> Bool {
+        let first = name.prefix { $0 != "." }
+        return labels.contains { $0.own == first } || ["patroni", "urllib3", "etcd", "kazoo", "consul"].contains(first)
     }
 
     private static func canonical(_ level: String) -> String {

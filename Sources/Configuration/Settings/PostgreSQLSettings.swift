@@ -63,6 +63,8 @@ public struct PostgreSQLSettings: Sendable, Hashable {
     /// `basebackup`, or a command of the user's with its section.
     public struct ReplicaMethod: Sendable, Hashable {
         public let name: String
+        /// Its command, by default its name; nil for `basebackup`.
+        public let command: String?
         public let options: JSONObject
     }
 
@@ -111,7 +113,7 @@ public struct PostgreSQLSettings: Sendable, Hashable {
         ofReplica = RoleSettings(&reader, RoleSettings.replica)
         ofStandbyLeader = RoleSettings(&reader, RoleSettings.standbyLeader)
         recovery = reader.parameters("postgresql.recovery_conf") ?? []
-        usesSlots = reader.bool("postgresql.use_slots", default: true)
+        usesSlots = reader.bool("postgresql.use_slots")
         usesRewind = reader.bool("postgresql.use_pg_rewind")
         removesDataDirectoryOnRewindFailure = reader.bool("postgresql.remove_data_directory_on_rewind_failure")
         removesDataDirectoryOnDivergedTimelines = reader.bool(
@@ -120,14 +122,20 @@ public struct PostgreSQLSettings: Sendable, Hashable {
         baseBackupOptions = PostgreSQLSettings.baseBackupOptions(&reader)
         rewindOptions = PostgreSQLSettings.options(
             &reader, "pg_rewind", "postgresql.rewind", PostgreSQLSettings.forbiddenForRewind)
-        callbacks = reader.parameters("postgresql.callbacks") ?? []
-        prePromote = reader.filledText("postgresql.pre_promote")
-        beforeStop = reader.filledText("postgresql.before_stop")
+        callbacks = PostgreSQLSettings.callbacks(&reader)
+        prePromote = reader.command("postgresql.pre_promote")
+        beforeStop = reader.command("postgresql.before_stop")
         startTimeout = PostgreSQLSettings.startTimeout(&reader)
     }
 
+    private static func callbacks(_ reader: inout SettingReader) -> [ParameterSetting] {
+        let callbacks = reader.parameters("postgresql.callbacks") ?? []
+        for callback in callbacks { reader.checkCommand("postgresql.callbacks.\(callback.name)", callback.value) }
+        return callbacks
+    }
+
     private static func startTimeout(_ reader: inout SettingReader) -> Duration {
-        .seconds(reader.integer("postgresql.pg_ctl_timeout", 0...(366 * 86_400), default: 60, unit: .seconds))
+        .seconds(reader.integer("postgresql.pg_ctl_timeout"))
     }
 
     // MARK: Addresses
@@ -170,7 +178,7 @@ public struct PostgreSQLSettings: Sendable, Hashable {
             if isNeeded, reader.raw(path) == nil { reader.missing("\(path).username", "the name of a role") }
             return nil
         }
-        let settings = KnownSettings.credentialKeys.compactMap { key in
+        let settings = SettingTable.credentialKeys.compactMap { key in
             credential(&reader, path, key).map { ParameterSetting(name: key, value: $0) }
         }
         for setting in settings where setting.value.hasByte("\n") || setting.value.hasByte("\r") {
@@ -213,8 +221,11 @@ public struct PostgreSQLSettings: Sendable, Hashable {
     private static func replicaMethods(_ reader: inout SettingReader) -> [ReplicaMethod] {
         let names = reader.texts("postgresql.create_replica_methods", separator: ",") ?? ["basebackup"]
         return names.map { name in
-            let options = name == "basebackup" ? nil : reader.object("postgresql.\(name)")
-            return ReplicaMethod(name: name, options: options ?? JSONObject())
+            if name == "basebackup" { return ReplicaMethod(name: name, command: nil, options: JSONObject()) }
+            let options = reader.object("postgresql.\(name)") ?? JSONObject()
+            let command = reader.filledText("postgresql.\(name).command") ?? name
+            reader.checkCommand("postgresql.\(name).command", command)
+            return ReplicaMethod(name: name, command: command, options: options)
         }
     }
 

@@ -74,9 +74,9 @@ public struct RestAPISettings: Sendable, Hashable {
             headers += secure
         }
         extraHeaders = headers
-        requestQueueSize = Int(reader.integer("restapi.request_queue_size", 0...4096, default: 5))
-        handshakeTimeout = .seconds(reader.integer("restapi.handshake_timeout", 1...60, default: 2))
-        requestTimeout = .seconds(reader.integer("restapi.request_timeout", 1...60, default: 5))
+        requestQueueSize = Int(reader.integer("restapi.request_queue_size"))
+        handshakeTimeout = .seconds(reader.integer("restapi.handshake_timeout"))
+        requestTimeout = .seconds(reader.integer("restapi.request_timeout"))
         serverTokens = RestAPISettings.serverTokens(&reader)
     }
 
@@ -122,7 +122,7 @@ public struct RestAPISettings: Sendable, Hashable {
     }
 
     private static func tls(_ reader: inout SettingReader) -> TLS? {
-        let verify = reader.word("restapi.verify_client", ["none", "optional", "required"], default: "none")
+        let verify = reader.word("restapi.verify_client")
         guard let certificate = reader.path("restapi.certfile") else { return nil }
         return TLS(
             certificateFile: certificate, keyFile: reader.path("restapi.keyfile"),

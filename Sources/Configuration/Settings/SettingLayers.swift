@@ -11,14 +11,11 @@ struct SettingLayers {
     private static let postgreSQL = SettingPath(["postgresql"])
     private static let parameters = SettingPath(["postgresql", "parameters"])
     private static let timings = ["ttl", "loop_wait", "retry_timeout"]
-    private static let onlyDynamic: Set<String> = ["ttl", "loop_wait", "retry_timeout", "standby_cluster"]
-    private static let onlyLocal: Set<String> = [
-        "connect_address", "proxy_address", "listen", "config_dir", "data_dir", "pgpass", "authentication",
-    ]
-    private static let standbyKeys = [
-        "create_replica_methods", "host", "port", "primary_slot_name", "restore_command", "archive_cleanup_command",
-        "recovery_min_apply_delay",
-    ]
+    /// Of the top; the node's own configuration has no say in them.
+    private static let onlyDynamic = SettingTable.only(.dynamic, in: "")
+    /// Of `postgresql`: dropped where they come from the store.
+    private static let onlyLocal = SettingTable.only(.local, in: "postgresql")
+    private static let standbyKeys = SettingTable.keys(of: "standby_cluster").sorted()
 
     init(local: LocalConfiguration, dynamic: JSONObject) {
         setDefaults()
@@ -29,10 +26,10 @@ struct SettingLayers {
     }
 
     private mutating func setDefaults() {
-        for (key, value) in [("ttl", 30), ("loop_wait", 10), ("retry_timeout", 10)] {
-            tree.set(SettingPath([key]), .int(Int64(value)), origin: .byDefault)
+        for path in SettingLayers.timings + ["postgresql.use_slots"] {
+            guard let standard = SettingTable.byPath[path]?.standard else { continue }
+            tree.set(SettingPath(dotted: path), standard, origin: .byDefault)
         }
-        tree.set(SettingPath(["postgresql", "use_slots"]), true, origin: .byDefault)
         for parameter in ControlledParameters.table {
             guard let standard = parameter.standard else { continue }
             tree.set(SettingLayers.parameters.appending(parameter.name), standard, origin: .byDefault)

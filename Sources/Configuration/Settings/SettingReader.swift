@@ -25,7 +25,7 @@ struct SettingReader {
     mutating func wrong(_ path: String, _ allowed: String) {
         let place = SettingPath(dotted: path)
         let found = tree.value(at: place)
-        var shown = found.map(SettingReader.shown) ?? "nothing"
+        var shown = found.map { SettingReader.shown($0, as: SettingTable.key(at: place)?.kind) } ?? "nothing"
         if Secrets.isSecret(place.elements) || SettingReader.areURLs.contains(place.elements.last ?? "") {
             shown = "something else"
         }
@@ -41,6 +41,8 @@ struct SettingReader {
         let problem = ConfigurationProblem(place, message, origin)
         if origin == .dynamic { warn("\(problem); the default is used") } else { problems.append(problem) }
     }
+
+    mutating func report(_ problem: ConfigurationProblem) { problems.append(problem) }
 
     /// A problem of the local configuration, at a path whose keys may hold points.
     mutating func reportAsItIs(_ path: SettingPath, _ message: String) {
@@ -58,11 +60,14 @@ struct SettingReader {
     /// A text that is no URL may hold the password of one anywhere.
     private static let areURLs = ["url", "proxy"]
 
-    private static func shown(_ value: JSONValue) -> String {
+    /// A section that was written as a text (`postgresql: >`) holds all that would stand in it, passwords included.
+    static func shown(_ value: JSONValue, as kind: SettingKind? = nil) -> String {
         switch value {
         case .null: "nothing"
         case .bool(let value): value ? "true" : "false"
         case .int, .double: value.comparableText
+        case .string(let text) where text.hasByte("\n"): "a text of several lines"
+        case .string where kind?.isTree == true: "a text"
         case .string(let text): "\"\(Secrets.shown(text))\""
         case .array: "a list"
         case .object: "a mapping"
@@ -97,28 +102,32 @@ struct SettingReader {
         return nil
     }
 
-    mutating func bool(_ path: String, default standard: Bool = false) -> Bool {
+    // What these allow, and what they give where nothing stands, is the table's.
+
+    mutating func bool(_ path: String) -> Bool {
+        let standard = SettingTable.byPath[path]?.standard?.bool ?? false
         guard let value = raw(path) else { return standard }
         if let bool = ValueParsing.bool(value) { return bool }
-        wrong(path, "a boolean (on, off, true, false, yes, no, 1, 0)")
+        wrong(path, SettingKind.bool.allowed)
         return standard
     }
 
-    mutating func integer(
-        _ path: String, _ range: ClosedRange<Int64>, default standard: Int64, unit: SettingUnit? = nil
-    ) -> Int64 {
+    mutating func integer(_ path: String) -> Int64 {
+        guard let key = SettingTable.byPath[path], case .integer(let range, let unit) = key.kind else { return 0 }
+        let standard = key.standard?.int ?? range.lowerBound
         guard let value = raw(path) else { return standard }
         if let number = ValueParsing.integer(value, unit: unit), range.contains(number) { return number }
-        let upper = range.upperBound == .max ? "" : " and at most \(range.upperBound)"
-        wrong(path, "a whole number, at least \(range.lowerBound)\(upper)")
+        wrong(path, key.allowed)
         return standard
     }
 
-    /// One of `words`, in any case; in lower case.
-    mutating func word(_ path: String, _ words: [String], default standard: String) -> String {
+    /// One of the words that may stand there, in any case; in lower case.
+    mutating func word(_ path: String) -> String {
+        guard let key = SettingTable.byPath[path] else { return "" }
+        let standard = key.standard?.string ?? ""
         guard let value = raw(path) else { return standard }
-        if let text = value.string?.lowercased(), words.contains(text) { return text }
-        wrong(path, words.joined(separator: ", "))
+        if key.kind.takes(value), let text = value.string { return text.lowercased() }
+        wrong(path, key.allowed)
         return standard
     }
 
@@ -171,6 +180,17 @@ struct SettingReader {
             }
         }
         return settings
+    }
+
+    /// A command that is run without a shell: its quotes must be closed.
+    mutating func command(_ path: String) -> String? {
+        guard let text = filledText(path) else { return nil }
+        checkCommand(path, text)
+        return text
+    }
+
+    mutating func checkCommand(_ path: String, _ text: String) {
+        if ShellWords.split(text) == nil { wrong(path, "a command whose quotes are closed") }
     }
 
     /// Both or neither: a name without a password is half an authentication (configuration.md §1.4).

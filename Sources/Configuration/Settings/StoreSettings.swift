@@ -1,36 +1,73 @@
+public import ClusterModel
+
 /// Where the cluster's keys are, and how they are reached: a case for each store that we speak to (configuration.md
 /// §3.7).
 public enum StoreSettings: Sendable, Hashable {
     case etcd(EtcdSettings)
 
-    /// What the log calls it.
-    public var name: String {
-        switch self {
-        case .etcd: "etcd"
+    /// The stores that we speak to. Whoever adds one to `StoreSettings` is asked for one here, for the sections that
+    /// name it, and for how these are read.
+    private enum Kind: String, CaseIterable {
+        case etcd
+
+        /// The sections that name the store.
+        var sections: [String] {
+            switch self {
+            case .etcd: EtcdSettings.sections
+            }
         }
     }
 
-    /// The sections that name a store, in the order in which Patroni looks for them; a store is chosen by the first
-    /// that we speak to.
-    private static let sections = ["consul", "etcd", "etcd3", "exhibitor", "kubernetes", "raft", "zookeeper"]
-
-    init(_ reader: inout SettingReader) {
-        self = .etcd(EtcdSettings(&reader, section: StoreSettings.choose(&reader)))
+    private var kind: Kind {
+        switch self {
+        case .etcd: .etcd
+        }
     }
 
-    private static func choose(_ reader: inout SettingReader) -> String {
+    /// The section that names it.
+    var section: String {
+        switch self {
+        case .etcd(let settings): settings.mayMeanVersionTwo ? "etcd" : "etcd3"
+        }
+    }
+
+    /// `host:port` of each endpoint that is configured, with the section that names it.
+    public var endpoints: (section: String, addresses: [HostPort]) {
+        switch self {
+        case .etcd(let settings): (section, settings.endpoints)
+        }
+    }
+
+    /// What the log calls it.
+    public var name: String { kind.rawValue }
+
+    /// The sections that name a store, in the order in which Patroni looks for them; a store is chosen by the first
+    /// that we speak to.
+    static let sections = ["consul", "etcd", "etcd3", "exhibitor", "kubernetes", "raft", "zookeeper"]
+
+    init(_ reader: inout SettingReader) {
+        let (kind, section) = StoreSettings.choose(&reader)
+        switch kind {
+        case .etcd: self = .etcd(EtcdSettings(&reader, section: section))
+        }
+    }
+
+    private static func choose(_ reader: inout SettingReader) -> (Kind, section: String) {
         let present = sections.filter { reader.raw($0) != nil }
-        guard let chosen = present.first(where: { EtcdSettings.sections.contains($0) }) else {
+        let spoken = present.lazy.compactMap { section in kind(of: section).map { ($0, section: section) } }
+        guard let chosen = spoken.first else {
             if let other = present.first {
                 reader.report(other, "this version supports etcd3 (and etcd, by the v3 API) only")
             } else {
                 reader.missing("etcd3", "a section that names the DCS: etcd3 or etcd")
             }
-            return "etcd3"
+            return (.etcd, "etcd3")
         }
-        for other in present where other != chosen {
-            reader.warn(other, "is not used, because \(chosen) stands beside it")
+        for other in present where other != chosen.section {
+            reader.warn(other, "is not used, because \(chosen.section) stands beside it")
         }
         return chosen
     }
+
+    private static func kind(of section: String) -> Kind? { Kind.allCases.first { $0.sections.contains(section) } }
 }

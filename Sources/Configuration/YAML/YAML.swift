@@ -6,6 +6,10 @@ public enum YAML {
     public struct Document: Sendable {
         public let value: JSONValue
         public let marks: [SettingPath: YAMLMark]
+        /// How numbers are spelled that are not as anybody would write them: `0123` for 83.
+        let spellings: [SettingPath: String]
+        /// Keys that stand more than once in one mapping, at their last place.
+        let doubled: [(key: String, mark: YAMLMark)]
     }
 
     /// Bounds for what is read: a configuration that needs more is a mistake or an attack.
@@ -27,10 +31,13 @@ public enum YAML {
                 mark: YAMLMark(line: 1, column: 1))
         }
         var composer = YAMLComposer(reader: try YAMLEventReader(bytes))
-        guard let root = try composer.document() else { return Document(value: .null, marks: [:]) }
+        guard let root = try composer.document() else {
+            return Document(value: .null, marks: [:], spellings: [:], doubled: [])
+        }
         var marks: [SettingPath: YAMLMark] = [:]
-        root.collectMarks(under: SettingPath(), into: &marks)
-        return Document(value: root.value, marks: marks)
+        var spellings: [SettingPath: String] = [:]
+        root.collect(under: SettingPath(), &marks, &spellings)
+        return Document(value: root.value, marks: marks, spellings: spellings, doubled: composer.doubled)
     }
 }
 
@@ -50,14 +57,17 @@ struct YAMLNode {
 
     let kind: Kind
     let mark: YAMLMark
+    /// Of a number that is written in a way of its own.
+    let spelling: String?
     /// How many values the node stands for, aliases followed.
     let count: Int
     /// How deep it is; 1 for a scalar.
     let depth: Int
 
-    init(_ kind: Kind, mark: YAMLMark) {
+    init(_ kind: Kind, mark: YAMLMark, spelling: String? = nil) {
         self.kind = kind
         self.mark = mark
+        self.spelling = spelling
         let children: [YAMLNode] =
             switch kind {
             case .scalar: []
@@ -76,20 +86,22 @@ struct YAMLNode {
         }
     }
 
-    func collectMarks(under path: SettingPath, into marks: inout [SettingPath: YAMLMark]) {
+    func collect(
+        under path: SettingPath, _ marks: inout [SettingPath: YAMLMark], _ spellings: inout [SettingPath: String]
+    ) {
         switch kind {
-        case .scalar: break
+        case .scalar: if let spelling { spellings[path] = spelling }
         case .sequence(let nodes):
             for (index, node) in nodes.enumerated() {
                 let path = path.appending(String(index))
                 marks[path] = node.mark
-                node.collectMarks(under: path, into: &marks)
+                node.collect(under: path, &marks, &spellings)
             }
         case .mapping(let entries):
             for entry in entries {
                 let path = path.appending(entry.key)
                 marks[path] = entry.mark
-                entry.node.collectMarks(under: path, into: &marks)
+                entry.node.collect(under: path, &marks, &spellings)
             }
         }
     }
@@ -99,6 +111,7 @@ struct YAMLNode {
 struct YAMLComposer: ~Copyable {
     private var reader: YAMLEventReader
     private var anchors: [String: YAMLNode] = [:]
+    private(set) var doubled: [(key: String, mark: YAMLMark)] = []
 
     init(reader: consuming YAMLEventReader) { self.reader = reader }
 
@@ -127,9 +140,11 @@ struct YAMLComposer: ~Copyable {
                 throw YAMLError(
                     message: "an alias has no anchor before it (a text that begins with * is quoted)", mark: event.mark)
             }
-            node = YAMLNode(target.kind, mark: event.mark)
+            node = YAMLNode(target.kind, mark: event.mark, spelling: target.spelling)
         case .scalar(let text, let plain):
-            node = YAMLNode(.scalar(try scalar(text, plain: plain, event)), mark: event.mark)
+            let value = try scalar(text, plain: plain, event)
+            let isOwn = value.isNumber && value.comparableText != text
+            node = YAMLNode(.scalar(value), mark: event.mark, spelling: isOwn ? text : nil)
         case .sequenceStart: node = try sequence(event, depth)
         case .mappingStart: node = try mapping(event, depth)
         case .sequenceEnd, .mappingEnd, .documentStart, .streamEnd, .other:
@@ -199,6 +214,8 @@ struct YAMLComposer: ~Copyable {
                 throw YAMLError(message: "more than \(YAML.Limit.values) values", mark: event.mark)
             }
         }
+        var seen: Set<String> = []
+        for entry in own where !seen.insert(entry.key).inserted { doubled.append((entry.key, entry.mark)) }
         return YAMLNode(.mapping(YAMLComposer.unique(merged + own)), mark: start.mark)
     }
 
@@ -240,6 +257,15 @@ struct YAMLComposer: ~Copyable {
         case .bool(let value): return value ? "true" : "false"
         case .null: return "null"
         case .int, .double, .string, .array, .object: return value.comparableText
+        }
+    }
+}
+
+extension JSONValue {
+    fileprivate var isNumber: Bool {
+        switch self {
+        case .int, .double: true
+        case .null, .bool, .string, .array, .object: false
         }
     }
 }

@@ -11,8 +11,8 @@ final class Connection {
     var unsent = UnsentBytes()
     /// What the socket is watched for.
     var interest: Readiness = [.input, .peerEnded]
-    /// The loop's epoll knows of it.
-    var isWatched = false
+    /// Which of the loop's two epolls knows of it.
+    var watch = Watch.none
     /// No further request is served; the connection ends once everything is sent.
     var isEnding = false
     /// The client may still be sending what was refused: closing at once would reset the connection under the answer.
@@ -29,9 +29,12 @@ final class Connection {
     var hasShare = false
     /// A request has come on it.
     var hasAsked = false
-    /// Nothing was answered yet, nor a handshake begun: it is watched among the newcomers as well.
+    /// Nothing was answered yet: it is watched among the newcomers.
     var isNewcomer = true
-    /// It stands in a queue of the loop for its next turn, and is not watched for input meanwhile.
+    /// A signature was made for it, and it has not finished its handshake.
+    var owesHandshake = false
+    /// It stands in a queue of the loop for its next turn, and is not watched for input meanwhile, or only until there
+    /// is some.
     var isQueued = false
     /// Which of the loop's sources it comes from.
     let source: Int
@@ -45,6 +48,9 @@ final class Connection {
     }
 
     var slot: Int { Int(token.slot) }
+
+    /// Where a socket is watched.
+    enum Watch { case none, newcomers, others }
 
     /// Whether the next request may be read from what is buffered.
     var mayServe: Bool { isOpen && !isEnding && pending == nil && unsent.isEmpty }

@@ -10,6 +10,8 @@ struct EventToken: Equatable, Hashable, Sendable {
 
     /// The mailbox has news.
     static let mailbox = EventToken(slot: .max, generation: 0)
+    /// Among the newcomers something happened.
+    static let newcomers = EventToken(slot: .max - 1, generation: 0)
     private static let listenerGeneration = UInt32.max
 
     /// The listening socket with this index.

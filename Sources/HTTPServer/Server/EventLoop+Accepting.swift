@@ -39,14 +39,12 @@ extension EventLoop {
 
     func listen() {
         for (index, listener) in acceptor.listeners.enumerated() {
-            _ = epoll.add(listener.descriptor.number, .input, .listener(index))
             _ = newcomers.add(listener.descriptor.number, .input, .listener(index))
         }
     }
 
     func closeListeners() {
         for listener in acceptor.listeners {
-            epoll.remove(listener.descriptor.number)
             newcomers.remove(listener.descriptor.number)
             listener.descriptor.close()
         }
@@ -190,7 +188,6 @@ extension EventLoop {
 
     private func watchListeners(_ interest: Readiness) {
         for (index, listener) in acceptor.listeners.enumerated() {
-            _ = epoll.change(listener.descriptor.number, interest, .listener(index))
             _ = newcomers.change(listener.descriptor.number, interest, .listener(index))
         }
     }

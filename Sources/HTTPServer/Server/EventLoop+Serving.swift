@@ -26,7 +26,8 @@ extension EventLoop {
 
     func receive(_ connection: Connection, peerHasEnded: Bool = false) {
         guard let step = connection.transport.greeting else { return receiveNow(connection) }
-        if connection.isQueued { return }
+        // Most have had their turn before the socket tells of the same again; who has not is watched no more till then.
+        if connection.isQueued { return settle(connection) }
         if step == .first, let result = connection.transport.awaitGreeting() {
             // The socket tells of a client's end again and again, and the rest of its first message never comes.
             return result == .blocked && peerHasEnded ? close(connection) : take(result, of: connection)
@@ -37,9 +38,7 @@ extension EventLoop {
     /// The client has said something that a handshake goes on with in its turn.
     private func awaitTurn(_ connection: Connection, _ step: Greeting) {
         connection.isQueued = true
-        leaveNewcomers(connection)
         handshakes.append(connection.token, of: connection.source, at: step)
-        settle(connection)
     }
 
     /// The turn of a handshake.
@@ -47,7 +46,17 @@ extension EventLoop {
         connection.isQueued = false
         connection.transport.isWary = isWary
         receiveNow(connection)
+        noteSignature(connection)
         if isWary, connection.isOpen, connection.transport.greeting == .unproven { awaitTurn(connection, .unproven) }
+    }
+
+    /// After a turn of a handshake: no step that waits for one is left, so that a signature was made; and nothing is
+    /// owed where the client did not have to be waited for.
+    private func noteSignature(_ connection: Connection) {
+        let transport = connection.transport
+        guard transport.isHandshaking, transport.greeting == nil else { return }
+        connection.owesHandshake = true
+        debt.owe(now: now)
     }
 
     /// The turn of a connection that had more to be answered than fitted into the last one.
@@ -56,15 +65,13 @@ extension EventLoop {
         if connection.hasMore { serve(connection) }
     }
 
-    /// Something is answered: whoever waits for a first answer does so without this one.
-    private func leaveNewcomers(_ connection: Connection) {
-        guard connection.isNewcomer else { return }
-        connection.isNewcomer = false
-        if connection.isWatched { newcomers.remove(connection.transport.socket) }
-    }
-
     private func receiveNow(_ connection: Connection) {
-        take(connection.transport.receive(into: scratch), of: connection)
+        let result = connection.transport.receive(into: scratch)
+        if connection.owesHandshake, !connection.transport.isHandshaking {
+            connection.owesHandshake = false
+            debt.pay()
+        }
+        take(result, of: connection)
     }
 
     private func take(_ result: TransportResult, of connection: Connection) {
@@ -136,7 +143,7 @@ extension EventLoop {
 
     private func answer(_ request: HTTPRequest, on connection: Connection) {
         var request = request
-        leaveNewcomers(connection)
+        connection.isNewcomer = false
         connection.hasAsked = true
         connection.finishedRequest = true
         let exchange = Exchange(request, since: now)
@@ -207,7 +214,7 @@ extension EventLoop {
         ResponseWriter.append(error.response, form: form, stamp: stamp, to: &outgoing)
         connection.isEnding = true
         connection.lingersAtEnd = true
-        leaveNewcomers(connection)
+        connection.isNewcomer = false
         connection.parser.drop()
         countGathered(connection)
     }
@@ -290,17 +297,19 @@ extension EventLoop {
     }
 
     private func watch(_ connection: Connection, _ interest: Readiness) {
-        if connection.isWatched && connection.interest == interest { return }
+        let watch: Connection.Watch = connection.isNewcomer ? .newcomers : .others
+        if connection.watch == watch && connection.interest == interest { return }
         connection.interest = interest
         let (socket, token) = (connection.transport.socket, connection.token)
         let isWatched: Bool
-        if connection.isWatched {
-            isWatched = epoll.change(socket, interest, token)
+        if connection.watch == watch {
+            isWatched = (connection.isNewcomer ? newcomers : epoll).change(socket, interest, token)
         } else {
-            let isAmongNewcomers = !connection.isNewcomer || newcomers.add(socket, .input, token)
-            isWatched = epoll.add(socket, interest, token) && isAmongNewcomers
+            // Whoever was answered is no newcomer any more, and nobody becomes one.
+            if connection.watch == .newcomers { newcomers.remove(socket) }
+            isWatched = (connection.isNewcomer ? newcomers : epoll).add(socket, interest, token)
         }
-        connection.isWatched = true
+        connection.watch = watch
         if !isWatched { close(connection) }
     }
 }

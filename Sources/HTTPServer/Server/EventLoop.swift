@@ -8,7 +8,7 @@ final class EventLoop {
     /// What a loop is made from, on the thread that starts the server.
     struct Setup: Sendable {
         let epoll: SharedDescriptor
-        /// Watches the listeners, and those connections of which nothing was answered yet, a second time.
+        /// Watches the listeners and those connections of which nothing was answered yet; the other watches it.
         let newcomers: SharedDescriptor
         let mailbox: LoopMailbox
         /// The sockets to accept from: all of them in the first loop, none in the others.
@@ -32,6 +32,7 @@ final class EventLoop {
     /// Connections with more to be answered than fits into a turn, and those whose handshake is due.
     var unfinished = TokenQueue()
     var handshakes = HandshakeTurns()
+    var debt: SignatureDebt
     /// Connections with a stream, the oldest first, and some that have none any more.
     var streams: [EventToken] = []
     /// When the newcomers were last looked after.
@@ -60,7 +61,8 @@ final class EventLoop {
     static let turn: Int64 = 1_000_000
     /// How many requests of one connection are answered in a turn.
     static let requestsPerTurnMax = 64
-    /// With so many handshakes due beside it a first message is looked at warily.
+    /// With so many handshakes due beside it, and more signatures owed than is bearable, a first message is looked at
+    /// warily.
     static let handshakesAtEase = 4
     /// Answers to pipelined requests are gathered up to here before they are sent.
     static let outgoingBytesMax = 64 << 10
@@ -71,6 +73,7 @@ final class EventLoop {
         self.setup = setup
         epoll = Epoll(setup.epoll)
         newcomers = Epoll(setup.newcomers)
+        debt = SignatureDebt(bearable: setup.configuration.unpaidSignaturesMax)
         sources = Sources(connectionsMax: setup.connectionsMax)
         scratch = .allocate(byteCount: EventLoop.scratchBytes, alignment: 16)
         settings = setup.configuration.settings
@@ -93,6 +96,7 @@ final class EventLoop {
     /// Serves until told to stop. The thread ends with it.
     func run() {
         _ = epoll.add(setup.mailbox.wakeNumber, .input, .mailbox)
+        _ = epoll.add(setup.newcomers.number, .input, .newcomers)
         listen()
         while !isFinished {
             let hasTurns = !unfinished.isEmpty || !handshakes.isEmpty
@@ -115,8 +119,12 @@ final class EventLoop {
     private func lookAfterNewcomers() {
         guard LoopClock.now() - newcomersSince >= EventLoop.turn else { return }
         now = LoopClock.now()
-        for index in 0..<newcomers.wait(milliseconds: 0) { dispatch(newcomers.event(index)) }
+        serveNewcomers()
         newcomersSince = LoopClock.now()
+    }
+
+    private func serveNewcomers() {
+        for index in 0..<newcomers.wait(milliseconds: 0) { dispatch(newcomers.event(index)) }
     }
 
     /// What waits for a turn has one in each round: first what is left of pipelined requests, then handshakes, of each
@@ -140,7 +148,8 @@ final class EventLoop {
         let begun = LoopClock.now()
         while let token = handshakes.popFirst(at: step) {
             guard let connection = table[token] else { continue }
-            greet(connection, warily: step == .first && handshakes.count >= EventLoop.handshakesAtEase)
+            let isCrowded = step == .first && handshakes.count >= EventLoop.handshakesAtEase
+            greet(connection, warily: isCrowded && debt.isUnbearable(now: now))
             if LoopClock.now() - begun >= nanoseconds { return }
         }
     }
@@ -160,7 +169,9 @@ final class EventLoop {
     }
 
     private func dispatch(_ event: (token: EventToken, readiness: Readiness)) {
-        if event.token == .mailbox {
+        if event.token == .newcomers {
+            serveNewcomers()
+        } else if event.token == .mailbox {
             setup.mailbox.takeAll().forEach(receive)
         } else if let index = event.token.listenerIndex {
             accept(listener: index)

@@ -51,6 +51,9 @@ public struct HTTPServerConfiguration: Sendable {
     /// Streams at once, counted apart: they last as long as their clients like. Beyond it the client with most of them
     /// loses its oldest.
     public var streamsMax = 32
+    /// Signatures that a loop makes for clients that have not finished their handshakes; beyond it a crowd of clients
+    /// is asked to begin again (`SignatureDebt`).
+    public var unpaidSignaturesMax = 256
     /// What a loop holds of requests above 16 KiB that are not yet whole, in bytes; beyond it 503.
     public var gatheredBytesMax = 32 << 20
     /// Told of every answered request, on the event-loop thread: it must not block.

@@ -1,19 +1,14 @@
 public import ClusterModel
 
-/// A restart in the role that the server has. One that is down is started as a standby, unless this node leads and the
-/// directory says that it was a primary: only the holder of the key starts what accepts writes (S5).
+/// A restart: stop, look, start. What is started is decided by what stands in the data directory then, as for any
+/// server that is down (`startVerdict`).
 public func restartPlan(
-    _ me: NodeIdentity, _ local: PostgreSQLStatus, _ view: ClusterView, isLeading: Bool, timeout: Duration,
-    stopTimeout: Duration
+    _ me: NodeIdentity, _ local: PostgreSQLStatus, _ view: ClusterView, _ settings: DynamicConfiguration,
+    isLeading: Bool, timeout: Duration
 ) -> Plan {
-    if local.postmaster != nil {
-        return Plan(.restart, [.postgreSQL(.restart(timeout: timeout, stopTimeout: stopTimeout))])
-    }
-    if isLeading && !local.hasStandbySignal {
-        return Plan(.restart, [.postgreSQL(.startPrimary(timeout: timeout))])
-    }
-    let upstream = nodeToFollow(me, view).flatMap { Upstream($0) }
-    return Plan(.restart, [.postgreSQL(.startStandby(of: upstream, timeout: timeout))])
+    guard local.postmaster != nil else { return Plan(.restart, [.start(timeout: timeout)]) }
+    let stop = Step.postgreSQL(.stopToRestart(timeout: settings.stopTimeout))
+    return Plan(.restart, (isLeading ? [] : leavesDuty(me, view, settings)) + [stop, .start(timeout: timeout)])
 }
 
 /// A new base backup because an operator asked for one: nil where nobody is there to take it from.
@@ -23,7 +18,7 @@ public func reinitializePlan(
 ) -> Plan? {
     let member = fromLeader ? view.leaderMember : cloneSource(me, view)
     guard let member, member.name != me.name, let source = Upstream(member) else { return nil }
-    var plan = clonePlan(.reinitialize, me, settings, view, from: source)
+    var plan = clonePlan(.reinitialize, me, settings, view, from: source, onlyByBaseBackup: fromLeader)
     if local.postmaster != nil { plan.steps.insert(.postgreSQL(.stop(.immediate, timeout: .seconds(60))), at: 0) }
     return plan
 }

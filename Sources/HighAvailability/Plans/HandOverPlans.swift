@@ -15,11 +15,24 @@ public func shutdownPlan(
     _ me: NodeIdentity, _ view: ClusterView?, _ settings: DynamicConfiguration, isLeading: Bool
 ) -> Plan {
     guard isLeading else {
-        return Plan(.shutdown, [.postgreSQL(.stop(.fast, timeout: settings.stopTimeout, heirs: nil))])
+        let stop = Step.postgreSQL(.stop(.fast, timeout: settings.stopTimeout, heirs: nil))
+        return Plan(.shutdown, leavesDuty(me, view, settings) + [stop])
     }
     let heirs = view.map { Eligibility($0, settings).successors(by: .handOver, except: [me.name]) } ?? []
     let stop = PostgreSQLOperation.stop(.fast, timeout: settings.stopTimeout, heirs: heirs.map(\.name))
     return Plan(.shutdown, [.postgreSQL(stop), .confirmReceipt(by: heirs), .releaseLeader])
+}
+
+/// The step before a standby stops for which commits wait; none for any other.
+func leavesDuty(_ me: NodeIdentity, _ view: ClusterView?, _ settings: DynamicConfiguration) -> [Step] {
+    guard let view, hasDuty(me, view, settings), !me.tags.nosync else { return [] }
+    return [.leaveDuty]
+}
+
+/// Whether the leader's commits may wait for this standby.
+public func hasDuty(_ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration) -> Bool {
+    guard settings.synchronousMode != .off, let leader = view.leaderName, leader != me.name else { return false }
+    return view.sync.leader?.lowercased() == leader.lowercased() && view.sync.matches(me.name)
 }
 
 /// What the members of a `confirmReceipt` have of the WAL that ends at `end` on `timeline`.
@@ -40,8 +53,9 @@ public func cancelledBootstrapPlan(mayBePublished: Bool) -> Plan {
 }
 
 /// A guardian that hangs neither protects nor lets go: what it acknowledged last runs out, and when it wakes it stops
-/// PostgreSQL. A restart in good time gives PostgreSQL another one; so does a standby that is to be promoted. Nil where
-/// it is not time.
+/// PostgreSQL. A restart in good time gives PostgreSQL another one; so does a standby that is to be promoted. One that
+/// has acknowledged nothing since the daemon began protects by a lease that nobody here knows, or not at all: it gets a
+/// few chances more, and is replaced then. Nil where it is not time.
 public func guardianReplacement(
     _ local: PostgreSQLStatus, _ settings: DynamicConfiguration, lease: Lease?, acknowledged: Lease?, failures: Int,
     at now: BootInstant
@@ -50,8 +64,10 @@ public func guardianReplacement(
         return nil
     }
     if local.mayAcceptWrites {
-        guard let acknowledged, now >= LeaseArithmetic.stopBy(acknowledged) else { return nil }
+        let isTime = acknowledged.map { now >= LeaseArithmetic.stopBy($0) } ?? (failures >= 4)
+        guard isTime else { return nil }
     }
     return Plan(
-        .restart, [.postgreSQL(.restart(timeout: settings.startPatience, stopTimeout: settings.stopTimeout))])
+        .restart,
+        [.postgreSQL(.stopToRestart(timeout: settings.stopTimeout)), .start(timeout: settings.startPatience)])
 }

@@ -6,6 +6,8 @@ extension Plan.Kind {
         var writes: Writes
         /// What the node shows as its role meanwhile; nil for what its server is.
         var shownRole: NodeRole?
+        /// The node is away meanwhile, and takes nothing over, whatever its server answers still.
+        var isAway = false
         /// An operator may break it off for a new base backup: what it leaves behind is replaced anyway, and nobody
         /// else waits for its end.
         var yieldsToReinitialize = false
@@ -28,16 +30,16 @@ extension Plan.Kind {
 
     var traits: Traits {
         switch self {
-        case .bootstrap: Traits(writes: .closed, shownRole: .uninitialized)
-        case .clone, .startStandby, .follow, .resumeReplay, .copySlots, .rewind, .stopParted, .reclone, .reinitialize,
-            .recoverSingleUser:
-            Traits(writes: .closed, yieldsToReinitialize: true)
+        case .bootstrap: Traits(writes: .closed, shownRole: .uninitialized, isAway: true)
+        case .clone, .startStandby, .copySlots, .rewind, .stopParted, .reclone, .reinitialize, .recoverSingleUser:
+            Traits(writes: .closed, isAway: true, yieldsToReinitialize: true)
+        case .follow, .resumeReplay: Traits(writes: .closed, yieldsToReinitialize: true)
         case .startPrimary: Traits(writes: .opens)
         case .promote: Traits(writes: .opens, shownRole: .promoted, mayBeCutShort: true)
         case .handOver: Traits(writes: .ends, shownRole: .demoted, mayBeCutShort: true)
         case .demote, .demoteOffline: Traits(writes: .closed, shownRole: .demoted)
-        case .restart: Traits(writes: .restarts, yieldsToReinitialize: true, mayBeCutShort: true)
-        case .shutdown: Traits(writes: .ends, mayBeCutShort: true)
+        case .restart: Traits(writes: .restarts, isAway: true, yieldsToReinitialize: true, mayBeCutShort: true)
+        case .shutdown: Traits(writes: .ends, isAway: true, mayBeCutShort: true)
         }
     }
 
@@ -52,6 +54,9 @@ extension Plan.Kind {
     }
 
     public var yieldsToReinitialize: Bool { traits.yieldsToReinitialize }
+
+    /// Whether the node is away while it runs: nobody hands over to it.
+    public var isAway: Bool { traits.isAway }
 }
 
 /// Whether PostgreSQL accepts writes, or may before the running plan ends.

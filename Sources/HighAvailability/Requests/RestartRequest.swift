@@ -113,7 +113,7 @@ public func judge(
 ) -> ScheduleVerdict {
     guard let due = request.schedule else { return .cancelled("it has no time") }
     if let meant = request.postmasterStartTime, let running = local.facts?.postmasterStartTime,
-        !isSameTime(meant, running)
+        !isSameStart(meant, running)
     {
         return .cancelled("PostgreSQL was restarted meanwhile")
     }
@@ -121,11 +121,4 @@ public func judge(
     let late = due.lateness(at: wallTime)
     if late > settings.timings.loopWait * 3 / 2 { return .cancelled("its time has passed") }
     return late >= .zero ? .due : .wait
-}
-
-/// A start is told in the server's time zone, which may have changed since.
-private func isSameTime(_ one: String, _ other: String) -> Bool {
-    if one == other { return true }
-    guard let one = Timestamp(one), let other = Timestamp(other) else { return false }
-    return one.nanosecondsSinceEpoch == other.nanosecondsSinceEpoch
 }

@@ -122,11 +122,24 @@ public struct SwitchoverRequest: Sendable, Hashable {
 
     /// Whether anybody who answered could take over; lag and timeline are the leader's to judge (rest-api.md §12.3.6).
     public func check(answers: [String: PeerAnswer], of members: [Member]) throws(Refusal) {
-        let usable = members.contains { judge(answers[$0.name], .anything, clusterTimeline: nil) == .good }
-        if !usable {
-            let action = leader != nil ? "switchover" : kind.word
-            throw Refusal(.precondition, "\(action) is not possible: no good candidates have been found")
-        }
+        let verdicts = members.map { Self.judge($0, answers[$0.name]) }
+        if verdicts.contains(where: { $0.verdict == .good }) { return }
+        let action = leader != nil ? "switchover" : kind.word
+        // Of these alone it is told why: clients of Patroni's compare the text of the others.
+        let busy = verdicts.filter { if case .busy = $0.verdict { true } else { false } }.map { "\($0)" }
+        throw Refusal(
+            .precondition,
+            "\(action) is not possible: no good candidates have been found"
+                + (busy.isEmpty ? "" : ": " + busy.joined(separator: ", ")))
+    }
+
+    /// One without positions is away, too, where its member key says so: it is being copied, say.
+    private static func judge(_ member: Member, _ answer: PeerAnswer?) -> CandidateVerdict {
+        let verdict = HighAvailability.judge(answer, .anything, clusterTimeline: nil)
+        guard case .unreachable = verdict, let state = member.state.flatMap(PostgreSQLState.init(rawValue:)),
+            state != .running
+        else { return CandidateVerdict(name: member.name, verdict: verdict) }
+        return CandidateVerdict(name: member.name, verdict: .busy(state.rawValue))
     }
 
     /// What a poll of the cluster says of the request (rest-api.md §12.5): what to tell whoever asked, nil while it is
@@ -139,7 +152,8 @@ public struct SwitchoverRequest: Sendable, Hashable {
             return "\(title) over to \"\(now)\" instead of \"\(candidate ?? "")\""
         }
         if view.failover == nil {
-            throw Refusal(.unavailable, "\(leader != nil ? "Switchover" : kind.title) failed")
+            let failed = "\(leader != nil ? "Switchover" : kind.title) failed"
+            throw Refusal(.unavailable, failed + (view.failoverFailure.map { ": \($0)" } ?? ""))
         }
         return nil
     }

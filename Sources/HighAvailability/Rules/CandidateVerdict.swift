@@ -7,6 +7,7 @@ public struct CandidateVerdict: Sendable, Hashable {
         case unreachable(String)
         case nofailover
         case watchdogFailed
+        case busy(String)
         case lagging(position: WALPosition, behind: WALPosition, allowed: Int64)
         case missing(position: WALPosition, required: WALPosition)
         case timelineBehind(TimelineID, cluster: TimelineID)
@@ -33,6 +34,7 @@ extension CandidateVerdict.Verdict {
         case .unreachable: "unreachable"
         case .nofailover: "nofailover"
         case .watchdogFailed: "watchdog-failed"
+        case .busy: "busy"
         case .lagging: "lagging"
         case .missing: "missing"
         case .timelineBehind: "timeline-behind"
@@ -47,6 +49,7 @@ extension CandidateVerdict: CustomStringConvertible {
         case .unreachable(let why): "\(name) is not reachable (\(why))"
         case .nofailover: "\(name) is not allowed to promote"
         case .watchdogFailed: "\(name) has no working watchdog"
+        case .busy(let what): "\(name) is busy (\(what))"
         case .lagging(let position, let behind, let allowed):
             "\(name) at \(position) is \(behind - position) bytes behind, allowed are \(allowed)"
         case .missing(let position, let required): "\(name) at \(position) has not received \(required)"
@@ -78,14 +81,23 @@ public func judge(
     _ member: Member, _ answer: PeerAnswer?, _ seen: Observation, _ view: ClusterView,
     received required: WALPosition? = nil
 ) -> CandidateVerdict {
+    let verdicts = objections(to: member, answer, seen, view, received: required)
+    return CandidateVerdict(name: member.name, verdict: verdicts.first ?? .good)
+}
+
+/// All that stands against `member`, the first reason first.
+func objections(
+    to member: Member, _ answer: PeerAnswer?, _ seen: Observation, _ view: ClusterView,
+    received required: WALPosition? = nil
+) -> [CandidateVerdict.Verdict] {
     let lag = Bar.lag(behind: view.status.optime, maximum: seen.settings.maximumLagOnFailover)
-    let known = judge(answer, required.map { .everything(to: $0) } ?? lag, clusterTimeline: leastTimeline(seen, view))
+    let known = objections(
+        to: answer, required.map { .everything(to: $0) } ?? lag, clusterTimeline: leastTimeline(seen, view))
     // It would not claim the key.
-    if known == .good, case .status(let peer)? = answer, view.history.left(peer.timeline, before: peer.replayed) != nil
-    {
-        return CandidateVerdict(name: member.name, verdict: .timelineBehind(peer.timeline, cluster: view.timeline))
+    if known.isEmpty, case .status(let peer)? = answer, view.history.left(peer.timeline, before: peer.replayed) != nil {
+        return [.timelineBehind(peer.timeline, cluster: view.timeline)]
     }
-    return CandidateVerdict(name: member.name, verdict: known)
+    return known
 }
 
 private func leastTimeline(_ seen: Observation, _ view: ClusterView) -> TimelineID? {
@@ -96,23 +108,30 @@ private func leastTimeline(_ seen: Observation, _ view: ClusterView) -> Timeline
 
 /// The verdict over one answer (ha-loop.md §11.4); `clusterTimeline` is nil where timelines do not matter.
 public func judge(_ answer: PeerAnswer?, _ bar: Bar, clusterTimeline: TimelineID?) -> CandidateVerdict.Verdict {
+    objections(to: answer, bar, clusterTimeline: clusterTimeline).first ?? .good
+}
+
+/// All that one answer has against it.
+func objections(to answer: PeerAnswer?, _ bar: Bar, clusterTimeline: TimelineID?) -> [CandidateVerdict.Verdict] {
     guard case .status(let peer)? = answer else {
-        if case .unreachable(let reason)? = answer { return .unreachable(reason) }
-        return .unreachable("no answer")
+        if case .unreachable(let reason)? = answer { return [.unreachable(reason)] }
+        return [.unreachable("no answer")]
     }
-    if peer.tags.nofailover { return .nofailover }
-    if peer.watchdogFailed { return .watchdogFailed }
+    var found: [CandidateVerdict.Verdict] = []
+    if peer.tags.nofailover { found.append(.nofailover) }
+    if peer.watchdogFailed { found.append(.watchdogFailed) }
+    if let what = peer.busy { found.append(.busy(what)) }
     switch bar {
     case .anything: break
     case .lag(let end, let maximum):
         if end - peer.position > maximum {
-            return .lagging(position: peer.position, behind: end, allowed: maximum)
+            found.append(.lagging(position: peer.position, behind: end, allowed: maximum))
         }
     case .everything(let end):
-        if peer.position < end { return .missing(position: peer.position, required: end) }
+        if peer.position < end { found.append(.missing(position: peer.position, required: end)) }
     }
     if let clusterTimeline, peer.timeline < clusterTimeline {
-        return .timelineBehind(peer.timeline, cluster: clusterTimeline)
+        found.append(.timelineBehind(peer.timeline, cluster: clusterTimeline))
     }
-    return .good
+    return found
 }

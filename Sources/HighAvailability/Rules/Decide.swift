@@ -4,8 +4,11 @@ import ClusterModel
 ///
 /// The rules stand in the order of ha-loop.md §5; the first that has something to say ends the decision.
 public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
+    let seen = seen.heedingPromise
     remember(seen, &memory)
-    return ruling(seen, &memory).noting(seen.health)
+    let ruled = ruling(seen, &memory)
+    return rollingRestartRule(seen, ruled, &memory).noting(seen.health).noting(unlooked: seen)
+        .noting(unobservable: seen.local)
 }
 
 private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
@@ -14,6 +17,7 @@ private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
     if let running = seen.running {
         return hungRule(seen, view, &memory) ?? runningPlanRule(seen, view, running, &memory)
     }
+    if let decision = directoryTroubleRule(seen, memory) { return decision }
     switch seen.local.dataDirectory {
     case .empty: return emptyDirectoryRule(seen, view, memory)
     case .inaccessible(let reason): return inaccessibleDirectoryRule(seen, reason, &memory)
@@ -34,9 +38,11 @@ private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
 
 /// Takes into memory what later cycles need of this observation.
 private func remember(_ seen: Observation, _ memory: inout Memory) {
+    if seen.settings.isPaused { memory.wasPaused = true } else if memory.wasPaused { memory.resume() }
     if seen.local.readiness == .accepting {
         memory.failedStarts = 0
         memory.starting = Memory.Retries()
+        memory.startObstacle = nil
         memory.triedSingleUserRecovery = false
         memory.hasRun = true
         memory.isHandingOver = false
@@ -46,10 +52,19 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
     } else {
         memory.startingSince = nil
     }
+    if seen.local.postmaster != nil || !seen.isNamedLeader { memory.received = nil }
+    memory.noteDirectory(seen.local)
+    memory.noteObstacles(seen)
+    noteStarving(seen, &memory)
     if seen.local.isPrimary { memory.isLedByPrimary = true }
-    if seen.local.isPrimary, let timeline = seen.local.facts?.timeline { memory.ledTimeline = timeline }
+    if seen.local.isPrimary, let facts = seen.local.facts, let timeline = facts.timeline {
+        memory.ledTimeline = timeline
+        memory.ledPosition = facts.writePosition
+    }
     // Until a view with a leader comes, the members of the last one are still asked in a race.
     if let view = seen.view {
+        let isAlone = !view.members.contains { $0.name != seen.me.name }
+        memory.aloneSince = isAlone ? memory.aloneSince ?? seen.now : nil
         if let leader = view.leaderName {
             memory.membersUnderLastLeader = view.members
             memory.lastLeader = leader

@@ -20,7 +20,12 @@ public func judgeDivergence(_ facts: DivergenceFacts, ledTimeline: TimelineID? =
         // A timeline has one writer. Where a leader was lost before anybody heard of its timeline, the next one makes
         // another of the same number: what was written here is not a part of it.
         let wrote = !facts.localInRecovery || ledTimeline == facts.localTimeline
-        return wrote ? .diverged(leftAt: nil) : .same
+        if wrote { return .diverged(leftAt: nil) }
+        if facts.contentDiffers { return .diverged(leftAt: nil) }
+        // All that a standby has was the primary's once. One that has less now was set back to an older copy, or its
+        // disk has lost what it had promised: what it writes there from now on is something else.
+        if let end = facts.sourcePosition, facts.localPosition > end { return .diverged(leftAt: end) }
+        return .same
     }
     guard facts.localTimeline < facts.sourceTimeline,
         let left = facts.sourceHistory.first(where: { $0.timeline == facts.localTimeline })?.position
@@ -48,18 +53,19 @@ private func judgeCrashed(_ facts: DivergenceFacts) -> DivergenceVerdict {
 /// S7: the directory is rewound or replaced only after the comparison proved the divergence against a running primary.
 func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, _ memory: inout Memory) -> Decision? {
     guard leader.name != seen.me.name, let source = Upstream(leader) else { return nil }
-    let facts: DivergenceFacts
+    var facts: DivergenceFacts
     switch seen.divergence {
     case nil: return Decision(.ask(.divergence(from: source)), .follow(.mustFollow(leader.name)))
     case .unavailable?: return nil
     case .facts(let known)?: facts = known
     }
+    if memory.refusesContinuation(facts) { facts.contentDiffers = true }
     switch judgeDivergence(facts, ledTimeline: memory.ledTimeline) {
     case .undecided: return nil
     case .same:
         memory.rewind = .unsuspected
         memory.kept = nil
-        return nil
+        return replaceObstructed(seen, view, source, memory)
     case .diverged(let leftAt):
         let reason = Reason.rejoin(
             .diverged(

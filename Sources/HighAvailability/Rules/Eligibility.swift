@@ -40,16 +40,34 @@ public struct Eligibility: Sendable {
     public func admits(_ name: String, _ succession: Succession) -> Bool {
         guard goesBySync(succession) else { return true }
         switch succession {
-        case .race: return view.sync.names(name)
+        // Whoever has enough votes may, a voter or not (ha-loop.md §17.9).
+        case .race: return settings.synchronousMode == .quorum || view.sync.names(name)
         case .handOver, .request, .manualFailover: return view.sync.matches(name)
         }
     }
 
+    /// Where a race is won by votes: quorum mode, and a `/sync` that was written in it and says of no voter that it has
+    /// every commit, whatever the mode is by now.
+    var quorum: VoteRules? {
+        guard isSynchronous, settings.synchronousMode == .quorum || view.sync.quorum > 0 else { return nil }
+        return VoteRules(view.sync)
+    }
+
+    /// Whether `member` is asked in a race: it could win, or its vote counts.
+    func takesPart(_ member: Member) -> Bool {
+        if quorum != nil { return view.sync.names(member.name) }
+        return !member.tags.nofailover && admits(member.name, .race)
+    }
+
+    /// Whether failsafe mode lets `name` lead: a primary without the store asks nobody else (docs/failsafe.md).
+    public func isInFailsafe(_ name: String) -> Bool {
+        guard settings.failsafeMode, let failsafe = view.failsafe, !failsafe.isEmpty else { return true }
+        return failsafe[name] != nil
+    }
+
     /// Why `name` must not win a race, wherever it stands; nil where it may.
     func obstacle(to name: String) -> EligibilityReason? {
-        if settings.failsafeMode, let failsafe = view.failsafe, !failsafe.isEmpty, failsafe[name] == nil {
-            return .notInFailsafe
-        }
+        if !isInFailsafe(name) { return .notInFailsafe }
         return admits(name, .race) ? nil : .notInSynchronousSet(name)
     }
 
@@ -64,8 +82,28 @@ public struct Eligibility: Sendable {
     public func successors(
         by succession: Succession, except names: [String?], former: [Member] = []
     ) -> [Member] {
-        askable(except: names, former: former).filter { !$0.tags.nofailover && admits($0.name, succession) }
+        askable(except: names, former: former).filter {
+            !$0.tags.nofailover && admits($0.name, succession) && isInFailsafe($0.name)
+        }
     }
+}
+
+/// How many of the voters and the leader of `/sync` must be there, and have no more than who wants to lead
+/// (ha-loop.md §11.2).
+struct VoteRules: Sendable, Hashable {
+    private let sync: SyncState
+
+    init(_ sync: SyncState) { self.sync = sync }
+
+    var needed: Int { sync.quorum }
+
+    func counts(_ name: String) -> Bool { sync.names(name) }
+
+    /// Its own vote is not counted; who has none needs another one's in its place.
+    func votes(of name: String, others: Int) -> Int { counts(name) ? others : others - 1 }
+
+    /// The leader that wrote `/sync` has everything by itself.
+    func needsNone(_ name: String) -> Bool { sync.leader?.lowercased() == name.lowercased() }
 }
 
 /// Why a member may not lead, wherever it stands.

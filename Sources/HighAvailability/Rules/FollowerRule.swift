@@ -1,4 +1,4 @@
-import ClusterModel
+public import ClusterModel
 
 /// Somebody else holds the leader key (ha-loop.md §9.3): follow.
 func followerRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
@@ -11,11 +11,14 @@ func followerRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
         // Also where PostgreSQL has done it itself, for want of parameters: it ends then, and starts with enough.
         return Decision(.carryOut(Plan(.resumeReplay, [.postgreSQL(.resumeReplay)])), .follow(.replayPaused))
     }
-    return followRule(seen, view, &memory)
+    let decision = followRule(seen, view, &memory)
+    return stuckStandbyRule(seen, view, memory, otherwise: decision)
 }
 
 /// A standby that does not stream while the leader is on another timeline may have parted: on the older one it may be
-/// ahead of the point where the newer began, and a leader that does not know the newer one has gone on without it.
+/// ahead of the point where the newer began, and a leader that does not know the newer one has gone on without it. So
+/// may one on the same timeline that starves: the leader may have been set back behind it and have gone on, past it by
+/// now.
 private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
     guard !seen.settings.isPaused, let facts = seen.local.facts, let leader = view.leaderMember else { return nil }
     let leadsMyTimeline = leader.timeline != nil && leader.timeline == memory.ledTimeline
@@ -26,9 +29,35 @@ private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: i
         return nil
     }
     let isElsewhere = facts.timeline.flatMap { mine in leader.timeline.map { mine != $0 } } ?? false
-    if isElsewhere || leadsMyTimeline, memory.rewind == .unsuspected { memory.rewind = .suspected }
+    let hasStarved = starved(seen, memory) != nil
+    if isElsewhere || leadsMyTimeline || hasStarved, memory.rewind == .unsuspected { memory.rewind = .suspected }
     guard memory.rewind != .unsuspected else { return nil }
     return divergenceRule(seen, view, leader, &memory)
+}
+
+/// Takes into memory since when a standby has not streamed and replayed nothing. No answer tells nothing. Where what it
+/// receives does not fit what it has, it streams for a moment again and again, and receives what it never replays.
+func noteStarving(_ seen: Observation, _ memory: inout Memory) {
+    guard let facts = seen.local.facts else {
+        if seen.local.postmaster == nil { memory.starving = nil }
+        return
+    }
+    guard facts.inRecovery else { return memory.starving = nil }
+    let isStreaming = facts.receiver?.isStreaming == true
+    if let known = memory.starving, known.position == facts.replayedPosition {
+        // Two looks, one after the other, at a stream that stands.
+        if isStreaming, known.streamedAt.map({ $0 < seen.local.observedAt }) ?? false { return memory.starving = nil }
+        memory.starving?.streamedAt = isStreaming ? known.streamedAt ?? seen.local.observedAt : nil
+    } else {
+        memory.starving = isStreaming ? nil : .init(since: seen.now, position: facts.replayedPosition)
+    }
+}
+
+/// A standby that has been without a stream for longer than an upstream takes to come back or to say where it is.
+private func starved(_ seen: Observation, _ memory: Memory) -> (position: WALPosition, time: Duration)? {
+    guard let starving = memory.starving, starving.streamedAt == nil else { return nil }
+    let time = seen.now - starving.since
+    return time >= max(seen.settings.timings.loopWait * 3, .seconds(10)) ? (starving.position, time) : nil
 }
 
 /// Points the standby to whom it should stream from, where it was last told another.
@@ -39,11 +68,22 @@ func followRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     if let decision = resetRule(seen, upstream, &memory) { return decision }
     if let upstream, let decision = copyRule(seen, view, upstream, &memory) { return decision }
     if seen.local.readiness != .accepting || memory.following == .upstream(upstream) {
-        return Decision(.wait, upstream.map { .follow(.following($0.name)) } ?? .follow(.followingNobody))
+        guard let upstream else { return Decision(.wait, .follow(.followingNobody)) }
+        let hunger = starved(seen, memory).map {
+            Reason.follow(
+                .receivesNothing(from: upstream.name, mine: $0.position, leader: view.status.optime, for: $0.time))
+        }
+        return Decision(.wait, [.follow(.following(upstream.name))] + [hunger].compactMap(\.self) + refused(seen, view))
     }
     return Decision(
         .carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])),
-        upstream.map { .follow(.mustFollow($0.name)) } ?? .follow(.followingNobody))
+        [upstream.map { .follow(.mustFollow($0.name)) } ?? .follow(.followingNobody)] + refused(seen, view))
+}
+
+/// That the tag `replicatefrom` is not gone by.
+private func refused(_ seen: Observation, _ view: ClusterView) -> [Reason] {
+    let circle = Cascade(seen.me.name, seen.me.tags, view).circle
+    return circle.isEmpty ? [] : [.follow(.goesInCircles(by: circle))]
 }
 
 /// Logical slots that the leader has and this standby lacks are copied while it is down (postgresql.md §22.4). Each try
@@ -51,7 +91,8 @@ func followRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
 private func copyRule(
     _ seen: Observation, _ view: ClusterView, _ upstream: Upstream, _ memory: inout Memory
 ) -> Decision? {
-    guard let facts = seen.local.facts else { return nil }
+    // Nobody is restarted while the leader is without the store (ha-loop.md §16.1).
+    guard let facts = seen.local.facts, seen.promise == nil else { return nil }
     let copies = slotRule(seen.me, view, seen.settings, seen.local, at: seen.now).copies
     if copies.isEmpty { memory.copying = Memory.Retries() }
     guard !copies.isEmpty, !seen.settings.isPaused, memory.following == .upstream(upstream),
@@ -90,8 +131,12 @@ public enum FollowReason: Sendable, Hashable {
     case followingNobody
     case mustFollow(String)
     case upstreamWithoutAddress(String)
+    case receivesNothing(from: String, mine: WALPosition, leader: WALPosition, for: Duration)
     case recoverySettingsAltered([String])
     case replayPaused
+    /// `replicatefrom` leads back here.
+    case goesInCircles(by: [String])
+    case sourceLacks(DivergenceFacts.Lacking, member: String, hasArchive: Bool)
 
     var explanation: Explanation {
         switch self {
@@ -101,11 +146,43 @@ public enum FollowReason: Sendable, Hashable {
         case .mustFollow(let name): Explanation("must-follow", ["member": .fact(name)], "\(name) is to be followed")
         case .upstreamWithoutAddress(let name):
             Explanation("upstream-without-address", ["member": .fact(name)], "\(name) has not published its address")
+        case .receivesNothing(let name, let mine, let leader, let passed):
+            Explanation(
+                "receives-nothing",
+                [
+                    "member": .fact(name), "mine": .fact(mine), "leader": .fact(leader),
+                    "passed_seconds": .fact(passed),
+                ],
+                "\(name) has sent nothing for \(seconds(passed)): my WAL ends at \(mine), the leader's at \(leader); "
+                    + "PostgreSQL's log says why it does not stream")
         case .recoverySettingsAltered(let names):
             Explanation(
                 "recovery-settings-altered", ["parameters": .array(names.map { .string($0) })],
                 "somebody has changed \(names.joined(separator: ", "))")
         case .replayPaused: Explanation("replay-paused", "the replay of WAL was paused")
+        case .goesInCircles(let names):
+            Explanation(
+                "replicatefrom-circle", ["members": .array(names.map { .string($0) })],
+                "replicatefrom leads back to me by \(names.joined(separator: ", ")): I stream from the leader")
+        case .sourceLacks(let lacking, let member, let hasArchive):
+            Explanation(
+                "source-lacks", ["member": .fact(member), "file": .fact(lacking.file)],
+                lacking.text(member: member, hasArchive: hasArchive))
+        }
+    }
+
+    var needsOperator: String? {
+        switch self {
+        case .sourceLacks(let lacking, let member, let hasArchive):
+            "\(lacking.text(member: member, hasArchive: hasArchive)). \(lacking.remedy(hasArchive: hasArchive))"
+        case .receivesNothing(let name, let mine, let leader, let passed)
+        where passed >= StuckArithmetic.starvation && mine != leader:
+            "This standby replays nothing: its WAL ends at \(mine), the leader's at \(leader), and \(name) has sent "
+                + "nothing that fits for \(seconds(StuckArithmetic.starvation)) and longer. PostgreSQL's log says why; "
+                + "where what was replayed here is not what the leader has, ask for a new copy (POST /reinitialize)"
+        case .following, .followingNobody, .mustFollow, .upstreamWithoutAddress, .receivesNothing,
+            .recoverySettingsAltered, .replayPaused, .goesInCircles:
+            nil
         }
     }
 }

@@ -3,18 +3,22 @@ public import ClusterModel
 /// The one answer to "who must give up writes, and what does pause say": PostgreSQL here may accept writes, or does so
 /// by the plan that runs, and this node has no right to it. Nil where it may not.
 ///
-/// It is ended by `plan`, which is at once unless said otherwise, and compares its timeline before it follows: it may
-/// have gone on alone. In pause PostgreSQL is its operator's and goes on.
+/// It is ended by `plan`, which is at once unless said otherwise, and compares its timeline before it follows
+/// (`Memory.begins`). In pause PostgreSQL is its operator's and goes on.
 func giveUpWrites(
     _ seen: Observation, _ memory: inout Memory, by plan: Plan? = nil, because reasons: [Reason]
 ) -> Decision? {
-    guard seen.running?.plan.kind.mayAcceptWrites(seen.local) ?? seen.local.mayAcceptWrites else { return nil }
+    guard mayWrite(seen) else { return nil }
     if seen.settings.isPaused {
         return Decision(.wait, reasons.contains(.paused) ? reasons : reasons + [.paused])
     }
-    memory.rewind = .suspected
     let plan = plan ?? DemotionPlans.lost(seen)
     return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), reasons)
+}
+
+/// Whether PostgreSQL here accepts writes, or does so by the plan that runs.
+func mayWrite(_ seen: Observation) -> Bool {
+    seen.running?.plan.kind.mayAcceptWrites(seen.local) ?? seen.local.mayAcceptWrites
 }
 
 /// Whether a server of ours may accept writes.

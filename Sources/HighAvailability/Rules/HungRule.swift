@@ -12,6 +12,8 @@ public struct Silence: Sendable, Hashable {
         case flushes
         /// Any look at it at all: its files and processes could not be looked at either.
         case observation
+        /// The end of an operation upon it.
+        case operation
     }
 
     public var kind: Kind
@@ -94,8 +96,8 @@ public func nextJudgement(_ pulse: Pulse?, ttl: Duration, after now: BootInstant
 ///
 /// Nil where it does not hang, or where the ordinary rules know better.
 func hungRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
-    guard seen.isNamedLeader, !seen.settings.isPaused, case .hung(let silence) = seen.health else { return nil }
-    if let running = seen.running, !running.plan.kind.traits.mayBeCutShort { return nil }
+    guard seen.isNamedLeader, !seen.settings.isPaused, let silence = hungSilence(seen) else { return nil }
+    if let running = seen.running, !mayBeCutShort(running.plan, by: silence) { return nil }
     let reason = Reason.hung(.silent(silence))
     let candidates = failoverCandidates(seen, view)
     guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), reason) }
@@ -109,10 +111,36 @@ func hungRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) 
         case .refused?: return nil
         }
     }
-    memory.rewind = .suspected
     memory.heldBackUntil = seen.now + SilenceArithmetic.heldBack(ttl: seen.settings.timings.ttl)
     let plan = giveUpKeyPlan(.byForce)
     return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), reason, .writes(.stillAcceptsWrites))
+}
+
+/// What has been silent for longer than it may: the server, the disk that an operation waits for where no server runs,
+/// or the operation itself.
+private func hungSilence(_ seen: Observation) -> Silence? {
+    if case .hung(let silence) = seen.health { return silence }
+    let slow = SilenceArithmetic.slow(ttl: seen.settings.timings.ttl)
+    let unseen = seen.now - seen.local.observedAt
+    // Nobody runs who could be slow: it is the disk that says nothing.
+    let hung = SilenceArithmetic.hung(ttl: seen.settings.timings.ttl)
+    if seen.isServerGone, unseen >= hung {
+        return Silence(.observation, lasted: unseen, bound: hung, processes: .init(), isStill: false)
+    }
+    guard let running = seen.running else { return nil }
+    if seen.local.postmaster == nil, unseen >= slow {
+        return Silence(.observation, lasted: unseen, bound: slow, processes: .init(), isStill: false)
+    }
+    let passed = seen.now - running.since
+    guard let bound = running.plan.allowance(seen.settings).map({ $0 + slow }), passed >= bound else { return nil }
+    return Silence(.operation, lasted: passed, bound: bound, processes: .init(), isStill: false)
+}
+
+/// What hangs with the server or the disk holds the cluster up. A start has a bound of its own, which counts only
+/// while the disk can be looked at; who is about to give the key up renews nothing.
+private func mayBeCutShort(_ plan: Plan, by silence: Silence) -> Bool {
+    if plan.givesKeyUp { return false }
+    return plan.kind.traits.mayBeCutShort || silence.kind == .observation || silence.kind == .operation
 }
 
 extension Plan {
@@ -138,6 +166,17 @@ extension Decision {
     }
 }
 
+extension Decision {
+    /// With the disk that says nothing, where no server runs that could: what is waited for is known from long ago.
+    func noting(unlooked seen: Observation) -> Decision {
+        let (lasted, bound) = (seen.now - seen.local.observedAt, SilenceArithmetic.slow(ttl: seen.settings.timings.ttl))
+        guard case .wait = action, seen.local.postmaster == nil, lasted >= bound else { return self }
+        let silence = Silence(.observation, lasted: lasted, bound: bound, processes: .init(), isStill: false)
+        if reasons.contains(where: { $0.code == Reason.hung(.silent(silence)).code }) { return self }
+        return Decision(action, reasons + [.hung(.silent(silence))])
+    }
+}
+
 extension Memory {
     /// How much longer this node, whose server was ended because it hung, lets others go first; nil where it need not.
     func heldBack(at now: BootInstant) -> Duration? {
@@ -159,6 +198,15 @@ public enum HungReason: Sendable, Hashable {
                 "PostgreSQL here hung and was ended: others go first for \(seconds(left)) more")
         }
     }
+
+    var needsOperator: String? {
+        switch self {
+        case .silent(let silence) where silence.kind == .observation:
+            "the data directory does not answer: see to its disk, and to what the kernel says of it. The node goes on "
+                + "by itself as soon as the disk does"
+        case .silent, .heldBack: nil
+        }
+    }
 }
 
 extension Silence {
@@ -170,6 +218,7 @@ extension Silence {
         case .connections: Explanation("silent-connections", facts, "\(self)")
         case .flushes: Explanation("silent-flushes", facts, "\(self)")
         case .observation: Explanation("silent-observation", facts, "\(self)")
+        case .operation: Explanation("silent-operation", facts, "\(self)")
         }
     }
 }

@@ -1,12 +1,17 @@
-import ClusterModel
+public import ClusterModel
 
 /// Does this data directory belong to this cluster (ha-loop.md §7, §5.4, §5.5)? Nil where it does and nothing is to
 /// mend.
 func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision? {
     // Not read is not wrong: a tool that is late, or being replaced, says nothing of a server that runs and answers.
-    if seen.local.systemIdentifier == nil, seen.local.facts != nil { return nil }
+    // One that does not, and may accept writes without a right to it, is ended by the rules that come.
+    if seen.local.systemIdentifier == nil, seen.local.postmaster != nil,
+        seen.local.facts != nil || !seen.isNamedLeader
+    {
+        return nil
+    }
     guard let local = seen.local.systemIdentifier, isValidSystemIdentifier(local) else {
-        let invalid = Reason.identity(.systemIdentifierInvalid(seen.local.systemIdentifier))
+        let invalid = unidentified(seen.local)
         // The member key keeps the session alive: without this the leader key would stay with a node that cannot start.
         return seen.isNamedLeader ? giveUpKey(seen, because: invalid) : Decision(.wait, invalid)
     }
@@ -27,6 +32,14 @@ func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) ->
     return Decision(.write(.systemIdentifier(local)), .identity(.nobodyInitialized))
 }
 
+/// Why nothing is known of the data directory, or nothing that is right.
+func unidentified(_ local: PostgreSQLStatus) -> Reason {
+    guard local.systemIdentifier == nil, let trouble = local.controlTrouble else {
+        return .identity(.systemIdentifierInvalid(local.systemIdentifier))
+    }
+    return .identity(.controlFile(trouble))
+}
+
 /// The leader keeps `/config` in the store: one that is missing or empty is written again.
 private func configurationRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
     guard seen.isNamedLeader, view.config?.data.isEmpty ?? true, !seen.settings.document.isEmpty else { return nil }
@@ -41,6 +54,8 @@ extension Memory {
 /// Whose cluster the data directory is of.
 public enum IdentityReason: Sendable, Hashable {
     case systemIdentifierInvalid(String?)
+    /// The control file tells nothing, and so nothing of the directory is known.
+    case controlFile(PostgreSQLStatus.ControlTrouble)
     case systemIdentifierMismatch(cluster: String, local: String)
     case replicaWithoutCluster
     case configurationMissing
@@ -52,6 +67,7 @@ public enum IdentityReason: Sendable, Hashable {
             Explanation(
                 "system-identifier-invalid", ["local": .fact(text)],
                 "the system identifier of the data directory is not valid (\(text ?? "none")); consider reinitializing")
+        case .controlFile(let trouble): trouble.explanation
         case .systemIdentifierMismatch(let cluster, let local):
             Explanation(
                 "system-identifier-mismatch", ["cluster": .fact(cluster), "local": .fact(local)],
@@ -64,6 +80,53 @@ public enum IdentityReason: Sendable, Hashable {
             )
         case .configurationMissing: Explanation("configuration-missing", "/config is missing or empty")
         case .nobodyInitialized: Explanation("nobody-initialized", "nobody has initialized the cluster")
+        }
+    }
+
+    var needsOperator: String? {
+        switch self {
+        case .controlFile(let trouble): trouble.remedy
+        case .systemIdentifierInvalid:
+            "the control file of the data directory holds no valid system identifier. Restore the directory from a "
+                + "backup, or ask for a new copy (POST /reinitialize)"
+        case .replicaWithoutCluster:
+            "PostgreSQL here is a standby, and the store knows no cluster (/initialize is not there). Start the daemon "
+                + "on the node whose PostgreSQL is its primary: it writes the key. Where there is none any more, "
+                + "promote the standby that has most (pg_ctl promote), and its daemon goes on from there"
+        case .systemIdentifierMismatch, .configurationMissing, .nobodyInitialized: nil
+        }
+    }
+}
+
+extension PostgreSQLStatus.ControlTrouble {
+    fileprivate var explanation: Explanation {
+        switch self {
+        case .missing(let path):
+            Explanation("control-file-missing", ["path": .fact(path)], "\(path) is missing")
+        case .damaged(let what):
+            Explanation("control-file-damaged", ["what": .fact(what)], "the control file is damaged: \(what)")
+        case .unreadable(let why):
+            Explanation("control-file-unreadable", ["why": .fact(why)], "the control file cannot be read: \(why)")
+        case .notAsked(let why):
+            Explanation("control-file-not-asked", ["why": .fact(why)], "pg_controldata tells nothing: \(why)")
+        }
+    }
+
+    /// What is wrong, and what an operator can do; the file is looked at again in every cycle.
+    fileprivate var remedy: String {
+        switch self {
+        case .missing(let path):
+            "\(path) is missing, and PostgreSQL does not start without it. Put the data directory back as it was, "
+                + "restore it from a backup, or ask for a new copy (POST /reinitialize)"
+        case .damaged(let what):
+            "the control file is damaged, or postgresql.bin_dir is of another version: \(what). Restore the data "
+                + "directory from a backup, or ask for a new copy (POST /reinitialize)"
+        case .unreadable(let why):
+            "the control file cannot be read: \(why). Give the data directory and all in it to the user of PostgreSQL, "
+                + "and see to its disk"
+        case .notAsked(let why):
+            "pg_controldata, without which nothing is known of the data directory, does not do its work: \(why). See "
+                + "to postgresql.bin_dir, and to the load of the machine"
         }
     }
 }

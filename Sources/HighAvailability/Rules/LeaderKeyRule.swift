@@ -31,13 +31,24 @@ func giveUpKey(_ seen: Observation, because reasons: [Reason]) -> Decision {
     return Decision(.carryOut(giveUpKeyPlan()), reasons + [.writes(.stillAcceptsWrites)])
 }
 
+/// How long a server that was shut down may archive before it is ended and joins the new leader. What is not archived
+/// by then nobody else archives, so this is long.
+public let archivingPatience = Duration.seconds(300)
+
 /// A postmaster that is still there and has proven to accept no writes any more: one that only archives is ended, so
 /// that the node can go on; one that the kernel does not let go is waited for, without the key. Nil for any other.
 func finishedRule(_ seen: Observation, _ memory: Memory) -> Decision? {
     guard let finish = seen.local.finish, seen.local.postmaster != nil else { return nil }
     if seen.settings.isPaused, !memory.isHandingOver { return Decision(.wait, .writes(.finished(finish)), .paused) }
     switch finish {
-    case .shutDown: return Decision(.carryOut(DemotionPlans.lost(seen)), .writes(.finished(finish)))
+    case .shutDown:
+        // While somebody else leads it has the time that the daemon that stopped it would have given it: what is not
+        // archived by then nobody archives. Who may have to lead itself does not wait.
+        let isFree = seen.view?.leaderName.map { $0 != seen.me.name } ?? false
+        let plan =
+            isFree
+            ? Plan(.demote, [.postgreSQL(.stop(.fast, timeout: archivingPatience))]) : DemotionPlans.lost(seen)
+        return Decision(.carryOut(plan), .writes(.finished(finish)))
     case .killed:
         return seen.isNamedLeader
             ? giveUpKey(seen, because: .writes(.finished(finish))) : Decision(.wait, .writes(.finished(finish)))

@@ -13,9 +13,14 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     guard let lease = seen.lease, lease.isValid(at: seen.now) else {
         return Decision(.wait, .lease(.leaseExpired))
     }
-    if let decision = leaderRequestRule(seen, view, memory) { return decision }
+    if let why = seen.watchdogFailure, !seen.settings.isPaused {
+        memory.refusedPromotion = .init(why: why, at: seen.now)
+        return giveUpKey(seen, because: .promotion(.watchdogFailed(why)))
+    }
+    if let decision = leaderRequestRule(seen, view, &memory) { return decision }
     let holding = Reason.lease(.holdingLease(remaining: lease.deadline - seen.now))
     if seen.local.mayAcceptWrites { return Decision(.wait, holding) }
+    if let refused = refusedPromotion(seen, memory) { return giveUpKey(seen, because: holding, .promotion(refused)) }
     if seen.settings.isPaused, view.failover?.candidate != seen.me.name {
         return giveUpKey(seen, because: .paused, .server(.standbyInPause))
     }
@@ -25,10 +30,30 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     if seen.settings.isStandbyCluster, !memory.isLedByPrimary {
         return Decision(.wait, holding, .lease(.notBuilt("standby clusters")))
     }
-    let obstacles = inheritanceRefused(seen, view, memory)
-    if !obstacles.isEmpty { return giveUpKey(seen, because: [holding] + obstacles) }
+    // A claim that came to the store late, or one by an older view.
+    if let obstacle = failsafeObstacle(seen, view) { return giveUpKey(seen, because: holding, obstacle) }
+    guard let obstacles = inheritanceRefused(seen, view, memory) else {
+        return Decision(.ask(.peers(electorate(seen, view, memory, excluding: nil))), holding)
+    }
+    // An earlier daemon may have asked it to promote: nothing shows that before it is done, and only its end prevents
+    // it.
+    if !obstacles.isEmpty { return Decision(.carryOut(giveUpKeyPlan()), [holding] + obstacles) }
     guard LeaseArithmetic.allowsPromotion(lease, at: seen.now) else { return Decision(.ask(.renewal), holding) }
-    return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), holding)
+    let claim = SynchronousClaim(seen.me, view, seen.settings)
+    guard claim.stands(in: view) else { return Decision(.write(.sync(claim.sync)), holding, .synchronous(.claims)) }
+    return Decision(.carryOut(promotionPlan(claim, asksFirst: seen.local.hasPrePromote)), holding)
+}
+
+/// From its first commit on a new primary goes by the names under which it was let lead. `asksFirst`: a command of the
+/// operator's may say no before anything else is done.
+public func promotionPlan(_ claim: SynchronousClaim, asksFirst: Bool = false) -> Plan {
+    let question: [Step] = asksFirst ? [.postgreSQL(.prePromote)] : []
+    switch claim.names {
+    // What a standby has in its file anyway.
+    case .configured: return Plan(.promote, question + [.postgreSQL(.promote)])
+    case .names:
+        return Plan(.promote, question + [.postgreSQL(.nameSynchronous(claim.names)), .postgreSQL(.promote)])
+    }
 }
 
 /// What is known of the leader key and its lease.

@@ -9,7 +9,15 @@ func noLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
     }
     switch candidacy(seen, view, memory) {
     case .ask(let question, let reasons): return Decision(.ask(question), reasons)
-    case .yes(let reasons): return Decision(.acquireLeader, reasons)
+    case .yes(let reasons):
+        if let obstacle = failsafeObstacle(seen, view) { return Decision(.wait, obstacle) }
+        // A store that answers and does not give the key back yet: until it does, the others' word holds.
+        if case .ask(let members) = failsafeStep(seen), seen.leadsByPromises {
+            return Decision(.ask(.failsafe(members)), reasons)
+        }
+        return Decision(.acquireLeader, reasons)
+    case .no(let reasons) where reasons == [.server(.notRunningYet)] && seen.leadsByPromises:
+        return Decision(.wait, reasons)
     // A primary without a lease stops, a standby waits for the new leader.
     case .no(let reasons): return giveUpWrites(seen, &memory, because: reasons) ?? Decision(.wait, reasons)
     }
@@ -24,7 +32,9 @@ enum Candidacy: Sendable, Hashable {
 
 /// The ordered tests of ha-loop.md §11.1.
 private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Candidacy {
+    if !seen.local.isPrimary, let refused = refusedPromotion(seen, memory) { return .no([.promotion(refused)]) }
     if seen.settings.isPaused { return candidacyInPause(seen, view, memory) }
+    if let why = seen.watchdogObstacle { return .no([.promotion(.watchdogFailed(why))]) }
     guard seen.local.readiness == .accepting, let facts = seen.local.facts else {
         return .no([.server(.notRunningYet)])
     }
@@ -33,11 +43,13 @@ private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memor
     if let why = memory.kept { return .no([.rejoin(.directoryKept(why))]) }
     if let wait = forgottenFor(seen, memory) { return .no([.race(.storeKnowsNoCluster(wait: wait))]) }
     if seen.me.tags.nofailover { return .no([.eligibility(.notAllowedToPromote)]) }
-    if let request = view.failover, !isScheduled(request) {
+    if let request = view.failover, isUnderWay(request, view, wallTime: seen.wallTime) {
         if let verdict = requestCandidacy(seen, view, facts, request, memory) { return verdict }
     }
     if let left = memory.heldBack(at: seen.now) { return .no([.hung(.heldBack(left))]) }
-    return waitForEverything(seen, view, facts, memory) ?? racers(seen, view, facts, memory, excluding: nil)
+    let race = waitForEverything(seen, view, facts, memory) ?? racers(seen, view, facts, memory, excluding: nil)
+    if case .yes = race, let missing = missingNewcomers(seen, view, facts, memory) { return .no([.race(missing)]) }
+    return race
 }
 
 /// A store without `/initialize` where a standby has data has lost its memory, or its keys were removed: who led does
@@ -101,27 +113,49 @@ private func standing(_ seen: Observation, _ facts: PostgreSQLStatus.Facts) -> S
 }
 
 /// What stands against a standby that holds the leader key and has not won it: a daemon before this one had, and an
-/// older copy may lie where its data directory was. It has all that the cluster knows of, or there is a race (S3).
-func inheritanceRefused(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> [Reason] {
+/// older copy may lie where its data directory was. It has all that the cluster knows of, and all that anybody who
+/// answers has, or there is a race (S3). Nil where the others are to be asked first.
+func inheritanceRefused(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> [Reason]? {
     guard !memory.hasWonKey, let facts = seen.local.facts, facts.inRecovery else { return [] }
     var rules = raceRules(seen, view, memory)
     rules.maximumLag = 0
-    guard case .no(let reasons) = judgeRace(standing(seen, facts), against: [], rules) else { return [] }
+    // Its votes were counted when it won.
+    rules.quorum = nil
+    rules.heedsPriority = false
+    // Here it is no race that is judged, but whether this is what led: that was on the cluster's timeline.
+    if facts.timeline != nil { rules.clusterTimeline = view.timeline }
+    if case .no(let reasons) = judgeRace(standing(seen, facts), against: [], rules) { return reasons }
+    let members = electorate(seen, view, memory, excluding: nil)
+    guard members.isEmpty || seen.peers != nil else { return nil }
+    let answers = members.map { ($0.name, seen.peers?[$0.name] ?? .unreachable("not asked")) }
+    guard case .no(let reasons) = judgeRace(standing(seen, facts), against: answers, rules) else { return [] }
     return reasons
 }
 
 /// The other members that may lead, those of the last leader's view included.
 func electorate(_ seen: Observation, _ view: ClusterView, _ memory: Memory, excluding: String?) -> [Member] {
-    seen.eligibility(view)
-        .successors(by: .race, except: [seen.me.name, excluding], former: memory.membersUnderLastLeader)
-        .sorted { $0.name < $1.name }
+    electorate(seen, view, memory, candidate: seen.me.name, excluding: excluding)
+}
+
+/// The same for whoever races.
+func electorate(
+    _ seen: Observation, _ view: ClusterView, _ memory: Memory, candidate: String, excluding: String?
+) -> [Member] {
+    let eligibility = seen.eligibility(view)
+    return eligibility.askable(except: [candidate, excluding], former: memory.membersUnderLastLeader)
+        .filter(eligibility.takesPart).sorted { $0.name < $1.name }
 }
 
 func raceRules(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> RaceRules {
-    RaceRules(
+    let former = view.status.handedOverBy
+    let eligibility = seen.eligibility(view)
+    var rules = RaceRules(
         statusPosition: view.status.optime, maximumLag: seen.settings.maximumLagOnFailover,
         clusterTimeline: seen.settings.checkTimeline ? view.timeline : nil, history: view.history,
-        formerLeader: memory.lastLeader)
+        formerLeader: memory.lastLeader, quorum: eligibility.quorum,
+        handedOver: former != nil && former == view.sync.leader ? view.status.optime : nil)
+    rules.mayLead = { eligibility.isInFailsafe($0) }
+    return rules
 }
 
 /// Where this node stands in a race.
@@ -154,8 +188,14 @@ struct RaceRules {
     var history: TimelineHistory
     /// Its priority does not count at equal position: it just failed (ha-loop.md §11.2.7).
     var formerLeader: String?
+    /// Nil where the best of those that are there wins.
+    var quorum: VoteRules?
+    /// Where the WAL of the leader of `/sync` ended when it handed over; nil where it did not, or another led since.
+    var handedOver: WALPosition?
     /// Whether a higher priority wins at equal position.
     var heedsPriority = true
+    /// Whether a peer could lead at all: who could not is not waited for, however far it is.
+    var mayLead: @Sendable (String) -> Bool = { _ in true }
 }
 
 /// The comparison itself (ha-loop.md §11.2): never promote while a primary lives or a better standby answers.
@@ -172,14 +212,18 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
     if let left = rules.history.left(mine.timeline, before: mine.replayed) {
         return .no([.race(.parted(timeline: mine.timeline, at: mine.replayed, leftAt: left))])
     }
-    var reachable = 0
+    var (reachable, votes) = (0, 0)
     for (name, answer) in peers {
-        guard case .status(let peer) = answer, !peer.tags.nofailover, !peer.watchdogFailed else { continue }
+        guard case .status(let peer) = answer, !peer.watchdogFailed else { continue }
         // Who may not lead because of its timeline is not waited for: nobody else would lead either.
         if let cluster = rules.clusterTimeline, !peer.isPrimary, peer.timeline < cluster { continue }
         if !peer.isPrimary, rules.history.left(peer.timeline, before: peer.replayed) != nil { continue }
+        let hasVote = rules.quorum?.counts(name) == true && peer.position > .zero && peer.position <= mine.position
+        if hasVote { votes += 1 }
+        if peer.tags.nofailover { continue }
         reachable += 1
         if peer.isPrimary { return .no([.race(.peerIsPrimary(name))]) }
+        if !rules.mayLead(name) { continue }
         if mine.position < peer.position {
             return .no([.race(.peerIsAhead(name, peer: peer.position, mine: mine.position))])
         }
@@ -188,7 +232,19 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
             return .no([.race(.peerHasPriority(name, peer: priority, mine: mine.priority))])
         }
     }
+    if let lack = lackOfVotes(mine, votes, rules) { return .no([.race(lack)]) }
     return .yes([.race(.iAmHealthiest(position: mine.position, asked: peers.count, reachable: reachable))])
+}
+
+/// Whom the leader of `/sync` is, needs no vote, unless the cluster has gone on without it.
+private func lackOfVotes(_ mine: Standing, _ others: Int, _ rules: RaceRules) -> RaceReason? {
+    guard let quorum = rules.quorum else { return nil }
+    let isCurrent = mine.timeline >= rules.history.lines.last.map { $0.timeline &+ 1 } ?? 0
+    if isCurrent, quorum.needsNone(mine.name) { return nil }
+    // It has all that was ever acknowledged, whoever has it too.
+    if isCurrent, let end = rules.handedOver, mine.position >= end { return nil }
+    let votes = quorum.votes(of: mine.name, others: others)
+    return votes < quorum.needed ? .tooFewVotes(votes, needed: quorum.needed) : nil
 }
 
 /// How a race stands.
@@ -197,6 +253,7 @@ public enum RaceReason: Sendable, Hashable {
     case peerIsPrimary(String)
     case peerIsAhead(String, peer: WALPosition, mine: WALPosition)
     case peerHasPriority(String, peer: Int, mine: Int)
+    case tooFewVotes(Int, needed: Int)
     case laggingBehindStatus(mine: WALPosition, status: WALPosition, allowed: Int64)
     case timelineBehind(mine: TimelineID, cluster: TimelineID)
     case timelineUnknown
@@ -204,6 +261,8 @@ public enum RaceReason: Sendable, Hashable {
     case runningPrimaryReclaims(timeline: TimelineID)
     /// The store knows no cluster, and this node has one.
     case storeKnowsNoCluster(wait: Duration)
+    /// This daemon has just begun, and these may be about to.
+    case othersMayBegin([String], wait: Duration)
 
     var explanation: Explanation {
         switch self {
@@ -224,6 +283,10 @@ public enum RaceReason: Sendable, Hashable {
                 "\(name) has equally tolerable WAL position and priority \(theirs), "
                     + "while this node has priority \(mine)"
             )
+        case .tooFewVotes(let votes, let needed):
+            Explanation(
+                "too-few-votes", ["votes": .fact(votes), "needed": .fact(needed)],
+                "\(votes) of the other voters have no more than I have, the quorum needs \(needed)")
         case .laggingBehindStatus(let mine, let status, let allowed):
             Explanation(
                 "lagging", ["mine": .fact(mine), "status": .fact(status), "allowed": .fact(allowed)],
@@ -249,6 +312,12 @@ public enum RaceReason: Sendable, Hashable {
                 "the store has forgotten the cluster: somebody may lead by a lease of before, "
                     + "\(seconds(wait)) are waited"
             )
+        case .othersMayBegin(let names, let wait):
+            Explanation(
+                "others-may-begin",
+                ["members": .array(names.map { .string($0) }), "remaining_seconds": .fact(wait)],
+                "this daemon has just begun and nobody leads: \(names.joined(separator: ", ")) may be about to, and "
+                    + "have more; \(seconds(wait)) are waited")
         }
     }
 }

@@ -33,7 +33,7 @@ func rejoin(
 }
 
 private func rewindPlan(_ seen: Observation, _ view: ClusterView, _ source: Upstream, _ memory: inout Memory) -> Plan {
-    let upstream = nodeToFollow(seen.me, view).flatMap { Upstream($0) } ?? source
+    let upstream = upstream(seen.me, view, madeFrom: source)
     var steps: [Step] = []
     if seen.local.postmaster != nil {
         steps.append(.postgreSQL(.stop(.fast, timeout: .seconds(60))))
@@ -54,7 +54,7 @@ private func isUnclean(_ state: ControlData.ClusterState?) -> Bool {
     }
 }
 
-private func replace(
+func replace(
     _ seen: Observation, _ view: ClusterView, _ source: Upstream, _ memory: Memory, because reasons: [Reason]
 ) -> Decision {
     if let pause = memory.rejoining.pause(at: seen.now) {
@@ -91,6 +91,9 @@ func unfinishedRewindRule(_ seen: Observation, _ view: ClusterView, _ memory: in
     // What belongs to another cluster is the identity rule's.
     if let identifier = seen.local.systemIdentifier, isValidSystemIdentifier(identifier) {
         if let cluster = view.initialize.systemIdentifier, cluster != identifier { return nil }
+    } else if let trouble = seen.local.controlTrouble, !trouble.isOfContent, seen.local.postmaster == nil {
+        // What could not be read may be well: nothing is removed for it (S7).
+        return Decision(.wait, .rejoin(.rewindBrokenOff), .identity(.controlFile(trouble)))
     } else if memory.rewind == .suspected || memory.rewind == .unsuspected {
         memory.rewind = .failed("it was broken off, and the control file cannot be read")
     }
@@ -120,6 +123,7 @@ public enum RejoinReason: Sendable, Hashable {
     case directoryKept(Memory.Keeping)
     case triedAgain(why: String, in: Duration)
     case sourceNotReadyForRewind(String)
+    case nothingToLose(String)
 
     var explanation: Explanation {
         switch self {
@@ -150,6 +154,20 @@ public enum RejoinReason: Sendable, Hashable {
             Explanation(
                 "source-not-ready-for-rewind", ["member": .fact(name)],
                 "\(name) has not written a checkpoint since its promotion")
+        case .nothingToLose(let name):
+            Explanation(
+                "nothing-to-lose", ["member": .fact(name)],
+                "the comparison has proved that \(name), a running primary, has all that this data directory has: its "
+                    + "removal loses nothing, and is allowed")
+        }
+    }
+
+    var needsOperator: String? {
+        switch self {
+        case .directoryKept(let why): why.text
+        case .diverged, .divergenceUnknown, .rewindImpossible, .rewindFailed, .rewindBrokenOff, .triedAgain,
+            .sourceNotReadyForRewind, .nothingToLose:
+            nil
         }
     }
 }

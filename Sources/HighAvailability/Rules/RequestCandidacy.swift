@@ -1,4 +1,4 @@
-import ClusterModel
+public import ClusterModel
 
 /// A request while nobody leads (ha-loop.md §12.3). Nil where the ordinary race goes on.
 ///
@@ -9,7 +9,10 @@ func requestCandidacy(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ request: FailoverRequest,
     _ memory: Memory
 ) -> Candidacy? {
-    if let candidate = request.candidate, seen.eligibility(view).admits(candidate, request.succession) {
+    let eligibility = seen.eligibility(view)
+    if let candidate = request.candidate, eligibility.admits(candidate, request.succession),
+        eligibility.isInFailsafe(candidate)
+    {
         let verdict =
             request.leader == nil
             ? manualFailover(to: candidate, seen, view, facts, memory)
@@ -37,7 +40,9 @@ private func manualFailover(
     guard let member = view.member(candidate) else { return nil }
     guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
     let verdict = judge(peers[member.name], .anything, clusterTimeline: cluster)
-    return verdict == .good ? .no([.request(.candidateWillTakeOver(candidate))]) : nil
+    // One that answers and takes nothing has lost the store, which its answer does not tell.
+    guard verdict == .good, waitedForLeader(seen, memory) < seen.settings.timings.retryTimeout else { return nil }
+    return .no([.request(.candidateWillTakeOver(candidate))])
 }
 
 /// The candidate of a switchover races like everybody, but for priorities; the others leave the key to it where it
@@ -54,8 +59,13 @@ private func switchover(
         case let other: return other
         }
     }
-    guard view.member(candidate) != nil, seen.eligibility(view).obstacle(to: candidate) == nil else { return nil }
+    guard view.member(candidate) != nil || memory.membersUnderLastLeader.contains(where: { $0.name == candidate }),
+        seen.eligibility(view).obstacle(to: candidate) == nil
+    else { return nil }
     guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
+    if former != nil, let waits = leaveToHeir(candidate, peers[candidate], seen, view, memory) { return waits }
+    // One that answers, would win and takes nothing has lost the store, which its answer does not tell.
+    guard waitedForLeader(seen, memory) < seen.settings.timings.retryTimeout else { return nil }
     guard case .status(let peer)? = peers[candidate], !peer.isPrimary,
         judge(peers[candidate], .anything, clusterTimeline: nil) == .good
     else { return nil }
@@ -73,7 +83,38 @@ private func switchover(
     return .no([.request(.candidateWillTakeOver(candidate))])
 }
 
-/// The leader itself was asked to step down: it does, where somebody else has all that it has.
+/// The leader let go because the candidate had everything. An answer that does not come in time, one of a moment before
+/// the last bytes came, a member key that is being put again: none of that changes it, and who asked named the
+/// candidate. The others leave the key to it for `retry_timeout`, unless it says itself that it will not take it.
+private func leaveToHeir(
+    _ candidate: String, _ answer: PeerAnswer?, _ seen: Observation, _ view: ClusterView, _ memory: Memory
+) -> Candidacy? {
+    if case .status(let peer)? = answer {
+        let mayNotLead = peer.isPrimary || peer.tags.nofailover || peer.watchdogFailed
+        if mayNotLead || view.history.left(peer.timeline, before: peer.replayed) != nil { return nil }
+        if seen.settings.checkTimeline, peer.timeline < view.timeline { return nil }
+    }
+    let limit = seen.settings.timings.retryTimeout
+    let waited = waitedForLeader(seen, memory)
+    guard waited < limit else { return nil }
+    return .no([.request(.leftToCandidate(candidate, waited: waited, limit: limit))])
+}
+
+/// For how long nobody has led, as far as this node knows.
+private func waitedForLeader(_ seen: Observation, _ memory: Memory) -> Duration {
+    seen.now - (memory.leaderlessSince ?? seen.now)
+}
+
+/// Whether who may take the key is judged by a request: one that is for now, or one whose time has come and whose
+/// leader has acted upon it. The nodes' clocks may differ by a minute.
+public func isUnderWay(_ request: FailoverRequest, _ view: ClusterView, wallTime: Int64) -> Bool {
+    guard let text = request.scheduledAt else { return true }
+    guard handedOver(view, request), let due = Timestamp(text), due.hasOffset else { return false }
+    return due.lateness(at: wallTime) >= .seconds(-60)
+}
+
+/// The leader itself was asked to step down: it does, where somebody else has all that it has. That one takes the key
+/// at once, or not at all: one that is healthy and cannot reach the store is not waited for without end (L1).
 private func stepDown(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ request: FailoverRequest,
     _ memory: Memory
@@ -84,7 +125,9 @@ private func stepDown(
     // anything was handed over, what counts is all that is here.
     let required = handedOver(view, request) ? view.status.optime : max(view.status.optime, facts.position)
     let anybody = others.contains { judge($0, peers[$0.name], seen, view, received: required).verdict == .good }
-    if anybody { return .no([.request(.iWasAskedToStepDown)]) }
+    if anybody, waitedForLeader(seen, memory) < seen.settings.timings.retryTimeout {
+        return .no([.request(.iWasAskedToStepDown)])
+    }
     return racers(seen, view, facts, memory, excluding: nil)
 }
 
@@ -102,7 +145,7 @@ func waitForEverything(
 ) -> Candidacy? {
     guard view.status.handedOverBy != nil else { return nil }
     let limit = seen.settings.timings.retryTimeout
-    let waited = seen.now - (memory.leaderlessSince ?? seen.now)
+    let waited = waitedForLeader(seen, memory)
     guard facts.position < view.status.optime, waited < limit else { return nil }
     return .no([
         .request(.behindHandedOver(mine: facts.position, handedOver: view.status.optime, waited: waited, limit: limit))

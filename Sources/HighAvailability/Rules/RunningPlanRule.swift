@@ -7,6 +7,7 @@ func runningPlanRule(_ seen: Observation, _ view: ClusterView, _ running: Runnin
     func lost(_ reasons: [Reason]) -> Decision {
         giveUpWrites(seen, &memory, because: reasons) ?? Decision(.wait, reasons)
     }
+    if let decision = removedLabelRule(seen, view, &memory) { return decision }
     let busy = Reason.plan(.running(running.plan.kind, for: seen.now - running.since))
     if seen.isNamedLeader {
         if running.plan.givesKeyUp { return Decision(.wait, busy) }
@@ -17,10 +18,33 @@ func runningPlanRule(_ seen: Observation, _ view: ClusterView, _ running: Runnin
         }
     }
     guard let leader = view.leaderName else {
+        // Who may have to lead itself does not wait for its archive.
+        let takesDown = running.plan.kind == .handOver || running.plan.kind == .demote
+        if seen.local.finish == .shutDown, takesDown, isNobodyComing(seen, memory) {
+            return Decision(
+                .breakOff(DemotionPlans.lost(seen)), busy, .lease(.leaderKeyFree), .writes(.finished(.shutDown)))
+        }
+        // The key of a leader that outlived the store is won back when the plan has ended.
+        if seen.leadsByPromises {
+            if case .ask(let members) = failsafeStep(seen) { return Decision(.ask(.failsafe(members)), busy) }
+            return Decision(.wait, busy, .lease(.leaderKeyFree))
+        }
         // The bootstrap of a new cluster comes before its leader key.
         return lost([busy, .lease(.leaderKeyFree)])
     }
-    return lost([busy, .lease(.leaderKeyHeldBy(leader))])
+    // A cluster beside that one is not made: its server would accept writes before it could be published.
+    if running.plan.kind == .bootstrap {
+        return Decision(.breakOff(DemotionPlans.lost(seen)), busy, .lease(.leaderKeyHeldBy(leader)))
+    }
+    let decision = lost([busy, .lease(.leaderKeyHeldBy(leader))])
+    guard case .wait = decision.action else { return decision }
+    return stuckStartRule(seen, view, memory, because: decision.reasons) ?? decision
+}
+
+/// Nobody has led for so long that whoever was to take over does not.
+private func isNobodyComing(_ seen: Observation, _ memory: Memory) -> Bool {
+    guard !seen.settings.isPaused, let since = memory.leaderlessSince else { return false }
+    return seen.now - since >= seen.settings.timings.retryTimeout
 }
 
 /// What is under way.

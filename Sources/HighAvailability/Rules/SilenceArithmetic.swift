@@ -7,7 +7,7 @@
 ///      30    10.0    20.0     30.0       90
 ///
 /// A ttl is how long the cluster's owner lets it be without a primary. A server is asked at least every
-/// `LeaseArithmetic.renewalInterval`, a quarter of that; what is ended after two thirds gives the next primary time to
+/// `LeaseArithmetic.lookInterval`, a quarter of that; what is ended after two thirds gives the next primary time to
 /// come within ttl + loop_wait, its promotion aside (L1).
 public enum SilenceArithmetic {
     /// From here on the log says so.

@@ -3,6 +3,7 @@ import ClusterModel
 /// A postmaster that does not accept connections yet (ha-loop.md §8.4). Nil where the ordinary rules go on.
 func startingRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
     if seen.settings.isPaused { return nil }
+    if let decision = removedLabelRule(seen, view, &memory) { return decision }
     guard seen.isNamedLeader else {
         // Without a standby signal it will accept writes as soon as it is up: that is the leader's alone.
         if !view.isUnlocked,
@@ -10,13 +11,26 @@ func startingRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
         {
             return decision
         }
-        return Decision(.wait, .server(.notRunningYet))
+        if let decision = laterUpstreamRule(seen, view, memory) { return decision }
+        return stuckStartRule(seen, view, memory, because: [.server(.notRunningYet)])
+            ?? Decision(.wait, .server(.notRunningYet))
     }
     switch seen.renewal {
     case nil: return Decision(.ask(.renewal), .server(.notRunningYet))
     case .held?: return slowStartRule(seen, view, memory)
     case .refused?: return Decision(.carryOut(DemotionPlans.lost(seen)), .server(.notRunningYet), .lease(.leaseRefused))
     }
+}
+
+/// A standby that was started for somebody else, or for nobody, goes over to who leads before it is up: the WAL without
+/// which it never comes up may be there. Nil where it was told already.
+private func laterUpstreamRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision? {
+    guard seen.local.hasStandbySignal, seen.local.finish == nil, view.leaderMember != nil,
+        let upstream = nodeToFollow(seen.me, view).flatMap({ Upstream($0) }), memory.following != .upstream(upstream)
+    else { return nil }
+    return Decision(
+        .carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])), .server(.notRunningYet),
+        .follow(.mustFollow(upstream.name)))
 }
 
 /// A leader that starts for longer than `primary_start_timeout` gives way, if there is somebody to give way to.

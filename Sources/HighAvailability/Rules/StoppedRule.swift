@@ -7,20 +7,36 @@ func stoppedRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memor
         if seen.isNamedLeader { return giveUpKey(seen, because: .server(.notRunning(state)), .paused) }
         return Decision(.wait, .server(.notRunning(state)), .paused)
     }
-    if seen.isNamedLeader { return stoppedLeaderRule(seen, view, memory) }
+    if seen.isNamedLeader { return stoppedLeaderRule(seen, view, &memory) }
     return stoppedStandbyRule(seen, view, &memory)
 }
 
 /// The lease is ours: the quickest way back to writes is to start again where we stand. If that failed before, or may
 /// take no time at all, another node leads.
-private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
+private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
     let state = seen.local.control?.state
+    let continues = continuesTimeline(seen.local, view)
     switch seen.renewal {
-    case nil: return Decision(.ask(.renewal), .server(.notRunning(state)))
+    case nil: return Decision(.ask(renewal(seen, view, memory, continues)), .server(.notRunning(state)))
     case .refused?: return Decision(.wait, .server(.notRunning(state)), .lease(.leaseRefused))
     case .held?: break
     }
+    // It hung, and was ended for somebody else to lead: by us, or by the guardian where we could not.
+    if let left = memory.heldBack(at: seen.now) {
+        return giveUpKey(seen, because: .server(.notRunning(state)), .hung(.heldBack(left)))
+    }
     if memory.failedStarts > 0 { return giveUpKey(seen, because: .server(.startFailed(times: memory.failedStarts))) }
+    switch continuation(seen, view, memory) {
+    case .setBack(let why): return giveUpKey(seen, because: .server(.notRunning(state)), .server(why))
+    case .wait(let left): return Decision(.wait, .server(.notRunning(state)), .server(.mayBeSetBack(wait: left)))
+    case .claimed(let received):
+        memory.received = received
+        let why = received.reason(end: seen.local.walEnd ?? .zero)
+        return Decision(.wait, .server(.notRunning(state)), .server(why), .bootstrap(.lookedAtOnceMore))
+    // A standby's directory is judged when it has come up as one.
+    case .ask(let members) where continues: return Decision(.ask(.peers(members)), .server(.notRunning(state)))
+    case .ask, .goesOn: break
+    }
     if seen.settings.primaryStartTimeout == .zero {
         let candidates = failoverCandidates(seen, view)
         guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), .server(.notRunning(state))) }
@@ -30,24 +46,36 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
         }
     }
     let timeout = seen.settings.startPatience
-    if continuesTimeline(seen, view) {
+    if continues {
         return Decision(
-            .carryOut(Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: timeout))])), .server(.notRunning(state)))
+            .carryOut(Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: timeout, on: seen.local.stamp))])),
+            .server(.notRunning(state)))
     }
-    // It was a standby when it stopped: it comes up as one, and is promoted because it holds the key.
+    // It was a standby when it stopped: it comes up as one, and is promoted because it holds the key. What this daemon
+    // has won the key with may not be what stands there now.
+    memory.hasWonKey = false
     return Decision(
         .carryOut(Plan(.startStandby, [.postgreSQL(.startStandby(of: nil, timeout: timeout))])),
         .server(.notRunning(state)))
 }
 
 /// Whether the directory is that of a primary of the newest timeline, which may simply go on.
-private func continuesTimeline(_ seen: Observation, _ view: ClusterView) -> Bool {
-    guard let control = seen.local.control, !seen.local.hasStandbySignal else { return false }
+func continuesTimeline(_ local: PostgreSQLStatus, _ view: ClusterView) -> Bool {
+    guard let control = local.control, !local.hasStandbySignal else { return false }
     switch control.state {
     case .inProduction, .inCrashRecovery, .shuttingDown, .shutDown, .startingUp:
         return control.checkpointTimeline >= view.timeline
     case .shutDownInRecovery, .inArchiveRecovery: return false
     }
+}
+
+/// A primary that is about to start again asks the members at the same time what they have received: neither waits for
+/// the other. Where a start may take no time the members' answers decide more, and have theirs.
+private func renewal(_ seen: Observation, _ view: ClusterView, _ memory: Memory, _ continues: Bool) -> Question {
+    guard continues, memory.failedStarts == 0, memory.heldBack(at: seen.now) == nil,
+        seen.settings.primaryStartTimeout != .zero, case .ask(let members) = continuation(seen, view, memory)
+    else { return .renewal }
+    return .renewalAndPeers(members)
 }
 
 /// Somebody else leads, or nobody: come up as a standby, after making sure that our timeline is still theirs.
@@ -63,9 +91,7 @@ private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memo
         if let why = memory.kept {
             return Decision(.wait, .server(.notRunning(state)), .lease(.leaderKeyFree), .rejoin(.directoryKept(why)))
         }
-        if let pause = memory.starting.pause(at: seen.now) {
-            return Decision(.wait, .server(.startFailed(times: memory.failedStarts)), .server(.startedAgain(in: pause)))
-        }
+        if let decision = startPause(seen, isLed: false, &memory) { return decision }
         return Decision(.carryOut(startStandby(nil)), .server(.notRunning(state)), .lease(.leaderKeyFree))
     }
     // What was a primary may have gone on alone; what was a standby follows unless it was seen to be ahead, or has
@@ -78,9 +104,7 @@ private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memo
         if let decision = divergenceRule(seen, view, leader, &memory) { return decision }
     }
     if let why = memory.kept { return Decision(.wait, .server(.notRunning(state)), .rejoin(.directoryKept(why))) }
-    if let pause = memory.starting.pause(at: seen.now) {
-        return Decision(.wait, .server(.startFailed(times: memory.failedStarts)), .server(.startedAgain(in: pause)))
-    }
+    if let decision = startPause(seen, isLed: true, &memory) { return decision }
     let target = nodeToFollow(seen.me, view).flatMap { Upstream($0) }
     return Decision(
         .carryOut(startStandby(target)), .server(.notRunning(state)),
@@ -116,8 +140,12 @@ public enum ServerReason: Sendable, Hashable {
     case starting(for: Duration, limit: Duration)
     case startFailed(times: Int)
     case startedAgain(in: Duration)
+    case obstructed(PostgreSQLStatus.Obstacle)
+    case unobservable(String)
     case uncleanShutdown
     case standbyInPause
+    case setBack(end: WALPosition, flushed: WALPosition, knownBy: WALWitness)
+    case mayBeSetBack(wait: Duration)
 
     var explanation: Explanation {
         switch self {
@@ -136,9 +164,49 @@ public enum ServerReason: Sendable, Hashable {
             Explanation(
                 "started-again", ["pause_seconds": .fact(pause)],
                 "PostgreSQL is started once more in \(seconds(pause))")
+        case .obstructed(let obstacle):
+            Explanation("obstructed", ["obstacle": .fact(obstacle.code)], obstacle.text)
+        case .unobservable(let why):
+            Explanation("unobservable", ["why": .fact(why)], "PostgreSQL runs and tells nothing of itself: \(why)")
         case .uncleanShutdown: Explanation("unclean-shutdown", "it did not shut down cleanly")
+        case .setBack(let end, let flushed, let witness):
+            Explanation(
+                "set-back",
+                ["wal_end": .fact(end), "flushed": .fact(flushed), "known_by": .string("\(witness)")],
+                "the data directory is older than what I led with: its WAL ends at \(end), and the leader had "
+                    + "\(flushed) by \(witness)")
+        case .mayBeSetBack(let wait):
+            Explanation(
+                "may-be-set-back", ["remaining_seconds": .fact(wait)],
+                "the data directory may be older than what I led with, and no other member is there to tell: "
+                    + "\(seconds(wait)) are waited for one")
         case .standbyInPause:
             Explanation("standby-in-pause", "PostgreSQL here is a standby, and nobody promotes it in pause")
+        }
+    }
+
+    var needsOperator: String? {
+        switch self {
+        case .obstructed(let obstacle): "PostgreSQL does not start: \(obstacle.text). \(obstacle.remedy)"
+        case .startFailed(let times) where times >= StuckArithmetic.failedStarts:
+            "PostgreSQL does not start: its own log says why. It is tried again; if its files are damaged, ask for a "
+                + "new copy (POST /reinitialize)"
+        case .unobservable(let why):
+            "PostgreSQL runs, and the daemon is not let in: \(why). See that its superuser "
+                + "(postgresql.authentication.superuser) may connect: address and port, password, pg_hba.conf, limits"
+        case .notRunning, .notRunningYet, .starting, .startFailed, .startedAgain, .uncleanShutdown, .standbyInPause,
+            .setBack, .mayBeSetBack:
+            nil
+        }
+    }
+}
+
+extension WALWitness: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .status: "/status"
+        case .myself: "what I have seen of it"
+        case .member(let name): "what \(name) has received"
         }
     }
 }

@@ -5,7 +5,7 @@ import ClusterModel
 func unfinishedBootstrapRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
     guard seen.local.unfinished == .bootstrap else { return nil }
     guard let local = seen.local.systemIdentifier else {
-        return Decision(.wait, .identity(.systemIdentifierInvalid(nil)))
+        return Decision(.wait, unidentified(seen.local))
     }
     if view.initialize.systemIdentifier == local {
         return Decision(.carryOut(Plan(.bootstrap, [.postgreSQL(.finishBootstrap)])), .bootstrap(.bootstrapBrokenOff))

@@ -3,8 +3,11 @@ public import ClusterModel
 /// Since when each slot of the local server has been nobody's: what `member_slots_ttl` is counted by (dcs.md
 /// §3.1). A new leader, and a daemon that was started again, begin to count anew: a slot rather lives too long.
 public struct SlotLedger: Sendable, Hashable {
-    /// When each slot last had a member, a reader, or was seen for the first time.
+    /// When each slot last had a member, a reader, or was seen for the first time; on a standby, once it is nobody's,
+    /// when that was seen first: a daemon that was frozen knows of a moment's view only.
     private var lastUsed: [String: BootInstant] = [:]
+    /// Those that the last look found to be nobody's.
+    private var nobodys: Set<String> = []
     /// Those that are known to be members'.
     private(set) var members: Set<String> = []
     private var wasLeader = false
@@ -16,7 +19,7 @@ public struct SlotLedger: Sendable, Hashable {
         _ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration, _ local: PostgreSQLStatus,
         at now: BootInstant
     ) {
-        guard let facts = local.facts, local.readiness == .accepting else { return }
+        guard let facts = local.facts, local.readiness == .accepting, !facts.isDetailStale else { return }
         let isLeader = view.leaderName == me.name
         // Who is not the leader takes the leader's word, again and again; who has just become it, once.
         if !isLeader || !wasLeader {
@@ -29,6 +32,9 @@ public struct SlotLedger: Sendable, Hashable {
         let slots = facts.slots
         for slot in slots where slot.isActive || lastUsed[slot.name] == nil { lastUsed[slot.name] = now }
         let existing = Set(slots.map(\.name))
+        let unused = existing.filter { lastUsed[$0] != now }
+        if !isLeader { for name in unused.subtracting(nobodys) { lastUsed[name] = now } }
+        nobodys = unused
         // What is neither here nor will be kept is forgotten, so that this does not grow.
         lastUsed = lastUsed.filter { existing.contains($0.key) || now - $0.value < settings.memberSlotsTTL }
         members.formIntersection(lastUsed.keys)

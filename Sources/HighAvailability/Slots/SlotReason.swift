@@ -30,6 +30,11 @@ public enum SlotReason: Sendable, Hashable {
     case holdsBackWAL(String, limit: Int64)
     case copyTriedAgain(why: String, in: Duration)
 
+    /// The slot that holds back more WAL than `slot_wal_warning`; nil for every other reason.
+    public var slotBeyondWarning: String? {
+        if case .holdsBackWAL(let name, _) = self { name } else { nil }
+    }
+
     var explanation: Explanation {
         switch self {
         case .nobodys(let name):

@@ -9,6 +9,14 @@ public struct SlotPlan: Sendable, Hashable {
     public var reasons: [SlotReason] = []
 
     public init() {}
+
+    /// Where the slots could not be read: to make one that is there does nothing, and everything else rests on what
+    /// may not be so any more.
+    fileprivate var onlyMaking: SlotPlan {
+        var plan = SlotPlan()
+        plan.actions = actions.filter { if case .create = $0 { true } else { false } }
+        return plan
+    }
 }
 
 /// The slots that this node keeps (dcs.md §3.1, postgresql.md §22): for the other members, on the leader for those that
@@ -40,7 +48,7 @@ public func slotRule(
     }
     work.verifyCopies(existing)
     work.plan.reasons += slotsHoldingBackWAL(facts, settings)
-    return work.plan
+    return facts.isDetailStale ? work.plan.onlyMaking : work.plan
 }
 
 /// The slots that hold back more WAL than `slot_wal_warning`, by default a tenth of the file system: told before the

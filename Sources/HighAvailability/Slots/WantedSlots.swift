@@ -107,18 +107,18 @@ struct WantedSlots: Sendable, Hashable {
 
 /// Whether `member` streams from this node.
 func streamsFromMe(_ member: Member, _ me: NodeIdentity, _ view: ClusterView) -> Bool {
-    if let source = member.tags.replicatefrom, view.member(source) != nil { return source == me.name }
-    return view.leaderName == me.name
+    (Cascade(member, view).source?.name ?? view.leaderName) == me.name
 }
 
 /// The slot on the leader through which WAL comes to this node; nil where none does (dcs.md §3.1).
 func slotPath(_ me: NodeIdentity, _ view: ClusterView) -> String? {
     if me.tags.nostream { return nil }
-    var (last, source) = (me.name, me.tags.replicatefrom)
-    var passed: Set<String> = [me.name]
-    while let name = source, name != view.leaderName, let member = view.member(name) {
-        guard passed.insert(name).inserted, !member.tags.nostream else { return nil }
-        (last, source) = (name, member.tags.replicatefrom)
+    var last = me.name
+    var source = Cascade(me.name, me.tags, view).source
+    while let member = source, member.name != view.leaderName {
+        if member.tags.nostream { return nil }
+        last = member.name
+        source = Cascade(member, view).source
     }
     return SlotName.of(member: last)
 }

@@ -17,10 +17,9 @@ extension Decision: CustomStringConvertible {
 
     /// What only an operator can do, in a sentence; nil where nothing waits for one.
     public var needsOperator: String? {
-        for reason in reasons {
-            if case .rejoin(.directoryKept(let why)) = reason { return why.text }
-        }
-        return nil
+        // What is known more closely than that a start has failed comes behind it.
+        guard case .wait = action else { return nil }
+        return reasons.reversed().lazy.compactMap(\.needsOperator).first
     }
 }
 
@@ -32,13 +31,20 @@ extension Action {
         case .ask(.renewal): "renewing the leader lease"
         case .ask(.peers(let members)):
             "asking \(members.isEmpty ? "nobody" : members.map(\.name).joined(separator: ", "))"
+        case .ask(.renewalAndPeers(let members)):
+            "renewing the leader lease, and asking \(members.map(\.name).joined(separator: ", "))"
         case .ask(.divergence(let source)): "comparing timelines with \(source.name)"
+        case .ask(.failsafe(let members)):
+            "asking \(members.isEmpty ? "nobody" : members.keys.sorted().joined(separator: ", ")) to let us lead"
         case .acquireLeader: "trying to acquire the leader key"
         case .releaseLeader: "releasing the leader key"
         case .initializeCluster: "trying to initialize a new cluster"
         case .write(.systemIdentifier(let value)): "writing the system identifier \(value) to /initialize"
         case .write(.configuration): "restoring /config"
         case .write(.clearFailover): "clearing the request in /failover"
+        case .write(.requestFailover(let request)): "asking for a \(request.action)"
+        case .write(.rollingRestart): "writing /rolling_restart"
+        case .write(.sync): "writing /sync"
         case .carryOut(let plan): plan.kind.rawValue
         case .breakOff(let plan): "breaking off what runs: \(plan.kind.rawValue)"
         case .exit: "ending the daemon"

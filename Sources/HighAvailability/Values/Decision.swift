@@ -44,8 +44,12 @@ public enum Question: Sendable, Hashable {
     case renewal
     /// What do these members say of themselves?
     case peers([Member])
+    /// Both at once, before a primary that crashed starts again: who does not answer soon is not waited for.
+    case renewalAndPeers([Member])
     /// Have we parted from this primary?
     case divergence(from: Upstream)
+    /// Do these members, by name and `api_url`, let us lead without the store? Their promises are a lease.
+    case failsafe([String: String])
 }
 
 /// A repair of a permanent key.
@@ -56,6 +60,12 @@ public enum DCSRepair: Sendable, Hashable {
     case configuration
     /// `/failover` := `{}`: the request is done with.
     case clearFailover(Revision)
+    /// `/failover` := a request of our own, where there is none.
+    case requestFailover(FailoverRequest)
+    /// `/rolling_restart` := where it stands, if nobody has written it since it was seen.
+    case rollingRestart(RollingRestart)
+    /// `/sync` := what this node is promoted under; no key for nil.
+    case sync(SyncState?)
 }
 
 /// Steps that are carried out in order, one plan at a time; a step that fails ends the plan.
@@ -108,4 +118,10 @@ public enum Step: Sendable, Hashable {
     case releaseLeader
     /// Write `/initialize` and `/config` of the new cluster.
     case publishBootstrap
+    /// Tell the leader that this standby is about to go, and wait for a while until no commit waits for it any more
+    /// (ha-loop.md §17.8).
+    case leaveDuty
+    /// Look at what stands in the data directory now, and start PostgreSQL in the role that the rules give it
+    /// (`startVerdict`).
+    case start(timeout: Duration)
 }

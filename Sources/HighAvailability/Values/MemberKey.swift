@@ -34,7 +34,7 @@ public struct MemberKey: Sendable, Hashable {
     ) -> JSONObject {
         var object: JSONObject = [
             "conn_url": .string(addresses.connectionURL), "api_url": .string(addresses.apiURL),
-            "state": .string(local.state.rawValue), "role": .string(role.rawValue),
+            "state": .string(shownState(local, settings).rawValue), "role": .string(role.rawValue),
             "version": .string(addresses.version),
         ]
         object["matriarch"] = addresses.ownVersion.map { .string($0) }
@@ -48,7 +48,15 @@ public struct MemberKey: Sendable, Hashable {
         if let scheduledRestart { object["scheduled_restart"] = .object(scheduledRestart.json(withStartTime: true)) }
         // Ours alone: what this node waits for that no daemon can do.
         object["needs_operator"] = needsOperator.map { .string($0) }
-        if let facts = local.facts { addPositions(of: facts, to: &object) }
+        if let facts = local.facts {
+            // Ours as well: `/cluster` tells of it wherever it is asked.
+            let slots = slotsHoldingBackWAL(facts, settings).compactMap(\.slotBeyondWarning)
+            if !slots.isEmpty { object["slots_beyond_warning"] = .array(slots.map { .string($0) }) }
+            addPositions(of: facts, to: &object)
+            // Ours alone: by it a restart is known to have happened.
+            let start = facts.postmasterStartTime
+            if !start.isEmpty { object["postmaster_start_time"] = .string(start) }
+        }
         if settings.isPaused { object["pause"] = true }
         return object
     }
@@ -73,6 +81,11 @@ public struct MemberKey: Sendable, Hashable {
         }
         if let timeline = facts.timeline, timeline > 0 { object["timeline"] = .int(Int64(timeline)) }
     }
+}
+
+/// The state that a node shows: in pause a server that is down is its operator's, however it went (ha-loop.md §5.12).
+public func shownState(_ local: PostgreSQLStatus, _ settings: DynamicConfiguration) -> PostgreSQLState {
+    settings.isPaused && local.postmaster == nil && local.state == .crashed ? .stopped : local.state
 }
 
 /// The role that a node shows (rest-api.md §8.1, dcs.md §2.3).

@@ -22,6 +22,8 @@ public struct Memory: Sendable, Hashable {
     public var copying = Retries()
     public var starting = Retries()
     public var resetting = Retries()
+    /// What stood in the way of the last start that failed.
+    public var startObstacle: PostgreSQLStatus.Obstacle?
     /// Single-user recovery is tried once per incident (ha-loop.md §8.1.5).
     public var triedSingleUserRecovery: Bool
     /// Starts that failed since PostgreSQL last ran.
@@ -29,6 +31,12 @@ public struct Memory: Sendable, Hashable {
     /// The timeline on which this node last accepted writes, until its data directory is replaced. A leader on the same
     /// one is on another timeline of the same number.
     public var ledTimeline: TimelineID?
+    /// What was last seen to be flushed on it.
+    public var ledPosition = WALPosition.zero
+    /// What another member says that it has received of the server that is down here, and more than stands here.
+    public var received: Received?
+    /// Since when views have named no other member; nil where they do.
+    public var aloneSince: BootInstant?
     /// Members of the last view that had a leader: they are asked in a race even when their keys have expired
     /// (ha-loop.md §30.7).
     public var membersUnderLastLeader: [Member]
@@ -42,23 +50,106 @@ public struct Memory: Sendable, Hashable {
     public var leaderlessSince: BootInstant?
     /// Since when the store has known no cluster, where this daemon has never seen it know one.
     public var storeForgotSince: BootInstant?
+    /// Since when a standby that streams from nobody has been where it is; nil while it streams.
+    public var starving: Starving?
     /// What the running standby was last told to follow; `.unknown` after a start of the daemon.
     public var following: Following
     /// PostgreSQL ran, or was found running, since the daemon started.
     public var hasRun: Bool
+    /// The cluster was paused when this node last looked.
+    public var wasPaused = false
     /// It was stopped to hand over, and has not run since: then it is started in pause, too.
     public var isHandingOver = false
     /// The request in `/failover` whose hand-over was called off.
     public var calledOff: Revision?
+    /// Why it was.
+    public var calledOffBecause: String?
+    /// The request in `/failover` none of whose candidates receives WAL, and since when.
+    public var unreceived: Unreceived?
     /// Since when a postmaster has been there that accepts no connections.
     public var startingSince: BootInstant?
+    /// When the data directory of a running server was first and last seen to be gone or out of order; nil where it was
+    /// seen well since. One look may fail for a moment.
+    public var directoryTrouble: DirectoryTrouble?
+    /// What stood in the way of PostgreSQL in the last looks at its files: one may come half-way through something.
+    public var obstacle: Sighted<PostgreSQLStatus.Obstacle>?
+    /// What the leader lacked in the last comparisons.
+    public var lacking: Sighted<DivergenceFacts.Lacking>?
+    /// The record that recovery does not take, by the last comparisons.
+    public var unreplayed: Sighted<WALPosition>?
     /// The server was ended because it hung: until then others go first.
     public var heldBackUntil: BootInstant?
+    /// What was said against a promotion when this node held the key last, and when.
+    public var refusedPromotion: RefusedPromotion?
     /// Base backups that failed, one after another, from one source.
     public var failedCopies: FailedCopies?
+    /// How the rolling restart stands that is under way, as far as this daemon saw it.
+    public var rolling = RollingWatch()
+    /// Since when each slot has been nobody's.
+    public var slots = SlotLedger()
+
+    /// A member's word of how much it has received.
+    public struct Received: Sendable, Hashable {
+        public var name: String
+        public var position: WALPosition
+        public var timeline: TimelineID
+        /// When it was heard: only a look since then shows what it speaks of.
+        public var at: BootInstant
+
+        public init(by name: String, position: WALPosition, timeline: TimelineID, at instant: BootInstant) {
+            self.name = name
+            self.position = position
+            self.timeline = timeline
+            at = instant
+        }
+    }
+
+    /// By the looks' own times, so that one look that is told twice counts once.
+    public struct DirectoryTrouble: Sendable, Hashable {
+        public var first: BootInstant
+        public var last: BootInstant
+
+        public init(first: BootInstant, last: BootInstant) {
+            self.first = first
+            self.last = last
+        }
+
+        /// Another look has found the same.
+        var isConfirmed: Bool { last > first }
+    }
+
+    /// Why this node was not promoted although it held the leader key.
+    public struct RefusedPromotion: Sendable, Hashable {
+        public var why: String
+        public var at: BootInstant
+
+        public init(why: String, at: BootInstant) {
+            self.why = why
+            self.at = at
+        }
+    }
+
+    /// What was seen in one look after another, by the looks' own times: one that is told twice counts once.
+    public struct Sighted<Thing: Hashable & Sendable>: Sendable, Hashable {
+        public var thing: Thing
+        public var first: BootInstant
+        public var last: BootInstant
+
+        public init(_ thing: Thing, at instant: BootInstant) {
+            self.thing = thing
+            first = instant
+            last = instant
+        }
+
+        /// Another look has found the same.
+        var isConfirmed: Bool { last > first }
+    }
 
     /// What is told apart is the source: another one may have what the first has not.
     public struct FailedCopies: Sendable, Hashable {
+        /// The source of a copy that was made without one: no member's name.
+        static let ofNobody = ""
+
         public var source: String
         public var times: Int
         public var last: BootInstant
@@ -67,6 +158,31 @@ public struct Memory: Sendable, Hashable {
             self.source = source
             self.times = times
             self.last = last
+        }
+    }
+
+    /// A request that cannot be carried out as things are.
+    public struct Unreceived: Sendable, Hashable {
+        public var request: Revision
+        public var since: BootInstant
+
+        public init(_ request: Revision, since: BootInstant) {
+            self.request = request
+            self.since = since
+        }
+    }
+
+    /// A standby that receives nothing that it can replay.
+    public struct Starving: Sendable, Hashable {
+        public var since: BootInstant
+        /// How far it has replayed.
+        public var position: WALPosition
+        /// The last look found it streaming: since when.
+        public var streamedAt: BootInstant?
+
+        public init(since: BootInstant, position: WALPosition) {
+            self.since = since
+            self.position = position
         }
     }
 
@@ -82,6 +198,8 @@ public struct Memory: Sendable, Hashable {
     public struct Retries: Sendable, Hashable {
         public var failures = 0
         public var notBefore: BootInstant?
+        /// When it failed last.
+        public var last: BootInstant?
         public var why = ""
 
         public init() {}
@@ -90,6 +208,7 @@ public struct Memory: Sendable, Hashable {
         public mutating func note(_ why: String, at now: BootInstant, first: Duration, longest: Duration) {
             notBefore = now + min(first * (1 << min(failures, 16)), longest)
             failures += 1
+            last = now
             self.why = why
         }
 
@@ -97,6 +216,13 @@ public struct Memory: Sendable, Hashable {
         func pause(at now: BootInstant) -> Duration? {
             guard let notBefore, now < notBefore else { return nil }
             return notBefore - now
+        }
+
+        /// Likewise, but for no longer than `limit` after the last failure.
+        func pause(at now: BootInstant, atMost limit: Duration) -> Duration? {
+            guard let pause = pause(at: now) else { return nil }
+            guard let last else { return min(pause, limit) }
+            return now < last + limit ? min(pause, last + limit - now) : nil
         }
     }
 

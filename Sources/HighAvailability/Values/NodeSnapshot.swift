@@ -27,6 +27,8 @@ public struct NodeSnapshot: Sendable {
     public var scheduledRestart: RestartRequest?
     /// What is known of the guardian; nil where none is used.
     public var guarding: Guarding?
+    /// Until when failsafe mode counts as active here: this node leads by the others' promises, or has given one.
+    public var failsafeUntil: BootInstant?
     /// When the next cycle is planned.
     public var nextCycle: BootInstant
 
@@ -53,6 +55,9 @@ public struct NodeSnapshot: Sendable {
 
     /// The leader role ends by itself with the lease (S4), whatever else the snapshot says.
     public func isLeader(at now: BootInstant) -> Bool { lease?.isValid(at: now) ?? false }
+
+    /// Whether the primary goes on, or went on lately, without the store (rest-api.md §8.1).
+    public func isFailsafeActive(at now: BootInstant) -> Bool { failsafeUntil.map { now < $0 } ?? false }
 
     /// The view while it may be trusted: for one ttl, and not after a load that failed (rest-api.md §5).
     public func cachedView(at now: BootInstant) -> ClusterView? {

@@ -17,18 +17,29 @@ public struct Observation: Sendable, Hashable {
     public var local: PostgreSQLStatus
     /// The server's signs of life; nil where none were taken.
     public var pulse: Pulse?
+    /// The kernel has said that the postmaster of `local` has ended, and nobody has looked since.
+    public var isServerGone = false
     /// The lease on the leader key that this node holds, by its own count; nil for none.
     public var lease: Lease?
     /// What became of this cycle's renewal; nil before it was asked for.
     public var renewal: Renewal?
     /// The peers' answers; nil before they were asked.
     public var peers: [String: PeerAnswer]?
+    /// Since when PostgreSQL has been a running standby that streams from nobody and comes no further; nil where
+    /// it is none.
+    public var notStreamingSince: BootInstant?
     /// What a comparison with the source of rewinds gave; nil before it was asked for.
     public var divergence: Divergence?
+    /// When that comparison was made; nil for just now.
+    public var comparedAt: BootInstant?
     /// The operation that runs now.
     public var running: RunningPlan?
     /// Where another node is that bears our name: what stands in the store under this name is its, not ours.
     public var namesake: String?
+    /// Why the watchdog that is required is not on although this node leads, or is about to; nil for nothing known.
+    public var watchdogFailure: String?
+    /// What is known of failsafe mode.
+    public var failsafe = FailsafeFacts()
 
     /// What became of a renewal of the leader key.
     public enum Renewal: Sendable, Hashable {
@@ -77,11 +88,16 @@ public struct NodeIdentity: Sendable, Hashable {
     public var tags: Tags
     /// The configuration has a `bootstrap` section: the node may initialise a new cluster.
     public var canBootstrap: Bool
+    /// It leads under the watchdog of the host, or not at all (`watchdog.mode: required`).
+    public var requiresWatchdog: Bool
 
-    public init(name: String, tags: Tags = Tags(JSONObject()), canBootstrap: Bool = true) {
+    public init(
+        name: String, tags: Tags = Tags(JSONObject()), canBootstrap: Bool = true, requiresWatchdog: Bool = false
+    ) {
         self.name = name
         self.tags = tags
         self.canBootstrap = canBootstrap
+        self.requiresWatchdog = requiresWatchdog
     }
 }
 

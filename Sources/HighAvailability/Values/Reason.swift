@@ -6,18 +6,23 @@ public import ClusterModel
 /// an edit of that file. A new enum is a case here. docs/reasons.md lists the codes.
 public enum Reason: Sendable, Hashable {
     case bootstrap(BootstrapReason)
+    case candidate(CandidateReason)
     case eligibility(EligibilityReason)
+    case failsafe(FailsafeReason)
     case follow(FollowReason)
     case hung(HungReason)
     case identity(IdentityReason)
     case lease(LeaseReason)
     case plan(PlanReason)
+    case promotion(PromotionReason)
     case race(RaceReason)
     case rejoin(RejoinReason)
     case request(RequestReason)
+    case rolling(RollingReason)
     case server(ServerReason)
     case slot(SlotReason)
     case store(StoreReason)
+    case synchronous(SynchronousReason)
     case writes(WritesReason)
     /// Any rule may say it.
     case paused
@@ -25,20 +30,40 @@ public enum Reason: Sendable, Hashable {
     public var explanation: Explanation {
         switch self {
         case .bootstrap(let reason): reason.explanation
+        case .candidate(let reason): reason.explanation
         case .eligibility(let reason): reason.explanation
+        case .failsafe(let reason): reason.explanation
         case .follow(let reason): reason.explanation
         case .hung(let reason): reason.explanation
         case .identity(let reason): reason.explanation
         case .lease(let reason): reason.explanation
         case .plan(let reason): reason.explanation
+        case .promotion(let reason): reason.explanation
         case .race(let reason): reason.explanation
         case .rejoin(let reason): reason.explanation
         case .request(let reason): reason.explanation
+        case .rolling(let reason): reason.explanation
         case .server(let reason): reason.explanation
         case .slot(let reason): reason.explanation
         case .store(let reason): reason.explanation
+        case .synchronous(let reason): reason.explanation
         case .writes(let reason): reason.explanation
         case .paused: Explanation("paused", "the cluster is paused")
+        }
+    }
+
+    /// What is wrong and what an operator can do about it, in sentences; nil where nothing waits for one.
+    public var needsOperator: String? {
+        switch self {
+        case .bootstrap(let reason): reason.needsOperator
+        case .follow(let reason): reason.needsOperator
+        case .hung(let reason): reason.needsOperator
+        case .identity(let reason): reason.needsOperator
+        case .rejoin(let reason): reason.needsOperator
+        case .server(let reason): reason.needsOperator
+        case .candidate, .eligibility, .failsafe, .lease, .plan, .promotion, .race, .request, .rolling, .slot, .store,
+            .synchronous, .writes, .paused:
+            nil
         }
     }
 

@@ -8,6 +8,7 @@ extension Silence: CustomStringConvertible {
         case .connections: return "PostgreSQL has let nobody in \(length)" + processesText
         case .flushes: return "no WAL has reached the disk \(length), and sessions wait for it"
         case .observation: return "PostgreSQL could not be looked at \(length)"
+        case .operation: return "what is under way has not returned \(length)"
         }
     }
 

@@ -104,12 +104,14 @@ extension Operator {
         }
         guard let connection, let before else {
             instance.remember { $0.owesReload = false }
+            instance.call(.reload)
             return true
         }
         var pause = Duration.milliseconds(2)
         while BootClock.now() < deadline {
             if let now = try? loadTime(connection, deadline), now != before {
                 instance.remember { $0.owesReload = false }
+                instance.call(.reload)
                 return true
             }
             if Task.isCancelled { throw .cancelled }

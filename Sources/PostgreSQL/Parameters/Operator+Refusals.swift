@@ -17,6 +17,7 @@ extension Operator {
     /// that the server has refused.
     func usable() async -> LocalPostgreSQLConfiguration {
         var result = configuration
+        result.parameters["synchronous_standby_names"] = synchronousNames(configuration)
         result.parameters = await usable(result.parameters)
         result.recovery = await usable(result.recovery)
         return result

@@ -7,6 +7,7 @@ import Logging
 import Ports
 import Posix
 import Synchronization
+import TestSupport
 
 @testable import Etcd
 
@@ -29,13 +30,6 @@ private func spawn(_ arguments: [String], _ output: Int32) throws -> pid_t {
     let code = ms_spawn_detached(arguments[0], &argv, &environment, nil, [-1, output, output], &pid)
     guard code == 0 else { throw SystemError(call: "spawn", subject: arguments[0], code: code) }
     return pid
-}
-
-/// A directory of a test's own.
-func temporaryDirectory() throws -> String {
-    var template = Array("/tmp/matriarch-etcd-XXXXXX".utf8CString)
-    guard mkdtemp(&template) != nil else { throw SystemError(call: "mkdtemp") }
-    return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
 }
 
 /// One real etcd server.
@@ -108,7 +102,7 @@ struct EtcdCluster: Sendable {
         _ count: Int = 1, arguments: [String] = [], tls: TestCertificates? = nil,
         _ body: (EtcdCluster) async throws -> Void
     ) async throws {
-        let directory = try temporaryDirectory()
+        let directory = try makeTemporaryDirectory("etcd")
         let tlsOptions = tls.map { TLSOptions(cacert: $0.ca, cert: $0.cert("client"), key: $0.key("client")) }
         let client = try HTTPClient(name: "test", options: HTTPClientOptions(tls: tlsOptions ?? TLSOptions()))
         let cluster = EtcdCluster(
@@ -191,4 +185,4 @@ struct EtcdCluster: Sendable {
     }
 }
 
-func soon(_ limit: Duration = .seconds(10)) -> BootInstant { BootClock.now() + limit }
+func soon(_ limit: Duration = .seconds(60)) -> BootInstant { BootClock.now() + limit }

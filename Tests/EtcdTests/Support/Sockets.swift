@@ -2,7 +2,6 @@ import CPlatform
 import ClusterModel
 import Glibc
 import Posix
-import Synchronization
 import Testing
 
 /// A listening socket, on a port of the kernel's choice unless one is wanted.
@@ -33,34 +32,9 @@ func loopback(_ port: Int) -> sockaddr_in {
     return address
 }
 
-/// Which ports were given out: tests run side by side.
-private let givenPorts = Mutex<Set<Int>>([])
-
-/// Ports that are free, and below those that the kernel gives to connections and to whoever asks for any: between here
-/// and the start of a server nobody else takes one.
-func freePorts(_ count: Int) throws -> [Int] {
-    var found: [Int] = []
-    for _ in 0..<10_000 where found.count < count {
-        let port = Int.random(in: 12_000..<16_000)
-        guard givenPorts.withLock({ $0.insert(port).inserted }), isFree(port) else { continue }
-        found.append(port)
-    }
-    guard found.count == count else { throw SystemError(call: "bind") }
-    return found
-}
-
-private func isFree(_ port: Int) -> Bool {
-    do {
-        let listener = try Listener(port)
-        return listener.port == port
-    } catch {
-        return false
-    }
-}
-
 /// Waits until `condition` holds; a failed expectation where it never does.
 func eventually(
-    within limit: Duration = .seconds(30), _ what: String, fileID: String = #fileID, filePath: String = #filePath,
+    within limit: Duration = .seconds(100), _ what: String, fileID: String = #fileID, filePath: String = #filePath,
     line: Int = #line, _ condition: () async throws -> Bool
 ) async throws {
     let end = BootClock.now() + limit

@@ -1,5 +1,6 @@
 import Glibc
 import Posix
+import TestSupport
 
 /// A certificate authority, and certificates that it has signed, by the openssl command.
 struct TestCertificates: Sendable {
@@ -10,7 +11,7 @@ struct TestCertificates: Sendable {
     func key(_ name: String) -> String { "\(directory)/\(name).key" }
 
     static func with(_ body: (TestCertificates) async throws -> Void) async throws {
-        let certificates = TestCertificates(directory: try temporaryDirectory())
+        let certificates = TestCertificates(directory: try makeTemporaryDirectory("tls"))
         do {
             try await certificates.make()
             try await body(certificates)

@@ -14,6 +14,8 @@ struct NodeConfiguration {
     /// What comes on top of the addresses.
     var restAPI: JSONObject = [:]
     var ctl: JSONObject = [:]
+    /// What is put over all of it, section by section.
+    var local: JSONObject = [:]
 
     /// The shortest times that the peer allows (configuration.md §7): tests wait for leases to expire.
     static let quick: JSONObject = [
@@ -45,7 +47,7 @@ struct NodeConfiguration {
         func account(_ name: String) -> JSONValue {
             ["username": .string(name), "password": .string(NodeConfiguration.password)]
         }
-        let document: JSONObject = [
+        var document: JSONObject = [
             "scope": "demo", "name": .string(name),
             "restapi": .object(restAPI), "ctl": .object(ctl),
             "etcd3": ["hosts": [.string("127.0.0.1:\(etcdPort)")]],
@@ -66,6 +68,15 @@ struct NodeConfiguration {
                 "parameters": ["unix_socket_directories": .string(directory)],
             ],
         ]
+        for section in local.members {
+            var merged = document[section.key]?.object ?? [:]
+            guard let settings = section.value.object else {
+                document[section.key] = section.value
+                continue
+            }
+            for setting in settings.members { merged[setting.key] = setting.value }
+            document[section.key] = .object(merged)
+        }
         return JSON.text(document)
     }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import Posix
+import TestSupport
 
 /// The programs that the tests run, and the user who runs them.
 enum Programs {
@@ -65,7 +66,7 @@ enum Programs {
         chmod(place, 0o755)
         for name in ["matriarch", "matriarch-guardian"] {
             let program = try Files.read("\(try ownDirectory())/\(name)", limit: 1 << 30)
-            try Files.replace("\(place)/\(name)", with: program, mode: 0o755)
+            try makeProgram("\(place)/\(name)", program)
         }
         return "\(place)/matriarch"
     }

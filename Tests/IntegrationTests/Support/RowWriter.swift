@@ -25,10 +25,14 @@ final class RowWriter: Sendable {
 
     private let state = Mutex(State())
     private let conninfo: String
+    /// PostgreSQL tells whose wait for a synchronous standby times out that the commit was done: such a client must not
+    /// let it time out.
+    private let timeout: String
 
     /// Starts to write by `conninfo`. The table `written` must be there.
-    init(_ conninfo: String) throws {
+    init(_ conninfo: String, isSynchronous: Bool = false) throws {
         self.conninfo = conninfo
+        timeout = isSynchronous ? "0" : "2s"
         try NamedThread.start("writer") { [self] in run() }
     }
 
@@ -73,7 +77,7 @@ final class RowWriter: Sendable {
 
     private func write(from id: inout Int) throws(SQLError) {
         let session = try SQLSession(conninfo)
-        _ = try session.query("SET statement_timeout = '2s'")
+        _ = try session.query("SET statement_timeout = '\(timeout)'")
         while !state.withLock({ $0.stops }) {
             id += 1
             _ = try session.query("INSERT INTO written VALUES (\(id))", seconds: 3)

@@ -86,7 +86,10 @@ extension TestCluster {
             // The timeline of replicas is told in the members' keys, as every client sees it.
             let members = await members(leader).filter { $0["name"]?.string.flatMap(number) != nil }
             guard members.count == nodes.count, Set(members.map { $0["timeline"] }).count == 1 else { return false }
-            let streaming = members.filter { $0["state"]?.string == "streaming" && $0["role"]?.string == "replica" }
+            let standbys: Set = ["replica", "sync_standby", "quorum_standby"]
+            let streaming = members.filter { member in
+                member["state"]?.string == "streaming" && member["role"]?.string.map(standbys.contains) == true
+            }
             found = leader
             return streaming.count == nodes.count - 1
                 && members.contains { $0["role"]?.string == "leader" && $0["name"]?.string == name(leader) }

@@ -25,13 +25,16 @@ final class TestCluster: Sendable {
     ///   - dynamic: `bootstrap.dcs`.
     ///   - tags: the tags of nodes by number.
     ///   - tls: the REST APIs speak HTTPS.
+    ///   - local: what a node's own configuration has beside that, by its number and its directory.
     static func with(
         _ daemons: [Programs.Daemon] = [.subject, .subject, .subject], dynamic: JSONObject = NodeConfiguration.quick,
-        tags: [Int: JSONObject] = [:], tls: Bool = false, _ body: (TestCluster) async throws -> Void
+        tags: [Int: JSONObject] = [:], tls: Bool = false,
+        local: @escaping @Sendable (Int, String) -> JSONObject = { _, _ in [:] },
+        _ body: (TestCluster) async throws -> Void
     ) async throws {
         let cluster = try await Blocking.run("prepare") {
             Leftovers.sweep()
-            return try TestCluster(daemons, dynamic: dynamic, tags: tags, tls: tls)
+            return try TestCluster(daemons, dynamic: dynamic, tags: tags, tls: tls, local: local)
         }
         do {
             try await cluster.certificates?.make(for: cluster.nodes.map(cluster.name))
@@ -45,7 +48,10 @@ final class TestCluster: Sendable {
         try await Blocking.run("end") { cluster.end(failed: false) }
     }
 
-    private init(_ daemons: [Programs.Daemon], dynamic: JSONObject, tags: [Int: JSONObject], tls: Bool) throws {
+    private init(
+        _ daemons: [Programs.Daemon], dynamic: JSONObject, tags: [Int: JSONObject], tls: Bool,
+        local: (Int, String) -> JSONObject
+    ) throws {
         nodes = 1...daemons.count
         self.daemons = daemons
         ports = try PortBlock.take()
@@ -62,7 +68,8 @@ final class TestCluster: Sendable {
                 name: name(node), directory: "\(directory)/\(name(node))", restPort: restPort(node),
                 postgresqlPort: postgresqlPort(node), etcdPort: etcdPort,
                 binDirectory: try Programs.postgresqlDirectory(), dynamic: dynamic, tags: tags[node] ?? [:],
-                restAPI: certificates?.restAPI(of: name(node)) ?? [:], ctl: certificates?.ctl ?? [:])
+                restAPI: certificates?.restAPI(of: name(node)) ?? [:], ctl: certificates?.ctl ?? [:],
+                local: local(node, "\(directory)/\(name(node))"))
             try Files.replace(configurationFile(node), with: configuration.text.utf8, mode: 0o600)
         }
         try Files.replace("\(directory)/haproxy.cfg", with: haproxyConfiguration.utf8, mode: 0o600)
@@ -137,6 +144,16 @@ final class TestCluster: Sendable {
                         """)
     }
 
+    /// Changes the configuration file of `node`, and tells nobody.
+    func edit(_ node: Int, _ old: String, _ new: String) throws {
+        let file = configurationFile(node)
+        let before = try Files.readText(file)
+        let text = before.replacing(old, with: new)
+        #expect(text != before, "nothing to edit")
+        try Files.replace(file, with: text.utf8, mode: 0o600)
+        if let user = User.unprivileged { chown(file, user.uid, user.gid) }
+    }
+
     // MARK: Start and end
 
     private func start(_ part: String, _ words: [String]) async throws {
@@ -176,6 +193,13 @@ final class TestCluster: Sendable {
     /// Starts the daemon of `node`.
     func start(_ node: Int) async throws {
         try await start(name(node), try Programs.command(daemons[node - 1]) + [configurationFile(node)])
+    }
+
+    /// Starts the daemon of `node` with words of its own, without HOME and with these variables.
+    func start(_ node: Int, variables: [String: String], configuration: String?) async throws {
+        let assignments = variables.map { "\($0.key)=\($0.value)" }.sorted()
+        let command = try Programs.command(daemons[node - 1]) + [configuration].compactMap { $0 }
+        try await start(name(node), [try Programs.system("env"), "-u", "HOME"] + assignments + command)
     }
 
     /// Starts all daemons and waits for a leader with all others streaming; the leader's number.

@@ -25,6 +25,10 @@ enum Rendering {
         case .peers(_, let answers):
             "answered: "
                 + answers.sorted { $0.key < $1.key }.map { "\($0.key) \(text($0.value))" }.joined(separator: "; ")
+        case .failsafe(_, let answers):
+            "promised: "
+                + answers.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }.joined(separator: "; ")
+        case .failsafeAsked(_, let ping): "\(ping.name) asks for a promise"
         case .guardian(_, let result): "guardian: \(outcome(result) { _ in "acknowledged" })"
         case .receiptRetry: "receipt: again"
         case .reloaded: "reloaded"
@@ -54,6 +58,7 @@ enum Rendering {
         case .checkpointed(let result): "checkpointed: \(outcome(result) { "done" })"
         case .historyRead(let timeline, let lines, _): "history of \(timeline): \(lines.count) lines"
         case .configurationAdopted(let result): "adopted: \(outcome(result) { "done" })"
+        case .synchronousNamed(_, let result): "named: \(outcome(result) { "done" })"
         }
     }
 
@@ -63,6 +68,8 @@ enum Rendering {
         case .store(let request, _): text(request)
         case .node(let request): text(request)
         case .peers(let members, _, _): "ask \(members.map(\.name).joined(separator: ", "))"
+        case .failsafe(_, let members, _, _):
+            "ask \(members.map(\.name).joined(separator: ", ")) for a promise"
         case .guardian(let order, _): "guardian: \(text(order, start: start))"
         case .local(let effect): text(effect)
         }
@@ -75,9 +82,9 @@ enum Rendering {
         case .acquire: "create the leader key"
         case .release(let status):
             "delete the leader key" + (status.map { ", /status \(JSON.text(.object($0)))" } ?? "")
-        case .write(let key, let value, let condition, _): "write /\(key.rawValue) \(value) if \(condition)"
+        case .write(let key, let value, let condition, _): "write /\(key.rawValue) \(value.text) if \(condition)"
         case .delete(let key, let condition, _): "delete /\(key.rawValue) if \(condition)"
-        case .touch(let value, _): "touch \(text(value))"
+        case .touch(let value, _, _): "touch \(text(value))"
         }
     }
 
@@ -93,6 +100,7 @@ enum Rendering {
         case .checkpoint: "checkpoint"
         case .readHistory(let timeline): "read the history of \(timeline)"
         case .adoptConfiguration(let document): "adopt \(JSON.text(.object(document)))"
+        case .nameSynchronous(let setting): "synchronous standbys: \(setting)"
         }
     }
 
@@ -101,6 +109,7 @@ enum Rendering {
         case .setTimer, .publish, .adoptTimings, .retryReceipt: nil
         case .cacheConfiguration: "keep /config beside the data"
         case .reply(let id, let outcome): "reply \(id): \(outcome)"
+        case .replyFailsafe(_, let answer): "promise: \(answer)"
         case .log(let level, let text): "\(level): \(text)"
         case .exit(let code): "exit \(code)"
         }
@@ -125,7 +134,7 @@ enum Rendering {
 
     private static func text(_ change: DCSEvent) -> String {
         switch change {
-        case .changed(let leaf, let value, _): "/\(leaf) \(value ?? "is gone")"
+        case .changed(let leaf, let value, _): "/\(leaf) \(value?.text ?? "is gone")"
         case .resynchronized: "events may have been lost"
         case .disconnected(let why): "the watch is down: \(why)"
         }
@@ -179,16 +188,16 @@ enum Rendering {
     private static func text(_ operation: PostgreSQLOperation) -> String {
         switch operation {
         case .bootstrap, .finishBootstrap, .resumeReplay, .promote, .recoverSingleUser, .setAsideDataDirectory,
-            .copyLogicalSlots:
+            .copyLogicalSlots, .nameSynchronous, .prePromote, .restore:
             operation.name
-        case .clone(let source, let replacing):
+        case .clone(let source, let replacing, _):
             "clone from \(source.name)\(replacing ? " in place of what is here" : "")"
-        case .startPrimary(let timeout): "start primary within \(timeout)"
+        case .startPrimary(let timeout, _): "start primary within \(timeout)"
         case .startStandby(let upstream, let timeout):
             "start standby of \(upstream?.name ?? "nobody") within \(timeout)"
         case .follow(let upstream): "follow \(upstream?.name ?? "nobody")"
         case .stop(let mode, let timeout, _): "stop \(mode.rawValue) within \(timeout)"
-        case .restart(let timeout, _): "restart within \(timeout)"
+        case .stopToRestart(let timeout): "stop to restart within \(timeout)"
         case .rewind(let source): "rewind from \(source.name)"
         }
     }
@@ -198,6 +207,16 @@ enum Rendering {
         case .disarm: "disarm"
         case .enforce(let lease, let postmaster):
             "enforce until \((lease.deadline - start).inSeconds) on \(postmaster.map(String.init) ?? "nobody")"
+        }
+    }
+}
+
+extension DCSValue {
+    /// As etcd has it.
+    var text: String {
+        switch self {
+        case .text(let text): text
+        case .document(let value): JSON.text(value, .compact)
         }
     }
 }

@@ -103,7 +103,7 @@ enum Stories {
         story.meanwhile("a switchover to n2 is asked for") {
             $0.put("failover", #"{"leader":"n1","member":"n2"}"#)
         }
-        let value = story.world.keys["failover"]?.value
+        let value = story.world.keys["failover"].map { DCSValue.text($0.value) }
         story.happens(.storeChanged(.changed(leaf: "failover", value: value, revision: story.world.revision)))
     }
 
@@ -120,7 +120,7 @@ enum Stories {
                     sourceTimeline: 2, sourceInRecovery: false,
                     sourceHistory: [DivergenceFacts.SwitchPoint(timeline: 1, position: 0x5000078)]))
         }
-        story.happens(.storeChanged(.changed(leaf: "leader", value: "n2", revision: story.world.revision)))
+        story.happens(.storeChanged(.changed(leaf: "leader", value: .text("n2"), revision: story.world.revision)))
         return story
     }
 

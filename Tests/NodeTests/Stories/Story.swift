@@ -111,12 +111,16 @@ struct Story {
         case .peers(let members, let purpose, _):
             let found = members.map { ($0.name, world.peers[$0.name] ?? .unreachable("it does not answer")) }
             answers.append(.peers(purpose, Dictionary(found) { first, _ in first }))
+        case .failsafe(_, let members, let sent, _):
+            let found = members.map { ($0.name, world.promises[$0.name] ?? .unreachable("it does not answer")) }
+            answers.append(.failsafe(sent: sent, Dictionary(found) { first, _ in first }))
         case .guardian(let order, _): answers.append(.guardian(order, .success(GuardianStatus(pid: 7))))
         case .local(.setTimer(let instant)): timer = instant
         case .local(.retryReceipt(let instant, let plan)):
             world.now = max(world.now, instant)
             answers.append(.receiptRetry(plan: plan))
-        case .local(.cacheConfiguration), .local(.adoptTimings), .local(.reply), .local(.publish), .local(.log),
+        case .local(.cacheConfiguration), .local(.adoptTimings), .local(.reply), .local(.publish),
+            .local(.replyFailsafe), .local(.log),
             .local(.exit):
             break
         }
@@ -151,6 +155,7 @@ struct Story {
         case .readHistory(let timeline):
             answers.append(.node(.historyRead(timeline, [], writtenAt: "2027-01-15T08:00:00+00:00")))
         case .adoptConfiguration: answers.append(.node(.configurationAdopted(.success(()))))
+        case .nameSynchronous(let setting): answers.append(.node(.synchronousNamed(setting, .success(()))))
         }
     }
 
@@ -166,7 +171,7 @@ struct Story {
     private mutating func result(of operation: PostgreSQLOperation) -> Result<OperationResult, PostgreSQLError> {
         switch operation {
         case .bootstrap: world.runs(asPrimary: true)
-        case .clone: world.stops(.shutDownInRecovery)
+        case .clone, .restore: world.stops(.shutDownInRecovery)
         case .startPrimary: world.runs(asPrimary: true, timeline: world.local.control?.checkpointTimeline ?? 1)
         case .startStandby, .follow: world.runs(asPrimary: false, timeline: max(1, world.view().timeline))
         case .promote: world.runs(asPrimary: true, timeline: (world.local.facts?.timeline ?? 1) + 1)
@@ -174,12 +179,12 @@ struct Story {
             let wasPrimary = world.local.isPrimary
             world.stops(!mode.isClean ? .inProduction : wasPrimary ? .shutDown : .shutDownInRecovery)
             return .success(.shutDown(wasPrimary && mode.isClean ? world.shutdown : nil))
-        case .restart: world.runs(asPrimary: world.local.isPrimary, timeline: world.local.facts?.timeline ?? 1)
+        case .stopToRestart: world.stops(world.local.isPrimary ? .shutDown : .shutDownInRecovery)
         case .rewind:
             world.stops(.shutDownInRecovery)
             world.divergence = .failure(PostgreSQLError.failed("it is the source's own"))
         case .recoverSingleUser: world.stops(.shutDown)
-        case .finishBootstrap, .resumeReplay, .copyLogicalSlots: break
+        case .finishBootstrap, .resumeReplay, .copyLogicalSlots, .nameSynchronous, .prePromote: break
         case .setAsideDataDirectory: world.local.dataDirectory = .empty
         }
         return .success(.done)
@@ -198,12 +203,12 @@ struct Story {
             world.remove("leader")
             return .released(.success(true))
         case .write(let key, let value, _, let purpose):
-            world.put(key.rawValue, value)
+            world.put(key.rawValue, value.text)
             return .wrote(purpose, .success(.written(world.revision)))
         case .delete(let key, _, let purpose):
             world.remove(key.rawValue)
             return .wrote(purpose, .success(.written(world.revision)))
-        case .touch(let value, _):
+        case .touch(let value, _, _):
             world.put("members/n1", JSON.text(.object(value)), session: "s")
             return .touched(.success(()))
         }

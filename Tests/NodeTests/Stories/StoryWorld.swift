@@ -15,6 +15,8 @@ struct StoryWorld {
     var storeIsSilent: String?
     var local: PostgreSQLStatus
     var peers: [String: PeerAnswer] = [:]
+    /// What members say to a primary without the store.
+    var promises: [String: FailsafeAnswer] = [:]
     var divergence: Result<DivergenceFacts, PostgreSQLError> = .failure(PostgreSQLError.failed("nobody answers"))
     /// How the next operations of these names end.
     var failures: [String: String] = [:]
@@ -69,8 +71,14 @@ struct StoryWorld {
         let slots = local.facts?.slots ?? []
         local.facts = PostgreSQLStatus.Facts(
             inRecovery: !isPrimary, timeline: timeline, writePosition: isPrimary ? position : .zero,
-            receivedPosition: isPrimary ? .zero : position, replayedPosition: isPrimary ? .zero : position, slots: slots
-        )
+            receivedPosition: isPrimary ? .zero : position, replayedPosition: isPrimary ? .zero : position,
+            slots: slots,
+            walSenders: isPrimary
+                ? ["n2", "n3"].map {
+                    PostgreSQLStatus.WALSender(
+                        userName: "replicator", applicationName: $0, clientAddress: nil, state: "streaming",
+                        syncState: "async", syncPriority: 0)
+                } : [])
     }
 
     /// Slots are there until they are dropped, or the server stops and the story loses sight of them.
@@ -97,6 +105,7 @@ struct StoryWorld {
         local.control = ControlData(
             state: state, systemIdentifier: "7000000000000000001", checkpoint: shutdown.checkpoint,
             checkpointTimeline: timeline)
+        local.walEnd = shutdown.required
     }
 }
 

@@ -1,0 +1,137 @@
+import ClusterModel
+public import Configuration
+import Glibc
+import Posix
+
+/// What `--validate-config` looks at beyond the text: whether this host is as the configuration takes it to be
+/// (configuration.md §7). Blocking: it reads directories and tries to connect.
+public enum HostCheck {
+    /// Every problem that was found, and what may be meant as it is. `ignoringListenPorts`: addresses to listen at may
+    /// be taken already.
+    public static func findings(
+        _ effective: EffectiveConfiguration, ignoringListenPorts: Bool
+    ) -> (problems: [ConfigurationProblem], warnings: [String]) {
+        var problems = programs(effective) + dataDirectory(effective)
+        if !ignoringListenPorts { problems += ports(effective) }
+        problems += store(effective) + logDirectory(effective) + files(effective)
+        return (problems, loopback(effective))
+    }
+
+    private static func problem(
+        _ effective: EffectiveConfiguration, _ path: String, _ message: String
+    ) -> ConfigurationProblem {
+        ConfigurationProblem(SettingPath(dotted: path), message, effective.origin(of: path))
+    }
+
+    // MARK: PostgreSQL
+
+    private static let needed = ["pg_ctl", "initdb", "pg_controldata", "pg_basebackup", "postgres", "pg_isready"]
+
+    private static func programs(_ effective: EffectiveConfiguration) -> [ConfigurationProblem] {
+        let settings = effective.postgreSQL
+        let directory = settings.binDirectory
+        if !directory.isEmpty, Files.kind(followingLinks: directory) != .directory {
+            let what = Files.exists(directory) ? "is not a directory" : "does not exist"
+            return [problem(effective, "postgresql.bin_dir", "\(Secrets.shown(directory)) \(what)")]
+        }
+        return needed.compactMap { program in
+            let name = settings.binaryNames.first { $0.name == program }?.value ?? program
+            let places = directory.isEmpty ? searched : [directory]
+            if places.contains(where: { access("\($0)/\(name)", X_OK) == 0 }) { return nil }
+            let place = directory.isEmpty ? "$PATH" : Secrets.shown(directory)
+            let message = "\(place) does not contain '\(Secrets.shown(name))', or it cannot be run"
+            return problem(effective, "postgresql.bin_dir", message)
+        }
+    }
+
+    private static var searched: [String] {
+        (ProcessEnvironment.variables["PATH"] ?? "/usr/bin:/bin").split(atByte: ":").map { String($0) }
+    }
+
+    private static func dataDirectory(_ effective: EffectiveConfiguration) -> [ConfigurationProblem] {
+        let directory = effective.postgreSQL.dataDirectory
+        func problem(_ message: String) -> [ConfigurationProblem] {
+            [Self.problem(effective, "postgresql.data_dir", "\(Secrets.shown(directory)) \(message)")]
+        }
+        guard Files.exists(directory) else { return [] }
+        guard Files.kind(followingLinks: directory) == .directory else { return problem("is not a directory") }
+        guard let names = try? Files.list(directory) else { return problem("cannot be read by this user") }
+        // A mount point that was prepared, and nothing else.
+        if names.allSatisfy({ $0 == "lost+found" || $0.hasPrefix(".") }) { return [] }
+        guard names.contains("PG_VERSION") else {
+            return problem("is not empty and doesn't look like a valid data directory: it has no PG_VERSION")
+        }
+        if !names.contains("pg_wal"), !names.contains("pg_xlog") {
+            return problem("is not empty, but doesn't contain \"pg_wal\" directory")
+        }
+        return []
+    }
+
+    // MARK: Addresses
+
+    private static func ports(_ effective: EffectiveConfiguration) -> [ConfigurationProblem] {
+        let rest = [(effective.restAPI.listenHost, effective.restAPI.listenPort, "restapi.listen")]
+        let listen = effective.postgreSQL.listen
+        let all = rest + listen.hosts.map { ($0, listen.port, "postgresql.listen") }
+        return all.compactMap { host, port, path in
+            let isAny = ["", "*", "0.0.0.0", "::"].contains(host)
+            guard answers(isAny ? "127.0.0.1" : host, port) else { return nil }
+            return problem(effective, path, "Port \(port) is already in use.")
+        }
+    }
+
+    private static func store(_ effective: EffectiveConfiguration) -> [ConfigurationProblem] {
+        let (section, addresses) = effective.store.endpoints
+        // One that answers is enough for a daemon; an operator wants to know of each.
+        return addresses.filter { !answers($0.host, $0.port) }.map { address in
+            let key = ["url", "proxy", "hosts", "host"].first { effective.origin(of: "\(section).\($0)") != nil }
+            return problem(effective, "\(section).\(key ?? "hosts")", "\(Secrets.shown("\(address)")) is not reachable")
+        }
+    }
+
+    /// Whether somebody takes a connection there, within two seconds for each address of the host.
+    private static func answers(_ host: String, _ port: Int) -> Bool {
+        HostLookup.addresses(of: host).prefix(4).contains { PortProbe.answers(address: $0, port: port) }
+    }
+
+    /// Addresses that lead each other node to itself. In a lab on one host, where the store is on it, too, they are
+    /// what is meant.
+    private static func loopback(_ effective: EffectiveConfiguration) -> [String] {
+        let own: Set = ["127.0.0.1", "::1", "localhost"]
+        let endpoints = effective.store.endpoints.addresses
+        if !endpoints.isEmpty, endpoints.allSatisfy({ own.contains($0.host) }) { return [] }
+        let addresses = [
+            ("restapi.connect_address", effective.restAPI.connectAddress.host),
+            ("postgresql.connect_address", effective.postgreSQL.connectAddress.host),
+            ("postgresql.proxy_address", effective.postgreSQL.proxyAddress?.host ?? ""),
+        ]
+        return addresses.filter { own.contains($0.1) }.map { path, host in
+            problem(effective, path, "other nodes find themselves at \(host); name this node's own address").description
+        }
+    }
+
+    // MARK: Files
+
+    private static func logDirectory(_ effective: EffectiveConfiguration) -> [ConfigurationProblem] {
+        guard let directory = effective.log.directory else { return [] }
+        if Files.kind(followingLinks: directory) != .directory {
+            return [problem(effective, "log.dir", "\(Secrets.shown(directory)) is not a directory")]
+        }
+        if access(directory, W_OK) == 0 { return [] }
+        return [problem(effective, "log.dir", "\(Secrets.shown(directory)) cannot be written to")]
+    }
+
+    private static func files(_ effective: EffectiveConfiguration) -> [ConfigurationProblem] {
+        let (tls, ctl) = (effective.restAPI.tls, effective.ctl)
+        let named: [(String, String?)] = [
+            ("restapi.certfile", tls?.certificateFile), ("restapi.keyfile", tls?.keyFile),
+            ("restapi.cafile", tls?.authorityFile), ("ctl.certfile", ctl.certificateFile),
+            ("ctl.keyfile", ctl.keyFile), ("ctl.cacert", ctl.authorityFile),
+            ("postgresql.custom_conf", effective.postgreSQL.customConfiguration.flatMap { $0.first == "/" ? $0 : nil }),
+        ]
+        return named.compactMap { path, file in
+            guard let file, !Files.isReadable(file), effective.origin(of: path) != nil else { return nil }
+            return problem(effective, path, "\(Secrets.shown(file)) cannot be read")
+        }
+    }
+}

@@ -1,0 +1,34 @@
+import ClusterModel
+
+/// Whether a member could take over, as far as the store tells: the members themselves judge again when it comes to it.
+enum Candidacy {
+    /// Whether the leader hands over by itself, or is gone or not asked.
+    enum Occasion: String, Sendable, Hashable {
+        case switchover, failover
+    }
+
+    /// What stands against `member`; empty where nothing does.
+    static func objections(_ member: Member, _ picture: ClusterPicture, _ occasion: Occasion) -> [String] {
+        let (view, settings) = (picture.view, picture.settings)
+        if member.name == view.leaderName { return ["it leads"] }
+        var found: [String] = []
+        if member.tags.nofailover { found.append("its tags forbid it (nofailover, or failover_priority 0)") }
+        if !member.isRunning { found.append("it does not run (\(member.state ?? "it tells no state"))") }
+        if member.apiURL == nil { found.append("it has no API that could be asked") }
+        let position = member.position ?? member.receivedPosition ?? .zero
+        let lag = view.status.optime - position
+        if lag > settings.maximumLagOnFailover {
+            found.append(
+                "it is \(lag) bytes behind, and maximum_lag_on_failover is \(settings.maximumLagOnFailover)")
+        }
+        if settings.checkTimeline, let timeline = member.timeline, timeline < view.timeline {
+            found.append("it is on timeline \(timeline), and the cluster on \(view.timeline)")
+        }
+        if occasion == .switchover, settings.synchronousMode != .off, !view.sync.isEmpty,
+            !view.sync.names(member.name)
+        {
+            found.append("it is not synchronous: commits may not have reached it")
+        }
+        return found
+    }
+}

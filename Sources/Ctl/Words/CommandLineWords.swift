@@ -1,0 +1,25 @@
+/// A command line cut at its command: what stands before it is for the program, what stands after it for the command.
+/// `-c`, `-d` and `-f` mean other things on the other side (ctl.md §1).
+struct CommandLineWords: Sendable, Hashable {
+    let global: [String]
+    /// Nil where there is none.
+    let command: String?
+    let rest: [String]
+
+    private static let takingValues = ["-c", "--config-file", "-d", "--dcs-url", "--dcs"]
+
+    /// `words` without the program's own.
+    init(_ words: some Sequence<String>) {
+        var left = Array(words)[...]
+        var global: [String] = []
+        while let word = left.first, word.utf8.first == UInt8(ascii: "-"), word != "-" {
+            left = left.dropFirst()
+            if word == "--" { break }
+            global.append(word)
+            if Self.takingValues.contains(word), let value = left.popFirst() { global.append(value) }
+        }
+        self.global = global
+        command = left.popFirst()
+        rest = Array(left)
+    }
+}

@@ -1,0 +1,69 @@
+public import ClusterModel
+
+// An operation that was broken off returns as soon as it notices; one that hangs in the kernel, on a disk that does not
+// answer, never does. What takes over waits for it only for so long, and then goes by what needs no turn and no disk.
+
+extension LeaseArithmetic {
+    /// How long what was broken off is waited for, where no lease ends before.
+    static let breakOffPatience = Duration.seconds(5)
+    /// What every operation has, however late it is: as long as a healthy one takes.
+    private static let leastPatience = Duration.milliseconds(500)
+
+    /// Until when an operation that is broken off at `now` has PostgreSQL ended, and may return. What may accept writes
+    /// must have ended when the lease does.
+    public static func breakOffEnds(_ lease: Lease?, mayAcceptWrites: Bool, at now: BootInstant) -> BootInstant {
+        let patience = now + breakOffPatience
+        guard mayAcceptWrites, let lease else { return patience }
+        return max(min(patience, lease.deadline), now + leastPatience)
+    }
+
+    /// When a step that takes a primary down counts as one that hangs: a while after its own time is over, and with the
+    /// lease before it ends in any case. Nil for a step that ends nothing, and for one that waits for nobody.
+    public static func endIsDue(_ step: Step?, since began: BootInstant, _ lease: Lease?) -> BootInstant? {
+        guard case .postgreSQL(.stop(let mode, let timeout, _))? = step, mode != .byForce else { return nil }
+        let due = began + timeout + breakOffPatience
+        // One that begins late has a moment, too: what is told PostgreSQL is on its way then, and has not failed.
+        return lease.map { min(due, max(haltBy($0) + $0.margin / 2, began + leastPatience)) } ?? due
+    }
+}
+
+extension Plan {
+    /// The plan as it is carried out beside an operation that hangs: what it ends it ends by force, which waits neither
+    /// for a turn nor for the disk.
+    public var byForce: Plan {
+        var plan = self
+        plan.steps = steps.map { step in
+            guard case .postgreSQL(.stop) = step else { return step }
+            return .postgreSQL(.stop(.byForce, timeout: .seconds(5)))
+        }
+        return plan
+    }
+}
+
+extension Plan {
+    /// How long the plan may take by the times that its own operations keep; nil where one of them has none, which is
+    /// no leader's.
+    func allowance(_ settings: DynamicConfiguration) -> Duration? {
+        var sum = Duration.zero
+        for case .postgreSQL(let operation) in steps {
+            guard let allowance = operation.allowance(settings) else { return nil }
+            sum += allowance
+        }
+        return sum
+    }
+}
+
+extension PostgreSQLOperation {
+    fileprivate func allowance(_ settings: DynamicConfiguration) -> Duration? {
+        switch self {
+        case .startPrimary(let timeout, _), .startStandby(_, let timeout), .stop(_, let timeout, _),
+            .stopToRestart(let timeout):
+            timeout
+        case .prePromote, .promote, .follow, .resumeReplay: settings.startPatience
+        // A file, and a reload that is waited for.
+        case .nameSynchronous: .seconds(10)
+        case .copyLogicalSlots(_, _, let stopTimeout): settings.startPatience + stopTimeout
+        case .bootstrap, .finishBootstrap, .clone, .restore, .rewind, .recoverSingleUser, .setAsideDataDirectory: nil
+        }
+    }
+}

@@ -1,0 +1,94 @@
+public import ClusterModel
+
+extension Memory {
+    /// A plan begins, in the place of another one that is broken off where `breaksOff`. What it takes down was, or may
+    /// have become, a primary, and may have gone on alone: its timeline is compared before it follows anybody. The one
+    /// place that says so, whichever rule takes it down.
+    public mutating func begins(_ plan: Plan, breaksOff: Bool = false) {
+        if breaksOff || plan.kind == .demote || plan.kind == .demoteOffline { rewind = .suspected }
+    }
+
+    /// Pause is over: whoever was at work on it may have mended what had failed before (ha-loop.md §4). Nothing is
+    /// taken for mended: what was kept is compared again.
+    mutating func resume() {
+        wasPaused = false
+        if case .failed = rewind { rewind = .suspected }
+        if kept != nil { rewind = .suspected }
+        kept = nil
+        failedStarts = 0
+        triedSingleUserRecovery = false
+        rejoining = Retries()
+        starting = Retries()
+        failedCopies = nil
+    }
+
+    /// What a successful operation teaches.
+    public mutating func learnSuccess(of operation: PostgreSQLOperation, in plan: Plan.Kind?) {
+        switch operation {
+        case .startStandby(let upstream, _):
+            following = .upstream(upstream)
+            // What comes up is compared before it is promoted: the key was won with what stood there before.
+            hasWonKey = false
+        case .follow(let upstream): following = .upstream(upstream)
+        case .clone, .restore, .rewind:
+            rewind = .unsuspected
+            kept = nil
+            rejoining = Retries()
+            ledTimeline = nil
+            ledPosition = .zero
+            failedCopies = nil
+        case .promote:
+            following = .unknown
+            rewind = .unsuspected
+            kept = nil
+            refusedPromotion = nil
+        case .startPrimary, .bootstrap:
+            following = .unknown
+            rewind = .unsuspected
+        case .stop: if plan == .handOver { isHandingOver = true }
+        case .finishBootstrap, .stopToRestart, .resumeReplay, .recoverSingleUser, .setAsideDataDirectory,
+            .copyLogicalSlots, .nameSynchronous, .prePromote:
+            break
+        }
+    }
+
+    /// What an operation teaches after which PostgreSQL starts still: whom it was started for.
+    public mutating func learnStart(by operation: PostgreSQLOperation, in plan: Plan.Kind?) {
+        switch operation {
+        case .startStandby, .follow: learnSuccess(of: operation, in: plan)
+        case .bootstrap, .finishBootstrap, .clone, .restore, .startPrimary, .resumeReplay, .prePromote, .promote, .stop,
+            .stopToRestart, .rewind, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .nameSynchronous:
+            break
+        }
+    }
+
+    /// What a failed operation teaches: what to try next, and when again. `isFinal`: trying again would give the same.
+    public mutating func learnFailure(
+        of operation: PostgreSQLOperation?, in plan: Plan.Kind, _ text: String, isFinal: Bool, at now: BootInstant
+    ) {
+        switch operation {
+        // It ran before: the rules try once more before another node leads.
+        case .startPrimary? where plan == .restart, .startStandby? where plan == .restart: break
+        case .startPrimary?, .startStandby?:
+            failedStarts += 1
+            return starting.note(text, at: now, first: .seconds(1), longest: .seconds(300))
+        case .rewind? where isFinal: return rewind = .failed(text)
+        case .clone(let source, _, _)?: noteFailedCopy(of: source.name, at: now)
+        case .restore?: noteFailedCopy(of: FailedCopies.ofNobody, at: now)
+        case .copyLogicalSlots?: copying.why = text
+        case .prePromote?: refusedPromotion = RefusedPromotion(why: text, at: now)
+        case .rewind?, .bootstrap?, .finishBootstrap?, .follow?, .resumeReplay?, .promote?, .stop?, .stopToRestart?,
+            .recoverSingleUser?, .setAsideDataDirectory?, .nameSynchronous?, nil:
+            break
+        }
+        // A source that died, a full disk, a network cut: the directory is what it was, or carries its mark.
+        if plan == .rewind || plan == .reclone {
+            rejoining.note(text, at: now, first: .seconds(5), longest: .seconds(300))
+        }
+    }
+
+    private mutating func noteFailedCopy(of source: String, at now: BootInstant) {
+        let earlier = failedCopies.flatMap { $0.source == source ? $0.times : nil } ?? 0
+        failedCopies = .init(source: source, times: earlier + 1, last: now)
+    }
+}

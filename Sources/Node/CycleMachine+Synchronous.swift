@@ -1,0 +1,160 @@
+import ClusterModel
+import HighAvailability
+import Ports
+
+/// Where the leader stands with its synchronous standbys.
+struct SynchronousStanding: Sendable {
+    var ledger = SynchronousLedger()
+    /// What PostgreSQL has acknowledged to go by; nil where this daemon has set nothing since it began to lead.
+    var handed: SynchronousSetting?
+    /// The step that is under way.
+    var step: SynchronousStep?
+    /// The log has been told last.
+    var told: [SynchronousReason] = []
+    /// A write of `/sync` had no answer.
+    var isUncertain = false
+    /// Since when looks come one after another, because something is under way.
+    var unsettledSince: BootInstant?
+}
+
+/// The leader keeps `/sync` and `synchronous_standby_names` (ha-loop.md §17): one step at a time, each acknowledged
+/// before the next. The rule is `synchronousRule`.
+extension CycleMachine {
+    /// Between two looks while standbys are on their way into `/sync`; after some seconds less often, but so that one
+    /// that has caught up at last is taken within a second.
+    static let synchronousInterval = Duration.milliseconds(100)
+    static let laterSynchronousInterval = Duration.milliseconds(500)
+    static let synchronousPatience = Duration.seconds(5)
+
+    mutating func keepSynchronous(_ run: inout Run) {
+        guard let view else { return }
+        synchronous.ledger.note(local, settles: rules.waitsForSettling)
+        let plan = rules.synchronous(me, view, settings, local, synchronous.ledger, synchronous.handed)
+        tell(plan.reasons, &run)
+        if plan.isUnsettled {
+            synchronous.unsettledSince = synchronous.unsettledSince ?? run.now
+        } else {
+            synchronous.unsettledSince = nil
+        }
+        guard let step = plan.step.map({ certain($0, view) }) else { return }
+        chores.begin(.sync)
+        synchronous.step = step
+        let condition = WriteCondition.leadingAsSeen(view.sync.revision)
+        switch step {
+        case .writeSync(let state):
+            run.log(.info, "/sync becomes \(state)")
+            run.emit(
+                .store(.write(.sync, .object(state.json), condition, .sync), deadline: storeDeadline(run.now)))
+        case .deleteSync:
+            run.log(.info, "/sync is deleted")
+            run.emit(.store(.delete(.sync, condition, .sync), deadline: storeDeadline(run.now)))
+        case .setNames(let setting):
+            // Until it is acknowledged it may be in force or not.
+            synchronous.handed = nil
+            if case .names(let names) = setting { run.log(.info, "synchronous_standby_names becomes '\(names.text)'") }
+            run.emit(.node(.nameSynchronous(setting)))
+        }
+    }
+
+    private mutating func tell(_ reasons: [SynchronousReason], _ run: inout Run) {
+        for reason in reasons where !synchronous.told.contains(reason) {
+            run.log(reason == .nobodyAndStrict ? .warning : .info, "\(Reason.synchronous(reason))")
+        }
+        synchronous.told = reasons
+    }
+
+    /// The next step, where the facts for it are there already.
+    mutating func goOnWithSynchronous(_ run: inout Run) {
+        guard chores[.sync] != .running, has(Chore.sync.needs) else { return }
+        keepSynchronous(&run)
+    }
+
+    mutating func wroteSync(_ result: Result<WriteOutcome, DCSError>, _ run: inout Run) {
+        let step = synchronous.step
+        synchronous.step = nil
+        chores.end(.sync)
+        switch (result, step) {
+        case (.success(.written(let revision)), .writeSync(let state)?):
+            sawWritten(
+                SyncState(leader: state.leader, voters: state.voters, quorum: state.quorum, revision: revision),
+                at: revision, &run)
+        case (.success(.written(let revision)), .deleteSync?): sawWritten(SyncState(), at: revision, &run)
+        case (.success(.refused), _):
+            // Somebody else has written it, or leads, or an earlier write of ours was done after all: the next view
+            // tells.
+            synchronous.isUncertain = false
+            sight.forgetOwnSync()
+            run.log(.warning, "/sync is not as it was seen, it is read again")
+            wake(&run)
+        case (.failure, _): synchronous.isUncertain = true
+        case (.success, _): break
+        }
+    }
+
+    private mutating func sawWritten(_ state: SyncState, at revision: Revision, _ run: inout Run) {
+        synchronous.isUncertain = false
+        sight.wrote(state, at: revision)
+        run.isNews = true
+        if isIdle { goOnWithSynchronous(&run) }
+    }
+
+    /// A write without an answer may still be done, and PostgreSQL must not go by what that one would not cover.
+    /// Another write, of the same, makes an end of it: the two rest on one revision.
+    private func certain(_ step: SynchronousStep, _ view: ClusterView) -> SynchronousStep {
+        guard synchronous.isUncertain, case .setNames = step else { return step }
+        return view.sync.isEmpty
+            ? .writeSync(SyncState(leader: me.name))
+            : .writeSync(SyncState(leader: view.sync.leader, voters: view.sync.voters, quorum: view.sync.quorum))
+    }
+
+    mutating func named(_ setting: SynchronousSetting, _ result: Result<Void, PostgreSQLError>, _ run: inout Run) {
+        synchronous.step = nil
+        chores.end(.sync)
+        switch result {
+        case .success:
+            isDone("setting synchronous_standby_names", &run)
+            synchronous.handed = setting
+            guard isIdle else { return }
+            sight.lookedAt = run.now
+            run.emit(.node(.observe(since: sight.planEnded, deadline: run.now + .seconds(3))))
+        case .failure(let error): complain("setting synchronous_standby_names", "\(error)", &run)
+        }
+    }
+
+    // MARK: Giving duty back (ha-loop.md §17.8)
+
+    /// What others are told of this node: while it gives its duty back, and until it has stopped, that it has none.
+    var shownIdentity: NodeIdentity {
+        guard let steps = progress?.running.plan.steps, steps.contains(.leaveDuty) else { return me }
+        var identity = me
+        var tags = me.tags.raw
+        tags["nosync"] = true
+        tags["sync_priority"] = 0
+        identity.tags = Tags(tags)
+        return identity
+    }
+
+    /// When a standby that waits to be let go stops all the same.
+    var dutyEnds: BootInstant? {
+        guard case .leaveDuty? = currentStep, let began = progress?.stepBegan else { return nil }
+        return began + settings.timings.loopWait * 2
+    }
+
+    /// The leader has let go, there is none, or nobody can tell: the plan goes on.
+    mutating func leaveDuty(_ run: inout Run) {
+        guard let dutyEnds, !life.hasEnded else { return }
+        let isLetGo = view.map { !hasDuty(me, $0, settings) } ?? true
+        guard isLetGo || storeFailure != nil || run.now >= dutyEnds else { return }
+        if !isLetGo {
+            run.log(.warning, "the leader has not let go of this synchronous standby, it stops all the same")
+        }
+        finishStep(&run)
+    }
+
+    /// After which pause PostgreSQL is looked at again because of its standbys; nil where nothing is under way.
+    var synchronousPause: Duration? {
+        guard let since = synchronous.unsettledSince, isLeading, chores[.sync] != .running else { return nil }
+        let isLong = sight.lookedAt - since > Self.synchronousPatience
+        return isLong ? Self.laterSynchronousInterval : Self.synchronousInterval
+    }
+}

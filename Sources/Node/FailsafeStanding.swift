@@ -1,0 +1,129 @@
+import ClusterModel
+import HighAvailability
+
+/// Where this node stands with failsafe mode: as a leader, whom it would have to ask; as a member, what it has
+/// promised.
+struct FailsafeStanding: Sendable {
+    /// A write of `/failsafe` whose outcome is not known, and the revision of the key that it rests on.
+    private struct Attempt: Sendable {
+        var members: [String: String]
+        var onto: Revision?
+    }
+
+    private let began: BootInstant
+    /// `/failsafe` as it was last seen or written while this node led without a break; nil where it was not.
+    private var known: [String: String]? { didSet { first = first ?? known } }
+    private var revision: Revision?
+    private var attempt: Attempt?
+    /// Since when members that `/failsafe` names have been without a key.
+    private var missing: [String: BootInstant] = [:]
+    /// The newest revision of the store that was seen.
+    private var newest: Revision = 0
+    /// What those who have promised said of where they stand.
+    private(set) var positions: [String: WALPosition] = [:]
+    private var othersBoundUntil: BootInstant?
+    private(set) var promise: FailsafePromise?
+
+    private let slip: FailsafeSlip?
+    /// What was known first, for a slip.
+    private var first: [String: String]?
+
+    init(began: BootInstant, slip: FailsafeSlip? = nil) {
+        self.began = began
+        self.slip = slip
+    }
+
+    // MARK: The leader
+
+    /// What a view says of `/failsafe` counts while this node leads, where it is no older than what was seen before: it
+    /// may be that of an earlier leadership, and whoever was written since would not be asked.
+    mutating func see(_ view: ClusterView, isLeading: Bool, hasLease: Bool) {
+        guard hasLease else {
+            newest = view.revision
+            return
+        }
+        guard view.revision >= newest else { return }
+        newest = view.revision
+        guard isLeading else { return }
+        known = view.failsafe
+        revision = view.failsafeRevision
+        // Done, or never to be: its condition does not hold any more.
+        if let attempt, attempt.onto != revision { self.attempt = nil }
+    }
+
+    /// This node leads no more: the next leader writes its own.
+    mutating func forgetMembers() {
+        known = nil
+        revision = nil
+        attempt = nil
+        missing = [:]
+        positions = [:]
+    }
+
+    /// Everybody who may stand in `/failsafe`: what was seen last, and what a write without an answer may have put.
+    var members: [String: String]? {
+        if slip == .membersOfFormerLife { return first }
+        guard let known, let attempt else { return known }
+        return known.merging(attempt.members) { $1 }
+    }
+
+    /// What `/failsafe` is to say: the members that are `present`, and for a ttl those that were. When the store comes
+    /// back from an outage it has lost every member's key; whom `/failsafe` does not name could not lead meanwhile.
+    mutating func wanted(_ present: [String: String], ttl: Duration, at now: BootInstant) -> [String: String] {
+        if slip == .absentLeaveAtOnce { return present }
+        let gone = (known ?? [:]).filter { present[$0.key] == nil }
+        missing = gone.reduce(into: [:]) { $0[$1.key] = missing[$1.key] ?? now }
+        return present.merging(gone.filter { now - (missing[$0.key] ?? now) < ttl }) { $1 }
+    }
+
+    /// The condition under which `wanted` is written; nil where it stands there already, or where what stands there is
+    /// not known.
+    mutating func write(_ wanted: [String: String], seen view: ClusterView) -> Revision?? {
+        guard view.revision >= newest, wanted != known || attempt != nil, known != nil || view.failsafe == nil else {
+            return nil
+        }
+        attempt = Attempt(members: attempt.map { $0.members.merging(wanted) { $1 } } ?? wanted, onto: revision)
+        return .some(revision)
+    }
+
+    mutating func wrote(_ members: [String: String], at revision: Revision) {
+        // A newer look knows what has become of it.
+        guard revision >= newest else { return }
+        known = members
+        self.revision = revision
+        newest = revision
+        attempt = nil
+    }
+
+    mutating func asks(until deadline: BootInstant, ttl: Duration) { othersBoundUntil = deadline + ttl }
+
+    mutating func hear(_ answers: [String: FailsafeAnswer]) {
+        for (name, answer) in answers {
+            if case .accepted(let position?) = answer { positions[name] = position }
+        }
+    }
+
+    // MARK: The member
+
+    mutating func accept(_ ping: FailsafePing, _ settings: DynamicConfiguration, at now: BootInstant) {
+        var new = FailsafePromise(ping, settings, at: now)
+        if let promise { new.until = max(new.until, promise.until) }
+        promise = new
+    }
+
+    /// What is kept still.
+    func kept(at now: BootInstant) -> FailsafePromise? { promise.flatMap { now < $0.until ? $0 : nil } }
+
+    // MARK: For the rules
+
+    func facts(granted: [String]?, answers: [String: FailsafeAnswer]?) -> FailsafeFacts {
+        var facts = FailsafeFacts()
+        facts.members = members
+        facts.answers = answers
+        facts.granted = granted
+        facts.othersBoundUntil = othersBoundUntil
+        facts.promise = promise
+        facts.began = began
+        return facts
+    }
+}

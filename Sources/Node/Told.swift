@@ -1,0 +1,66 @@
+import ClusterModel
+import HighAvailability
+
+/// What others, the log and the operators were told last, so that everything is told once.
+struct Told: Sendable {
+    /// What others go by of what is known of PostgreSQL: a change of it is published at once.
+    struct Standing: Sendable, Hashable {
+        var directory: PostgreSQLStatus.DataDirectory
+        var state: PostgreSQLState
+        var inRecovery: Bool
+        var replicationState: String?
+        var timeline: TimelineID?
+        var hasCaughtUp: Bool
+    }
+
+    /// Whether lines for the log are made at all.
+    let writesLog: Bool
+    /// What the member key said of PostgreSQL.
+    var standing: Standing?
+    private(set) var decision: Decision?
+    private(set) var decisions = DecisionLog()
+    private var gist: Decision.Gist?
+    /// What fails, and with which text.
+    private var complaints: [String: String] = [:]
+    private var slots: [SlotReason] = []
+    private var namesake: String?
+    private var unbuilt: [UnbuiltSetting] = []
+
+    init(writesLog: Bool = true) { self.writesLog = writesLog }
+
+    /// Takes a decision in. True where it is news: quiet cycles say the same again and again. A question is none.
+    mutating func decided(_ decision: Decision, wallTime: Int64) -> Bool {
+        self.decision = decision
+        guard writesLog else { return false }
+        if case .ask = decision.action { return false }
+        decisions.record(decision, wallTime: wallTime)
+        defer { gist = decision.gist }
+        return decision.gist != gist
+    }
+
+    /// True where `what` has not failed with this text before, or was done meanwhile.
+    mutating func failed(_ what: String, _ text: String) -> Bool { complaints.updateValue(text, forKey: what) != text }
+
+    /// True where it has failed before.
+    mutating func isDone(_ what: String) -> Bool { complaints.removeValue(forKey: what) != nil }
+
+    /// Those that are new.
+    mutating func isSo(of slots: [SlotReason]) -> [SlotReason] {
+        defer { self.slots = slots }
+        return slots.filter { !self.slots.contains($0) }
+    }
+
+    /// What nobody does yet: those that are new, and those that have gone.
+    mutating func isAsked(for unbuilt: [UnbuiltSetting]) -> (new: [UnbuiltSetting], gone: [UnbuiltSetting]) {
+        defer { self.unbuilt = unbuilt }
+        return (
+            unbuilt.filter { !self.unbuilt.contains($0) }, self.unbuilt.filter { !unbuilt.contains($0) }
+        )
+    }
+
+    /// True where another node of our name has come, gone or moved.
+    mutating func isThere(_ namesake: String?) -> Bool {
+        defer { self.namesake = namesake }
+        return namesake != self.namesake
+    }
+}

@@ -1,0 +1,110 @@
+import ClusterModel
+import Glibc
+import Logging
+import Ports
+import Posix
+
+/// A new cluster out of what a command of the operator's brings: a backup, recovered to its end or to a point in time
+/// (postgresql.md §17).
+extension Operator {
+    func bootstrap(
+        by method: LocalPostgreSQLConfiguration.CustomBootstrap, halts: Int
+    ) async throws(PostgreSQLError) {
+        instance.set(.customBootstrap)
+        do throws(PostgreSQLError) {
+            try await fill(by: method)
+        } catch {
+            instance.set(.customBootstrapFailed)
+            throw error
+        }
+        // What the backup lets in is overwritten while nobody but us is.
+        let rules = try? Files.readText(configuration.hostBasedAuthenticationFile)
+        try await stoppingWhereItFails { () async throws(PostgreSQLError) in
+            // Recovery takes as long as there is WAL.
+            guard try await start(.restored(method), timeout: Self.copyLimit, halts: halts) == .done else {
+                throw .timedOut("the recovery of the new cluster")
+            }
+            try await waitForWrites()
+            try await prepareNewCluster()
+        }
+        log.info("the new cluster accepts writes; it is started once more, as it is configured")
+        _ = try await stop(.fast, timeout: PostgreSQLOperation.customaryStopTimeout, announce: false)
+        try putBack(rules)
+        guard try await start(.primary, timeout: configuration.startTimeout, halts: halts) == .done else {
+            throw .timedOut("the start of the new cluster")
+        }
+    }
+
+    /// The mark says all the while that this is nobody's cluster yet.
+    private func fill(by method: LocalPostgreSQLConfiguration.CustomBootstrap) async throws(PostgreSQLError) {
+        var mark = try directory.beginFilling(.bootstrap)
+        let places = mark.tablespaces.map(\.path)
+        mark = try directory.beginDraft(mark, places: places)
+        let isDraft = !method.takesNoParameters
+        do throws(SystemError) {
+            if isDraft { try makeDraft() } else { try directory.handOver(mark) }
+        } catch {
+            throw .failed("cannot prepare the data directory: \(error)")
+        }
+        let target = isDraft ? directory.draft : directory.path
+        let told = isDraft ? ["--scope=\(configuration.scope)", "--datadir=\(target)"] : []
+        let status = try await UserCommand.run(
+            "bootstrap method \(method.name)", method.command, told + method.arguments, with: instance.tools,
+            deadline: BootClock.now() + Self.copyLimit, log: log)
+        guard status == 0 else {
+            throw .failed("the command of bootstrap method \(method.name) ended with status \(status)")
+        }
+        try await takeOver(target, ofCluster: nil)
+        if isDraft { return try directory.installDraft(mark) }
+        mark.systemIdentifier = DataDirectory.systemIdentifier(directory.controlFile)
+        do throws(SystemError) {
+            try directory.write(mark)
+        } catch {
+            throw .failed("cannot mark the data directory: \(error)")
+        }
+    }
+
+    /// Until recovery has come to its target, or to the end of the WAL that there is.
+    private func waitForWrites() async throws(PostgreSQLError) {
+        guard let postmaster = instance.postmaster() else { throw .failed("PostgreSQL has ended") }
+        var hasTold = false
+        while true {
+            let deadline = BootClock.now() + .seconds(10)
+            do throws(PostgreSQLError) {
+                let connection = try instance.connect(deadline: deadline)
+                if try !isInRecovery(connection, deadline) { return }
+                let isPaused = try connection.query("SELECT pg_is_wal_replay_paused()", deadline: deadline).first?.first
+                if isPaused == "t", !hasTold {
+                    hasTold = true
+                    log.warning(
+                        """
+                        recovery has paused at its target: look at the data, and call pg_wal_replay_resume() to go on. \
+                        With recovery_target_action: promote nobody is waited for
+                        """)
+                }
+            } catch {
+                if error == .cancelled { throw error }
+                log.debug("the new cluster recovers: \(error)")
+            }
+            if await instance.watch.waitForExit(of: postmaster.pid, deadline: BootClock.now() + .milliseconds(300)) {
+                throw .failed("postmaster \(postmaster.pid) ended while the new cluster recovered; its log says why")
+            }
+            if Task.isCancelled { throw .cancelled }
+        }
+    }
+
+    /// Rules that nobody has configured are those of the backup.
+    private func putBack(_ rules: String?) throws(PostgreSQLError) {
+        guard configuration.hostBasedAuthentication == nil else { return }
+        let file = configuration.hostBasedAuthenticationFile
+        do throws(SystemError) {
+            if let rules {
+                _ = try writer.put(rules, file)
+            } else if unlink(file) != 0, errno != ENOENT {
+                throw SystemError(call: "unlink", subject: file)
+            }
+        } catch {
+            throw .failed("cannot put pg_hba.conf back: \(error)")
+        }
+    }
+}

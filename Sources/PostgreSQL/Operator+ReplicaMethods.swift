@@ -1,0 +1,118 @@
+import ClusterModel
+import Glibc
+import Logging
+import Ports
+import Posix
+
+/// Copies that commands of the operator's make (postgresql.md §19).
+extension Operator {
+    /// Runs the command of a method, and looks at what it has made. One that is told where to put it fills a draft, as
+    /// pg_basebackup does; one that knows the data directory by itself (`no_params`), or goes on with what stands there
+    /// (`keep_data`), fills that.
+    func copy(
+        by method: LocalPostgreSQLConfiguration.ReplicaMethod, from source: Upstream?, _ replacing: Bool
+    ) async throws(PostgreSQLError) {
+        let identity = try source.map { source throws(PostgreSQLError) in try identityOfAnswering(source) }
+        try refuseOccupied(replacing)
+        let isDraft = !method.keepsData && !method.takesNoParameters
+        let mark = try beginCopy(method, source, version: identity?.version ?? 0)
+        forgetCluster()
+        do throws(PostgreSQLError) {
+            try await runCommand(of: method, source, into: isDraft ? directory.draft : directory.path)
+            try await finishCopy(mark, isDraft: isDraft, of: identity?.systemIdentifier)
+        } catch {
+            if error == .cancelled || Task.isCancelled { throw .cancelled }
+            // What it has left is half of something; where it is to be gone on with, it stays.
+            if !method.keepsData { freeSpace() }
+            throw error
+        }
+        log.info("replica method \(method.name): the copy is complete")
+    }
+
+    private func beginCopy(
+        _ method: LocalPostgreSQLConfiguration.ReplicaMethod, _ source: Upstream?, version: Int
+    ) throws(PostgreSQLError) -> UnfinishedMark {
+        var mark: UnfinishedMark?
+        if !method.keepsData {
+            let tablespaces = source.flatMap { sourceTablespaces($0) } ?? []
+            let emptied = try directory.beginFilling(.copy)
+            let places = Set((tablespaces + emptied.tablespaces).map(\.path))
+            mark = try directory.beginDraft(emptied, places: places.sorted(), sourceVersion: version / 10000)
+        }
+        do throws(SystemError) {
+            if let mark, !method.takesNoParameters {
+                try makeDraft()
+                return mark
+            }
+            if mark == nil { try directory.makeDirectory() }
+            let content: UnfinishedMark
+            if let mark { content = mark } else { content = try directory.newMark(.copy) }
+            try directory.handOver(content)
+            return content
+        } catch {
+            throw .failed("cannot prepare the data directory: \(error)")
+        }
+    }
+
+    /// Programs that restore backups want an empty directory.
+    func makeDraft() throws(SystemError) {
+        try Files.makeDirectory(directory.draft)
+        directory.giveToOwner(of: directory.draft)
+    }
+
+    private func runCommand(
+        of method: LocalPostgreSQLConfiguration.ReplicaMethod, _ source: Upstream?, into target: String
+    ) async throws(PostgreSQLError) {
+        var arguments = method.arguments
+        if !method.takesNoParameters {
+            let origin = source.map {
+                ToolArguments.source(
+                    configuration.replication, $0.address, [("dbname", configuration.database)], forScript: true)
+            }
+            arguments += [
+                "--scope=\(configuration.scope)", "--role=replica", "--datadir=\(target)",
+                "--connstring=\(origin ?? "")",
+            ]
+        }
+        let status = try await UserCommand.run(
+            method.name, method.command ?? [], arguments, environment: ["PGPASSFILE": configuration.passwordFile],
+            with: instance.tools, deadline: BootClock.now() + Self.copyLimit, log: log)
+        guard status == 0 else { throw .failed("its command ended with status \(status)") }
+    }
+
+    /// What the command has made is a cluster, the right one, and on the disk: then it is ours.
+    private func finishCopy(
+        _ mark: UnfinishedMark, isDraft: Bool, of identifier: String?
+    ) async throws(PostgreSQLError) {
+        let target = isDraft ? directory.draft : directory.path
+        try await takeOver(target, ofCluster: identifier)
+        if isDraft { try directory.installDraft(mark) }
+        do throws(SystemError) {
+            try directory.removeMark()
+        } catch {
+            throw .failed("cannot remove the mark of the data directory: \(error)")
+        }
+    }
+
+    /// Looks at what a command has put into `target`, and sees that it stays there.
+    func takeOver(_ target: String, ofCluster identifier: String?) async throws(PostgreSQLError) {
+        let control = target + "/global/pg_control"
+        guard Files.kind(followingLinks: control) == .file else {
+            let isElsewhere = target != directory.path && Files.exists(directory.controlFile)
+            throw .failed(
+                isElsewhere
+                    ? "its command has filled \(directory.path), and not the --datadir that it was told"
+                    : "its command has left no cluster in \(target)")
+        }
+        let found = DataDirectory.systemIdentifier(control).map { "\($0)" }
+        if let identifier, let found, found != identifier {
+            throw .failed("its command has brought the cluster \(found), and not \(identifier)")
+        }
+        // Of a server that ran elsewhere, and of one that was asked to promote itself.
+        for name in ["postmaster.pid", "promote"] { unlink("\(target)/\(name)") }
+        try await instance.tools.succeed(
+            .init(
+                program: instance.program("initdb"), arguments: ["--sync-only", "-D", target],
+                deadline: BootClock.now() + .seconds(3600)))
+    }
+}

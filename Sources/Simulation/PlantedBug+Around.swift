@@ -1,0 +1,45 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+
+/// Bugs around the rules: in what the cycle is told, in what it keeps, in what the store writes.
+extension PlantedBug {
+    /// What goes wrong with `/failsafe` and the promises inside the cycle.
+    var failsafeSlip: FailsafeSlip? {
+        let slips: [PlantedBug: FailsafeSlip] = [
+            .failsafeOfFormerLife: .membersOfFormerLife, .failsafeMembersDropped: .absentLeaveAtOnce,
+        ]
+        return slips[self]
+    }
+
+    /// What the machine is told in place of `event`.
+    func changed(_ event: CycleEvent, _ now: BootInstant) -> CycleEvent {
+        if case .failsafe(let sent, let answers) = event { return changed(sent, answers, now) }
+        guard self == .leaseCountedFromReply, case .store(let answer) = event else { return event }
+        switch answer {
+        case .renewed(.success(.held(_, let ttl, let session))):
+            return .store(.renewed(.success(.held(since: now, ttl: ttl, session: session))))
+        case .acquired(.success(.held(_, let ttl, let session))):
+            return .store(.acquired(.success(.held(since: now, ttl: ttl, session: session))))
+        case .loaded, .renewed, .acquired, .released, .wrote, .touched: return event
+        }
+    }
+
+    private func changed(_ sent: BootInstant, _ answers: [String: FailsafeAnswer], _ now: BootInstant) -> CycleEvent {
+        if self == .failsafeCountedFromReceipt { return .failsafe(sent: now, answers) }
+        if self == .failsafeOutlivesTerm { return .failsafe(sent: sent + .seconds(10), answers) }
+        var answers = answers
+        let silent = answers.keys.sorted().first { if case .unreachable? = answers[$0] { true } else { false } }
+        if self == .failsafeSilenceIgnored, let silent { answers[silent] = .accepted(nil) }
+        return .failsafe(sent: sent, answers)
+    }
+
+    /// What the store writes in place of `text`.
+    func written(_ key: DCSKey, _ value: DCSValue) -> DCSValue {
+        guard self == .historyCut, key == .history, case .document(let history) = value,
+            let rows = history.array, rows.count > 1
+        else { return value }
+        return .document(.array(Array(rows.dropFirst())))
+    }
+}

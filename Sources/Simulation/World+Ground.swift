@@ -1,0 +1,166 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+
+/// What a cluster stands on, and how it gives way: files, guardians, keys, processors, and requests that come late.
+extension World {
+    mutating func beginGround(_ fault: Fault.Kind) {
+        switch fault {
+        case .starveDaemon(let node, let milliseconds): nodes[node].starvation.append(.milliseconds(milliseconds))
+        case .removeDirectory(let node, let sessionsGoOn): removeDirectory(node, sessionsGoOn)
+        case .failStarts(let node): nodes[node].failsStarts += 1
+        case .killGuardian(let node): killGuardian(node)
+        case .deafenGuardian(let node): if setup.guardian { nodes[node].deaf += 1 }
+        case .lateRequests(let node, let milliseconds): nodes[node].lateness.append(.milliseconds(milliseconds))
+        case .spoilKey(let leaf, let how): spoil(leaf, how)
+        case .refusePromotions(let node, let hangs): nodes[node].refusals.append(hangs)
+        case .failCopies(let node): nodes[node].failsCopies += 1
+        case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
+            .slowOperations, .blockOperations, .stepClock, .isolateFromStore, .loseAnswers, .partition, .isolate,
+            .slowReplication,
+            .slowReplay, .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
+            .repeatWatch,
+            .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous,
+            .restartPostgreSQL,
+            .restartDaemon, .reinitialise, .rollingRestart:
+            break
+        }
+    }
+
+    mutating func healGround(_ fault: Fault.Kind) {
+        switch fault {
+        case .starveDaemon(let node, let milliseconds): nodes[node].starvation.forget(.milliseconds(milliseconds))
+        case .failStarts(let node): nodes[node].failsStarts -= 1
+        case .killGuardian(let node), .deafenGuardian(let node): nodes[node].deaf = max(0, nodes[node].deaf - 1)
+        case .lateRequests(let node, let milliseconds): nodes[node].lateness.forget(.milliseconds(milliseconds))
+        case .spoilKey(let leaf, let how): unspoil(leaf, how)
+        case .refusePromotions(let node, let hangs): nodes[node].refusals.forget(hangs)
+        case .failCopies(let node): nodes[node].failsCopies -= 1
+        case .slowPeers(let milliseconds): slowPeers.forget(.milliseconds(milliseconds))
+        case .removeDirectory, .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL,
+            .stallDisk, .slowOperations, .blockOperations, .stepClock, .isolateFromStore, .loseAnswers, .partition,
+            .isolate,
+            .slowReplication, .slowReplay, .storeOutage, .storeElection, .slowStore, .lossyStore,
+            .staleReads,
+            .muteWatch, .repeatWatch, .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag,
+            .editSynchronous,
+            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart:
+            break
+        }
+    }
+
+    // MARK: Files
+
+    /// Only where somebody else has all that may not be lost: who loses the only copy has lost it.
+    private mutating func removeDirectory(_ index: Int, _ sessionsGoOn: Bool) {
+        guard nodes[index].postgreSQL.isInitialized, nodes[index].operation == nil, !setup.isSynchronous else { return }
+        let mine = nodes[index].postgreSQL
+        let isBacked = nodes.indices.contains { other in
+            let theirs = nodes[other].postgreSQL
+            if other == index || !theirs.isInitialized { return false }
+            if !mine.acceptsWrites { return nodes[other].commits && store.leader?.text == name(other) }
+            return isStreaming(other) && theirs.upstream == index && !setup.nofailover.contains(other)
+        }
+        // What is written until it ends is lost with it.
+        guard isBacked, !mine.acceptsWrites || configuration.maximumLag >= 1_000_000 else { return }
+        if mine.process != .down { coverage.count(.directoryLost) }
+        nodes[index].postgreSQL.isInitialized = false
+        nodes[index].postgreSQL.sessionsGoOn = sessionsGoOn
+        if mine.process == .down { nodes[index].postgreSQL.crash() }
+    }
+
+    mutating func failStart(_ index: Int, _ era: Int) {
+        guard nodes[index].postgreSQL.era == era, nodes[index].postgreSQL.process == .starting else { return }
+        coverage.count(.startRefused)
+        let pid = nodes[index].postgreSQL.pid
+        crash(index)
+        reply(.postmasterExited(pid), to: index, nodes[index].incarnation, after: 0...2)
+    }
+
+    // MARK: The operator's commands
+
+    /// `pre_promote`: it says yes, or no, or nothing at all until its time is over.
+    mutating func askBeforePromotion(_ index: Int) {
+        checkRefusal(index)
+        guard let hangs = nodes[index].refusals.last else { return finish(after: 5...1500, index) }
+        coverage.count(.promotionRefused)
+        nodes[index].refusedAt = now
+        nodes[index].operation?.failed = true
+        let limit = Int(Self.prePromoteLimit.nanoseconds / 1_000_000)
+        finish(after: hangs ? limit...limit : 5...1500, index)
+    }
+
+    // MARK: Guardians
+
+    private mutating func killGuardian(_ index: Int) {
+        guard setup.guardian else { return }
+        nodes[index].deaf += 1
+        let pid = nodes[index].postgreSQL.pid
+        nodes[index].enforced = nil
+        guard nodes[index].postgreSQL.process != .down else { return }
+        crash(index)
+        reply(.postmasterExited(pid), to: index, nodes[index].incarnation, after: 0...2)
+    }
+
+    // MARK: Processors
+
+    /// A daemon that starves comes to its events one by one, and late.
+    mutating func hasProcessor(_ index: Int, _ event: Event) -> Bool {
+        if now < nodes[index].busyUntil {
+            queue.add(event, at: nodes[index].busyUntil)
+            return false
+        }
+        if let longest = nodes[index].starvation.max() {
+            nodes[index].busyUntil =
+                now + .milliseconds(1) + generator.milliseconds(in: 0...Int(longest.nanoseconds / 1_000_000))
+        }
+        return true
+    }
+
+    // MARK: Keys
+
+    private func path(_ leaf: Fault.Leaf) -> String {
+        switch leaf {
+        case .config: "config"
+        case .initialize: "initialize"
+        case .status: "status"
+        case .failover: "failover"
+        case .member(let node): "members/\(name(node))"
+        }
+    }
+
+    private mutating func spoil(_ leaf: Fault.Leaf, _ how: Fault.Spoiling) {
+        guard storeIsDown == 0 else { return }
+        coverage.count(.keySpoilt)
+        // Without it nobody can know what was handed over.
+        if leaf == .status { handedOver = nil }
+        switch how {
+        case .deleted: store.removeByHand(path(leaf))
+        case .garbled: store.put(path(leaf), .text("{\"ttl\": \u{1}"))
+        case .foreign: store.put(path(leaf), Self.foreign(leaf))
+        }
+        tellWatchers()
+    }
+
+    private static func foreign(_ leaf: Fault.Leaf) -> DCSValue {
+        switch leaf {
+        case .initialize: .text("7499999999999999999")
+        case .config: .object(["ttl": 20, "loop_wait": "many"])
+        case .status: .object(["optime": -1, "slots": 7])
+        case .failover: .object(["leader": "other", "member": "another"])
+        case .member: .object(["conn_url": "postgres://127.0.0.1:1/", "role": "primary", "state": "running"])
+        }
+    }
+
+    private mutating func unspoil(_ leaf: Fault.Leaf, _ how: Fault.Spoiling) {
+        switch leaf {
+        case .initialize where how == .foreign || how == .garbled:
+            store.put(path(leaf), .text(SimulatedPostgreSQL.systemIdentifier))
+        case .config: store.put(path(leaf), .object(document))
+        case .failover: store.put(path(leaf), .object([:]))
+        case .initialize, .status, .member: return
+        }
+        tellWatchers()
+    }
+}

@@ -1,0 +1,30 @@
+import ClusterModel
+
+extension World.Setup {
+    /// A world with random faults of `profile`. Nil for `nodes` draws their number as well.
+    public static func random(
+        seed: UInt64, nodes: Int? = nil, profile: FaultProfile = .mixed, bug: PlantedBug? = nil
+    ) -> World.Setup {
+        var generator = SeededGenerator(seed: seed ^ 0xFA17)
+        let drawn = [2, 3, 3, 3, 3, 4, 5][generator.number(in: 0...6)]
+        let size = nodes ?? drawn
+        let span = Duration.seconds([45, 50, 60, 70, 120][generator.number(in: 0...4)])
+        let count = generator.number(in: 2...9)
+        let faults = profile.plan(&generator, nodes: size, count: count, span: span)
+        let lag = [0, 3000, 10_000, 50_000, 1_048_576][generator.number(in: 0...4)]
+        var setup = World.Setup(
+            seed: seed, nodes: size, faults: faults, span: span, guardian: profile.hasGuardian, maximumLag: lag,
+            synchronous: profile.synchronous(&generator), bug: bug)
+        if profile.isFailsafe {
+            setup.isFailsafe = true
+            // With a short one promises end while what has gone wrong is wrong still.
+            setup.ttl = (profile == .failsafe ? [5, 5, 10, 30] : [5, 5, 5, 10])[generator.number(in: 0...3)]
+        }
+        if size > 2, setup.synchronous.mode == .off, profile != .modes, generator.oneIn(6) {
+            setup.tags[size - 1] = ["nofailover": true]
+        }
+        if generator.oneIn(6) { setup.rewindless = [generator.number(in: 0...size - 1)] }
+        if generator.oneIn(3) { setup.drawTags(&generator) }
+        return setup
+    }
+}

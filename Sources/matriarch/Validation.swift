@@ -1,0 +1,48 @@
+import ClusterAccess
+import ClusterModel
+import Configuration
+import Posix
+import PostgreSQL
+
+/// `--validate-config`: says what is wrong, with the configuration or with this host, or nothing.
+enum Validation {
+    static func run(_ command: Arguments) async -> Int32 {
+        do {
+            let (_, effective) = try await Daemon.read(command.configuration)
+            let ignoresPorts = command.ignoresListenPorts
+            var (problems, warnings) = try await offPool {
+                HostCheck.findings(effective, ignoringListenPorts: ignoresPorts)
+            }
+            if problems.isEmpty { problems = await otherVersion(effective) }
+            warnings = effective.warnings + Unsupported.warnings(effective) + warnings
+            for warning in warnings { Terminal.error("warning: \(warning.onOneLine)") }
+            if !problems.isEmpty { throw ConfigurationError(problems) }
+            if command.prints { Terminal.output(String(effective.listing.withoutBlanks)) }
+            return 0
+        } catch {
+            Terminal.error("\(error)")
+            return 1
+        }
+    }
+
+    /// A data directory that the programs at hand cannot start.
+    private static func otherVersion(_ effective: EffectiveConfiguration) async -> [ConfigurationProblem] {
+        let directory = effective.postgreSQL.dataDirectory
+        let file = "\(directory)/PG_VERSION"
+        guard let found = try? await offPool({ try Files.readText(file) }).withoutBlanks, !found.isEmpty,
+            let helper = try? GuardianWiring.program()
+        else { return [] }
+        let name = effective.postgreSQL.binaryNames.first { $0.name == "postgres" }?.value ?? "postgres"
+        let place = effective.postgreSQL.binDirectory
+        let program = place.isEmpty ? name : "\(place)/\(name)"
+        let limit = BootClock.now() + .seconds(5)
+        guard let version = await ServerProgram.majorVersion(program, helper: helper, deadline: limit),
+            version != String(found)
+        else { return [] }
+        let message =
+            "\(Secrets.shown(directory)) is of PostgreSQL \(Secrets.shown(String(found))), "
+            + "\(Secrets.shown(program)) of \(version)"
+        let path = "postgresql.data_dir"
+        return [ConfigurationProblem(SettingPath(dotted: path), message, effective.origin(of: path))]
+    }
+}

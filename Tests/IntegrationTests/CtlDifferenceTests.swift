@@ -1,0 +1,123 @@
+import ClusterModel
+import Testing
+
+/// Our tool and the peer's beside each other, over the same keys: what both print is the same, to the byte where
+/// programs read it, and so are their exit codes.
+extension ClusterIntegrationTests {
+    private struct Difference {
+        let ours: OperatorTool
+        let peer: OperatorTool
+
+        init(_ cluster: TestCluster, _ options: [String] = []) {
+            let options = ["-d", "etcd3://127.0.0.1:\(cluster.etcdPort)"] + options
+            ours = OperatorTool(program: .ours, options: options)
+            peer = OperatorTool(program: .peer, options: options)
+        }
+
+        /// What both say to `words`; `isExact` compares standard output byte for byte.
+        func expectNone(
+            _ words: String, input: String = "", environment: [String: String] = [:],
+            at line: SourceLocation = #_sourceLocation
+        ) async throws {
+            var (left, right) = (ours, peer)
+            left.environment = environment
+            right.environment = environment
+            let list = words.split(separator: " ").map(String.init)
+            async let mine = left.run(list, input: input)
+            async let theirs = right.run(list, input: input)
+            let (found, wanted) = (try await mine, try await theirs)
+            #expect(found.code == wanted.code, "\(words): \(found.errors)", sourceLocation: line)
+            #expect(found.output == wanted.output, "\(words)", sourceLocation: line)
+            let (said, expected) = (Self.refusal(found), Self.refusal(wanted))
+            if wanted.code == 1 { #expect(said == expected, "\(words)", sourceLocation: line) }
+        }
+
+        /// `Error: …` or `Aborted!`.
+        private static func refusal(_ outcome: OperatorTool.Outcome) -> [Substring] {
+            outcome.errors.split(separator: "\n").filter { $0.hasPrefix("Error:") || $0 == "Aborted!" }
+        }
+    }
+
+    @Test(
+        "Both tools list every situation alike", .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"),
+        .timeLimit(.minutes(10)))
+    func toolsListAlike() async throws {
+        try await TestCluster.with([.subject]) { cluster in
+            let tools = Difference(cluster)
+            for stored in StoredCluster.all {
+                for (leaf, value) in stored.keys { try await cluster.put(stored.name, leaf, value) }
+                for format in ["pretty", "tsv", "json", "yaml"] {
+                    try await tools.expectNone("list -f \(format) \(stored.name)")
+                }
+                try await tools.expectNone("topology \(stored.name)")
+            }
+            for words in [
+                "list -e healthy", "list -e -f json pending", "list -e -f tsv pending", "list healthy paused -f json",
+                "history healthy", "history healthy -f json", "history empty -f yaml", "history healthy -f tsv",
+                "show-config healthy", "show-config empty", "dsn healthy", "dsn healthy -r replica",
+                "dsn healthy -m n3", "dsn healthy -m nobody", "dsn leaderless", "dsn healthy -m n1 -r any",
+                "version", "list",
+            ] {
+                try await tools.expectNone(words)
+            }
+        }
+    }
+
+    @Test(
+        "Both tools list the groups of a Citus cluster alike",
+        .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"), .timeLimit(.minutes(5)))
+    func toolsListGroupsAlike() async throws {
+        try await TestCluster.with([.subject]) { cluster in
+            let tools = Difference(cluster)
+            for (leaf, value) in StoredCluster.citus { try await cluster.put("citus", leaf, value) }
+            let section = ["PATRONI_CITUS_GROUP": "0", "PATRONI_CITUS_DATABASE": "db"]
+            for format in ["pretty", "tsv", "json", "yaml"] {
+                try await tools.expectNone("list citus -f \(format)", environment: section)
+                try await tools.expectNone("list citus --group 1 -f \(format)")
+            }
+            try await tools.expectNone("topology citus", environment: section)
+            try await tools.expectNone("list --group 9 citus")
+            try await tools.expectNone("switchover citus --force", environment: section)
+            try await tools.expectNone("remove citus", environment: section)
+        }
+    }
+
+    @Test(
+        "Both tools refuse and ask alike", .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"),
+        .timeLimit(.minutes(10)))
+    func toolsRefuseAlike() async throws {
+        try await TestCluster.with([.subject]) { cluster in
+            let tools = Difference(cluster)
+            for stored in StoredCluster.all where stored.name != "forty" {
+                for (leaf, value) in stored.keys { try await cluster.put(stored.name, leaf, value) }
+            }
+            for (words, input) in Self.refusals { try await tools.expectNone(words, input: input) }
+        }
+    }
+
+    /// Commands that end before they ask any member, and what is typed.
+    private static let refusals = [
+        ("switchover healthy", ""), ("switchover healthy", "\n\n\n\n"), ("switchover healthy", "nobody\n"),
+        ("switchover healthy", "\nn1\n"), ("switchover healthy", "\nn2\n2030-01-01T10:00Z\nn\n"),
+        ("switchover paused --force --scheduled 2030-05-05T10:00+02", ""), ("switchover leaderless --force", ""),
+        ("switchover healthy --force --scheduled junk", ""), ("switchover healthy --primary n2 --force", ""),
+        ("failover healthy --force", ""), ("failover healthy --candidate n1 --force", ""),
+        ("failover healthy --candidate n2", "n\n"), ("failover sync --candidate n3", "n\n"),
+        ("failover healthy", "\n"), ("restart empty --force", ""), ("restart healthy n1", "now\nn\n"),
+        ("restart healthy n9 --force", ""), ("restart healthy --force --pg-version 9.x", ""),
+        ("restart healthy --force --pg-version 15", ""),
+        ("restart paused n1 --scheduled 2030-01-01T10:00Z --force", ""), ("restart", ""), ("restart healthy -r x", ""),
+        ("reload healthy n2", "\n"), ("reload healthy", ""), ("reinit healthy n1", ""), ("reinit healthy --force", ""),
+        ("reinit healthy n2", "n\n"), ("flush healthy switchover", ""), ("flush healthy restart --force", ""),
+        ("flush healthy", ""), ("flush healthy something", ""), ("pause paused", ""), ("resume healthy", ""),
+        ("remove healthy", "no\n"), ("remove healthy", "healthy\nno\n"),
+        ("remove healthy", "healthy\nYes I am aware\nn9\n"), ("remove healthy -f json", ""),
+        ("edit-config healthy -s ttl=20 -s a.b.c=[1,2] -p max_connections=", "n\n"),
+        ("edit-config healthy -s ttl=30", ""), ("edit-config healthy -q -s ttl=30", ""),
+        ("edit-config healthy -s ttl", ""), ("edit-config empty -s a=1", ""),
+        ("edit-config healthy --apply -", "ttl: 5\npostgresql: null\n"), ("query healthy", ""),
+        ("query healthy -m n1 -r any -c x", ""), ("demote-cluster healthy", ""),
+        ("demote-cluster leaderless --host h", ""), ("promote-cluster healthy", ""),
+        ("demote-cluster healthy --host h", "n\n"), ("list -f xml", ""), ("nothing", ""), ("", ""),
+    ]
+}

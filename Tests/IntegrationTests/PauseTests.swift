@@ -1,0 +1,85 @@
+import ClusterModel
+import Glibc
+import Testing
+
+/// Pause (ha-loop.md §15) on real servers.
+extension ClusterIntegrationTests {
+    @Test("In pause nobody starts, stops or replaces PostgreSQL, and afterwards all is whole", .timeLimit(.minutes(5)))
+    func pause() async throws {
+        try await TestCluster.with(dynamic: NodeConfiguration.quickest) { cluster in
+            let leader = try await cluster.bootstrap()
+            let replica = try #require(cluster.nodes.first { $0 != leader })
+            try await cluster.sql(leader, RowWriter.table)
+            let writer = try RowWriter(cluster.conninfo(port: cluster.postgresqlPort(leader)))
+            try await waitUntil("the writer writes", within: 20) { writer.rows.count > 20 }
+            let postmaster = try #require(cluster.postmaster(leader)).pid
+            try await pause(cluster, "true", by: leader)
+
+            try await storeAway(cluster, leader)
+            try await replicaKilled(cluster, replica)
+            try await daemonStopped(cluster, leader)
+
+            try await pause(cluster, "null", by: leader)
+            #expect(try await cluster.healthy(within: 60) == leader)
+            try await writer.stop()
+            #expect(writer.failures == 0)
+            #expect(cluster.postmaster(leader)?.pid == postmaster)
+            #expect(await cluster.timeline(leader) == 1)
+        }
+    }
+
+    private func pause(_ cluster: TestCluster, _ value: String, by leader: Int) async throws {
+        let body = #"{"pause": \#(value)}"#
+        #expect(try await cluster.answer("PATCH", leader, "/config", body: body).status == 200)
+        try await waitUntil("every node knows that pause is \(value)", within: 15) {
+            for node in cluster.nodes {
+                guard let status = await cluster.get(node, "/patroni")?.json else { return false }
+                if (status["pause"] == true) != (value == "true") { return false }
+            }
+            return true
+        }
+    }
+
+    /// For longer than a lease; the key is taken again when the store is back.
+    private func storeAway(_ cluster: TestCluster, _ leader: Int) async throws {
+        let etcd = try cluster.process("etcd")
+        let lost = bootSeconds()
+        etcd.signal(SIGSTOP)
+        try await waitUntil("two leases without the store", within: 30) { bootSeconds() > lost + 12 }
+        etcd.signal(SIGCONT)
+        try await waitUntil("the primary has its key again", within: 30) {
+            await cluster.get(leader, "/primary")?.status == 200
+        }
+    }
+
+    /// It stays down until somebody asks for it.
+    private func replicaKilled(_ cluster: TestCluster, _ replica: Int) async throws {
+        try #require(cluster.postmaster(replica)).signal(SIGKILL)
+        let killed = bootSeconds()
+        try await waitUntil("three cycles without it", within: 30) {
+            guard await cluster.get(replica, "/patroni")?.json["state"] == "stopped" else { return false }
+            return bootSeconds() > killed + 4
+        }
+        #expect(cluster.postmaster(replica) == nil)
+        #expect(await cluster.get(replica, "/replica")?.status == 503)
+        let answer = try await cluster.answer("POST", replica, "/restart", body: "{}", seconds: 60)
+        #expect(answer.status == 200, "\(answer.body)")
+        try await waitUntil("it is a replica again", within: 30) {
+            await cluster.get(replica, "/replica")?.status == 200
+        }
+    }
+
+    /// The daemon goes, PostgreSQL and the key stay; another daemon goes on with both.
+    private func daemonStopped(_ cluster: TestCluster, _ leader: Int) async throws {
+        let daemon = try cluster.daemon(leader)
+        daemon.signal(SIGTERM)
+        try await waitUntil("the daemon has ended", within: 20) { !daemon.isAlive }
+        let ended = bootSeconds()
+        try await waitUntil("a lease ends", within: 30) { bootSeconds() > ended + 7 }
+        #expect(await cluster.value(leader, "SELECT pg_is_in_recovery()") == "f")
+        try await cluster.start(leader)
+        try await waitUntil("the primary has its key again", within: 40) {
+            await cluster.get(leader, "/primary")?.status == 200
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import ClusterModel
+import Glibc
+import Ports
+import Posix
+import Testing
+
+@testable import PostgreSQL
+
+/// New clusters out of backups (postgresql.md §17).
+@Suite("Custom bootstrap", .serialized, .enabled(if: TestServer.binDirectory != nil), .timeLimit(.minutes(4)))
+struct CustomBootstrapServerTests {
+    typealias Method = LocalPostgreSQLConfiguration.CustomBootstrap
+
+    /// A cluster with an archive, and a backup of it: three rows, and a restore point after the second.
+    private func makeBackup(_ root: String) async throws -> TestServer {
+        let server = try TestServer("source", in: root) { configuration in
+            configuration.superuser = .init(["username": "postgres", "password": "another"])
+            configuration.parameters["archive_mode"] = "on"
+            configuration.parameters["archive_command"] = "mkdir -p \(root)/archive && cp %p \(root)/archive/%f"
+            configuration.parameters["max_connections"] = "77"
+        }
+        _ = try await server.bootstrap()
+        try await server.sql("CREATE TABLE t AS SELECT 1 AS a")
+        let tools = ToolRunner(helper: ToolRunner.testHelper, prefix: TestServer.commandPrefix)
+        try await tools.succeed(
+            .init(
+                program: (TestServer.binDirectory ?? "") + "/pg_basebackup",
+                arguments: [
+                    "-D", "\(root)/backup", "-X", "none", "-c", "fast", "-h", "127.0.0.1", "-p",
+                    "\(server.configuration.port)", "-U", "replicator",
+                ], environment: ["PGPASSWORD": "rep\\pass"], deadline: BootClock.now() + .seconds(60)))
+        try await server.sql("INSERT INTO t VALUES (2)")
+        try await server.sql("SELECT pg_create_restore_point('here')")
+        try await server.sql("INSERT INTO t VALUES (3)")
+        let wal = try await server.sql("SELECT pg_walfile_name(pg_switch_wal())").first?.first ?? nil
+        let file = "\(root)/archive/\(try #require(wal))"
+        let deadline = BootClock.now() + .seconds(30)
+        while !Files.exists(file), BootClock.now() < deadline { try await Task.sleep(for: .milliseconds(20)) }
+        return server
+    }
+
+    private func restore(_ root: String, _ change: (inout Method) -> Void = { _ in }) throws -> Method {
+        let text = """
+            set -e
+            echo "$@" > \(root)/told
+            data=\(root)/direct
+            for word in "$@"; do case $word in --datadir=*) data=${word#--datadir=} ;; esac; done
+            test -z "$(ls -A $data)"
+            cp -a \(root)/backup/. $data
+            """
+        try Files.replace("\(root)/restore.sh", with: text.utf8, mode: 0o644)
+        var method = Method(name: "restore", command: ["/bin/sh", "\(root)/restore.sh"])
+        change(&method)
+        return method
+    }
+
+    @Test("A backup is recovered to a point in time, promoted, and gets the users and the rules of its configuration")
+    func pointInTime() async throws {
+        try await withServers { root in
+            let source = try await makeBackup(root)
+            let method = try restore(root) { method in
+                method.arguments = ["--label=a b"]
+                method.recovery = [
+                    "restore_command": "cp \(root)/archive/%f %p", "recovery_target_name": "here",
+                    "recovery_target_action": "promote",
+                ]
+            }
+            let server = try TestServer("n1", in: root) { $0.customBootstrap = method }
+            #expect(try await server.bootstrap() == .done)
+            #expect(
+                try Files.readText("\(root)/told").hasPrefix("--scope=test --datadir=\(root)/n1/"))
+            #expect(try Files.readText("\(root)/told").hasSuffix(" --label=a b\n"))
+            // By its own password, and by rules that ask for one.
+            #expect(try await server.sql("SELECT a FROM t ORDER BY 1") == [["1"], ["2"]])
+            #expect(try await server.sql("SHOW hot_standby") == [["on"]])
+            #expect(try await server.sql("SHOW max_connections") == [["30"]])
+            #expect(
+                try await server.sql("SELECT count(*) FROM pg_hba_file_rules WHERE auth_method = 'trust'") == [["0"]])
+            let status = await server.observe()
+            #expect(status.isPrimary && status.unfinished == nil && status.facts?.timeline == 2)
+            #expect(status.systemIdentifier == (await source.observe()).systemIdentifier)
+            #expect(try await source.sql("SELECT count(*) FROM t") == [["3"]])
+        }
+    }
+
+    @Test("What knows its directory by itself fills that; rules that nobody has configured stay those of the backup")
+    func direct() async throws {
+        try await withServers { root in
+            _ = try await makeBackup(root)
+            let rule = "host all all 127.0.0.1/32 scram-sha-256 # of the backup\n"
+            let local = "local all all scram-sha-256\n"
+            for file in ["pg_hba.conf", "pg_hba.conf.backup"] {
+                try Files.replace("\(root)/backup/\(file)", with: (local + rule).utf8, mode: 0o644)
+            }
+            let method = try restore(root) { method in
+                method.takesNoParameters = true
+                method.recovery = ["restore_command": "cp \(root)/archive/%f %p"]
+            }
+            let server = try TestServer("direct", in: root) { configuration in
+                configuration.customBootstrap = method
+                configuration.hostBasedAuthentication = nil
+                configuration.postBootstrap = "/bin/sh -c 'echo \"$0\" > \(root)/post'"
+            }
+            #expect(try await server.bootstrap() == .done)
+            #expect(try Files.readText("\(root)/told") == "\n")
+            #expect(try Files.readText("\(root)/post").hasPrefix("dbname=postgres user=postgres "))
+            #expect(try await server.sql("SELECT a FROM t ORDER BY 1") == [["1"], ["2"], ["3"]])
+            #expect(try Files.readText("\(root)/direct/pg_hba.conf").hasSuffix(rule))
+        }
+    }
+
+    @Test("A command that fails, and a recovery that does, leave a cluster that nobody starts")
+    func failures() async throws {
+        try await withServers { root in
+            _ = try await makeBackup(root)
+            let failing = try TestServer("n1", in: root) {
+                $0.customBootstrap = Method(name: "no", command: ["/bin/false"])
+            }
+            await #expect(throws: PostgreSQLError.self) { try await failing.controller.perform(.bootstrap) }
+            let status = await failing.observe()
+            #expect(status.state == .customBootstrapFailed && status.postmaster == nil)
+            #expect(status.dataDirectory == .empty)
+
+            let method = try restore(root) { method in
+                method.recovery = [
+                    "restore_command": "cp \(root)/archive/%f %p", "recovery_target_name": "nowhere",
+                    "recovery_target_action": "promote",
+                ]
+            }
+            let lost = try TestServer("n2", in: root) { $0.customBootstrap = method }
+            await #expect(throws: PostgreSQLError.self) { try await lost.controller.perform(.bootstrap) }
+            let half = await lost.observe()
+            #expect(half.postmaster == nil && half.unfinished == .bootstrap)
+            await #expect(throws: PostgreSQLError.self) { try await lost.startPrimary() }
+            _ = try await lost.controller.perform(.setAsideDataDirectory)
+            #expect(await lost.observe().dataDirectory == .empty)
+            #expect(Files.exists("\(root)/n2.failed/PG_VERSION"))
+        }
+    }
+}

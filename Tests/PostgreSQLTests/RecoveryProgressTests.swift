@@ -1,0 +1,82 @@
+import ClusterModel
+import Posix
+import Testing
+
+@testable import PostgreSQL
+
+/// What a server that recovers goes by, and no file tells any more.
+@Suite struct RecoveryProgressTests {
+    private static let wanted = "0000000100000000000000F0"
+
+    private func at(_ seconds: Int64) -> BootInstant { BootInstant(nanoseconds: seconds * 1_000_000_000) }
+
+    private func control(backup: String = "0/0", isDue: Bool = false) -> ControlDataOutput {
+        ControlDataOutput(
+            """
+            Database system identifier:           7400000000000000001
+            Database cluster state:               in archive recovery
+            Latest checkpoint location:           0/3000060
+            Latest checkpoint's REDO location:    0/3000028
+            Latest checkpoint's REDO WAL file:    000000010000000000000003
+            Latest checkpoint's TimeLineID:       1
+            Backup start location:                \(backup)
+            End-of-backup record required:        \(isDue ? "yes" : "no")
+            Bytes per WAL segment:                16777216
+
+            """)
+    }
+
+    private func title(_ words: String) -> RecoveryTitle? { RecoveryTitle("postgres: test: startup \(words)") }
+
+    @Test func titles() {
+        #expect(title("waiting for \(Self.wanted)")?.isWaiting == true)
+        #expect(title("recovering \(Self.wanted)   ")?.file == Self.wanted)
+        for other in ["waiting for 00000002.history", "recovering ", "", "waiting for 0000000100000000000000f0"] {
+            #expect(title(other) == nil, "\(other)")
+        }
+        #expect(RecoveryTitle("postgres: walreceiver streaming 0/3000000") == nil)
+    }
+
+    @Test func aLabelThatHasGoneIsStillGoneBy() {
+        var progress = RecoveryProgress()
+        let waiting = title("waiting for \(Self.wanted)")
+        #expect(progress.judge(waiting, label: Self.wanted, control(), at: at(0)) { _ in false } == nil)
+        let obstacle = progress.judge(waiting, label: nil, control(), at: at(1)) { _ in false }
+        #expect(obstacle == .removedBackupLabel(file: Self.wanted))
+        // What was asked for has come meanwhile.
+        #expect(progress.judge(waiting, label: nil, control(), at: at(2)) { _ in true } == nil)
+        // PostgreSQL itself has taken the label: it has found where to begin.
+        let begun = control(backup: "0/2000028", isDue: true)
+        #expect(progress.judge(title("recovering \(Self.wanted)"), label: nil, begun, at: at(3)) { _ in false } == nil)
+    }
+
+    @Test func whoComesLaterKnowsByWhatLiesBehind() {
+        var progress = RecoveryProgress()
+        let behind = progress.judge(title("waiting for 000000010000000000000002"), label: nil, control(), at: at(0)) {
+            _ in false
+        }
+        #expect(behind == .removedBackupLabel(file: "000000010000000000000002"))
+        // The next segment is what every standby waits for.
+        let next = title("waiting for 000000010000000000000004")
+        #expect(progress.judge(next, label: nil, control(), at: at(1)) { _ in false } == nil)
+        #expect(progress.judge(nil, label: nil, control(), at: at(2)) { _ in false } == nil)
+        #expect(progress.judge(next, label: nil, nil, at: at(3)) { _ in false } == nil)
+    }
+
+    @Test func anEndThatDoesNotComeIsTold() {
+        let begun = control(backup: "0/2000028", isDue: true)
+        var progress = RecoveryProgress()
+        func judge(_ segment: String, _ seconds: Int64) -> PostgreSQLStatus.Obstacle? {
+            progress.judge(title("recovering 0000000100000000000000\(segment)"), label: nil, begun, at: at(seconds)) {
+                _ in true
+            }
+        }
+        let told = PostgreSQLStatus.Obstacle.backupNotEnded(start: WALPosition(0x200_0028))
+        #expect(judge("03", 0) == nil)
+        #expect(judge("03", 19) == nil)
+        #expect(judge("03", 20) == told)
+        #expect(judge("04", 21) == nil, "it goes on")
+        #expect(judge("05", 299) == nil)
+        #expect(judge("06", 300) == told, "and on")
+    }
+}
