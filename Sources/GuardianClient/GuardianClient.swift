@@ -166,20 +166,26 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
                 executable: command.executable, arguments: [command.executable] + command.arguments,
                 environment: command.environment, workingDirectory: command.workingDirectory,
                 isStandby: command.isStandby))
+        let failure: GuardianError
+        do throws(GuardianError) { return try pid(of: launch) } catch { failure = error }
+        guard endSilent(failure, "and another one is asked") else { throw .failed("the guardian: \(failure)") }
         do throws(GuardianError) {
             return try pid(of: launch)
         } catch {
-            guard !error.isRefusal, let frozen = try? peer() else { throw .failed("the guardian: \(error)") }
-            // No postmaster runs, so nothing is lost with it.
-            log.warning("guardian \(frozen) does not answer (\(error)): SIGKILL, and another one")
-            disconnect()
-            Self.kill(frozen)
-        }
-        do throws(GuardianError) {
-            return try pid(of: launch)
-        } catch {
+            _ = endSilent(error, "and nothing is started")
             throw .failed("the guardian: \(error)")
         }
+    }
+
+    /// Ends a guardian that was asked for a postmaster and is silent. No postmaster runs, so nothing is lost with it; but
+    /// what it was asked for must not come when this node has given its key away. False where it has refused, or none
+    /// is found.
+    private func endSilent(_ failure: GuardianError, _ sequel: String) -> Bool {
+        guard !failure.isRefusal, let silent = try? peer() else { return false }
+        log.warning("guardian \(silent) does not answer (\(failure)): SIGKILL, \(sequel)")
+        disconnect()
+        Self.kill(silent)
+        return true
     }
 
     private func pid(of launch: GuardianRequest) throws(GuardianError) -> Int32 {

@@ -137,6 +137,33 @@ struct GuardianServerTests {
         }
     }
 
+    @Test("Where the next one hangs, too, nothing is started, and none is left that could do it later")
+    func frozenGuardians() async throws {
+        try await withGuardian { scene in
+            // Stands still as soon as it has said that it is ready.
+            let wrapper = scene.root + "/frozen"
+            try makeProgram(
+                wrapper,
+                """
+                #!/bin/sh
+                mkfifo "$0.$$"
+                '\(GuardianScene.program)' "$@" > "$0.$$" &
+                read -r word < "$0.$$"
+                pkill -STOP -f '^\(GuardianScene.program) --data-dir \(scene.root)/data'
+                echo begun >> "$0.log"
+                echo "$word"
+                """.utf8)
+            let client = try GuardianScene.client(scene.root) { $0.executable = wrapper }
+            let command = scene.command(GuardianScene.obedient)
+            await #expect(throws: PostgreSQLError.self) { try await client.launch(command) }
+            let guardians = ProcessTable.all().map(\.pid).filter {
+                ProcessTable.commandLine($0)?.starts(with: [GuardianScene.program, "--data-dir", scene.data]) == true
+            }
+            for pid in guardians { #expect(await GuardianScene.hasEnded(pid, by: BootClock.now() + .seconds(10))) }
+            #expect(try Files.readText(wrapper + ".log") == "begun\nbegun\n")
+        }
+    }
+
     @Test("A daemon that begins again finds guardian, postmaster and lease; orders of before do not count")
     func readoption() async throws {
         try await withGuardian { scene in
