@@ -45,11 +45,11 @@ extension DataDirectory {
     /// directory is a cluster's.
     func installDraft(_ mark: UnfinishedMark) throws(PostgreSQLError) {
         do throws(SystemError) {
+            var mark = mark
             if mark.work == .bootstrap {
-                var mark = mark
                 mark.systemIdentifier = Self.systemIdentifier(draft + "/global/pg_control")
-                try write(mark)
             }
+            try write(mark)
             // A base backup brings its source's files, whatever their names.
             for name in Self.ownNames { try Files.removeTree("\(draft)/\(name)") }
             for name in try Files.list(draft) where name != "global" { try moveUp(name) }
@@ -206,7 +206,7 @@ extension DataDirectory {
     /// the directories that it links to goes likewise; what others have there stays.
     func setAside() throws(PostgreSQLError) {
         do throws(SystemError) {
-            if !Files.exists(path) { return }
+            if !Files.exists(path) { return try removeMark() }
             let version = ownVersion
             for link in try outsideLinks() {
                 let isOurs: (String) -> Bool = { name in
@@ -226,7 +226,9 @@ extension DataDirectory {
             }
             if Files.kind(path) == .directory, canBeRenamed(path) {
                 try rename(path, replacing: path + ".failed")
-                return try Files.synchronize(directory: Files.parent(path))
+                try Files.synchronize(directory: Files.parent(path))
+                // The mark beside it would hold for what somebody restores there by hand.
+                return try removeMark()
             }
             try setContentsAside()
         } catch {

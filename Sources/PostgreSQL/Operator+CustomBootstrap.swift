@@ -42,7 +42,7 @@ extension Operator {
         mark = try directory.beginDraft(mark, places: places)
         let isDraft = !method.takesNoParameters
         do throws(SystemError) {
-            if isDraft { try makeDraft() } else { try directory.handOver(mark) }
+            if isDraft { try directory.handOverDraft(mark) } else { try directory.handOver(mark) }
         } catch {
             throw .failed("cannot prepare the data directory: \(error)")
         }

@@ -41,7 +41,7 @@ extension Operator {
         }
         do throws(SystemError) {
             if let mark, !method.takesNoParameters {
-                try makeDraft()
+                try directory.handOverDraft(mark)
                 return mark
             }
             if mark == nil { try directory.makeDirectory() }
@@ -52,12 +52,6 @@ extension Operator {
         } catch {
             throw .failed("cannot prepare the data directory: \(error)")
         }
-    }
-
-    /// Programs that restore backups want an empty directory.
-    func makeDraft() throws(SystemError) {
-        try Files.makeDirectory(directory.draft)
-        directory.giveToOwner(of: directory.draft)
     }
 
     private func runCommand(
@@ -96,13 +90,12 @@ extension Operator {
 
     /// Looks at what a command has put into `target`, and sees that it stays there.
     func takeOver(_ target: String, ofCluster identifier: String?) async throws(PostgreSQLError) {
+        if target != directory.path, Files.exists(directory.controlFile) {
+            throw .failed("its command has filled \(directory.path), and not the --datadir that it was told")
+        }
         let control = target + "/global/pg_control"
         guard Files.kind(followingLinks: control) == .file else {
-            let isElsewhere = target != directory.path && Files.exists(directory.controlFile)
-            throw .failed(
-                isElsewhere
-                    ? "its command has filled \(directory.path), and not the --datadir that it was told"
-                    : "its command has left no cluster in \(target)")
+            throw .failed("its command has left no cluster in \(target)")
         }
         let found = DataDirectory.systemIdentifier(control).map { "\($0)" }
         if let identifier, let found, found != identifier {

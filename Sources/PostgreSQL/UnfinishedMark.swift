@@ -14,8 +14,8 @@ struct UnfinishedMark: Sendable, Hashable {
         case emptying
         /// A tool fills the draft. `global/pg_control` stands in the directory only when the work is complete.
         case filling
-        /// A command of the operator's fills the directory itself, or what it left was not looked at yet: whatever
-        /// stands there is half of something.
+        /// A command of the operator's runs, or what it left was not looked at yet: whatever stands there is half of
+        /// something.
         case handedOver
     }
 
@@ -194,6 +194,16 @@ extension DataDirectory {
         }
         try put(content, in: markBeside)
         try removeDurably(mark)
+    }
+
+    /// The same while a command of the operator's fills a draft: one that fills the directory all the same (from what
+    /// it knows by itself) leaves half of something there. Programs that restore backups want an empty draft.
+    func handOverDraft(_ content: UnfinishedMark) throws(SystemError) {
+        var content = content
+        content.phase = .handedOver
+        try write(content)
+        try Files.makeDirectory(draft)
+        giveToOwner(of: draft)
     }
 
     /// Also where it cannot be looked at: then it is taken to be there.

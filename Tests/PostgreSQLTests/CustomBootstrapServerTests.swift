@@ -137,4 +137,24 @@ struct CustomBootstrapServerTests {
             #expect(Files.exists("\(root)/n2.failed/PG_VERSION"))
         }
     }
+
+    @Test("What is restored by hand where a command that fills the directory itself has failed is no half of anything")
+    func restoredByHand() async throws {
+        try await withServers { root in
+            let failing = try TestServer("n1", in: root) {
+                $0.customBootstrap = Method(name: "no", command: ["/bin/false"])
+                $0.customBootstrap?.takesNoParameters = true
+            }
+            await #expect(throws: PostgreSQLError.self) { try await failing.controller.perform(.bootstrap) }
+            // As often as the daemon is killed in between.
+            for _ in 0..<2 { _ = try await failing.controller.perform(.setAsideDataDirectory) }
+            let other = try TestServer("n2", in: root)
+            _ = try await other.controller.perform(.bootstrap)
+            _ = try await other.controller.perform(.stop(.fast))
+            try? Files.removeTree("\(root)/n1")
+            #expect(rename("\(root)/n2", "\(root)/n1") == 0)
+            let status = await failing.observe()
+            #expect(status.dataDirectory == .initialized && status.unfinished == nil)
+        }
+    }
 }

@@ -218,7 +218,15 @@ struct ReplicaMethodServerTests {
         try await withServers { root in
             let first = try TestServer("n1", in: root)
             _ = try await first.bootstrap()
-            let hanging = try script(root, "hang", "echo $$ > \(root)/pid; exec sleep 1000")
+            // It fills the directory that it knows by itself, whatever it is told.
+            let hanging = try script(
+                root, "hang",
+                """
+                mkdir -p \(root)/n2/global
+                cp \(root)/n1/global/pg_control \(root)/n2/global
+                echo $$ > \(root)/pid
+                exec sleep 1000
+                """)
             let second = try TestServer("n2", in: root) { $0.replicaMethods = [method("hang", hanging)] }
             let controller = second.controller
             let copy = Task { try await controller.perform(.clone(from: first.upstream, replacing: false)) }
@@ -239,6 +247,7 @@ struct ReplicaMethodServerTests {
             copy.cancel()
             await #expect(throws: PostgreSQLError.cancelled) { try await copy.value }
             #expect(!ProcessTable.isAlive(process))
+            #expect(await second.observe().unfinished == .copy)
         }
     }
 }
