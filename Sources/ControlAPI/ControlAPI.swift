@@ -55,12 +55,12 @@ public struct ControlAPI: HTTPHandler {
         let now = clock.now()
         switch Route(request) {
         case .probe(let probe):
-            if let snapshot = recentSnapshot(at: now) { return .ready(answer(probe, from: snapshot, at: now), .urgent) }
+            if let recent = recentSnapshot(at: now) { return .ready(answer(probe, from: recent, at: now), .urgent) }
             return .later(
-                .urgent, otherwise: { answer(probe, from: node.snapshot(), at: now) },
+                .urgent, otherwise: { answer(probe, from: node.published(), at: now) },
                 work: {
                     let snapshot = await node.freshSnapshot(Self.freshness)
-                    return answer(probe, from: snapshot, at: clock.now())
+                    return answer(probe, from: PublishedSnapshot(snapshot), at: clock.now())
                 })
         case .document(let document): return reply(to: document, request, at: now)
         case .change(let change): return .later(.changing) { await carryOutIfAllowed(change, request, at: now) }
@@ -69,12 +69,12 @@ public struct ControlAPI: HTTPHandler {
     }
 
     /// The snapshot, if its facts are fresh; where they soon will not be, they are observed again meanwhile.
-    private func recentSnapshot(at now: BootInstant) -> NodeSnapshot? {
-        let snapshot = node.snapshot()
-        let age = now - snapshot.local.observedAt
+    private func recentSnapshot(at now: BootInstant) -> PublishedSnapshot? {
+        let published = node.published()
+        let age = now - published.snapshot.local.observedAt
         guard age <= Self.freshness else { return nil }
         if age > Self.freshness / 2 { refresher.refresh(node) }
-        return snapshot
+        return published
     }
 
     /// Has other rules hold from the next request on.
@@ -91,11 +91,18 @@ public struct ControlAPI: HTTPHandler {
     private func reply(to document: Route.Document, _ request: HTTPRequest, at now: BootInstant) -> HTTPReply {
         switch document {
         case .cluster:
+            if let revision = views.recentRevision(within: Self.viewFreshness, at: now),
+                let answer = clusters.answer(of: revision)
+            {
+                return .ready(answer)
+            }
             if let view = views.recent(within: Self.viewFreshness, at: now) { return .ready(cluster(view)) }
             return .later(.reading) { await cluster() }
         case .metrics:
-            if let snapshot = recentSnapshot(at: now) { return .ready(metrics(snapshot, at: now)) }
-            return .later(.reading) { metrics(await node.freshSnapshot(Self.freshness), at: clock.now()) }
+            if let recent = recentSnapshot(at: now) { return .ready(metrics(recent, at: now)) }
+            return .later(.reading) {
+                metrics(PublishedSnapshot(await node.freshSnapshot(Self.freshness)), at: clock.now())
+            }
         case .history: return .later(.reading) { await history(at: now) }
         case .configuration: return .later(.reading) { await configuration(at: now) }
         case .failsafe: return .later(.reading) { failsafeMembers() }
@@ -106,10 +113,9 @@ public struct ControlAPI: HTTPHandler {
         }
     }
 
-    private func metrics(_ snapshot: NodeSnapshot, at now: BootInstant) -> HTTPResponse {
-        let snapshot = snapshot.withoutExpiredFacts(at: now)
-        return renderings.answer(.metrics, snapshot, now: now) {
-            .text(200, MetricsDocument(snapshot, now: now).text, type: "text/plain")
+    private func metrics(_ published: PublishedSnapshot, at now: BootInstant) -> HTTPResponse {
+        renderings.answer(.metrics, published.withoutExpiredFacts(at: now), now: now) {
+            .text(200, MetricsDocument($0, now: now).text, type: "text/plain")
         }
     }
 
@@ -159,9 +165,9 @@ public struct ControlAPI: HTTPHandler {
 
     // MARK: Probes
 
-    private func answer(_ probe: Probe, from snapshot: NodeSnapshot, at now: BootInstant) -> HTTPResponse {
-        let snapshot = snapshot.withoutExpiredFacts(at: now)
-        let check = HealthCheck(snapshot: snapshot, now: now)
+    private func answer(_ probe: Probe, from published: PublishedSnapshot, at now: BootInstant) -> HTTPResponse {
+        let published = published.withoutExpiredFacts(at: now)
+        let check = HealthCheck(published, now: now)
         let code: Int
         switch probe {
         case .liveness: return .bare(check.liveness())
@@ -171,8 +177,8 @@ public struct ControlAPI: HTTPHandler {
             code = check.code(rule, parameters)
             if isBare { return .bare(code) }
         }
-        return renderings.answer(.status(code), snapshot, now: now) {
-            Self.json(.object(StatusDocument.object(snapshot, now: now, log: logQueue())), status: code)
+        return renderings.answer(.status(code), published, now: now) {
+            Self.json(.object(StatusDocument.object($0, now: now, log: logQueue())), status: code)
         }
     }
 }

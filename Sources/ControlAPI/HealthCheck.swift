@@ -25,8 +25,14 @@ struct HealthCheck {
         }
     }
 
-    let snapshot: NodeSnapshot
-    let now: BootInstant
+    private let published: PublishedSnapshot
+    private let now: BootInstant
+    private var snapshot: NodeSnapshot { published.snapshot }
+
+    init(_ published: PublishedSnapshot, now: BootInstant) {
+        self.published = published
+        self.now = now
+    }
 
     /// The code for what a path asks for.
     func code(_ rule: Rule, _ parameters: Parameters) -> Int { answers(rule, parameters) ? 200 : 503 }

@@ -27,17 +27,19 @@ final class Renderings: Sendable {
     private let cache = Mutex(Cache())
 
     func answer(
-        _ document: Document, _ snapshot: NodeSnapshot, now: BootInstant, render: () -> HTTPResponse
+        _ document: Document, _ published: PublishedSnapshot, now: BootInstant,
+        render: (NodeSnapshot) -> HTTPResponse
     ) -> HTTPResponse {
         let moment = Moment(
-            serial: snapshot.serial, isFresh: snapshot.cachedView(at: now) != nil, isLeader: snapshot.isLeader(at: now),
-            isExpired: snapshot.isExpired(at: now), isFailsafe: snapshot.isFailsafeActive(at: now))
+            serial: published.snapshot.serial, isFresh: published.snapshot.hasCachedView(at: now),
+            isLeader: published.snapshot.isLeader(at: now), isExpired: published.snapshot.isExpired(at: now),
+            isFailsafe: published.snapshot.isFailsafeActive(at: now))
         let known = cache.withLock { cache in
             if cache.moment != moment { cache = Cache(moment: moment) }
             return cache.answers[document]
         }
         if let known { return known }
-        let rendered = render().prerendered()
+        let rendered = render(published.snapshot).prerendered()
         cache.withLock { cache in
             if cache.moment == moment { cache.answers[document] = rendered }
         }
@@ -48,6 +50,11 @@ final class Renderings: Sendable {
 /// The rendered body of `/cluster`: the same revision of the store holds the same cluster.
 final class ClusterRendering: Sendable {
     private let known = Mutex<(revision: Revision, answer: HTTPResponse)?>(nil)
+
+    /// What was rendered of this revision.
+    func answer(of revision: Revision) -> HTTPResponse? {
+        known.withLock { known in known?.revision == revision ? known?.answer : nil }
+    }
 
     func answer(_ view: ClusterView, render: () -> HTTPResponse) -> HTTPResponse {
         let rendered = known.withLock { known in

@@ -38,6 +38,11 @@ final class SharedViews: Sendable {
         state.withLock { state in state.last.flatMap { now - $0.askedAt <= age ? $0.view : nil } }
     }
 
+    /// The revision of the last view, if that is no older: no copy of the view is made.
+    func recentRevision(within age: Duration, at now: BootInstant) -> Revision? {
+        state.withLock { state in state.last.flatMap { now - $0.askedAt <= age ? $0.view.revision : nil } }
+    }
+
     /// The node has written: what was read before does not count any more.
     func forget() {
         let now = clock.now()

@@ -36,7 +36,7 @@ public actor NodeRunner: NodeControl {
     let world: World
     let logger: Logger
     private var machine: CycleMachine
-    private nonisolated let board: Mutex<NodeSnapshot>
+    private nonisolated let board: Mutex<PublishedSnapshot>
     private var timer: Task<Void, Never>?
     var performing: Task<Void, Never>?
     /// The last order to the guardian; nil where it was acknowledged, else why not.
@@ -63,7 +63,7 @@ public actor NodeRunner: NodeControl {
         self.world = world
         self.logger = logger
         machine = CycleMachine(setup, now: world.clock.now())
-        board = Mutex(machine.snapshot())
+        board = Mutex(PublishedSnapshot(machine.snapshot()))
     }
 
     /// Runs the node until it is shut down; gives the daemon's exit code.
@@ -123,7 +123,7 @@ public actor NodeRunner: NodeControl {
 
     public nonisolated func changes() -> AsyncStream<NodeSnapshot> { subscribers.add(first: snapshot()) }
 
-    public nonisolated func snapshot() -> NodeSnapshot { board.withLock { $0 } }
+    public nonisolated func published() -> PublishedSnapshot { board.withLock { $0 } }
 
     public func wake(_ reason: String) { feed(.woken(reason)) }
 
@@ -175,12 +175,11 @@ public actor NodeRunner: NodeControl {
     }
 
     func publish(_ snapshot: NodeSnapshot) {
-        let news = board.withLock { published in
-            let serial = published.serial + 1
-            published = snapshot
-            published.serial = serial
-            return published
-        }
+        // Published by this actor alone.
+        var news = snapshot
+        news.serial = published().snapshot.serial + 1
+        let published = PublishedSnapshot(news)
+        board.withLock { $0 = published }
         subscribers.tell(news)
     }
 

@@ -4,7 +4,7 @@ public import HighAvailability
 /// What the REST API may ask of the node beside it.
 public protocol NodeControl: Sendable {
     /// What the node knows. Never waits; called from HTTP threads.
-    func snapshot() -> NodeSnapshot
+    func published() -> PublishedSnapshot
 
     /// The same with facts about PostgreSQL that are at most `age` old; callers at the same time share one observation.
     func freshSnapshot(_ age: Duration) async -> NodeSnapshot
@@ -26,6 +26,11 @@ public protocol NodeControl: Sendable {
     /// Every snapshot as it is published, the present one first. Who reads too slowly misses the oldest; the stream
     /// ends with the node.
     func changes() -> AsyncStream<NodeSnapshot>
+}
+
+extension NodeControl {
+    /// A copy of what the node knows.
+    public func snapshot() -> NodeSnapshot { published().snapshot }
 }
 
 /// What an operator asks of a node (rest-api.md §13, §14).

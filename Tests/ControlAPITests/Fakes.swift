@@ -51,7 +51,7 @@ final class FakeNode: NodeControl {
         continuation.yield(snapshot)
     }
 
-    func snapshot() -> NodeSnapshot { state.withLock { $0.snapshot } }
+    func published() -> PublishedSnapshot { PublishedSnapshot(state.withLock { $0.snapshot }) }
     func freshSnapshot(_ age: Duration) async -> NodeSnapshot {
         state.withLock { $0.observations += 1 }
         return snapshot()

@@ -99,7 +99,7 @@ struct HealthRow: Sendable, CustomStringConvertible {
     ]
 
     @Test(arguments: rows) func situation(_ row: HealthRow) {
-        let check = HealthCheck(snapshot: row.snapshot, now: Scene.now)
+        let check = HealthCheck(PublishedSnapshot(row.snapshot), now: Scene.now)
         let good = Self.paths.filter { check.code($0, HealthCheck.Parameters()) == 200 }
         #expect(Set(good) == row.good)
     }
@@ -131,20 +131,20 @@ struct HealthRow: Sendable, CustomStringConvertible {
         let byStore = Scene.snapshot(
             Scene.standby(replayed: 1000, latestEnd: 0), view: Scene.view(leader: "pg-a", optime: 5000))
         for snapshot in [bySender, byStore] {
-            let check = HealthCheck(snapshot: snapshot, now: Scene.now)
+            let check = HealthCheck(PublishedSnapshot(snapshot), now: Scene.now)
             #expect(check.code("/replica", .init(lag: 4000)) == 200)
             #expect(check.code("/replica", .init(lag: 3999)) == 503)
         }
         let nothing = Scene.snapshot(Scene.standby(replayed: 1000), view: Scene.view(leader: "pg-a", optime: 0))
-        #expect(HealthCheck(snapshot: nothing, now: Scene.now).code("/replica", .init(lag: -5)) == 200)
+        #expect(HealthCheck(PublishedSnapshot(nothing), now: Scene.now).code("/replica", .init(lag: -5)) == 200)
     }
 
     @Test func archiveRecoveryIsAState() {
         let archive = Scene.snapshot(Scene.standby(streaming: false, restoreCommand: true))
-        let check = HealthCheck(snapshot: archive, now: Scene.now)
+        let check = HealthCheck(PublishedSnapshot(archive), now: Scene.now)
         #expect(check.code("/replica", .init(replicationState: "in archive recovery")) == 200)
         #expect(check.code("/replica", .init(replicationState: "streaming")) == 503)
-        let neither = HealthCheck(snapshot: Scene.snapshot(Scene.standby(streaming: false)), now: Scene.now)
+        let neither = HealthCheck(PublishedSnapshot(Scene.snapshot(Scene.standby(streaming: false))), now: Scene.now)
         #expect(neither.code("/replica", .init(replicationState: "streaming")) == 503)
         #expect(neither.code("/replica", .init()) == 200)
     }

@@ -16,10 +16,10 @@ import Testing
         let snapshot =
             primary
             ? Scene.snapshot(Scene.primary(), role: .primary, nextCycle: next) : Scene.snapshot(nextCycle: next)
-        #expect(HealthCheck(snapshot: snapshot, now: Scene.now).liveness() == code)
+        #expect(HealthCheck(PublishedSnapshot(snapshot), now: Scene.now).liveness() == code)
         var paused = snapshot
         paused.settings = DynamicConfiguration(document: ["pause": true]) ?? DynamicConfiguration()
-        #expect(HealthCheck(snapshot: paused, now: Scene.now).liveness() == 200)
+        #expect(HealthCheck(PublishedSnapshot(paused), now: Scene.now).liveness() == 200)
     }
 
     static let rows: [(String, NodeSnapshot, Int)] = [
@@ -47,7 +47,9 @@ import Testing
 
     @Test(arguments: rows.indices) func readiness(_ index: Int) {
         let (what, snapshot, code) = Self.rows[index]
-        #expect(HealthCheck(snapshot: snapshot, now: Scene.now).readiness(lag: nil, written: false) == code, "\(what)")
+        #expect(
+            HealthCheck(PublishedSnapshot(snapshot), now: Scene.now).readiness(lag: nil, written: false) == code,
+            "\(what)")
     }
 
     /// Received everything, replayed 2 MiB less.

@@ -210,6 +210,15 @@ struct SwitchoverRow: Sendable, CustomStringConvertible {
             answer.text == "Switchover status unknown after 20 seconds; operation may still be in progress")
     }
 
+    @Test func whatTheStopWaitsForIsNamed() async throws {
+        var snapshot = Scene.snapshot()
+        snapshot.local.waitingFor = "logical walsender 7 of app, slot s"
+        let bench = Bench(snapshot, store: FakeStore([.success(Self.asked)]), peers: ["pg-b": Scene.usable()])
+        let answer = try await bench.ask("POST", "/switchover", #"{"leader": "pg-a"}"#)
+        #expect(answer.status == 503)
+        #expect(answer.text.hasSuffix(": the stop waits for logical walsender 7 of app, slot s"), "\(answer.text)")
+    }
+
     @Test func aSwitchoverWithoutTheStoreIs503() async throws {
         let bench = Bench(store: FakeStore([.failure(.unreachable("gone"))]))
         #expect(try await bench.ask("POST", "/switchover", #"{"leader": "pg-a"}"#).status == 503)

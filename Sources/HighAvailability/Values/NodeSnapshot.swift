@@ -60,8 +60,19 @@ public struct NodeSnapshot: Sendable {
     public func isFailsafeActive(at now: BootInstant) -> Bool { failsafeUntil.map { now < $0 } ?? false }
 
     /// The view while it may be trusted: for one ttl, and not after a load that failed (rest-api.md §5).
-    public func cachedView(at now: BootInstant) -> ClusterView? {
-        guard storeFailure == nil, let viewAt, now - viewAt < settings.timings.ttl else { return nil }
-        return view
+    public func cachedView(at now: BootInstant) -> ClusterView? { hasCachedView(at: now) ? view : nil }
+
+    /// Whether the last view may still be answered by.
+    public func hasCachedView(at now: BootInstant) -> Bool {
+        guard view != nil, storeFailure == nil, let viewAt else { return false }
+        return now - viewAt < settings.timings.ttl
     }
+}
+
+/// A snapshot as it was published. Probes answer by it many thousand times a second and copy nothing of it: each copy
+/// counts every reference in it twice.
+public final class PublishedSnapshot: Sendable {
+    public let snapshot: NodeSnapshot
+
+    public init(_ snapshot: NodeSnapshot) { self.snapshot = snapshot }
 }
