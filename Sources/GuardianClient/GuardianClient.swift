@@ -177,9 +177,9 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         }
     }
 
-    /// Ends a guardian that was asked for a postmaster and is silent. No postmaster runs, so nothing is lost with it; but
-    /// what it was asked for must not come when this node has given its key away. False where it has refused, or none
-    /// is found.
+    /// Ends a guardian that was asked for a postmaster and is silent. No postmaster runs, so nothing is lost with it;
+    /// but what it was asked for must not come when this node has given its key away. False where it has refused, or
+    /// none is found.
     private func endSilent(_ failure: GuardianError, _ sequel: String) -> Bool {
         guard !failure.isRefusal, let silent = try? peer() else { return false }
         log.warning("guardian \(silent) does not answer (\(failure)): SIGKILL, \(sequel)")

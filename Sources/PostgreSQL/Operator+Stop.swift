@@ -32,6 +32,9 @@ extension Operator {
                 if announce, error != .cancelled { instance.set(.stopFailed) }
                 throw error
             }
+        } else {
+            // A postmaster that was killed leaves backends that go on until they wait for a client, and acknowledge.
+            try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
         }
         if announce { instance.set(.stopped) }
         instance.forgetEnded()

@@ -4,6 +4,7 @@ import HighAvailability
 import Ports
 import Posix
 import Processes
+import TestSupport
 import Testing
 
 @testable import GuardianClient

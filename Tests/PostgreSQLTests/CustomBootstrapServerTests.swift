@@ -149,8 +149,8 @@ struct CustomBootstrapServerTests {
             // As often as the daemon is killed in between.
             for _ in 0..<2 { _ = try await failing.controller.perform(.setAsideDataDirectory) }
             let other = try TestServer("n2", in: root)
-            _ = try await other.controller.perform(.bootstrap)
-            _ = try await other.controller.perform(.stop(.fast))
+            _ = try await other.bootstrap()
+            _ = try await other.controller.perform(.stop(.fast, timeout: .seconds(20)))
             try? Files.removeTree("\(root)/n1")
             #expect(rename("\(root)/n2", "\(root)/n1") == 0)
             let status = await failing.observe()

@@ -70,6 +70,26 @@ struct StopServerTests {
         while WallClock.nanosecondsSinceEpoch() < end { try await Task.sleep(for: .milliseconds(20)) }
     }
 
+    @Test("A stop ends what a postmaster that was killed has left behind")
+    func orphans() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            let postmaster = try #require(await server.observe().postmaster)
+            let workers = ProcessTable.all().filter { $0.parent == postmaster }.map(\.pid)
+            // What stands still notices no end of its postmaster; nor does what computes.
+            for pid in workers { kill(pid, SIGSTOP) }
+            kill(postmaster, SIGKILL)
+            let deadline = BootClock.now() + .seconds(20)
+            while ProcessTable.isAlive(postmaster), BootClock.now() < deadline {
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            #expect(!workers.isEmpty && workers.allSatisfy(ProcessTable.isAlive))
+            _ = try await server.controller.perform(.stop(.immediate, timeout: .seconds(20)))
+            #expect(!workers.contains(where: ProcessTable.isAlive))
+        }
+    }
+
     @Test("What the control file says of an earlier stop proves nothing")
     func proofIsOfThisStop() async throws {
         try await withServers { root in
