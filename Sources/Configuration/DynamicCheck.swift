@@ -6,10 +6,8 @@ public enum DynamicCheck {
     /// Judges `document`. What stands in `present` already is no reason: it must be possible to change something else,
     /// and to take it back.
     public static func judge(_ document: JSONObject, inPlaceOf present: JSONObject) -> DynamicDocumentRules.Judgement {
-        var found = DynamicDocumentRules.objections(to: document, inPlaceOf: present)
-        for key in SettingTable.keys where key.level != .local && !key.path.contains("<") {
-            found += objections(key, document, present)
-        }
+        let found =
+            DynamicDocumentRules.objections(to: document, inPlaceOf: present) + objections(to: document, present)
         // The first reason of a key is the nearest.
         var named: Set<String> = []
         let known = Set(SettingTable.remarks(onDynamic: present).map(\.path))
@@ -20,6 +18,14 @@ public enum DynamicCheck {
                 let (path, text) = remark.told(at: path)
                 return "\(path): \(text)"
             })
+    }
+
+    /// Values that their keys do not take, of those that are not `present` already.
+    static func objections(
+        to document: JSONObject, _ present: JSONObject = JSONObject()
+    ) -> [DynamicDocumentRules.Objection] {
+        SettingTable.keys.filter { $0.level != .local && !$0.path.contains("<") }
+            .flatMap { objections($0, document, present) }
     }
 
     private static func objections(

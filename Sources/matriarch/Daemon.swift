@@ -40,6 +40,7 @@ struct Daemon {
         let logger = Logger(label: "matriarch")
         umask(0o077)
         for warning in effective.warnings + Unsupported.warnings(effective) { logger.warning("\(warning)") }
+        for problem in effective.bootstrapProblems { logger.warning("\(problem); a new cluster has the default") }
         let code: Int32
         do {
             code = try await Daemon(source: source, effective: effective, log: log, logger: logger).run()

@@ -13,6 +13,7 @@ enum Validation {
             var (problems, warnings) = try await offPool {
                 HostCheck.findings(effective, ignoringListenPorts: ignoresPorts)
             }
+            problems = effective.bootstrapProblems + problems
             if problems.isEmpty { problems = await otherVersion(effective) }
             warnings = effective.warnings + Unsupported.warnings(effective) + warnings
             for warning in warnings { Terminal.error("warning: \(warning.onOneLine)") }

@@ -94,6 +94,25 @@ import Testing
         #expect(Example.problems(changes).contains(expected))
     }
 
+    /// They end no start, but no check is content with them.
+    @Test(arguments: [
+        ("maximum_lag_on_failover: 1MB", "maximum_lag_on_failover: found \"1MB\", allowed is a whole number"),
+        ("synchronous_mode: sometimes", "synchronous_mode: found \"sometimes\", allowed is a boolean"),
+        ("slots: [a]", "slots: found a list, allowed is a mapping of names to slots"),
+        (
+            "postgresql: {parameters: {max_connections: 5}}",
+            "postgresql.parameters.max_connections: found 5, allowed is a whole number, at least 25"
+        ),
+        ("{member_slots_ttl: 30min, synchronous_mode: Quorum, ttl: '30'}", ""),
+    ])
+    func ofANewCluster(document: String, expected: String) throws {
+        let configuration = try Example.effective("bootstrap:\n  dcs:\n    \(document)")
+        let problems = configuration.bootstrapProblems.map(\.description)
+        if expected.isEmpty { return #expect(problems == []) }
+        try #require(problems.count == 1)
+        #expect(problems[0].contains("b.yml:3: bootstrap.dcs.\(expected)"), "\(problems)")
+    }
+
     @Test func allProblemsComeAtOnce() {
         let problems = Example.problems("name: 5\nrestapi: {request_queue_size: 9999}\ntags: 3\nlog: {file_num: -1}")
         #expect(problems.count == 4)

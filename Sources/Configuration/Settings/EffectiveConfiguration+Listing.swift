@@ -15,6 +15,14 @@ extension EffectiveConfiguration {
             else { continue }
             all.set(path, standard, origin: .byDefault)
         }
+        // What a new cluster begins with; of one that runs the store knows.
+        let document = SettingPath(["bootstrap", "dcs"])
+        guard all.value(at: document)?.object != nil else { return all }
+        for key in SettingTable.keys where key.level == .dynamic && !key.path.contains(".") {
+            let path = document.appending(key.path)
+            guard let standard = key.standard, all.value(at: path) == nil else { continue }
+            all.set(path, standard, origin: .byDefault)
+        }
         return all
     }
 }
