@@ -7,14 +7,15 @@ import Testing
 /// What operators have written for the peer, changed in addresses, paths and ports only.
 extension ClusterIntegrationTests {
     @Test(
-        "A configuration of three servers as written for Patroni starts a cluster, without HOME",
+        "A configuration of three servers as written for Patroni starts a cluster, without HOME or a useless one",
         .timeLimit(.minutes(4)))
     func bareMetal() async throws {
         try await TestCluster.with { cluster in
             for node in cluster.nodes {
                 let text = try Self.bareMetalText(cluster, node)
                 try Files.replace(cluster.configurationFile(node), with: text.utf8, mode: 0o644)
-                try await cluster.start(node, variables: [:], configuration: cluster.configurationFile(node))
+                try await cluster.start(
+                    node, variables: Self.home(of: node), configuration: cluster.configurationFile(node))
             }
             let leader = try await cluster.healthy(within: 120)
             #expect(await cluster.value(leader, "SHOW max_connections") == "80")
@@ -22,6 +23,15 @@ extension ClusterIntegrationTests {
             let third = try #require(await cluster.get(3, "/patroni")?.json)
             #expect(third["tags"]?["nofailover"] == true)
             #expect(leader != 3)
+        }
+    }
+
+    /// None, one that is not there, and one that only root may write in: `pgpass` stands there by default.
+    private static func home(of node: Int) -> [String: String] {
+        switch node {
+        case 1: [:]
+        case 2: ["HOME": "/nowhere"]
+        default: ["HOME": "/"]
         }
     }
 
@@ -102,7 +112,9 @@ extension ClusterIntegrationTests {
             """
     }
 
-    @Test("Variables alone start a cluster, with a password in a file, and without HOME", .timeLimit(.minutes(4)))
+    @Test(
+        "Variables alone start a cluster, with a password in a file, without HOME or where it is of no use",
+        .timeLimit(.minutes(4)))
     func variablesAlone() async throws {
         try await TestCluster.with { cluster in
             let secret = "\(cluster.directory)/secret"
@@ -128,7 +140,7 @@ extension ClusterIntegrationTests {
                         "PATRONI_SUPERUSER_USERNAME": "postgres", "PATRONI_SUPERUSER_PASSWORD_FILE": secret,
                         "PATRONI_REPLICATION_USERNAME": "replicator", "PATRONI_REPLICATION_PASSWORD_FILE": secret,
                         "PATRONI_REWIND_USERNAME": "rewind_user", "PATRONI_REWIND_PASSWORD_FILE": secret,
-                    ], configuration: nil)
+                    ].merging(Self.home(of: node)) { $1 }, configuration: nil)
             }
             let leader = try await cluster.healthy(within: 120)
             #expect(leader == 1)

@@ -46,6 +46,12 @@ final class RowWriter: Sendable {
     /// The last acknowledgement's time.
     var lastAcknowledged: Double? { state.withLock { $0.rows.last?.seconds } }
 
+    /// The spans between two acknowledgements that were longer than `limit` seconds.
+    func gaps(longerThan limit: Double) -> [ClosedRange<Double>] {
+        let times = rows.map(\.seconds)
+        return zip(times, times.dropFirst()).filter { $1 - $0 > limit }.map { $0...$1 }
+    }
+
     /// The identities of rows of which a replica has confirmed that it flushed them. Ask before the fault: afterwards
     /// another primary counts anew.
     var confirmedByReplica: [Int] {

@@ -190,9 +190,9 @@ final class TestCluster: Sendable {
         try await start("haproxy", [try Programs.system("haproxy"), "-db", "-f", "\(directory)/haproxy.cfg"])
     }
 
-    /// Starts the daemon of `node`.
-    func start(_ node: Int) async throws {
-        try await start(name(node), try Programs.command(daemons[node - 1]) + [configurationFile(node)])
+    /// Starts the daemon of `node`; another one than it began with where that is said.
+    func start(_ node: Int, as daemon: Programs.Daemon? = nil) async throws {
+        try await start(name(node), try Programs.command(daemon ?? daemons[node - 1]) + [configurationFile(node)])
     }
 
     /// Starts the daemon of `node` with words of its own, without HOME and with these variables.
