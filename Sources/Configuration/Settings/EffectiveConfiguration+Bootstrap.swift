@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 
 extension EffectiveConfiguration {
     /// Values of `bootstrap.dcs` that no node takes: in a cluster that begins with them the defaults hold. That ends no
