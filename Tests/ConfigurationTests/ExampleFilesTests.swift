@@ -45,6 +45,20 @@ import Testing
         #expect(settings.listen.hosts == ["0.0.0.0"] && settings.usesRewind && settings.rewindUser != nil, "\(place)")
     }
 
+    /// What another user of the host is kept from (docs/security.md); `scripts/check-package` has systemd judge all.
+    @Test(arguments: ["matriarch.service", "matriarch@.service"])
+    func theUnitsKeepOthersOut(_ name: String) throws {
+        let text = try Files.readText("\(Self.root)/packaging/systemd/\(name)")
+        let lines = Set(text.split(separator: "\n").map(String.init))
+        for line in [
+            "UMask=0077", "LimitCORE=0", "PrivateDevices=yes", "ProtectKernelTunables=yes", "NoNewPrivileges=yes",
+            "CapabilityBoundingSet=", "RuntimeDirectoryMode=0700", "KillMode=process",
+        ] {
+            #expect(lines.contains(line), "\(name): \(line)")
+        }
+        #expect(lines.contains { $0.hasPrefix("RestrictAddressFamilies=") }, "\(name)")
+    }
+
     @Test func theQuickStart() throws {
         let blocks = try blocks("docs/quickstart.md")
         #expect(blocks.count == 1)
