@@ -38,7 +38,7 @@ struct PeerClientTests {
             member("good", good.url + "/patroni"), member("hung", hung.url + "/patroni"), member("mute", nil),
             member("gone", "http://127.0.0.1:\(try freePorts(1)[0])/patroni"),
         ]
-        let answers = await peers.statuses(of: members, deadline: soon(.seconds(20)))
+        let answers = await peers.statuses(of: members, deadline: soon(.seconds(40)))
         #expect(answers["good"] == .status(PeerStatus(isPrimary: false, position: WALPosition(9), timeline: 3)))
         for name in ["hung", "mute", "gone"] {
             guard case .unreachable? = answers[name] else { return #expect(Bool(false), "\(name)") }
