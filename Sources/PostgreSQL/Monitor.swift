@@ -90,7 +90,7 @@ actor Monitor {
         }
         status.hasPrePromote = instance.configuration.prePromote != nil
         status.hasRestoreCommand =
-            !(RecoveryParameters.configured(instance.configuration)["restore_command"] ?? "").isEmpty
+            !(RecoveryParameters.restoreCommand(instance.configuration) ?? "").isEmpty
         status.state = settle(isAlive: postmaster != nil, status.readiness, isFinishing: status.finish != nil)
         status.pendingRestart = instance.remember { $0.pendingRestart }
         return status
