@@ -17,11 +17,10 @@ extension ControlAPI {
         let others = (view?.members ?? []).filter { $0.name != snapshot.me.name && $0.apiURL != nil }
         let answers = await rounds.answers(of: others, within: Self.peerPatience)
         let now = clock.now()
-        let judged = PublishedSnapshot(snapshot).withoutExpiredFacts(at: now).snapshot
         return Self.json(
             .object(
                 ExplainDocument.object(
-                    judged, view, peers: answers, decisions: decisions, now: now,
+                    snapshot.withoutExpiredFacts(at: now), view, peers: answers, decisions: decisions, now: now,
                     wallTime: clock.wallTime())))
     }
 }

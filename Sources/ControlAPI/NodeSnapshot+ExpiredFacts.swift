@@ -10,15 +10,19 @@ extension NodeSnapshot {
     /// Whether the last observation is too old to answer by.
     func isExpired(at now: BootInstant) -> Bool { now - local.observedAt > Self.factsLast }
 
+    /// The same without what is too old to be trusted: health checks then answer 503, and the state of a server that
+    /// should run is `unknown`.
+    func withoutExpiredFacts(at now: BootInstant) -> NodeSnapshot {
+        guard isExpired(at: now), local.facts != nil else { return self }
+        var copy = self
+        copy.local.facts = nil
+        return copy
+    }
 }
 
 extension PublishedSnapshot {
-    /// The same without what is too old to be trusted: health checks then answer 503, and the state of a server that
-    /// should run is `unknown`.
+    /// Likewise; the same piece while nothing has expired.
     func withoutExpiredFacts(at now: BootInstant) -> PublishedSnapshot {
-        guard snapshot.isExpired(at: now), snapshot.local.facts != nil else { return self }
-        var copy = snapshot
-        copy.local.facts = nil
-        return PublishedSnapshot(copy)
+        snapshot.isExpired(at: now) ? PublishedSnapshot(snapshot.withoutExpiredFacts(at: now)) : self
     }
 }
