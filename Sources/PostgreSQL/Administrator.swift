@@ -203,19 +203,3 @@ enum FollowRule {
         return names + compared.filter { wanted[$0] != nil && wanted[$0] != actual[$0] }
     }
 }
-
-/// Which settings of recovery somebody else has changed. Pure.
-enum RecoveryDrift {
-    static let statement = "SELECT name, setting, sourcefile FROM pg_settings WHERE name = ANY ($1::text[])"
-    /// The parameters that are asked for, as an array.
-    static let names = "{" + RecoveryParameters.names.sorted().joined(separator: ",") + "}"
-
-    /// Of rows of name, value and file: those that are not as wanted, and those that ALTER SYSTEM has set, of which we
-    /// set none.
-    static func altered(_ rows: [[String?]], wanted: ParameterMap) -> [String] {
-        let actual = ParameterMap(rows.compactMap { row in row[0].map { ($0, row[1] ?? "") } })
-        let bySystem = rows.filter { row in row.count > 2 && row[2]?.hasSuffix("/postgresql.auto.conf") == true }
-        let names = FollowRule.differing(wanted: wanted, actual: actual) + bySystem.compactMap { $0[0] }
-        return Set(names).sorted()
-    }
-}

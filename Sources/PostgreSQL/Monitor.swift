@@ -26,6 +26,8 @@ actor Monitor {
     private var control: TimelineID?
     private var synchronous: PostgreSQLStatus.Synchronous?
 
+    private typealias Answer = (readiness: PostgreSQLStatus.Readiness, facts: PostgreSQLStatus.Facts?)
+
     /// How far WAL has reached the disk, and since when it has not gone further.
     private struct Flushed {
         var position: WALPosition
@@ -56,9 +58,15 @@ actor Monitor {
             instance.adoptRunning()
         }
         let directory = instance.dataDirectory
-        let postmaster = instance.postmaster()
+        var postmaster = instance.postmaster()
         noteIdentity(postmaster)
         let found = directory.look()
+        var answer = postmaster == nil ? nil : look(deadline)
+        if answer?.readiness == .rejecting, instance.postmaster() == nil {
+            // It was killed while it was asked; nothing of it was starting.
+            (postmaster, answer) = (nil, nil)
+            noteIdentity(nil)
+        }
         var status = PostgreSQLStatus(
             dataDirectory: found.state, unfinished: found.unfinished, state: .stopped, postmaster: postmaster?.pid,
             observedAt: asked)
@@ -71,12 +79,12 @@ actor Monitor {
             status.finish = await instance.finishedBefore(postmaster, deadline: deadline)
         }
         status.waitingFor = instance.remember { $0.waitingFor }
-        if postmaster == nil {
+        if let answer {
+            (status.readiness, status.facts) = answer
+            status.unobservable = refusal?.text
+        } else {
             instance.noteAnswer()
             instance.noteUnflushed(since: nil)
-        } else {
-            (status.readiness, status.facts) = look(deadline)
-            status.unobservable = refusal?.text
         }
         await readPrograms(&status, deadline)
         status.hasStandbySignal = directory.hasStandbySignal
@@ -181,7 +189,7 @@ actor Monitor {
     }
 
     /// Tries the connection that is open, and a new one where that is lost.
-    private func look(_ deadline: BootInstant) -> (PostgreSQLStatus.Readiness, PostgreSQLStatus.Facts?) {
+    private func look(_ deadline: BootInstant) -> Answer {
         guard trouble.isDue(at: BootClock.now()) else {
             // Its answer of a moment ago stands; this look asks nothing, so that nothing is owed.
             instance.noteAnswer()
@@ -210,7 +218,7 @@ actor Monitor {
         if !error.isTimeout, error != .cancelled { instance.noteAnswer() }
     }
 
-    private func verdict(_ error: PostgreSQLError) -> (PostgreSQLStatus.Readiness, PostgreSQLStatus.Facts?) {
+    private func verdict(_ error: PostgreSQLError) -> Answer {
         refusal = nil
         switch error {
         case .query("", _) where error.isOfStranger:
@@ -254,7 +262,7 @@ actor Monitor {
         if !facts.slots.isEmpty { facts.walSpace = Files.fileSystemSize(instance.dataDirectory.path + "/pg_wal") }
         let ready = instance.remember { $0.copiedSlots.ready }
         for index in facts.slots.indices { facts.slots[index].isReady = ready.contains(facts.slots[index].name) }
-        if facts.inRecovery { facts.alteredRecovery = alteredRecovery(connection, deadline) }
+        if facts.inRecovery { facts.alteredRecovery = instance.alteredRecovery(connection, deadline) }
         if !instance.remember({ $0.knowsPendingRestart }) { _ = try? instance.comparePending(connection, deadline) }
         noteFlush(facts, connection, deadline)
         return facts
@@ -310,19 +318,6 @@ actor Monitor {
             instance.log.warning(
                 "cannot read \(part.name) of PostgreSQL, what was known of them last stands: \(error)")
         }
-    }
-
-    /// The recovery settings in force that are not ours. Until this node was told whom to follow it has none.
-    private func alteredRecovery(_ connection: PostgreSQLConnection, _ deadline: BootInstant) -> [String] {
-        guard case .known(let upstream) = instance.remember({ $0.upstream }) else { return [] }
-        // What cannot be asked counts as unchanged: the question comes again in the next cycle.
-        guard
-            let rows = try? connection.query(
-                RecoveryDrift.statement, [RecoveryDrift.names], deadline: deadline)
-        else { return [] }
-        let wanted = RecoveryParameters.forStandby(
-            of: upstream, instance.configuration, serverVersion: instance.dataDirectory.version)
-        return RecoveryDrift.altered(rows, wanted: wanted)
     }
 
     private func openConnection(_ deadline: BootInstant) throws(PostgreSQLError) -> PostgreSQLConnection {

@@ -64,6 +64,27 @@ struct LifeCycleServerTests {
         }
     }
 
+    @Test("A server that is killed while it is asked has crashed; it was not starting")
+    func killedWhileAsked() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            let pid = try #require(await server.observe().postmaster)
+            let processes = [pid] + ProcessTable.descendants(of: pid)
+            for process in processes { kill(process, SIGSTOP) }
+            let asked = Task { await server.observe(within: .seconds(10)) }
+            let deadline = BootClock.now() + .seconds(10)
+            while server.controller.instance.owed().unansweredSince == nil, BootClock.now() < deadline {
+                try await Task.sleep(for: .milliseconds(1))
+            }
+            for process in processes { kill(process, SIGKILL) }
+            for status in [await asked.value, await server.observe()] {
+                #expect(status.state == .crashed)
+                #expect(status.postmaster == nil)
+            }
+        }
+    }
+
     @Test("A controller that starts beside a running server finds it, and its end")
     func reattach() async throws {
         try await withServers { root in
