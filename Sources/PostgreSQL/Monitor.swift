@@ -92,16 +92,19 @@ actor Monitor {
         status.canRewind = instance.remember { memory in
             memory.configuration.usesRewind && (memory.control?.output.controlData?.supportsRewind ?? false)
         }
-        status.mayRemove = instance.configuration.mayRemove
-        status.canRestoreAlone = instance.configuration.replicaMethods.contains {
-            $0.command != nil && $0.needsNoLeader
-        }
-        status.hasPrePromote = instance.configuration.prePromote != nil
-        status.hasRestoreCommand =
-            !(RecoveryParameters.configured(instance.configuration)["restore_command"] ?? "").isEmpty
+        tellConfigured(&status)
         status.state = settle(isAlive: postmaster != nil, status.readiness, isFinishing: status.finish != nil)
         status.pendingRestart = instance.remember { $0.pendingRestart }
         return status
+    }
+
+    /// What the rules have to know of the configuration.
+    private func tellConfigured(_ status: inout PostgreSQLStatus) {
+        let configuration = instance.configuration
+        status.mayRemove = configuration.mayRemove
+        status.canRestoreAlone = configuration.replicaMethods.contains { $0.command != nil && $0.needsNoLeader }
+        status.hasPrePromote = configuration.prePromote != nil
+        status.hasRestoreCommand = !(RecoveryParameters.configured(configuration)["restore_command"] ?? "").isEmpty
     }
 
     private func noteIdentity(_ postmaster: PostmasterPidFile?) {

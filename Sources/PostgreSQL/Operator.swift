@@ -78,7 +78,7 @@ actor Operator {
         case .recoverSingleUser:
             try refuseUnfinished()
             try await recoverSingleUser()
-        case .setAsideDataDirectory: try setAside()
+        case .setAsideDataDirectory: try await setAside()
         }
         return .done
     }
@@ -101,7 +101,15 @@ actor Operator {
         try await instance.lock.acquire(directory.path, deadline: BootClock.now() + .seconds(10))
     }
 
-    private func setAside() throws(PostgreSQLError) {
+    /// Of a bootstrap that failed, and of its server. It may have been refused because somebody has restored a cluster
+    /// there meanwhile, or has started one: that bears no mark of ours, and stays as it is.
+    private func setAside() async throws(PostgreSQLError) {
+        let found = directory.look()
+        guard found.unfinished == .bootstrap else {
+            if found.state == .empty, instance.postmaster() == nil { return try directory.setAside() }
+            throw .failed("\(directory.path) holds what no bootstrap of ours has left there: it stays")
+        }
+        if instance.postmaster() != nil { _ = try await stop(.immediate, timeout: .seconds(10)) }
         try refuseWhileRunning()
         try directory.setAside()
         forgetCluster()

@@ -36,6 +36,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case keyLeftWithDirectory
     case keyLeftToForeigner
     case refusalForgotten
+    case failedPromotionKept
     case confirmationSkipped
     case settlingSkipped
     case namesForgottenFirst
@@ -84,6 +85,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .keyLeftWithDirectory: "the key goes with the data directory, whatever still runs in it"
         case .keyLeftToForeigner: "the key goes when /initialize is another cluster's, whatever still runs"
         case .refusalForgotten: "a node that was refused a promotion keeps the key and asks again"
+        case .failedPromotionKept: "a leader whose promotion fails again and again keeps the key"
         case .confirmationSkipped: "a standby enters /sync as soon as it is named, before it has everything"
         case .settlingSkipped: "what a standby has is compared before all senders go by the new names"
         case .namesForgottenFirst: "PostgreSQL forgets a standby before it leaves /sync"
@@ -117,7 +119,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .promotionWithoutNames, .votesNotCounted: .quorum
         case .confirmationSkipped, .settlingSkipped: .modes
         case .timelineNotChecked, .hungLeaderKept, .priorityIgnored: .process
-        case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten: .ground
+        case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept: .ground
         case .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
             .failsafeMembersDropped:
@@ -137,6 +139,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             var seen = seen
             blind(&seen)
             if self == .refusalForgotten { memory.refusedPromotion = nil }
+            if self == .failedPromotionKept { memory.failedPromotions = nil }
             return spoil(decide(seen, &memory), seen)
         }
     }
@@ -183,7 +186,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             }
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
             .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts,
-            .slotDroppedEarly, .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .confirmationSkipped,
+            .slotDroppedEarly, .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
+            .confirmationSkipped,
             .settlingSkipped, .namesForgottenFirst, .promotionWithoutNames, .claimSkipped, .namesForgottenAtRestart,
             .strictIgnored, .circleFollowed, .failsafeSilenceIgnored, .failsafeCountedFromReceipt,
             .failsafeOfFormerLife, .failsafeOneNotAsked, .failsafeOutlivesTerm,
@@ -290,7 +294,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .receiptNotConfirmed, .rewindSkipped, .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts,
             .synchronousSetIgnored, .hungLeaderKept, .slotDroppedEarly, .settlingSkipped, .promotionWithoutNames,
             .claimSkipped, .votesNotCounted, .namesForgottenAtRestart,
-            .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .circleFollowed, .priorityIgnored,
+            .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept, .circleFollowed,
+            .priorityIgnored,
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
             .failsafeMembersDropped:

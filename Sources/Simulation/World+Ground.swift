@@ -78,6 +78,22 @@ extension World {
         reply(.postmasterExited(pid), to: index, nodes[index].incarnation, after: 0...2)
     }
 
+    /// What keeps PostgreSQL from starting (a full disk, WAL that does not come) keeps recovery from ending, too.
+    mutating func failsPromotion(_ index: Int) -> Bool {
+        guard nodes[index].failsStarts > 0 else { return false }
+        coverage.count(.promotionFailed)
+        nodes[index].operation?.failed = true
+        finish(after: 500...8000, index)
+        return true
+    }
+
+    mutating func breakOff(_ index: Int) {
+        coverage.count(.brokenOff)
+        if nodes[index].postgreSQL.process != .down { nodes[index].postgreSQL.crash() }
+        nodes[index].hung = 0
+        cancelOperation(index)
+    }
+
     // MARK: The operator's commands
 
     /// `pre_promote`: it says yes, or no, or nothing at all until its time is over.

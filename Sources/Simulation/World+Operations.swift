@@ -50,9 +50,10 @@ extension World {
         case .stop(let mode, let timeout, _): stop(mode, timeout, index)
         case .stopToRestart(let timeout): stop(.fastAfterCheckpoint, timeout, index)
         case .rewind: finish(after: 500...5000, index)
-        case .recoverSingleUser: finish(after: 200...3000, index)
-        case .copyLogicalSlots: finish(after: 200...3000, index)
-        case .setAsideDataDirectory: finish(after: 1...10, index)
+        case .recoverSingleUser, .copyLogicalSlots: finish(after: 200...3000, index)
+        case .setAsideDataDirectory:
+            if nodes[index].postgreSQL.process != .down { crash(index) }
+            finish(after: 1...10, index)
         }
     }
 
@@ -103,6 +104,7 @@ extension World {
             return finish(after: 1...20, index)
         }
         nodes[index].postgreSQL.isPromoting = true
+        if failsPromotion(index) { return }
         // What was received is replayed first.
         let replay = Self.commitInterval * unreplayed(index)
         let took = generator.milliseconds(in: generator.oneIn(10) ? 200...8000 : 50...500) + burden(index) + replay
@@ -231,7 +233,7 @@ extension World {
         cancelOperation(index)
     }
 
-    private mutating func cancelOperation(_ index: Int) {
+    mutating func cancelOperation(_ index: Int) {
         guard let operation = nodes[index].operation else { return }
         switch operation.operation {
         case .bootstrap, .finishBootstrap, .startPrimary, .startStandby, .follow, .resumeReplay, .promote,
@@ -240,13 +242,6 @@ extension World {
         case .stop, .stopToRestart, .setAsideDataDirectory: break
         }
         queue.add(.finish(node: index, operation: operation.number), at: now + generator.milliseconds(in: 1...20))
-    }
-
-    mutating func breakOff(_ index: Int) {
-        coverage.count(.brokenOff)
-        if nodes[index].postgreSQL.process != .down { nodes[index].postgreSQL.crash() }
-        nodes[index].hung = 0
-        cancelOperation(index)
     }
 
     mutating func finish(_ index: Int, _ number: Int) {

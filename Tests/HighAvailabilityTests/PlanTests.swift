@@ -55,8 +55,7 @@ import Testing
     @Test func whatMayBePublishedIsNotMovedAside() {
         let stop = Step.postgreSQL(.stop(.immediate, timeout: .seconds(10)))
         #expect(cancelledBootstrapPlan(mayBePublished: true).steps == [stop])
-        #expect(
-            cancelledBootstrapPlan(mayBePublished: false).steps == [stop, .postgreSQL(.setAsideDataDirectory)])
+        #expect(cancelledBootstrapPlan(mayBePublished: false).steps == [.postgreSQL(.setAsideDataDirectory)])
     }
 
     struct Frozen: Sendable, CustomStringConvertible {

@@ -14,6 +14,34 @@ import Testing
         return seen
     }
 
+    static func promoting(
+        _ peers: [String: PeerAnswer], _ view: ClusterView = LeaderAndFollowerTests.leading, settings: JSONObject = [:]
+    ) -> Observation {
+        Scene.seen(view, Scene.standby(), lease: Scene.lease(), renewal: .held, peers: peers, settings: settings)
+    }
+
+    static func failed(times: Int) -> Memory {
+        var memory = Memory()
+        memory.failedPromotions = .init(times: times, why: "the disk is full")
+        return memory
+    }
+
+    @Test func whatTheFailuresOfAPromotionTeach() {
+        var memory = Memory()
+        for times in 1...2 {
+            memory.learnFailure(of: .promote, in: .promote, "no", isFinal: false, at: Scene.now)
+            #expect(memory.failedPromotions?.times == times)
+        }
+        // The operator's command has its own memory.
+        memory.learnFailure(of: .prePromote, in: .promote, "no", isFinal: false, at: Scene.now)
+        #expect(memory.failedPromotions?.times == 2)
+        memory.learnSuccess(of: .promote, in: .promote)
+        #expect(memory.failedPromotions == nil)
+        memory.failedPromotions = .init(times: 2, why: "no")
+        _ = decide(Self.promoting(Self.bothEqual), &memory)
+        #expect(memory.refusedPromotion?.at == Scene.now && memory.failedPromotions == nil)
+    }
+
     static let rows: [Row] = [
         Row(
             description: "who was refused a promotion lets others go first",
@@ -46,6 +74,23 @@ import Testing
             description: "nor makes a cluster",
             seen: unwatched(Scene.empty, Scene.view(members: [], initialize: .absent)), expected: .action(.wait),
             because: ["data-directory-empty", "no-watchdog"]),
+        Row(
+            description: "a promotion that failed once is tried again",
+            seen: promoting(bothEqual), memory: failed(times: 1), expected: .plan(.promote), because: ["holding-lease"]),
+        Row(
+            description: "one that failed again makes way for who has everything",
+            seen: promoting(bothEqual), memory: failed(times: 2), expected: .action(.carryOut(giveUpKeyPlan())),
+            because: ["promotion-failed"]),
+        Row(
+            description: "and is tried again where nobody has",
+            seen: promoting(["n2": Scene.peer(999), "n3": .unreachable("no")]), memory: failed(times: 9),
+            expected: .plan(.promote), because: ["holding-lease"]),
+        Row(
+            description: "or where in pause nobody is ended",
+            seen: promoting(
+                bothEqual, Scene.view(leader: "n1", failover: FailoverRequest(leader: nil, candidate: "n1")),
+                settings: ["pause": true]),
+            memory: failed(times: 9), expected: .plan(.promote), because: ["holding-lease"]),
     ]
 
     @Test(arguments: rows) func decides(_ row: Row) { row.check() }

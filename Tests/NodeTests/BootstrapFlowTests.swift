@@ -59,10 +59,11 @@ import Testing
 
     @Test func aClusterThatTheStoreRefusesIsMovedAside() {
         var (machine, now) = Self.publishing()
-        _ = machine.step(.store(.wrote(.bootstrapInitialize, .success(.refused))), now: now, wallTime: 0)
+        let refused = machine.step(.store(.wrote(.bootstrapInitialize, .success(.refused))), now: now, wallTime: 0)
+        #expect(Self.operations(refused) == [.setAsideDataDirectory])
         now = now + .milliseconds(10)
-        let stopped = machine.step(.node(.performed(plan: 2, .success(.shutDown(nil)))), now: now, wallTime: 0)
-        #expect(Self.operations(stopped) == [.setAsideDataDirectory])
+        let cleared = machine.step(.node(.performed(plan: 2, .success(.done))), now: now, wallTime: 0)
+        #expect(cleared.contains { if case .local(.exit(code: 1)) = $0 { true } else { false } })
     }
 
     @Test func withItsIdentifierAClusterIsKnownAndStaysWhateverBecomesOfItsConfiguration() {

@@ -109,9 +109,8 @@ struct DataDirectoryServerTests {
             try Files.makeDirectory("\(volume)/lost+found", mode: 0)
             let first = try TestServer("n1", in: root)
             let second = try TestServer("n2", in: root)
-            _ = try await second.bootstrap()
+            _ = try await second.controller.perform(.bootstrap)
             #expect(Files.kind("\(root)/n2") == .symbolicLink)
-            _ = try await second.controller.perform(.stop(.fast, timeout: .seconds(20)))
             _ = try await second.controller.perform(.setAsideDataDirectory)
             #expect(Files.kind("\(root)/n2") == .symbolicLink)
             #expect(await second.observe().dataDirectory == .empty)
@@ -137,6 +136,25 @@ struct DataDirectoryServerTests {
             _ = try await next.perform(.setAsideDataDirectory)
             #expect(await next.observe(deadline: BootClock.now() + .seconds(5)).unfinished == nil)
             #expect(try await server.bootstrap() == .done)
+        }
+    }
+
+    @Test("A bootstrap that finds a cluster of somebody else's, or its server, moves nothing aside and stops nobody")
+    func restoredMeanwhile() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            for isRunning in [true, false] {
+                if !isRunning { _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20))) }
+                let late = try TestServer.controller(server.configuration)
+                await #expect(throws: PostgreSQLError.self) { try await late.perform(.bootstrap) }
+                let error = await #expect(throws: PostgreSQLError.self) {
+                    try await late.perform(.setAsideDataDirectory)
+                }
+                #expect(error?.description.contains("it stays") == true)
+                let status = await server.observe()
+                #expect(status.dataDirectory == .initialized && (status.postmaster != nil) == isRunning)
+            }
         }
     }
 }

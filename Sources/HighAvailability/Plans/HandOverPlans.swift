@@ -48,8 +48,9 @@ public func receipts(
 
 /// A bootstrap that failed: what was made is stopped, and moved aside where nobody can know of it (ha-loop.md §6.3).
 public func cancelledBootstrapPlan(mayBePublished: Bool) -> Plan {
-    let stop = Step.postgreSQL(.stop(.immediate, timeout: .seconds(10)))
-    return Plan(.shutdown, mayBePublished ? [stop] : [stop, .postgreSQL(.setAsideDataDirectory)])
+    // What runs there is ended by the moving aside, which alone knows whether it is what the bootstrap has made.
+    let step = mayBePublished ? .stop(.immediate, timeout: .seconds(10)) : PostgreSQLOperation.setAsideDataDirectory
+    return Plan(.shutdown, [.postgreSQL(step)])
 }
 
 /// A guardian that hangs neither protects nor lets go: what it acknowledged last runs out, and when it wakes it stops

@@ -39,6 +39,7 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     // it.
     if !obstacles.isEmpty { return Decision(.carryOut(giveUpKeyPlan()), [holding] + obstacles) }
     guard LeaseArithmetic.allowsPromotion(lease, at: seen.now) else { return Decision(.ask(.renewal), holding) }
+    if let decision = failedPromotionRule(seen, view, &memory) { return decision }
     let claim = SynchronousClaim(seen.me, view, seen.settings)
     guard claim.stands(in: view) else { return Decision(.write(.sync(claim.sync)), holding, .synchronous(.claims)) }
     return Decision(.carryOut(promotionPlan(claim, asksFirst: seen.local.hasPrePromote)), holding)

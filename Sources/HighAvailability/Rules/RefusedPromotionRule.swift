@@ -9,6 +9,22 @@ func refusedPromotion(_ seen: Observation, _ memory: Memory) -> PromotionReason?
     return seen.now < end ? .refused(refused.why, heldBack: end - seen.now) : nil
 }
 
+/// A leader whose promotion has failed, and failed again: recovery does not end, the disk is full, no guardian can be
+/// had. Where somebody else has everything that is here, that one leads (L1), and this node stands back for a ttl. What
+/// PostgreSQL was asked for may still come: it is ended first. Nil where nobody is better, and it is tried once more.
+func failedPromotionRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
+    guard let failed = memory.failedPromotions, failed.times >= 2, !seen.settings.isPaused else { return nil }
+    let reason = Reason.promotion(.failed(failed.why, times: failed.times))
+    let candidates = failoverCandidates(seen, view)
+    guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), reason) }
+    let position = seen.local.facts?.position ?? .zero
+    let isWanted = candidates.contains { judge($0, peers[$0.name], seen, view, received: position).verdict == .good }
+    guard isWanted else { return nil }
+    memory.refusedPromotion = .init(why: failed.why, at: seen.now)
+    memory.failedPromotions = nil
+    return Decision(.carryOut(giveUpKeyPlan()), reason)
+}
+
 extension Observation {
     /// Why this node could not lead for lack of a watchdog; nil where it could, or needs none.
     var watchdogObstacle: String? { me.requiresWatchdog ? local.watchdogObstacle : nil }
@@ -20,6 +36,8 @@ public enum PromotionReason: Sendable, Hashable {
     case refused(String, heldBack: Duration)
     /// The watchdog without which this node is not to lead.
     case watchdogFailed(String)
+    /// PostgreSQL was not promoted, so often in a row.
+    case failed(String, times: Int)
 
     var explanation: Explanation {
         switch self {
@@ -30,6 +48,10 @@ public enum PromotionReason: Sendable, Hashable {
                     + "earliest")
         case .watchdogFailed(let why):
             Explanation("no-watchdog", ["why": .fact(why)], "I lead under a watchdog or not at all: \(why)")
+        case .failed(let why, let times):
+            Explanation(
+                "promotion-failed", ["why": .fact(why), "times": .fact(times)],
+                "my promotion has failed \(times) times in a row (\(why)), and another member could lead")
         }
     }
 }

@@ -42,6 +42,7 @@ extension Memory {
             rewind = .unsuspected
             kept = nil
             refusedPromotion = nil
+            failedPromotions = nil
         case .startPrimary, .bootstrap:
             following = .unknown
             rewind = .unsuspected
@@ -80,6 +81,9 @@ extension Memory {
         case .rewind?, .bootstrap?, .finishBootstrap?, .follow?, .resumeReplay?, .promote?, .stop?, .stopToRestart?,
             .recoverSingleUser?, .setAsideDataDirectory?, .nameSynchronous?, nil:
             break
+        }
+        if plan == .promote, operation != .prePromote {
+            failedPromotions = .init(times: (failedPromotions?.times ?? 0) + 1, why: text)
         }
         // A source that died, a full disk, a network cut: the directory is what it was, or carries its mark.
         if plan == .rewind || plan == .reclone {

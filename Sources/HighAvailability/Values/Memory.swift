@@ -81,6 +81,8 @@ public struct Memory: Sendable, Hashable {
     public var heldBackUntil: BootInstant?
     /// What was said against a promotion when this node held the key last, and when.
     public var refusedPromotion: RefusedPromotion?
+    /// Promotions that failed, one after another, while this node held the key.
+    public var failedPromotions: FailedPromotions?
     /// Base backups that failed, one after another, from one source.
     public var failedCopies: FailedCopies?
     /// How the rolling restart stands that is under way, as far as this daemon saw it.
@@ -126,6 +128,17 @@ public struct Memory: Sendable, Hashable {
         public init(why: String, at: BootInstant) {
             self.why = why
             self.at = at
+        }
+    }
+
+    public struct FailedPromotions: Sendable, Hashable {
+        public var times: Int
+        /// What was said of the last.
+        public var why: String
+
+        public init(times: Int, why: String) {
+            self.times = times
+            self.why = why
         }
     }
 
