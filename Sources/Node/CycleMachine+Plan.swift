@@ -115,7 +115,11 @@ extension CycleMachine {
         run.log(.info, "\(finished.kind.rawValue): done in \(took) ms")
         let next = sequel(
             toFinished: finished.kind, local, hasLease: lease != nil, isShuttingDown: life.isShuttingDown)
-        goOn(with: next, after: finished, &run) { $0.wake(&$1) }
+        goOn(with: next, after: finished, &run) { machine, run in
+            guard finished.running.plan.givesKeyUp, machine.isIdle else { return machine.wake(&run) }
+            // Who has given the key up lets the others go first.
+            machine.schedule.moveNext(to: run.now + .seconds(1))
+        }
     }
 
     /// `isFinal`: trying again would give the same.

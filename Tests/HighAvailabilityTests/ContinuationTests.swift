@@ -9,7 +9,7 @@ import Testing
             description: "what it last flushed itself it knows without /status",
             seen: Scene.seen(StoppedAndDivergedTests.leading, Scene.stopped(walEnd: 1999), renewal: .held),
             memory: led(to: 2000),
-            expected: .action(.releaseLeader), because: ["not-running", "set-back"]),
+            expected: LeaderKeyTests.ended, because: ["not-running", "set-back", "sessions-may-go-on"]),
         Row(
             description: "unless that was on another timeline",
             seen: Scene.seen(StoppedAndDivergedTests.leading, Scene.stopped(walEnd: 1999), renewal: .held, peers: [:]),
@@ -37,7 +37,8 @@ import Testing
         Row(
             description: "what is seen afterwards is what it speaks of",
             seen: Scene.seen(StoppedAndDivergedTests.leading, Scene.stopped(walEnd: 1000), renewal: .held),
-            memory: heard(1001), expected: .action(.releaseLeader), because: ["not-running", "set-back"]),
+            memory: heard(1001), expected: LeaderKeyTests.ended,
+            because: ["not-running", "set-back", "sessions-may-go-on"]),
         Row(
             description: "a directory that has all of it by now goes on",
             seen: Scene.seen(StoppedAndDivergedTests.leading, Scene.stopped(walEnd: 1001), renewal: .held, peers: [:]),
@@ -46,7 +47,8 @@ import Testing
             description: "all that also where /status is gone",
             seen: Scene.seen(
                 Scene.view(leader: "n1", optime: 0), Scene.stopped(walEnd: 1000), renewal: .held),
-            memory: heard(1001), expected: .action(.releaseLeader), because: ["not-running", "set-back"]),
+            memory: heard(1001), expected: LeaderKeyTests.ended,
+            because: ["not-running", "set-back", "sessions-may-go-on"]),
         Row(
             description: "who has as much, who is on an older timeline and who does not answer prove nothing",
             seen: Scene.seen(

@@ -25,6 +25,7 @@ func mayWrite(_ seen: Observation) -> Bool {
 public enum WritesReason: Sendable, Hashable {
     case runningAsPrimaryWithoutLease
     case stillAcceptsWrites
+    case sessionsMayGoOn
     case finished(PostgreSQLStatus.Finish)
 
     var explanation: Explanation {
@@ -35,6 +36,10 @@ public enum WritesReason: Sendable, Hashable {
             Explanation(
                 "still-accepts-writes",
                 "PostgreSQL may accept writes still: the leader key goes only after it has ended")
+        case .sessionsMayGoOn:
+            Explanation(
+                "sessions-may-go-on",
+                "PostgreSQL has crashed: the leader key goes only after its last sessions have ended")
         case .finished(.shutDown):
             Explanation("finished-shut-down", "PostgreSQL has shut down, and its postmaster is still there to archive")
         case .finished(.killed):

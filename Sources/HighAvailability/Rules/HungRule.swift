@@ -145,7 +145,7 @@ private func mayBeCutShort(_ plan: Plan, by silence: Silence) -> Bool {
 
 extension Plan {
     /// It ends PostgreSQL and then deletes the leader key: who is about to do so does not prolong the lease.
-    var givesKeyUp: Bool { kind == .demote && steps.contains(.releaseLeader) }
+    public var givesKeyUp: Bool { kind == .demote && steps.contains(.releaseLeader) }
 }
 
 extension Observation {

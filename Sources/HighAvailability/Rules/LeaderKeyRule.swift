@@ -23,12 +23,25 @@ public func giveUpKeyPlan(_ mode: StopMode = .immediate) -> Plan {
 func giveUpKey(_ seen: Observation, because reasons: Reason...) -> Decision { giveUpKey(seen, because: reasons) }
 
 func giveUpKey(_ seen: Observation, because reasons: [Reason]) -> Decision {
-    if mayGiveUpKey(seen.local) { return Decision(.releaseLeader, reasons) }
+    if mayGiveUpKey(seen.local) {
+        guard mayHaveLeftSessions(seen.local), !seen.settings.isPaused else { return Decision(.releaseLeader, reasons) }
+        return Decision(.carryOut(giveUpKeyPlan()), reasons + [.writes(.sessionsMayGoOn)])
+    }
     if seen.settings.isPaused {
         return Decision(
             seen.renewal == nil ? .ask(.renewal) : .wait, reasons + [.paused, .writes(.stillAcceptsWrites)])
     }
     return Decision(.carryOut(giveUpKeyPlan()), reasons + [.writes(.stillAcceptsWrites)])
+}
+
+/// A primary whose postmaster was killed by itself: a session that is busy does not know of it before it waits for its
+/// client, and acknowledges a commit first. A stop finds the sessions, and ends them.
+private func mayHaveLeftSessions(_ local: PostgreSQLStatus) -> Bool {
+    guard local.postmaster == nil, let state = local.control?.state else { return false }
+    switch state {
+    case .inProduction, .shuttingDown: return true
+    case .startingUp, .shutDown, .shutDownInRecovery, .inCrashRecovery, .inArchiveRecovery: return false
+    }
 }
 
 /// How long a server that was shut down may archive before it is ended and joins the new leader. What is not archived
