@@ -67,7 +67,13 @@ int gd_peer(int fd, uid_t *uid, pid_t *pid) {
     return 0;
 }
 
-int gd_socket(void) { return socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0); }
+int gd_socket(void) {
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    // connect(2) would wait for ever for a place among those that a frozen guardian has not accepted yet.
+    struct timeval limit = {.tv_sec = 1};
+    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    return fd;
+}
 
 static int fill(struct sockaddr_un *address, const char *path) {
     if (strlen(path) >= sizeof address->sun_path) {

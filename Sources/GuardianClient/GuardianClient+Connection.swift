@@ -126,7 +126,13 @@ extension GuardianClient {
 
     /// The guardian's pid, whether it answers or not.
     func peer() throws(GuardianError) -> Int32? {
-        if connection == nil, try !open() { return nil }
+        do throws(GuardianError) {
+            if connection == nil, try !open() { return nil }
+        } catch {
+            // One that accepts no connection any more is still known by its process.
+            guard let found = GuardianPlace.search(options.dataDirectory).first else { throw error }
+            return found.pid
+        }
         return connection?.pid
     }
 

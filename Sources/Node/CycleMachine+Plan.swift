@@ -135,7 +135,8 @@ extension CycleMachine {
         memory.learnFailure(of: operation, in: failed.kind, text, isFinal: isFinal, at: run.now)
         if failed.kind == .handOver { callOff(text, &run) }
         let next = sequel(
-            toFailed: failed.kind, isPublished: failed.publication?.claim == nil, isShuttingDown: life.isShuttingDown)
+            toFailed: failed.running.plan, local, isPublished: failed.publication?.claim == nil,
+            isShuttingDown: life.isShuttingDown)
         goOn(with: next, after: failed, &run) { machine, run in
             guard machine.isIdle else { return }
             machine.schedule.moveNext(to: run.now + pause)

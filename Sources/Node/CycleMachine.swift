@@ -156,7 +156,9 @@ public struct CycleMachine: Sendable {
             wake(&run)
         case .commanded(let id, let command): commanded(id, command, &run)
         case .shutdownRequested: shutDown(&run)
-        case .leaveRequested: life.leave()
+        case .leaveRequested:
+            life.leave()
+            if let progress { run.log(.info, "the daemon ends as soon as this is done: \(progress.kind.rawValue)") }
         }
     }
 

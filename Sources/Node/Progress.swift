@@ -6,8 +6,8 @@ import Ports
 struct Plans: Sendable {
     private var begun = 0
     var running: Progress?
-    /// The kind that failed last, and how often in a row.
-    private var failing: (kind: Plan.Kind, times: Int)?
+    /// How often each kind has failed since it last came to its end.
+    private var failing: [Plan.Kind: Int] = [:]
 
     mutating func begin(_ plan: Plan, _ local: PostgreSQLStatus, claim: Revision?, at now: BootInstant) {
         begun += 1
@@ -20,14 +20,13 @@ struct Plans: Sendable {
         return running
     }
 
-    /// How often plans of this kind have failed in a row.
+    /// How often plans of this kind have failed in a row, whatever others did in between.
     mutating func noteFailure(of kind: Plan.Kind) -> Int {
-        let times = (failing?.kind == kind ? failing?.times ?? 0 : 0) + 1
-        failing = (kind, times)
-        return times
+        failing[kind, default: 0] += 1
+        return failing[kind, default: 1]
     }
 
-    mutating func noteSuccess(of kind: Plan.Kind) { if failing?.kind == kind { failing = nil } }
+    mutating func noteSuccess(of kind: Plan.Kind) { failing[kind] = nil }
 }
 
 /// A plan that is being carried out, and where it stands.

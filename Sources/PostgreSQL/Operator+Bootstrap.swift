@@ -53,6 +53,7 @@ extension Operator {
         let places = ToolPlaces(options: configuration.initdbOptions, mark)
         mark = try directory.beginDraft(mark, places: places.filled)
         try await runInitdb(places.arguments)
+        try await synchronizeDraft(after: configuration.initdbOptions)
         try directory.installDraft(mark)
     }
 

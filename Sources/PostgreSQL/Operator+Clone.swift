@@ -74,6 +74,7 @@ extension Operator {
             options: configuration.baseBackupOptions, mark, tablespaces: sourceTablespaces(source))
         mark = try directory.beginDraft(mark, places: places.filled, sourceVersion: sourceVersion / 10000)
         try await runBaseBackup(source, places.arguments)
+        try await synchronizeDraft(after: configuration.baseBackupOptions)
         try directory.installDraft(mark)
         do throws(SystemError) {
             try directory.removeMark()
@@ -154,6 +155,12 @@ enum ToolArguments {
             arguments.append("--checkpoint=fast")
         }
         return arguments + configuration.baseBackupOptions
+    }
+
+    /// Whether a tool does not make durable what it writes: by these options, in which it takes the beginning of a name
+    /// for the name.
+    static func leaveOutSync(_ options: [String]) -> Bool {
+        options.contains { $0 == "-N" || $0.hasPrefix("--no-s") && "--no-sync".hasPrefix($0) }
     }
 
     static func rewind(

@@ -67,11 +67,15 @@ extension Operator {
     /// Until recovery has come to its target, or to the end of the WAL that there is.
     private func waitForWrites() async throws(PostgreSQLError) {
         guard let postmaster = instance.postmaster() else { throw .failed("PostgreSQL has ended") }
+        let end = BootClock.now() + Self.copyLimit
         var hasTold = false
-        while true {
+        var trouble = Trouble()
+        var refusedSince: BootInstant?
+        while BootClock.now() < end {
             let deadline = BootClock.now() + .seconds(10)
             do throws(PostgreSQLError) {
                 let connection = try instance.connect(deadline: deadline)
+                refusedSince = nil
                 if try !isInRecovery(connection, deadline) { return }
                 let isPaused = try connection.query("SELECT pg_is_wal_replay_paused()", deadline: deadline).first?.first
                 if isPaused == "t", !hasTold {
@@ -84,13 +88,25 @@ extension Operator {
                 }
             } catch {
                 if error == .cancelled { throw error }
-                log.debug("the new cluster recovers: \(error)")
+                if error.isRejection || error.isUnanswered || error.isTimeout {
+                    log.debug("the new cluster recovers: \(error)")
+                } else {
+                    // A role that the backup does not have, sessions used up: nothing that recovery would mend.
+                    let now = BootClock.now()
+                    let since = refusedSince ?? now
+                    refusedSince = since
+                    if trouble.fails("\(error)", at: now) {
+                        log.warning("the new cluster does not let us in: \(error)")
+                    }
+                    if now - since >= configuration.startTimeout { throw error }
+                }
             }
             if await instance.watch.waitForExit(of: postmaster.pid, deadline: BootClock.now() + .milliseconds(300)) {
                 throw .failed("postmaster \(postmaster.pid) ended while the new cluster recovered; its log says why")
             }
             if Task.isCancelled { throw .cancelled }
         }
+        throw .timedOut("the recovery of the new cluster")
     }
 
     /// Rules that nobody has configured are those of the backup.

@@ -103,6 +103,15 @@ extension Operator {
         }
         // Of a server that ran elsewhere, and of one that was asked to promote itself.
         for name in ["postmaster.pid", "promote"] { unlink("\(target)/\(name)") }
+        try await synchronize(target)
+    }
+
+    /// Where the operator's options keep a tool from doing it: the mark goes only when all that was made is durable.
+    func synchronizeDraft(after options: [String]) async throws(PostgreSQLError) {
+        if ToolArguments.leaveOutSync(options) { try await synchronize(directory.draft) }
+    }
+
+    private func synchronize(_ target: String) async throws(PostgreSQLError) {
         try await instance.tools.succeed(
             .init(
                 program: instance.program("initdb"), arguments: ["--sync-only", "-D", target],

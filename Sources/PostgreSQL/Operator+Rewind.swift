@@ -31,7 +31,7 @@ extension Operator {
         }
         // pg_rewind has made the result durable itself; but not what an earlier one wrote, of which it may say that
         // nothing is to be done.
-        if wasBegun { sync() }
+        if wasBegun || ToolArguments.leaveOutSync(configuration.rewindOptions) { sync() }
         try mark { () throws(SystemError) in try directory.removeRewindMark() }
     }
 

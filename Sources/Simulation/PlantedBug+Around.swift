@@ -42,4 +42,17 @@ extension PlantedBug {
         else { return value }
         return .document(.array(Array(rows.dropFirst())))
     }
+
+    /// The world in which the last search from the first world on came upon it, where that took long: searches begin
+    /// there, and end sooner. A rule that changes may change it, and then it is only a place to begin.
+    public var lastFound: UInt64? {
+        let worlds: [PlantedBug: UInt64] = [
+            .failsafePromiseForgotten: 13_470, .lagLimitOffByOne: 6605, .claimSkipped: 3815, .noDemotionMargin: 3063,
+            .promotionWithoutNames: 2743, .settlingSkipped: 2715, .votesNotCounted: 2319, .priorityIgnored: 1297,
+            .hungLeaderKept: 1297, .refusedRenewalIsHeld: 1166, .receiptNotConfirmed: 1136, .confirmationSkipped: 883,
+            .leaseCountedFromReply: 794, .circleFollowed: 707, .namesForgottenAtRestart: 586,
+            .raceIgnoresWhoIsAhead: 433, .failsafeCountedFromReceipt: 581, .failsafeOfFormerLife: 295,
+        ]
+        return worlds[self]
+    }
 }

@@ -43,7 +43,8 @@ struct Arguments {
           --profile NAME  \(FaultProfile.allCases.map(\.rawValue).joined(separator: ", ")),
                           or all: one after the other (default mixed)
           --bug NAME      plants a bug, to see how it is found; --bugs names them
-          --bugs          plants every bug there is; each must be found within so many seeds (default 20000)
+          --bugs          plants every bug there is; each must be found within so many seeds (default 20000); each
+                          search begins where it was found last, unless --first says otherwise
           --jobs N        threads (default: one for each core)
           --keep-going    runs all worlds, also after a violation
           --require-coverage  fails where a state was never reached that this many worlds should reach

@@ -102,20 +102,31 @@ enum Simulate {
         return missed == 0 ? 0 : 1
     }
 
-    /// A world that breaks without the bug, too, has not found it: the search goes on behind it.
+    /// Where it was found last, and then in all other worlds.
     private static func find(
         _ bug: PlantedBug, _ arguments: Arguments, _ name: String
     ) throws(SystemError) -> Runner.Failure? {
         var planted = arguments
         planted.bug = bug
         planted.profile = bug.profile
-        let end = arguments.first + arguments.seeds
-        while planted.first < end {
-            planted.seeds = end - planted.first
+        let all = arguments.first..<arguments.first + arguments.seeds
+        guard let last = bug.lastFound, all.contains(last) else { return try find(planted, in: all, name) }
+        if let found = try find(planted, in: last..<all.upperBound, name) { return found }
+        return try find(planted, in: all.lowerBound..<last, name)
+    }
+
+    /// A world that breaks without the bug, too, has not found it: the search goes on behind it.
+    private static func find(
+        _ arguments: Arguments, in seeds: Range<UInt64>, _ name: String
+    ) throws(SystemError) -> Runner.Failure? {
+        var planted = arguments
+        planted.first = seeds.lowerBound
+        while planted.first < seeds.upperBound {
+            planted.seeds = seeds.upperBound - planted.first
             let state = try Runner(planted).run { _ in }
             guard let found = state.failures.min(by: { $0.seed < $1.seed }) else { return nil }
             guard let own = violationWithout(planted, found.seed) else { return found }
-            write("\(name)world \(found.seed) (\(bug.profile.rawValue)) breaks without it: \(own)")
+            write("\(name)world \(found.seed) (\(planted.profile?.rawValue ?? "all")) breaks without it: \(own)")
             planted.first = found.seed + 1
         }
         return nil

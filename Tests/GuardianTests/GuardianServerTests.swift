@@ -138,6 +138,27 @@ struct GuardianServerTests {
         }
     }
 
+    @Test("One that hangs costs an order no more than its time, also behind many others; the next launch replaces it")
+    func frozenForLong() async throws {
+        try await withGuardian { scene in
+            let pid = try await scene.launch()
+            let frozen = try await scene.status().pid
+            kill(frozen, SIGSTOP)
+            // More than wait to be accepted.
+            for _ in 0..<12 {
+                let client = try GuardianScene.client(scene.root)
+                let began = BootClock.now()
+                await #expect(throws: GuardianError.self) { try await client.adopt(postmaster: pid) }
+                #expect(BootClock.now() - began < .seconds(20))
+            }
+            kill(pid, SIGQUIT)
+            #expect(await GuardianScene.hasEnded(pid))
+            let next = try await scene.launch()
+            #expect(try await scene.status().postmaster == next)
+            #expect(await GuardianScene.hasEnded(frozen))
+        }
+    }
+
     @Test("Where the next one hangs, too, nothing is started, and none is left that could do it later")
     func frozenGuardians() async throws {
         try await withGuardian { scene in

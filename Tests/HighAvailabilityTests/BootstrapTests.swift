@@ -9,6 +9,18 @@ import Testing
         return memory
     }
 
+    @Test func sourcesThatTakeTurnsAreWaitedForToo() {
+        var memory = Memory()
+        for turn in 0..<6 {
+            let source = turn % 2 == 0 ? "n2" : "n3"
+            memory.learnFailure(
+                of: .clone(from: Scene.upstream(source), replacing: false), in: .clone, "no", isFinal: false,
+                at: Scene.now)
+        }
+        let decision = decide(Scene.seen(Scene.view(leader: "n2"), Scene.empty), &memory)
+        #expect(decision.reasons.map(\.code) == ["data-directory-empty", "copy-failed"])
+    }
+
     /// An empty directory, and a replica method that needs no leader.
     private static func restorable(_ view: ClusterView) -> Observation {
         var seen = Scene.seen(view, Scene.empty)

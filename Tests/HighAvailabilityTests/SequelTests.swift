@@ -38,8 +38,12 @@ import Testing
     }
 
     @Test(arguments: Plan.Kind.allCases) func afterAFailure(_ kind: Plan.Kind) {
-        let unpublished = [false, true].map { sequel(toFailed: kind, isPublished: false, isShuttingDown: $0) }
-        let published = [false, true].map { sequel(toFailed: kind, isPublished: true, isShuttingDown: $0) }
+        let sequels = { (isPublished: Bool) in
+            [false, true].map {
+                sequel(toFailed: Plan(kind, []), Scene.primary(), isPublished: isPublished, isShuttingDown: $0)
+            }
+        }
+        let (unpublished, published) = (sequels(false), sequels(true))
         switch kind {
         case .shutdown: #expect(Set(published + unpublished) == [.end(code: 1)])
         case .bootstrap:
@@ -48,6 +52,18 @@ import Testing
             .demoteOffline, .rewind, .stopParted, .reclone, .reinitialize, .recoverSingleUser, .restart:
             #expect(published == [.decide, .shutDown] && unpublished == published)
         }
+    }
+
+    @Test func whatMayAcceptWritesIsEndedBeforeTheDaemonIs() {
+        let force = Plan(.shutdown, [.postgreSQL(.stop(.byForce, timeout: .seconds(5)))])
+        let after = { (plan: Plan, local: PostgreSQLStatus) in
+            sequel(toFailed: plan, local, isPublished: true, isShuttingDown: true)
+        }
+        let plan = shutdownPlan(Scene.seen(nil, Scene.primary()).me, nil, DynamicConfiguration(), isLeading: true)
+        #expect(after(plan, Scene.primary()) == .carryOut(force))
+        #expect(after(force, Scene.primary()) == .end(code: 1), "it is tried once")
+        #expect(after(plan, Scene.standby()) == .end(code: 1))
+        #expect(after(plan, Scene.stopped()) == .end(code: 1))
     }
 
     // MARK: Receipts

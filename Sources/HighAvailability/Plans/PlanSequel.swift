@@ -26,8 +26,20 @@ public func sequel(
 
 /// What follows a plan of which a step has failed. Of a bootstrap: `isPublished`, whether the others know the cluster;
 /// then it is theirs, too, and stays.
-public func sequel(toFailed kind: Plan.Kind, isPublished: Bool, isShuttingDown: Bool) -> PlanSequel {
-    if kind == .shutdown { return .end(code: 1) }
-    if kind == .bootstrap, !isPublished { return .cancelBootstrap }
+public func sequel(
+    toFailed plan: Plan, _ local: PostgreSQLStatus, isPublished: Bool, isShuttingDown: Bool
+) -> PlanSequel {
+    if plan.kind == .shutdown {
+        // Nobody renews the lease of a daemon that has ended: what may accept writes ends before.
+        guard local.mayAcceptWrites, plan.stopsCleanly else { return .end(code: 1) }
+        return .carryOut(Plan(.shutdown, [.postgreSQL(.stop(.byForce, timeout: .seconds(5)))]))
+    }
+    if plan.kind == .bootstrap, !isPublished { return .cancelBootstrap }
     return isShuttingDown ? .shutDown : .decide
+}
+
+extension Plan {
+    fileprivate var stopsCleanly: Bool {
+        steps.contains { if case .postgreSQL(.stop(let mode, _, _)) = $0 { mode.isClean } else { false } }
+    }
 }

@@ -30,10 +30,11 @@ func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView, _ memory: Memo
 
 /// Copies that failed are made again after a while; nil where one may begin.
 private func copyPause(_ seen: Observation, _ memory: Memory, _ source: String) -> Decision? {
-    guard let failed = memory.failedCopies, failed.source == source, seen.now < failed.next else { return nil }
+    guard let failed = memory.failedCopies, let times = failed.times[source] else { return nil }
+    let next = failed.next(from: source)
+    guard seen.now < next else { return nil }
     return Decision(
-        .wait, .bootstrap(.dataDirectoryEmpty),
-        .bootstrap(.copyFailed(times: failed.times, next: failed.next - seen.now)))
+        .wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.copyFailed(times: times, next: next - seen.now)))
 }
 
 /// Nobody leads a cluster that is there, and the operator has named a method that needs nobody to copy from
@@ -48,8 +49,9 @@ private func restoreRule(_ seen: Observation, _ memory: Memory) -> Decision? {
 extension Memory.FailedCopies {
     /// When the next one may begin: at once after the first failure, then in ten seconds, twice as long each time, a
     /// minute at most. Each costs the source a checkpoint, and what is in the way seldom goes by itself.
-    var next: BootInstant {
-        times < 2 ? last : last + min(.seconds(60), .seconds(10 << min(8, times - 2)))
+    func next(from source: String) -> BootInstant {
+        let times = times[source] ?? 0
+        return times < 2 ? last : last + min(.seconds(60), .seconds(10 << min(8, times - 2)))
     }
 }
 

@@ -92,7 +92,7 @@ extension Memory {
     }
 
     private mutating func noteFailedCopy(of source: String, at now: BootInstant) {
-        let earlier = failedCopies.flatMap { $0.source == source ? $0.times : nil } ?? 0
-        failedCopies = .init(source: source, times: earlier + 1, last: now)
+        guard failedCopies != nil else { return failedCopies = .init(source: source, last: now) }
+        failedCopies?.add(source, at: now)
     }
 }

@@ -83,7 +83,7 @@ public struct Memory: Sendable, Hashable {
     public var refusedPromotion: RefusedPromotion?
     /// Promotions that failed, one after another, while this node held the key.
     public var failedPromotions: FailedPromotions?
-    /// Base backups that failed, one after another, from one source.
+    /// Base backups that failed, one after another.
     public var failedCopies: FailedCopies?
     /// How the rolling restart stands that is under way, as far as this daemon saw it.
     public var rolling = RollingWatch()
@@ -163,14 +163,17 @@ public struct Memory: Sendable, Hashable {
         /// The source of a copy that was made without one: no member's name.
         static let ofNobody = ""
 
-        public var source: String
-        public var times: Int
-        public var last: BootInstant
+        public private(set) var times: [String: Int]
+        public private(set) var last: BootInstant
 
-        public init(source: String, times: Int, last: BootInstant) {
-            self.source = source
-            self.times = times
+        public init(source: String, times: Int = 1, last: BootInstant) {
+            self.times = [source: times]
             self.last = last
+        }
+
+        mutating func add(_ source: String, at instant: BootInstant) {
+            times[source, default: 0] += 1
+            last = instant
         }
     }
 
