@@ -28,6 +28,7 @@ extension ClusterIntegrationTests {
             try await removal(cluster, leader: leader)
             try await refusedPatches(cluster, leader: leader)
             try await everyCharacter(cluster, leader: leader)
+            try await editedByHand(cluster, replica)
             try await otherLog(cluster, replica)
             try await otherAddress(cluster, leader: leader, replica)
         }
@@ -98,6 +99,31 @@ extension ClusterIntegrationTests {
     }
 
     /// SIGHUP applies `log`: from then on the lines go to a file, for the owner alone.
+    /// The files that are ours are written anew by every way to reload, and say so.
+    private func editedByHand(_ cluster: TestCluster, _ node: Int) async throws {
+        let file = "\(cluster.dataDirectory(node))/pg_hba.conf"
+        let written = try Files.readText(file)
+        for isSignal in [true, false] {
+            // In place: it stays its owner's.
+            let handle = open(file, O_WRONLY | O_APPEND)
+            try #require(handle >= 0)
+            let line = Array("host all all 127.0.0.3/32 trust\n".utf8)
+            #expect(write(handle, line, line.count) == line.count)
+            close(handle)
+            if isSignal {
+                try cluster.daemon(node).signal(SIGHUP)
+            } else {
+                #expect(try await cluster.answer("POST", node, "/reload").status == 202)
+            }
+            try await waitUntil("the line is gone", within: 15) { try Files.readText(file) == written }
+        }
+        let told = "the files of PostgreSQL's configuration have changed: they are read again"
+        try await waitUntil("the log tells of both", within: 15) {
+            let log = try Files.readText("\(cluster.directory)/\(cluster.name(node)).log")
+            return log.split(separator: "\n").filter { $0.contains(told) }.count >= 2
+        }
+    }
+
     private func otherLog(_ cluster: TestCluster, _ node: Int) async throws {
         let directory = "\(cluster.directory)/\(cluster.name(node))"
         let (scope, file) = ("\"scope\": \"demo\"", "\(directory)/patroni.log")

@@ -52,6 +52,20 @@ import Testing
         return scene
     }
 
+    /// E9: systemd waits for a removal or a copy no longer than for anything else.
+    @Test func theEndOfTheDaemonBreaksACopyOff() throws {
+        var scene = Scene()
+        let source = Upstream(name: "n2", address: HostPort(host: "127.0.0.1", port: 5432))
+        Self.begin(Plan(.clone, [.postgreSQL(.clone(from: source, replacing: true))]), &scene)
+        let number = try #require(scene.machine.progress?.number)
+        #expect(Self.breakOffs(scene.step(.shutdownRequested)).count == 1)
+        let stopped = scene.step(.node(.performed(plan: number, .failure(.cancelled))))
+        #expect(Self.operations(stopped).count == 1)
+        let next = try #require(scene.machine.progress?.number)
+        let ended = scene.step(.node(.performed(plan: next, .success(.shutDown(nil)))))
+        #expect(ended.contains { if case .local(.exit(code: 0)) = $0 { true } else { false } })
+    }
+
     @Test func whatNeverReturnsIsWaitedForOnlySoLong() throws {
         var scene = Self.brokenOff()
         let hanging = try #require(scene.machine.progress?.number)
