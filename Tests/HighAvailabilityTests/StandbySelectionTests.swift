@@ -38,13 +38,16 @@ import Testing
 
     /// Until then the leader looks again and again: nobody else tells when it has caught up.
     @Test func whoCatchesUpIsAwaited() throws {
-        func awaits(_ state: String, _ tags: JSONObject = [:]) throws -> Bool {
-            let facts = try #require(Rules.primary("", [Rules.sender("N2", state: state), Rules.sender("n3")]).facts)
+        func awaits(_ state: String, _ tags: JSONObject = [:], at position: UInt64? = 1000) throws -> Bool {
+            let coming = Rules.sender("N2", at: position, state: state)
+            let facts = try #require(Rules.primary("", [coming, Rules.sender("n3")]).facts)
             return StandbySelection(
                 Rules.me, Scene.view(leader: "n1", members: Rules.members(["n2": tags])), DynamicConfiguration(), facts
             ).isAwaitingSomebody
         }
         #expect(try awaits("catchup") && awaits("startup"))
+        // Nothing has come since it connected, and its first word is on its way.
+        #expect(try awaits("streaming", at: nil) && !awaits("streaming", ["nosync": true], at: nil))
         #expect(try !awaits("streaming") && !awaits("backup") && !awaits("catchup", ["nosync": true]))
     }
 }

@@ -39,7 +39,7 @@ public struct StandbySelection: Sendable, Hashable {
         prefersDistinctZones = settings.prefersDistinctZones
         let level = facts.synchronous?.level ?? "on"
         let streams = StandbySelection.streams(facts, level)
-        let coming = facts.walSenders.filter { ["startup", "catchup"].contains($0.state) }
+        let coming = facts.walSenders.filter { StandbySelection.isComing($0, level) }
             .map { $0.applicationName.lowercased() }
         for member in view.members where member.name != me.name {
             let stream = streams[member.name.lowercased()]
@@ -54,6 +54,12 @@ public struct StandbySelection: Sendable, Hashable {
         }
         leaveOutLagging(settings.maximumLagOnSyncnode, ownPosition: facts.writePosition)
         candidates.sort(by: StandbySelection.isPreferred)
+    }
+
+    /// It catches up, or streams and has not said yet how far it is.
+    private static func isComing(_ sender: PostgreSQLStatus.WALSender, _ level: String) -> Bool {
+        if sender.state == "streaming" { return sender.position(level) == nil }
+        return ["startup", "catchup"].contains(sender.state)
     }
 
     /// By name in lower case: how far a standby is. Of two streams of one name, one of which nobody reads any more, the
