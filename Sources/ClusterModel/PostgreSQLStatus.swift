@@ -314,6 +314,8 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     public var watchdogObstacle: String?
     /// A command of the operator's is asked before a promotion (`postgresql.pre_promote`).
     public var hasPrePromote = false
+    /// Its promotion was asked for, and it is a standby still: it may be a primary at any moment.
+    public var isPromoting = false
     /// When these facts were true at the latest: the instant before the question was asked.
     public var observedAt: BootInstant
 

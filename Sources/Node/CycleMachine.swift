@@ -59,7 +59,7 @@ public struct CycleMachine: Sendable {
         rules = setup.rules
         identity = Identity(scope: setup.scope, me: setup.me, addresses: setup.addresses)
         configuration = AdoptedConfiguration(document: setup.document)
-        sight = Sight(now: now)
+        sight = Sight(now: now, inheritsLease: setup.adoptedLease != nil)
         tenure = Tenure(adopted: setup.adoptedLease, safetyMargin: setup.safetyMargin)
         schedule = Schedule(now: now)
         failsafe = FailsafeStanding(began: now, slip: setup.rules.failsafeSlip)

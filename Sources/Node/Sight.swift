@@ -33,7 +33,13 @@ struct Sight: Sendable {
     /// Of every member that was ever seen, what decisions of others rest on.
     private var marks: [String: String] = [:]
 
-    init(now: BootInstant) {
+    /// A lease that the guardian held when this daemon began may be that of a promotion which has not come to its end:
+    /// of the first postmaster that is seen.
+    private var mayBePromoting: Bool
+    private var inherited: Int32?
+
+    init(now: BootInstant, inheritsLease: Bool = false) {
+        mayBePromoting = inheritsLease
         local = PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now)
         lookedAt = now
     }
@@ -51,6 +57,7 @@ struct Sight: Sendable {
         if status.observedAt > local.observedAt { isServerGone = false }
         isAssumed = false
         local = status
+        noteInherited()
         hasObserved = true
         if let facts = status.facts {
             wasPrimary = !facts.inRecovery
@@ -76,6 +83,13 @@ struct Sight: Sendable {
         storeLastSeen = wallTime / 1_000_000_000
         for member in view.members { marks[member.name] = Self.mark(of: member.data) }
         return storeFailure != nil
+    }
+
+    private mutating func noteInherited() {
+        guard mayBePromoting, let postmaster = local.postmaster else { return }
+        inherited = inherited ?? postmaster
+        mayBePromoting = inherited == postmaster && local.facts?.inRecovery != false
+        if mayBePromoting, local.finish == nil { local.isPromoting = true }
     }
 
     /// Whether a member key, which is gone or unreadable for nil, says something else than before of what decisions of
@@ -109,6 +123,7 @@ struct Sight: Sendable {
         isAssumed = true
         local.postmaster = nil
         local.facts = nil
+        local.isPromoting = false
         local.readiness = .down
         local.observedAt = max(local.observedAt, now)
     }

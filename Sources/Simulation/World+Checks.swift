@@ -59,8 +59,12 @@ extension World {
 
     /// S1 again: the next leader may be a primary at once, so who gives the key away must be none any more.
     mutating func checkRelease(_ index: Int) {
-        if nodes[index].commits, !isExcusedByPause(index) {
+        if isExcusedByPause(index) { return }
+        if nodes[index].commits {
             violate(.S1, "\(name(index)) gives the leader key away while it accepts commits")
+        }
+        if nodes[index].postgreSQL.isPromoting {
+            violate(.S1, "\(name(index)) gives the leader key away while its promotion may come to an end")
         }
     }
 
@@ -121,7 +125,8 @@ extension World {
         // A guardian that is about to halt PostgreSQL does so before the daemon has renewed anything.
         let haltsAt = nodes[index].enforced.map(LeaseArithmetic.haltBy)
         let isGuarded = !setup.guardian || haltsAt.map { $0 > now + .seconds(3) } == true
-        let isHealthy = server.isStandby ? follows : leads && isGuarded
+        // What an earlier daemon has told it to do it does: its stop may have been on its way.
+        let isHealthy = nodes[index].stoppedEra != server.era && (server.isStandby ? follows : leads && isGuarded)
         let rolls = isRolling
         let isQuiet =
             storeIsDown == 0 && storeDelay == .zero && lossyStore.isEmpty && nodes[index].cutFromStore == 0

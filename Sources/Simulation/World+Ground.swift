@@ -84,6 +84,13 @@ extension World {
         coverage.count(.promotionFailed)
         nodes[index].operation?.failed = true
         finish(after: 500...8000, index)
+        // What it was asked for it may do all the same, when nobody waits for it any more.
+        if generator.oneIn(2) {
+            let late = now + generator.milliseconds(in: 8000...60_000)
+            queue.add(.promoted(node: index, era: nodes[index].postgreSQL.era), at: late)
+        }
+        nodes[index].failedPromotions += 1
+        checkFailedPromotions(index)
         return true
     }
 

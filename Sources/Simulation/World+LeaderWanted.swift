@@ -31,6 +31,19 @@ extension World {
         }
     }
 
+    /// A leader that cannot be promoted makes way for one that can.
+    mutating func checkFailedPromotions(_ index: Int) {
+        let view = store.view(now)
+        guard nodes[index].failedPromotions > 3, isPrimaryOwed(view), nodes[index].lateness.isEmpty,
+            nodes[index].starvation.isEmpty,
+            let other = nodes.indices.first(where: { $0 != index && couldLead($0, view) })
+        else { return }
+        violate(
+            .L1,
+            "\(name(index)) is promoted once more after \(nodes[index].failedPromotions - 1) failures in a row, "
+                + "and \(name(other)) could lead")
+    }
+
     private func isPrimaryOwed(_ view: ClusterView) -> Bool {
         let isQuiet =
             storeIsDown == 0 && storeDelays.isEmpty && lossyStore.isEmpty && cuts.isEmpty && !setup.isSynchronous

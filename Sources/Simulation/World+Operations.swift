@@ -104,6 +104,7 @@ extension World {
             return finish(after: 1...20, index)
         }
         nodes[index].postgreSQL.isPromoting = true
+        nodes[index].promotedIn = nodes[index].incarnation
         if failsPromotion(index) { return }
         // What was received is replayed first.
         let replay = Self.commitInterval * unreplayed(index)
@@ -126,6 +127,7 @@ extension World {
             return finish(after: 1...20, index)
         }
         if nodes[index].machine?.snapshot().running?.plan.kind == .demoteOffline { coverage.count(.demotedOffline) }
+        nodes[index].stoppedEra = nodes[index].postgreSQL.era
         // A checkpoint first, while sessions still work.
         let range = mode == .fastAfterCheckpoint ? 10...1500 : 1...50
         let at = now + generator.milliseconds(in: range) + (mode == .fastAfterCheckpoint ? burden(index) : .zero)
@@ -173,6 +175,7 @@ extension World {
 
     mutating func finishPromotion(_ index: Int, _ era: Int) {
         guard nodes[index].postgreSQL.era == era, nodes[index].postgreSQL.isPromoting else { return }
+        nodes[index].failedPromotions = 0
         receive(index)
         checkLoss(index)
         nodes[index].postgreSQL.promote(branch: newBranch(index), now)

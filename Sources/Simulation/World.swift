@@ -276,6 +276,11 @@ struct SimulatedNode {
     var refusals: [Bool] = []
     /// When it last did.
     var refusedAt: BootInstant?
+    /// Which daemon has asked for its last promotion, and how many have failed in a row.
+    var promotedIn = 0
+    var failedPromotions = 0
+    /// The life of PostgreSQL that was last told to stop, by whichever daemon.
+    var stoppedEra: Int?
     /// When a daemon heard that its promotion is refused, and which.
     var refusal: (incarnation: Int, at: BootInstant)?
     /// How many faults keep its guardian from answering.

@@ -27,6 +27,13 @@ import Testing
         return status
     }
 
+    /// A standby whose promotion was asked for, and did not come in time.
+    static var promoting: PostgreSQLStatus {
+        var status = Scene.standby()
+        status.isPromoting = true
+        return status
+    }
+
     static var nameless: PostgreSQLStatus {
         var status = Scene.stopped()
         status.systemIdentifier = nil
@@ -211,6 +218,10 @@ import Testing
         Row(
             description: "somebody has put another identifier into /initialize",
             seen: Scene.seen(foreign, Scene.primary(), lease: Scene.lease()), expected: ended,
+            because: ["system-identifier-mismatch", "still-accepts-writes"]),
+        Row(
+            description: "a promotion that was asked for may still come: it is ended first",
+            seen: Scene.seen(foreign, promoting), expected: LeaderKeyTests.ended,
             because: ["system-identifier-mismatch", "still-accepts-writes"]),
         Row(
             description: "with PostgreSQL crashed its last sessions end first",

@@ -8,8 +8,8 @@ public import ClusterModel
 /// Whether the leader key may go as things are: no postmaster of ours lives that may accept writes.
 ///
 /// What is not known counts against it: a server that does not answer and has no standby signal may accept them, also
-/// where its data directory is gone, empty or somebody else's.
-public func mayGiveUpKey(_ local: PostgreSQLStatus) -> Bool { !local.mayAcceptWrites }
+/// where its data directory is gone, empty or somebody else's; so may one whose promotion was asked for.
+public func mayGiveUpKey(_ local: PostgreSQLStatus) -> Bool { !local.mayAcceptWrites && !local.isPromoting }
 
 /// Ends PostgreSQL, then deletes the leader key.
 public func giveUpKeyPlan(_ mode: StopMode = .immediate) -> Plan {
