@@ -44,6 +44,8 @@ struct FailsafeStanding: Sendable {
         }
         guard view.revision >= newest else { return }
         newest = view.revision
+        // Whose key was seen is not gone since before, whether or not `/failsafe` was due for writing then.
+        for member in view.members { missing[member.name] = nil }
         guard isLeading else { return }
         known = view.failsafe
         revision = view.failsafeRevision

@@ -237,6 +237,7 @@ extension World {
         for other in nodes.indices where other != index && isUndisturbed(other) && !isCut(index, other) {
             let server = nodes[other].postgreSQL
             if isOutsideSync(other) || setup.nofailover.contains(other) { continue }
+            if isOutsideFailsafe(other, store.view(now)) { continue }
             // Who may not lead because of its timeline is not waited for.
             if setup.checkTimeline, server.log.timeline < store.view(now).timeline { continue }
             let isAhead =

@@ -110,6 +110,12 @@ extension World {
         }
     }
 
+    /// Whom a `/failsafe` of others does not name takes no key: the primary would not have asked it (docs/failsafe.md).
+    func isOutsideFailsafe(_ index: Int, _ view: ClusterView) -> Bool {
+        guard setup.isFailsafe, let named = view.failsafe, !named.isEmpty else { return false }
+        return named[name(index)] == nil
+    }
+
     /// L1: whom `/failsafe` does not name cannot lead. When the store comes back from an outage no member has a key for
     /// a moment, and nobody loses its place by that.
     mutating func checkFailsafeMembers(_ request: StoreRequest, _ index: Int) {

@@ -72,8 +72,8 @@ extension World {
 
     private func couldLead(_ index: Int, _ view: ClusterView) -> Bool {
         let server = nodes[index].postgreSQL
-        guard !standsBack(index), nodes[index].isUndisturbed, nodes[index].blocked == 0, nodes[index].answers,
-            nodes[index].replicationFaults.isEmpty,
+        guard !standsBack(index), !isOutsideFailsafe(index, view), nodes[index].isUndisturbed,
+            nodes[index].blocked == 0, nodes[index].answers, nodes[index].replicationFaults.isEmpty,
             !setup.nofailover.contains(index), server.process == .running, server.isStandby, server.isInitialized,
             server.log.timeline >= view.timeline
         else { return false }

@@ -85,6 +85,20 @@ import Testing
         #expect(wanted(Self.map("n1"), .seconds(40)) == Self.map("n1", "n2"))
     }
 
+    /// Nothing was to be written while the member was there: its key counts as gone from its end on all the same.
+    @Test func whoWasSeenMeanwhileIsGoneAnew() {
+        var standing = Self.leading(["n1", "n2"])
+        func wanted(_ after: Duration) -> [String: String] {
+            standing.wanted(Self.map("n1"), ttl: .seconds(30), at: Self.now + after)
+        }
+        #expect(wanted(.zero) == Self.map("n1", "n2"))
+        var view = Self.view(["n1", "n2"], revision: 20)
+        view.members = [Member(name: "n1", data: [:]), Member(name: "n2", data: [:])]
+        standing.see(view, isLeading: true, hasLease: true)
+        #expect(wanted(.seconds(31)) == Self.map("n1", "n2"))
+        #expect(wanted(.seconds(61)) == Self.map("n1"))
+    }
+
     @Test func aPromiseIsNeverMadeShorter() throws {
         var standing = FailsafeStanding(began: Self.now)
         let ping = FailsafePing(name: "n2", connectionURL: "a", apiURL: "b", ttl: .seconds(60))
