@@ -10,11 +10,11 @@ public struct ListenAddress: Sendable, Hashable, CustomStringConvertible {
         self.port = port
     }
 
-    /// Reads `text`; nil where it has no port and there is no default, where the port is none, or where an IPv6 address
-    /// stands without a port (its last group would be taken for one).
+    /// Reads `text`; nil where it has no port and there is no default, where the port is none, where an IPv6 address
+    /// stands without a port (its last group would be taken for one), and for a port alone, which is no host.
     public init?(_ text: String, defaultPort: Int? = nil) {
         let text = Substring(text).trimmed
-        if text.contains("/") { return nil }
+        if text.contains("/") || Int(text) != nil { return nil }
         let colon = text.last == "]" ? nil : text.lastIndex(of: ":")
         let hostText = colon.map { text[..<$0] } ?? text
         let portText = colon.map { text[text.index(after: $0)...] }

@@ -25,11 +25,16 @@ public struct ConfigurationProblem: Sendable, Hashable, CustomStringConvertible 
 /// The configuration cannot be used; every problem that was found is named.
 public struct ConfigurationError: Error, Sendable, Hashable, CustomStringConvertible {
     public let problems: [ConfigurationProblem]
+    /// What was only warned of, and may be why: a key that is missing under its right name.
+    public let warnings: [String]
 
-    public init(_ problems: [ConfigurationProblem]) { self.problems = problems }
+    public init(_ problems: [ConfigurationProblem], besides warnings: [String] = []) {
+        self.problems = problems
+        self.warnings = warnings
+    }
 
     init(_ message: String, _ origin: SettingOrigin? = nil) {
-        problems = [ConfigurationProblem(SettingPath(), message, origin)]
+        self.init([ConfigurationProblem(SettingPath(), message, origin)])
     }
 
     /// One problem a line.

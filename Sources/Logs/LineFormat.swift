@@ -2,8 +2,16 @@
 struct LineFormat: Sendable {
     private enum Part {
         case literal(String)
-        /// A field, how wide it is at least, and whether it stands at the left.
-        case field(String, width: Int, isLeft: Bool)
+        case field(String, Shape)
+    }
+
+    /// What stands between the name and the conversion: `-8`, `03`, `.3`.
+    private struct Shape: Sendable {
+        var width = 0
+        var isLeft = false
+        var hasZeros = false
+        var precision: Int?
+        var conversion: Character = "s"
     }
 
     private let parts: [Part]
@@ -27,6 +35,14 @@ struct LineFormat: Sendable {
         }
     }
 
+    /// The fields that are written.
+    var names: [String] {
+        let inText = parts.compactMap { part in
+            if case .field(let name, _) = part { name } else { nil }
+        }
+        return inText + fields.map(\.name)
+    }
+
     /// The line of `record`, its end included.
     func line(_ record: LogRecord) -> String { (isJSON ? object(record) : plain(record)) + "\n" }
 
@@ -35,12 +51,15 @@ struct LineFormat: Sendable {
         for part in parts {
             switch part {
             case .literal(let text): line += text
-            case .field("message", let width, let isLeft):
+            case .field("message", let shape):
                 let facts = record.metadata.map { " \($0.key)=\($0.value)" }.joined()
-                line += LineFormat.padded(LineFormat.printable(record.message + facts), width, isLeft)
-            case .field(let name, let width, let isLeft):
-                line += LineFormat.padded(
-                    LineFormat.printable(record.value(name, dateFormat: dateFormat)?.text ?? ""), width, isLeft)
+                line += LineFormat.placed(.text(LineFormat.printable(record.message + facts)), shape)
+            case .field(let name, let shape):
+                guard let value = record.value(name, dateFormat: dateFormat) else {
+                    line += LineFormat.placed(.text(""), shape)
+                    continue
+                }
+                line += LineFormat.placed(LineFormat.printable(value), shape)
             }
         }
         return line
@@ -85,9 +104,37 @@ struct LineFormat: Sendable {
         return String(result)
     }
 
-    private static func padded(_ text: String, _ width: Int, _ isLeft: Bool) -> String {
-        let blanks = String(repeating: " ", count: max(0, width - text.count))
-        return isLeft ? text + blanks : blanks + text
+    private static func printable(_ value: LogRecord.Value) -> LogRecord.Value {
+        if case .text(let text) = value { .text(printable(text)) } else { value }
+    }
+
+    private static func placed(_ value: LogRecord.Value, _ shape: Shape) -> String {
+        let text = text(value, shape)
+        let missing = max(0, shape.width - text.count)
+        if shape.isLeft { return text + String(repeating: " ", count: missing) }
+        if case .text = value { return String(repeating: " ", count: missing) + text }
+        return String(repeating: shape.hasZeros && shape.conversion != "s" ? "0" : " ", count: missing) + text
+    }
+
+    /// As Python writes it: what is no number has no decimal places.
+    private static func text(_ value: LogRecord.Value, _ shape: Shape) -> String {
+        switch (shape.conversion, value) {
+        case ("f", .number(let number)): decimal(Double(number), shape.precision ?? 6)
+        case ("f", .real(let number)): decimal(number, shape.precision ?? 6)
+        case ("d", .real(let number)): decimal(number.rounded(.down), 0)
+        case ("s", _), ("r", _): shape.precision.map { String(value.text.prefix($0)) } ?? value.text
+        default: value.text
+        }
+    }
+
+    /// `number`, which is not negative, with so many decimal places; nine are as many as a clock has.
+    private static func decimal(_ number: Double, _ places: Int) -> String {
+        let places = min(places, 9)
+        let unit = (0..<places).reduce(Int64(1)) { unit, _ in unit * 10 }
+        guard let scaled = Int64(exactly: (number * Double(unit)).rounded()) else { return "\(number)" }
+        if places == 0 { return String(scaled) }
+        let digits = String(scaled % unit)
+        return "\(scaled / unit)." + String(repeating: "0", count: places - digits.utf8.count) + digits
     }
 
     /// `%(name)s` with flags and a width; what is no placeholder stays as it is.
@@ -117,14 +164,24 @@ struct LineFormat: Sendable {
         guard text.hasPrefix("%("), let close = text.firstIndex(of: ")") else { return nil }
         let name = text[..<close].dropFirst(2)
         var rest = text[text.index(after: close)...]
-        let flags = rest.prefix { "-+ #".contains($0) }
+        let flags = rest.prefix { "-+ #0".contains($0) }
         rest = rest.dropFirst(flags.count)
-        let width = rest.prefix { $0.isASCII && $0.isNumber }
-        rest = rest.dropFirst(width.count)
-        if rest.first == "." { rest = rest.dropFirst().drop { $0.isASCII && $0.isNumber } }
+        var shape = Shape(isLeft: flags.contains("-"), hasZeros: flags.contains("0"))
+        shape.width = number(&rest) ?? 0
+        if rest.first == "." {
+            rest = rest.dropFirst()
+            shape.precision = number(&rest) ?? 0
+        }
         guard let conversion = rest.first, "sdfr".contains(conversion) else { return nil }
-        let part = Part.field(String(name), width: min(200, Int(width) ?? 0), isLeft: flags.contains("-"))
-        return (part, rest.dropFirst())
+        shape.conversion = conversion
+        return (.field(String(name), shape), rest.dropFirst())
+    }
+
+    /// The number that `text` begins with, taken off; at most 200, so that no line grows without bound.
+    private static func number(_ text: inout Substring) -> Int? {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        text = text.dropFirst(digits.count)
+        return digits.isEmpty ? nil : min(200, Int(digits) ?? 200)
     }
 
     /// A JSON string.

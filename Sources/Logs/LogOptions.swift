@@ -44,6 +44,15 @@ public struct LogOptions: Sendable, Hashable {
 
     public init() {}
 
+    /// What its lines will lack, in words: fields that no record has, and the message.
+    public var remarks: [String] {
+        let record = LogRecord(level: .info, label: "", message: "", time: 0)
+        let names = LineFormat(self).names
+        let unknown = names.filter { record.value($0, dateFormat: nil) == nil }
+        return unknown.map { "no record has a field \($0)" }
+            + (names.contains { ["message", "msg"].contains($0) } ? [] : ["without message no line says what happened"])
+    }
+
     /// The level with a Python name; nil for none.
     public static func level(_ name: String) -> Logger.Level? {
         switch name.uppercased() {

@@ -13,6 +13,13 @@ public enum ServerProgram {
         return (try? await tools.succeed(invocation)).flatMap(majorVersion)
     }
 
+    /// The parameters that it has, in lower case; nil where it does not tell.
+    public static func parameters(_ program: String, helper: String, deadline: BootInstant) async -> Set<String>? {
+        let invocation = ToolRunner.Invocation(
+            program: program, arguments: ["--describe-config"], environment: Instance.plainLocale, deadline: deadline)
+        return (try? await ToolRunner(helper: helper).succeed(invocation)).map(DescribedParameters.names)
+    }
+
     /// Of `postgres (PostgreSQL) 15.6 (Debian 15.6-1)`, `17beta1` and `18devel`.
     static func majorVersion(in text: String) -> String? {
         guard let word = text.split(atByte: ")").dropFirst().first?.withoutBlanks else { return nil }

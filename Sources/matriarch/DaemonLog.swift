@@ -34,6 +34,9 @@ struct DaemonLog {
         _ = try? await offPool { system.flush(until: BootClock.now() + .seconds(2)) }
     }
 
+    /// What its lines would lack, in words.
+    static func remarks(_ settings: LogSettings) -> [String] { options(settings).remarks }
+
     private static func options(_ settings: LogSettings) -> LogOptions {
         var options = LogOptions()
         switch settings.layout {

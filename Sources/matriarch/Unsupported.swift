@@ -15,6 +15,11 @@ enum Unsupported {
         if let document = effective.bootstrap?.dynamicConfiguration {
             warnings += UnbuiltSetting.found(in: document).map { "bootstrap.dcs.\($0)" }
         }
+        let path = "log.format"
+        for remark in DaemonLog.remarks(effective.log) {
+            let problem = ConfigurationProblem(SettingPath(dotted: path), remark, effective.origin(of: path))
+            warnings.append(problem.description)
+        }
         return warnings
     }
 }

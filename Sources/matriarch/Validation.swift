@@ -16,14 +16,35 @@ enum Validation {
             problems = effective.bootstrapProblems + problems
             if problems.isEmpty { problems = await otherVersion(effective) }
             warnings = effective.warnings + Unsupported.warnings(effective) + warnings
-            for warning in warnings { Terminal.error("warning: \(warning.onOneLine)") }
-            if !problems.isEmpty { throw ConfigurationError(problems) }
+            if problems.isEmpty { warnings += await unknownParameters(effective) }
+            if !problems.isEmpty { throw ConfigurationError(problems, besides: warnings) }
+            warn(warnings)
             if command.prints { Terminal.output(String(effective.listing.withoutBlanks)) }
             return 0
         } catch {
+            if let error = error as? ConfigurationError { warn(error.warnings) }
             Terminal.error("\(error)")
             return 1
         }
+    }
+
+    private static func warn(_ warnings: [String]) {
+        for warning in warnings { Terminal.error("warning: \(warning.onOneLine)") }
+    }
+
+    /// Parameters that the programs at hand do not have; a server would be started without them.
+    private static func unknownParameters(_ effective: EffectiveConfiguration) async -> [String] {
+        guard let helper = try? GuardianWiring.program() else { return [] }
+        let known = await ServerProgram.parameters(
+            serverProgram(effective), helper: helper, deadline: BootClock.now() + .seconds(5))
+        guard let known else { return [] }
+        return effective.parameters(otherThan: known).map(\.description)
+    }
+
+    private static func serverProgram(_ effective: EffectiveConfiguration) -> String {
+        let name = effective.postgreSQL.binaryNames.first { $0.name == "postgres" }?.value ?? "postgres"
+        let place = effective.postgreSQL.binDirectory
+        return place.isEmpty ? name : "\(place)/\(name)"
     }
 
     /// A data directory that the programs at hand cannot start.
@@ -33,9 +54,7 @@ enum Validation {
         guard let found = try? await offPool({ try Files.readText(file) }).withoutBlanks, !found.isEmpty,
             let helper = try? GuardianWiring.program()
         else { return [] }
-        let name = effective.postgreSQL.binaryNames.first { $0.name == "postgres" }?.value ?? "postgres"
-        let place = effective.postgreSQL.binDirectory
-        let program = place.isEmpty ? name : "\(place)/\(name)"
+        let program = serverProgram(effective)
         let limit = BootClock.now() + .seconds(5)
         guard let version = await ServerProgram.majorVersion(program, helper: helper, deadline: limit),
             version != String(found)

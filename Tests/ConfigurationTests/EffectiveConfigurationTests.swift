@@ -230,34 +230,6 @@ import Testing
         #expect(postgreSQL.startTimeout == .seconds(120))
         #expect(configuration.warnings.count == 2)
     }
-
-    @Test(
-        arguments: [
-            (
-                "{nofailover: true, failover_priority: 1}",
-                "Conflicting configuration between nofailover: True and failover_priority: 1. Defaulting to nofailover: True"
-            ),
-            (
-                "{nofailover: false, failover_priority: 0}",
-                "Conflicting configuration between nofailover: False and failover_priority: 0. Defaulting to nofailover: False"
-            ),
-            (
-                "{nosync: true, sync_priority: '2'}",
-                "Conflicting configuration between nosync: True and sync_priority: 2. Defaulting to nosync: True"
-            ),
-            ("{nofailover: true, failover_priority: 0}", nil), ("{failover_priority: 1}", nil),
-            ("{nosync: false, sync_priority: 1}", nil),
-        ] as [(String, String?)])
-    func contradictingTags(tags: String, warning: String?) throws {
-        let configuration = try Example.effective("tags: \(tags)")
-        #expect(configuration.warnings == [warning].compactMap { $0 })
-    }
-
-    @Test func tagsKeepOrderAndTypes() throws {
-        let tags = try Example.effective("tags: {zone: a, failover_priority: '1', nofailover: true, x: 5}").tags
-        #expect(tags.raw.keys == ["zone", "failover_priority", "nofailover", "x"])
-        #expect(tags.raw["failover_priority"] == "1")
-    }
 }
 
 @Suite struct SectionTests {

@@ -18,7 +18,7 @@ import Testing
             "postgresql: {authentication: {superuser: {username: 0123}}}",
             "b.yml:1: postgresql.authentication.superuser: the value is read as another number"
         ),
-        ("etcd3:\n  hosts: null\n  host: 1_0", "b.yml:3: etcd3.host: 1_0 is read as the number 10: quote it"),
+        ("restapi:\n  ciphers: 1_0", "b.yml:2: restapi.ciphers: 1_0 is read as the number 10: quote it"),
         ("log: {mode: 0644}", ""), ("log:\n  file_num: 3\n  file_num: 5", "b.yml:3: file_num stands twice"),
         ("base: &b {level: DEBUG}\nlog: {<<: *b, level: INFO}", "b.yml:1: base: unknown key"),
         ("watchdog: {mode: off}", ""),

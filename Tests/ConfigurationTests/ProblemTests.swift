@@ -40,6 +40,12 @@ import Testing
             "b.yml:1: postgresql.authentication.superuser.password: found something else, allowed is a text"
         ),
         (
+            "postgresql: {authentication: {superuser: {sslmode: verifyfull}}}",
+            "b.yml:1: postgresql.authentication.superuser.sslmode: found something else, "
+                + "allowed is disable, allow, prefer, require, verify-ca, verify-full"
+        ),
+        ("postgresql: {listen: 5432}", "b.yml:1: postgresql.listen: found 5432, allowed is <HOST>[,<HOST>...]:<PORT>"),
+        (
             "postgresql: {listen: '127.0.0.1:70000'}",
             "b.yml:1: postgresql.listen: found \"127.0.0.1:70000\", allowed is <HOST>[,<HOST>...]:<PORT>"
         ),
@@ -113,6 +119,30 @@ import Testing
         #expect(problems[0].contains("b.yml:3: bootstrap.dcs.\(expected)"), "\(problems)")
     }
 
+    @Test func parametersThatAServerDoesNotHave() throws {
+        let configuration = try Example.effective(
+            """
+            bootstrap: {dcs: {postgresql: {parameters: {Work_Mem: 1MB, wal_keep_segments: 8, shared_bufers: 1GB}}}}
+            postgresql: {parameters: {work_mem: 4MB, auto_explain.log_min_duration: 1s, nosuch: 1}}
+            """)
+        let found = configuration.parameters(otherThan: ["work_mem"]).map { "\($0.path)" }
+        #expect(
+            found == ["bootstrap.dcs.postgresql.parameters.shared_bufers", "postgresql.parameters.nosuch"])
+    }
+
+    /// A key that is missing stands there under another name, as a rule.
+    @Test func whatIsWarnedOfIsKeptBesideTheProblems() {
+        do {
+            _ = try Example.effective("etcd3: null\netcd33: {host: a}")
+            Issue.record("there is no DCS")
+        } catch let error as ConfigurationError {
+            #expect(error.problems.count == 1)
+            #expect(error.warnings.contains { $0.contains("etcd33: unknown key; did you mean etcd3?") })
+        } catch {
+            Issue.record("\(error)")
+        }
+    }
+
     @Test func allProblemsComeAtOnce() {
         let problems = Example.problems("name: 5\nrestapi: {request_queue_size: 9999}\ntags: 3\nlog: {file_num: -1}")
         #expect(problems.count == 4)
@@ -154,7 +184,7 @@ import Testing
             postgresql:
               create_replica_methods: [mine]
               mine: {command: x, whatever: y}
-              authentication: {rewind: {username: x, sslmode: y, gssencmode: z}}
+              authentication: {rewind: {username: x, sslmode: require, gssencmode: disable}}
             """)
         #expect(configuration.warnings == [])
         #expect(configuration.bootstrap?.custom?.name == "restore")

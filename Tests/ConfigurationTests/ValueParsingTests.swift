@@ -86,6 +86,7 @@ import Testing
         #expect(HostPort("db1:5433") == HostPort(host: "db1", port: 5433))
         #expect(HostPort("a,b:5433") == nil)
         #expect(HostPort(":5433") == nil)
+        #expect(HostPort("5433", defaultPort: 5432) == nil, "a port alone")
         #expect(ListenAddress(hosts: ["::1"], port: 1).description == "[::1]:1")
     }
 

@@ -45,6 +45,56 @@ extension WaitingIntegrationTests {
         }
     }
 
+    @Test(
+        "In pause a cluster moves to us and back without a restart of PostgreSQL, whoever is its parent",
+        .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"), .timeLimit(.minutes(10)))
+    func migrationInPause() async throws {
+        try await TestCluster.with([.peer, .peer, .peer]) { cluster in
+            let leader = try await cluster.bootstrap()
+            try await cluster.sql(leader, RowWriter.table)
+            let writer = try RowWriter(cluster.writableConninfo)
+            try await waitUntil("the writer writes", within: 20) { writer.rows.count > 20 }
+
+            let before = cluster.nodes.map { cluster.postmaster($0) }
+            try await moveAllInPause(cluster, leader, to: .subject)
+            #expect(cluster.nodes.map { cluster.postmaster($0) } == before, "PostgreSQL was not restarted")
+            let failures = writer.failures
+            #expect(failures == 0 && writer.gaps(longerThan: 1).isEmpty)
+
+            // From here on PostgreSQL is a child of the guardian, who must let go of it.
+            for node in cluster.nodes {
+                let answer = try await cluster.answer("POST", node, "/restart", body: "{}", seconds: 60)
+                #expect(answer.status == 200, "\(answer.body)")
+                #expect(try await cluster.healthy(within: 60) == leader)
+            }
+            let ours = cluster.nodes.map { cluster.postmaster($0) }
+            let left = bootSeconds()
+            try await waitUntil("writes resume", within: 30) { writer.rows.contains { $0.seconds > left } }
+            let restarted = writer.failures
+            try await moveAllInPause(cluster, leader, to: .peer)
+            // For longer than any lease of ours has lasted.
+            let moved = bootSeconds()
+            try await waitUntil("a lease ends", within: 60) { bootSeconds() > moved + Self.ttl + 5 }
+            #expect(try await cluster.healthy(within: 30) == leader)
+            #expect(cluster.nodes.map { cluster.postmaster($0) } == ours, "nobody has ended PostgreSQL")
+            #expect(writer.failures == restarted && writer.gaps(longerThan: 1).allSatisfy { $0.upperBound < left })
+
+            // Patroni stops and starts what runs below our guardian, which waits for a daemon for ten seconds and ends.
+            for node in cluster.nodes {
+                let answer = try await cluster.answer("POST", node, "/restart", body: "{}", seconds: 60)
+                #expect(answer.status == 200, "\(answer.body)")
+                #expect(try await cluster.healthy(within: 60) == leader)
+            }
+            let theirs = cluster.nodes.map { cluster.postmaster($0) }
+            for node in cluster.nodes {
+                try await waitUntil("nothing of ours is left", within: 20) { try await cluster.guardian(node) == nil }
+            }
+            #expect(cluster.nodes.map { cluster.postmaster($0) } == theirs, "the guardian ends alone")
+            try await writer.stop()
+            try await expectRows(writer.rows.map(\.id), in: cluster, on: leader)
+        }
+    }
+
     /// The daemon of `node` ends in order, and another one goes on.
     private func move(
         _ cluster: TestCluster, _ node: Int, to daemon: Programs.Daemon, stopsServer: Bool
@@ -66,5 +116,28 @@ extension WaitingIntegrationTests {
             ])
         try await waitUntil("\(cluster.name(new)) leads", within: 60) { await cluster.leader() == new }
         return new
+    }
+
+    private func moveAllInPause(_ cluster: TestCluster, _ leader: Int, to daemon: Programs.Daemon) async throws {
+        try await pause(cluster, "true")
+        for node in cluster.nodes.sorted(by: { ($0 == leader ? 1 : 0, $0) < ($1 == leader ? 1 : 0, $1) }) {
+            try await move(cluster, node, to: daemon, stopsServer: false)
+            #expect(try await cluster.healthy(within: 60) == leader)
+        }
+        try await pause(cluster, "null")
+        #expect(try await cluster.healthy(within: 60) == leader)
+    }
+
+    private func pause(_ cluster: TestCluster, _ value: String) async throws {
+        let leader = try #require(await cluster.leader())
+        let body = #"{"pause": \#(value)}"#
+        #expect(try await cluster.answer("PATCH", leader, "/config", body: body).status == 200)
+        try await waitUntil("every node knows that pause is \(value)", within: 30) {
+            for node in cluster.nodes {
+                guard let status = await cluster.get(node, "/patroni")?.json else { return false }
+                if (status["pause"] == true) != (value == "true") { return false }
+            }
+            return true
+        }
     }
 }

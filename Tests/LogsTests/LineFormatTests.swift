@@ -33,11 +33,25 @@ import Testing
         ("%(message)s", "hello\n"), ("[%(levelname)-8s] %(message)s", "[INFO    ] hello\n"),
         ("%(levelname)8s|%(name)s", "    INFO|node\n"), ("100%% %(message)s", "100% hello\n"),
         ("%(filename)s:%(lineno)d %(funcName)s %(module)s", "B.swift:7 f() B\n"),
-        ("%(levelno)s %(msecs)03d", "20 250\n"),
+        ("%(levelno)s %(msecs)03d", "20 250\n"), ("%(lineno)04d %(lineno)4d %(name)06s", "0007    7   node\n"),
+        ("%(created).3f %(created)d %(msecs)f", "1700000000.250 1700000000 250.000000\n"),
+        ("%(levelname).3s %(levelname)-6.1s|", "INF I     |\n"),
         ("%(unknown)s.%(message)s", ".hello\n"), ("%(broken %s", "%(broken %s\n"), ("%(message)", "%(message)\n"),
     ])
     func placeholders(format: String, line: String) {
         #expect(LineFormat(options(format)).line(record()) == line)
+    }
+
+    @Test(arguments: [
+        ("%(asctime)s %(levelname)s: %(message)s", []), ("%(msg)s %(lineno)d", []),
+        ("%(nosuch)s %(message)s", ["no record has a field nosuch"]),
+        ("%(message", ["without message no line says what happened"]),
+    ])
+    func whatLinesLack(format: String, remarks: [String]) {
+        #expect(options(format).remarks == remarks)
+        var json = LogOptions()
+        json.layout = .json([.init(name: "message", key: "m"), .init(name: "nosuch", key: "n")])
+        #expect(json.remarks == ["no record has a field nosuch"])
     }
 
     @Test func dateFormat() {

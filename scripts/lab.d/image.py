@@ -12,6 +12,8 @@ import tempfile
 import time
 import urllib.request
 
+from processes import Trouble, rooted, send, until
+
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SIZE_MAX_MB = 120
 PASSWORD = "only-for-the-check"
@@ -121,16 +123,6 @@ def answer(port, path):
         return None
 
 
-def until(what, seconds, condition):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.3)
-    raise RuntimeError(f"not so within {seconds} s: {what}")
-
-
 class Cluster:
     """One etcd of this host and three nodes, each the image's command under a uid that has no name."""
 
@@ -200,24 +192,11 @@ class Cluster:
 
 def end(root, processes):
     """Ends what runs in the root, and etcd: in order first, then for certain. Nobody else is touched."""
-    def inside():
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                if os.readlink(f"/proc/{pid}/root") == root:
-                    found.append(int(pid))
-            except OSError:
-                pass
-        return found
-
     for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL):
-        for pid in inside():
-            try:
-                os.kill(pid, number)
-            except ProcessLookupError:
-                pass
+        for pid in rooted(root):
+            send(pid, number)
         deadline = time.monotonic() + 8
-        while inside() and time.monotonic() < deadline:
+        while rooted(root) and time.monotonic() < deadline:
             time.sleep(0.2)
     for process in processes:
         process.kill()
@@ -264,7 +243,7 @@ def main():
         say(f"{leader} leads; a switchover")
         say(f"{cluster.switch(leader)} leads")
         say("all is well")
-    except (RuntimeError, subprocess.CalledProcessError) as error:
+    except (Trouble, subprocess.CalledProcessError) as error:
         if cluster:
             cluster.tail()
         sys.exit(f"check-image: {error}")

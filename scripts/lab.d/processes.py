@@ -89,6 +89,29 @@ def end(pid, started, signals):
     return not alive(pid, started)
 
 
+def until(what, seconds, condition):
+    """What `condition` returns as soon as that is something; Trouble where it is nothing for that long."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.3)
+    raise Trouble(f"not so within {seconds} s: {what}")
+
+
+def rooted(root):
+    """All processes whose root directory is `root`."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/root") == str(root):
+                found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
 def children(pid):
     found = []
     try:

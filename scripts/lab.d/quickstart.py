@@ -12,14 +12,12 @@ import sys
 import tempfile
 import time
 
+from processes import Trouble, rooted, send, until
+
 TREE = pathlib.Path(__file__).resolve().parents[2]
 NAMES = ["db1", "db2", "db3"]
 ADDRESS = {"db1": "192.0.2.1", "db2": "192.0.2.2", "db3": "192.0.2.3", "proxy": "192.0.2.10"}
 CONFIGURATION = "/etc/matriarch/matriarch.yml"
-
-
-class Trouble(Exception):
-    pass
 
 
 def say(text):
@@ -76,11 +74,8 @@ class Server:
     def join(self, bridge):
         self.holder = subprocess.Popen(["unshare", "-n", "sleep", "infinity"])
         outer, own = bridge.pid, self.holder.pid
-        until = time.monotonic() + 5
-        while os.readlink(f"/proc/{own}/ns/net") == os.readlink("/proc/self/ns/net"):
-            if time.monotonic() > until:
-                raise Trouble("no network namespace")
-            time.sleep(0.02)
+        until("it has a network of its own", 5,
+              lambda: os.readlink(f"/proc/{own}/ns/net") != os.readlink("/proc/self/ns/net"))
         for where, words in [
                 (outer, ["link", "add", f"v-{self.name}", "type", "veth", "peer", "name", "eth0", "netns", str(own)]),
                 (outer, ["link", "set", f"v-{self.name}", "master", "br0", "up"]),
@@ -111,39 +106,16 @@ class Server:
         for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL):
             for unit in ("matriarch", "etcd", "haproxy"):
                 (self.root / f"run/{unit}.ends").touch()
-            until = time.monotonic() + 5
-            while self.inside() and time.monotonic() < until:
-                for pid in self.inside():
-                    try:
-                        os.kill(pid, number)
-                    except ProcessLookupError:
-                        pass
+            deadline = time.monotonic() + 5
+            while (left := rooted(self.root)) and time.monotonic() < deadline:
+                for pid in left:
+                    send(pid, number)
                 time.sleep(0.3)
         if self.holder:
             self.holder.kill()
             self.holder.wait()
         for mount in reversed(self.mounted):
             subprocess.run(["umount", "-l", mount])
-
-    def inside(self):
-        found = []
-        for pid in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                if os.readlink(f"/proc/{pid}/root") == str(self.root):
-                    found.append(int(pid))
-            except OSError:
-                pass
-        return found
-
-
-def until(what, seconds, condition):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.5)
-    raise Trouble(f"not so within {seconds} s: {what}")
 
 
 def own(text, name):

@@ -80,6 +80,12 @@ extension SettingTable {
         "gssencmode", "channel_binding", "sslnegotiation",
     ]
 
+    /// What libpq takes, where it takes words alone.
+    private static let credentialWords = [
+        "sslmode": "disable,allow,prefer,require,verify-ca,verify-full", "gssencmode": "disable,prefer,require",
+        "channel_binding": "disable,prefer,require", "sslnegotiation": "postgres,direct",
+    ]
+
     static let users: [(name: String, sentence: String)] = [
         ("superuser", "The superuser."), ("replication", "Who standbys replicate as."),
         ("rewind", "Who pg_rewind connects as; the superuser where it is missing."),
@@ -103,7 +109,8 @@ extension SettingTable {
                         case "password": "Its password."
                         default: "The connection parameter `\(key)` of libpq."
                         }
-                    return "\(section).\(key) | \(isFile ? "path" : "text") | - | local now | \(meaning)"
+                    let kind = credentialWords[key].map { "words \($0)" } ?? (isFile ? "path" : "text")
+                    return "\(section).\(key) | \(kind) | - | local now | \(meaning)"
                 }
         }
         return (named + credentials).joined(separator: "\n")

@@ -11,6 +11,24 @@ extension EffectiveConfiguration {
         }
     }
 
+    /// The parameters of PostgreSQL that a program with these (in lower case) does not have, each where it is set.
+    /// Names with a point are those of extensions, and what we control is written as the version has it.
+    public func parameters(otherThan known: Set<String>) -> [ConfigurationProblem] {
+        [["bootstrap", "dcs", "postgresql", "parameters"], ["postgresql", "parameters"]].flatMap { elements in
+            let section = SettingPath(elements)
+            let names = merged.value(at: section)?.object?.keys ?? []
+            return names.compactMap { name -> ConfigurationProblem? in
+                let place = section.appending(name)
+                guard !name.contains("."), !known.contains(name.lowercased()),
+                    ControlledParameters.parameter(name) == nil,
+                    let origin = merged.origin(of: place), origin != .dynamic
+                else { return nil }
+                return ConfigurationProblem(
+                    place, "is no parameter of this version of PostgreSQL: it is left out", origin)
+            }
+        }
+    }
+
     /// Of the value itself, or of the section that it stands in: names of parameters hold points.
     private func nearestOrigin(_ path: SettingPath) -> SettingOrigin? {
         var elements = path.elements

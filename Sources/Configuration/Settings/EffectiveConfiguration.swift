@@ -58,7 +58,9 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         }
 
         let configuration = EffectiveConfiguration(&reader, adjusted.timings, layers.tree, local.homeDirectory)
-        if !reader.problems.isEmpty { throw ConfigurationError(reader.problems.map(local.located)) }
+        if !reader.problems.isEmpty {
+            throw ConfigurationError(reader.problems.map(local.located), besides: reader.warnings)
+        }
         return configuration
     }
 
@@ -88,6 +90,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
             else { continue }
             reader.warn(key.path, why)
         }
+        for (tag, remark) in TagRules.surprises(tags.raw) { reader.warn("tags.\(tag)", remark) }
         for warning in TagRules.contradictions(tags.raw) { reader.warn(warning) }
         warnings = reader.warnings
         self.merged = merged
@@ -124,8 +127,32 @@ public struct EffectiveConfiguration: Sendable, Hashable {
     }
 }
 
-/// Tags that contradict each other; the boolean wins (observable-text.md §1).
+/// Tags that do not say what they seem to.
 public enum TagRules {
+    /// What counts for something else than it reads, with the reason: `nofailover: "false"` keeps a node from leading,
+    /// as with the peer.
+    public static func surprises(_ tags: JSONObject) -> [(tag: String, remark: String)] {
+        tags.members.compactMap { member in remark(member.key, member.value).map { (member.key, $0) } }
+    }
+
+    private static func remark(_ tag: String, _ value: JSONValue) -> String? {
+        if value.isNull { return nil }
+        switch tag {
+        case "nofailover", "nosync", "clonefrom", "noloadbalance":
+            let isPlain = value.bool != nil || value == 0 || value == 1
+            return isPlain ? nil : "is no boolean, and counts as \(value.isTruthy ? "true" : "false")"
+        case "nostream":
+            return ValueParsing.bool(value) == nil ? "is no boolean, and counts as false" : nil
+        case "failover_priority", "sync_priority":
+            let isWhole = value.int != nil || value.string.flatMap { Int($0) } != nil
+            return isWhole ? nil : "is no whole number, and counts as 1"
+        case "replicatefrom":
+            return value.string == nil ? "is no text, and counts for nothing (quote a number)" : nil
+        default: return nil
+        }
+    }
+
+    /// Tags that contradict each other; the boolean wins (observable-text.md §1).
     public static func contradictions(_ tags: JSONObject) -> [String] {
         [("nofailover", "failover_priority"), ("nosync", "sync_priority")].compactMap { flag, priority in
             guard let flagValue = tags[flag], !flagValue.isNull, let value = tags[priority],

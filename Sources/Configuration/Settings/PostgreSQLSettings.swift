@@ -192,12 +192,14 @@ public struct PostgreSQLSettings: Sendable, Hashable {
 
     /// Files are named from where the daemon was started, and read by the server in another directory, too.
     private static func credential(_ reader: inout SettingReader, _ path: String, _ key: String) -> String? {
-        let isFile = ["sslcert", "sslkey", "sslcrl", "sslcrldir", "sslrootcert"].contains(key)
+        let place = "\(path).\(key)"
+        guard let text = reader.filledText(place) else { return nil }
+        let kind = SettingTable.byPath[place]?.kind
         // `system` stands for the certificates of the machine.
-        guard isFile, let text = reader.filledText("\(path).\(key)"), text != "system" else {
-            return reader.filledText("\(path).\(key)")
-        }
-        return reader.path("\(path).\(key)")
+        if case .path? = kind, text != "system" { return reader.path(place) }
+        guard case .word? = kind else { return text }
+        let word = reader.word(place)
+        return word.isEmpty ? nil : word
     }
 
     // MARK: Parameters
