@@ -8,7 +8,7 @@ enum Tool {
     /// Runs `words`; what it printed. A tool that fails, or that takes longer than `seconds`, throws.
     static func run(_ words: [String], seconds: Double = 60) async throws -> String {
         try await Blocking.run("tool") {
-            let directory = Leftovers.directory(for: "tool\(OwnedProcess.startTime(of: getpid()) ?? 0)")
+            let directory = Leftovers.directory(for: "tool\(BootClock.now().nanoseconds)")
             try Files.makeDirectory(directory, mode: 0o755)
             defer { try? Files.removeTree(directory) }
             let environment = [
