@@ -63,11 +63,10 @@ public struct DynamicConfiguration: Sendable, Hashable {
     /// Whether physical slots are kept for members.
     public var useSlots: Bool { ValueParsing.bool(document["postgresql"]?["use_slots"]) ?? true }
 
-    /// Whether the cluster follows a primary elsewhere; the rules for it are a later issue's.
-    public var isStandbyCluster: Bool {
-        guard let section = document["standby_cluster"]?.object else { return false }
-        return ["host", "port", "restore_command"].contains { section[$0]?.isTruthy == true }
-    }
+    /// The primary elsewhere that the cluster follows; nil where it is a cluster of its own.
+    public var standbyCluster: StandbyCluster? { document["standby_cluster"]?.object.flatMap { StandbyCluster($0) } }
+    /// While it is one nobody is promoted.
+    public var isStandbyCluster: Bool { standbyCluster != nil }
 
     /// How commits wait for standbys.
     public enum SynchronousMode: Sendable, Hashable {

@@ -116,6 +116,9 @@ public struct HostPort: Sendable, Hashable, CustomStringConvertible {
         return isSpelled && !host.isEmpty && host.utf8.first != UInt8(ascii: "-") && (1...65_535).contains(port)
     }
 
+    /// Several hosts with commas between, as libpq takes them; of a primary elsewhere.
+    public var isSeveral: Bool { host.hasByte(",") }
+
     /// `host:port`, with brackets around an IPv6 address.
     public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

@@ -18,6 +18,9 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     /// Points a running standby to another upstream, by reload where PostgreSQL allows, else by restart (postgresql.md
     /// §15).
     case follow(Upstream?)
+    /// Hands the segment of a stopped primary's last checkpoint to the archive: who follows by the archive alone has
+    /// all of it then, and whoever stopped can follow it without a rewind (ha-loop.md §13.7). What fails is logged.
+    case archiveLastSegment
     /// Goes on replaying WAL where somebody has paused it (ha-loop.md §9.3.6).
     case resumeReplay
     /// Sets `synchronous_standby_names`, before a promotion: of a running server, which reads it at once.
@@ -60,6 +63,7 @@ public enum PostgreSQLOperation: Sendable, Hashable {
         case .startPrimary: "starting primary after failure"
         case .startStandby: "starting as a standby"
         case .follow: "changing primary_conninfo"
+        case .archiveLastSegment: "archiving the last segment"
         case .resumeReplay: "resuming WAL replay"
         case .nameSynchronous: "naming the synchronous standbys"
         case .prePromote: "pre_promote"
@@ -96,15 +100,38 @@ public enum StopMode: String, Sendable, Hashable {
     }
 }
 
-/// The member that a standby streams from, or that a base backup or rewind reads.
+/// The member that a standby streams from, or that a base backup or rewind reads; in a standby cluster also the primary
+/// elsewhere.
 public struct Upstream: Sendable, Hashable {
     public let name: String
     public let address: HostPort
+    /// What is so of a primary of another cluster alone; nil for a member of this one.
+    public let remote: Remote?
 
-    public init(name: String, address: HostPort) {
+    /// A primary of another cluster.
+    public struct Remote: Sendable, Hashable {
+        /// The slot that it keeps for this cluster; nil for none.
+        public let slotName: String?
+        /// The node follows it as the standby leader: that is its role then.
+        public let leads: Bool
+
+        public init(slotName: String?, leads: Bool) {
+            self.slotName = slotName
+            self.leads = leads
+        }
+    }
+
+    public init(name: String, address: HostPort, remote: Remote? = nil) {
         self.name = name
         self.address = address
+        self.remote = remote
     }
+
+    /// Whether anybody can be connected to: an archive alone has no address.
+    public var hasAddress: Bool { remote == nil || address.port > 0 }
+
+    /// The role in which a standby follows it.
+    public var isFollowedByLeader: Bool { remote?.leads ?? false }
 
     /// The upstream that `member` offers; nil where its key has no usable connection URL. Whoever can write to the
     /// store writes member keys: what is no host and no port goes no further than this.

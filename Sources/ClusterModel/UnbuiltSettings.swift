@@ -2,7 +2,7 @@
 /// refuses it, and one that stands in the store is told of in the log and in `/patroni`. None of them changes what the
 /// cluster does.
 public struct UnbuiltSetting: Sendable, Hashable, CustomStringConvertible {
-    /// `standby_cluster`.
+    /// `primary_race_backoff`.
     public let key: String
     /// What does not happen, in words.
     public let reason: String
@@ -24,13 +24,9 @@ public struct UnbuiltSetting: Sendable, Hashable, CustomStringConvertible {
 
     private static let table: [Row] = [
         Row(
-            key: "standby_cluster", reason: "standby clusters are not supported yet; the cluster goes on as it was",
-            asks: { section in ["host", "port", "restore_command"].contains { section[$0]?.isTruthy == true } }),
-        Row(
             key: "primary_race_backoff", reason: "not supported yet; a race for leader begins at once",
-            asks: { (ValueParsing.integer($0) ?? 0) > 0 }),
+            asks: { (ValueParsing.integer($0) ?? 0) > 0 })
     ]
-
 }
 
 /// What may go into `/config` through the REST API.
@@ -80,6 +76,7 @@ public enum DynamicDocumentRules {
         for key in parameterKeys { check { () throws(Objection) in try checkParameters(key, document, present) } }
         check { () throws(Objection) in try checkText(.object(document), .object(present), "") }
         check { () throws(Objection) in try checkSlots(document, present) }
+        check { () throws(Objection) in try checkStandbyCluster(document, present) }
         let known = UnbuiltSetting.found(in: present)
         for setting in UnbuiltSetting.found(in: document) {
             if known.contains(setting), isSame(setting.key, document, present) { continue }
@@ -106,6 +103,14 @@ public enum DynamicDocumentRules {
             throw Objection(
                 key: "postgresql.\(key).\(member.key)", reason: "PostgreSQL reads no parameter of this name")
         }
+    }
+
+    /// A host that no connection string takes would leave the cluster without anybody to follow.
+    private static func checkStandbyCluster(_ document: JSONObject, _ present: JSONObject) throws(Objection) {
+        guard let section = document["standby_cluster"]?.object, section != present["standby_cluster"]?.object,
+            section["host"]?.isTruthy == true, let cluster = StandbyCluster(section), cluster.address == nil
+        else { return }
+        throw Objection(key: "standby_cluster.host", reason: "is no name and no address, or the port is none")
     }
 
     private static func checkSlots(_ document: JSONObject, _ present: JSONObject) throws(Objection) {

@@ -7,9 +7,15 @@ enum Chore: CaseIterable, Sendable {
     struct Needs: Sendable, Hashable {
         /// The store has answered, its view is known, and nobody else writes keys under our name.
         var store = true
-        /// This node is the leader, and its PostgreSQL is no standby.
-        var leading = false
+        var leading = Leading.whatever
         var noPlan = NoPlan.whatever
+    }
+
+    /// As what this node has to lead.
+    enum Leading: Sendable, Hashable {
+        case whatever, primary
+        /// As a primary, or as the leader of a standby cluster.
+        case primaryOrStandby
     }
 
     /// Which plan may run beside it.
@@ -23,7 +29,8 @@ enum Chore: CaseIterable, Sendable {
         case .touch: Needs()
         // In failsafe mode they go on without the store.
         case .slots: Needs(store: false, noPlan: .orPromotion)
-        case .sync, .status, .failsafe, .history, .checkpoint: Needs(leading: true, noPlan: .none)
+        case .status, .failsafe: Needs(leading: .primaryOrStandby, noPlan: .none)
+        case .sync, .history, .checkpoint: Needs(leading: .primary, noPlan: .none)
         }
     }
 }

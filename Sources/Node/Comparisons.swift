@@ -13,6 +13,8 @@ struct Comparisons: Sendable {
     private struct Scene: Sendable, Hashable {
         var leader: String?
         var leaderAddress: HostPort?
+        /// Who is asked in its place.
+        var elsewhere: StandbyCluster?
         var leaderTimeline: TimelineID?
         var leaderRole: NodeRole?
         var checkpointAfterPromote: Bool?
@@ -25,6 +27,7 @@ struct Comparisons: Sendable {
         init(_ seen: Observation) {
             let member = seen.view?.leaderMember
             leader = member?.name
+            elsewhere = seen.settings.standbyCluster
             leaderAddress = member.flatMap { Upstream($0)?.address }
             leaderTimeline = member?.timeline
             leaderRole = member?.role

@@ -114,7 +114,7 @@ extension CycleMachine {
             return endAndWait(&run)
         }
         schedule.backOff.succeeded()
-        begin(bootstrapPlan(), claim: revision, &run)
+        begin(bootstrapPlan(settings), claim: revision, &run)
         endCycle(&run)
     }
 }

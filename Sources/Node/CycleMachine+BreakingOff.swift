@@ -39,7 +39,7 @@ extension CycleMachine {
             guard local.mayAcceptWrites, !settings.isPaused else { return nil }
             return LeaseArithmetic.endIsDue(currentStep, since: progress.stepBegan, lease)
         case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .copySlots, .promote, .handOver,
-            .rewind, .stopParted, .reclone, .reinitialize, .restart, .recoverSingleUser, .shutdown:
+            .demoteCluster, .rewind, .stopParted, .reclone, .reinitialize, .restart, .recoverSingleUser, .shutdown:
             return nil
         }
     }

@@ -10,7 +10,11 @@ extension CycleMachine {
 
     func has(_ needs: Chore.Needs) -> Bool {
         if needs.store, storeFailure != nil || view == nil || namesake != nil { return false }
-        if needs.leading, !isLeading || (local.facts?.inRecovery ?? true) { return false }
+        if needs.leading != .whatever {
+            guard isLeading, let facts = local.facts else { return false }
+            let isStandbys = needs.leading == .primaryOrStandby && settings.isStandbyCluster
+            if facts.inRecovery != isStandbys { return false }
+        }
         switch needs.noPlan {
         case .whatever: return true
         case .none: return progress == nil
@@ -83,7 +87,7 @@ extension CycleMachine {
     private func keepStatus(_ run: inout Run) {
         guard let view, let facts = local.facts else { return }
         var status = view.status
-        status.optime = facts.writePosition
+        status.optime = facts.position
         status.handedOverBy = nil
         status.slots = publishedSlots(me, facts, settings)
         status.retainSlots = retainedSlots(me, view, facts, settings, memory.slots, at: run.now)

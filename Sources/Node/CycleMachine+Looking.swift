@@ -31,7 +31,8 @@ extension CycleMachine {
     }
 
     private func streamsFromAnother(_ facts: PostgreSQLStatus.Facts) -> Bool {
-        guard case .upstream(let upstream?) = memory.following, let receiver = facts.receiver else { return false }
+        guard case .upstream(let upstream?) = memory.following, upstream.hasAddress, let receiver = facts.receiver
+        else { return false }
         return receiver.port.map { $0 != upstream.address.port } ?? false
     }
 

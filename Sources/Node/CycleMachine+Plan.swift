@@ -19,6 +19,8 @@ extension CycleMachine {
         guard let progress else { return }
         guard let step = progress.currentStep else { return finishPlan(&run) }
         switch step {
+        case .postgreSQL(.promote) where settings.isStandbyCluster:
+            failPlan("standby_cluster is set, nobody is promoted", nil, &run)
         case .postgreSQL(.promote) where !mayPromote(run.now):
             failPlan("too little is left of the lease, nobody is promoted", nil, &run)
         case .postgreSQL(let operation):
@@ -98,7 +100,7 @@ extension CycleMachine {
         case .finishBootstrap: sight.assumeFinished()
         case .nameSynchronous(let setting): synchronous.handed = setting
         case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .rewind,
-            .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .prePromote, .restore:
+            .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .prePromote, .restore, .archiveLastSegment:
             break
         }
     }

@@ -230,7 +230,11 @@ public struct CycleMachine: Sendable {
         return snapshot
     }
 
-    var role: NodeRole { shownRole(local, running: progress?.running.plan, wasPrimary: sight.wasPrimary) }
+    var role: NodeRole {
+        shownRole(
+            local, running: progress?.running.plan, wasPrimary: sight.wasPrimary,
+            leadsStandbys: settings.isStandbyCluster && isLeading)
+    }
 
     var me: NodeIdentity { identity.me }
 

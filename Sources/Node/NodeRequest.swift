@@ -58,7 +58,7 @@ extension PostgreSQLOperation {
         case .promote, .startPrimary: true
         case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .stopToRestart,
             .rewind, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .nameSynchronous, .prePromote,
-            .restore:
+            .restore, .archiveLastSegment:
             false
         }
     }

@@ -130,7 +130,7 @@ extension NodeRunner {
             return .failed("\(error)")
         case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .stopToRestart,
             .rewind, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .nameSynchronous, .prePromote,
-            .restore:
+            .restore, .archiveLastSegment:
             return nil
         }
     }

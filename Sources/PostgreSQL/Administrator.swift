@@ -31,7 +31,7 @@ actor Administrator {
         let deadline = BootClock.now() + .seconds(2)
         guard let rows = try? query(RecoveryDrift.statement, [RecoveryDrift.names], deadline) else { return true }
         let actual = ParameterMap(rows.compactMap { row in row[0].map { ($0, row[1] ?? "") } })
-        if let upstream, !hasPasswords(for: upstream, configuration) { return false }
+        if let upstream, upstream.hasAddress, !hasPasswords(for: upstream, configuration) { return false }
         return FollowRule.isFollowing(wanted: wanted, actual: actual)
     }
 
@@ -75,14 +75,24 @@ extension Administrator {
     {
         var (facts, received) = try await localFacts(deadline)
         let configuration = instance.configuration
-        let target = instance.target(
+        var target = instance.target(
             configuration.rewindCredentials, host: source.address.host, port: source.address.port,
             options: Instance.options(.seconds(2)))
+        var replication = instance.replicationTarget(source.address)
+        for (name, value) in ToolArguments.onlyPrimary(source.address) {
+            target.parameters[name] = value
+            replication.parameters[name] = value
+        }
         let connection = try PostgreSQLConnection.connect(to: target, deadline: deadline)
         let recovery = try connection.query("SELECT pg_is_in_recovery()", deadline: deadline)
         facts.sourceInRecovery = recovery.first?.first != "f"
-        let session = try ReplicationSession(instance.replicationTarget(source.address), deadline: deadline)
+        let session = try ReplicationSession(replication, deadline: deadline)
         let identity = try session.identify(deadline: deadline)
+        if source.remote != nil, let own = instance.remember({ $0.systemIdentifier }),
+            own != identity.systemIdentifier
+        {
+            throw .failed("\(source.name) is of another cluster (\(identity.systemIdentifier), here \(own))")
+        }
         facts.sourceTimeline = identity.timeline
         facts.sourcePosition = identity.position
         if facts.sourceTimeline > 1 {

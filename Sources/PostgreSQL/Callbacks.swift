@@ -138,11 +138,13 @@ extension Instance {
     }
 
     /// A server is about to be started. One that was a primary and comes up as a standby has changed its role, which is
-    /// all that is told of it.
-    func willStart(asStandby isStandby: Bool) {
+    /// all that is told of it; so has one that comes up as the leader of a standby cluster and was none, or the other
+    /// way round.
+    func willStart(asStandby isStandby: Bool, leading: Bool = false) {
         remember { memory in
             let led = memory.called.role == .primary || memory.called.role == .demoted
-            memory.called.pending = isStandby && led ? .roleChange : .start
+            let isOtherStandby = memory.called.role == (leading ? .replica : .standbyLeader)
+            memory.called.pending = isStandby && (led || isOtherStandby) ? .roleChange : .start
         }
     }
 

@@ -34,6 +34,11 @@ struct ControlDataOutput: Sendable, Hashable {
             supportsRewind: fields["wal_log_hints setting"] == "on" || checksums != 0)
     }
 
+    /// The segment from which recovery would begin; of a server that was shut down, the one with its last checkpoint.
+    var lastSegment: String? {
+        fields["Latest checkpoint's REDO WAL file"].flatMap { $0.count == 24 && $0.allSatisfy(\.isHexDigit) ? $0 : nil }
+    }
+
     /// The files of the WAL below a data directory.
     func walFiles(in dataDirectory: String) -> WALFiles? {
         WALFiles(

@@ -46,6 +46,8 @@ public struct LocalPostgreSQLConfiguration: Sendable, Hashable {
     public var byRole: [Role: RoleSettings] = [:]
     /// `recovery_conf`.
     public var recovery: ParameterMap = ParameterMap()
+    /// What `standby_cluster` says of recovery; empty where the cluster follows nobody.
+    public var standbyCluster = ParameterMap()
     /// Rendered: `--encoding=UTF8`.
     public var initdbOptions: [String] = []
     /// Lines that go to the end of initdb's own pg_hba.conf.

@@ -110,7 +110,7 @@ actor Monitor {
         status.mayRemove = configuration.mayRemove
         status.canRestoreAlone = configuration.replicaMethods.contains { $0.command != nil && $0.needsNoLeader }
         status.hasPrePromote = configuration.prePromote != nil
-        status.hasRestoreCommand = !(RecoveryParameters.configured(configuration)["restore_command"] ?? "").isEmpty
+        status.hasRestoreCommand = !(RecoveryParameters.restoreCommand(configuration) ?? "").isEmpty
     }
 
     private func noteIdentity(_ postmaster: PostmasterPidFile?) {

@@ -12,18 +12,34 @@ extension Operator {
         let names = ((try? Files.list(status)) ?? []).compactMap(ArchiveCommand.segment)
         guard !names.isEmpty, let command = await archiveCommand() else { return }
         for name in names {
-            let path = "\(directory.path)/pg_wal/\(name)"
-            guard Files.exists(path) else { continue }
-            let line = ArchiveCommand.expand(command, path: path, name: name)
-            let invocation = ToolRunner.Invocation(
-                program: "sh", arguments: ["-c", line], deadline: BootClock.now() + .seconds(300))
-            do throws(PostgreSQLError) {
-                try await instance.tools.succeed(invocation)
-            } catch {
-                log.warning("cannot archive \(name): \(error)")
-                return
-            }
+            guard Files.exists("\(directory.path)/pg_wal/\(name)") else { continue }
+            guard await archive(name, by: command) else { return }
             rename("\(status)/\(name).ready", "\(status)/\(name).done")
+        }
+    }
+
+    /// The segment with the last checkpoint of a primary that was stopped and does not come back as one: it is not
+    /// full, so nobody else archives it. What comes before goes first.
+    func archiveLastSegment() async {
+        guard instance.postmaster() == nil, let command = await archiveCommand() else { return }
+        let control = await instance.control(deadline: BootClock.now() + .seconds(10))
+        guard control?.controlData?.state == .shutDown, let name = control?.lastSegment,
+            Files.exists("\(directory.path)/pg_wal/\(name)")
+        else { return log.warning("which segment is the last one is not known: it is not archived") }
+        await archiveReadySegments()
+        if await archive(name, by: command) { log.info("\(name), which has the last checkpoint, is archived") }
+    }
+
+    private func archive(_ name: String, by command: String) async -> Bool {
+        let line = ArchiveCommand.expand(command, path: "\(directory.path)/pg_wal/\(name)", name: name)
+        let invocation = ToolRunner.Invocation(
+            program: "sh", arguments: ["-c", line], deadline: BootClock.now() + .seconds(300))
+        do throws(PostgreSQLError) {
+            try await instance.tools.succeed(invocation)
+            return true
+        } catch {
+            log.warning("cannot archive \(name): \(error)")
+            return false
         }
     }
 

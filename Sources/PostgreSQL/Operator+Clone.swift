@@ -168,7 +168,7 @@ enum ToolArguments {
     ) -> [String] {
         var arguments: [String] = []
         let sameDirectory = configuration.configurationDirectory == configuration.dataDirectory
-        let restoreCommand = RecoveryParameters.configured(configuration)["restore_command"] ?? ""
+        let restoreCommand = RecoveryParameters.restoreCommand(configuration) ?? ""
         if !restoreCommand.isEmpty, serverVersion >= 150_000 || serverVersion >= 130_000 && sameDirectory {
             arguments.append("--restore-target-wal")
             if !sameDirectory { arguments.append("--config-file=\(configuration.configurationFile)") }
@@ -176,9 +176,14 @@ enum ToolArguments {
         let database = ("dbname", configuration.database)
         arguments += [
             "-D", configuration.dataDirectory, "--source-server",
-            source(configuration.rewindCredentials, address, [database]),
+            source(configuration.rewindCredentials, address, [database] + onlyPrimary(address)),
         ]
         return arguments + configuration.rewindOptions
+    }
+
+    /// Of several hosts elsewhere only a primary can be rewound from.
+    static func onlyPrimary(_ address: HostPort) -> [(String, String)] {
+        address.isSeveral ? [("target_session_attrs", "read-write")] : []
     }
 
     /// Without the password, which is in the password file.

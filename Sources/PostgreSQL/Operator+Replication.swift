@@ -79,13 +79,18 @@ extension Operator {
         let version = directory.version
         let role = ConfigurationWriter.Role.standby(of: .known(upstream))
         instance.remember { $0.upstream = .known(upstream) }
-        if let upstream { try writer.writePasswords(configuration.replication, to: upstream.address) }
+        if let upstream, upstream.hasAddress {
+            try writer.writePasswords(configuration.replication, to: upstream.address)
+        }
+        adopt(standby: upstream?.isFollowedByLeader == true ? .standbyLeader : .replica)
         let usable = await usable()
         if try writer(of: usable).write(role, parameters: usable.parameters) {
             instance.remember { $0.owesReload = true }
         }
         // Since 13 the receiver takes another primary by reload; restore_command too since 14.
-        if version >= 140_000 || version >= 130_000 && configuration.recovery["restore_command"] == nil {
+        let hasRestoreCommand =
+            configuration.recovery["restore_command"] != nil || !configuration.standbyCluster.isEmpty
+        if version >= 140_000 || version >= 130_000 && !hasRestoreCommand {
             try await reload()
             return .done
         }
@@ -93,6 +98,14 @@ extension Operator {
         try await stopToRestart(halts: halts)
         // As a standby, whatever stands there by now.
         return try await start(role, timeout: configuration.startTimeout, halts: halts)
+    }
+
+    /// A standby that becomes the leader of a standby cluster, or ceases to be, has another role from now on.
+    private func adopt(standby role: LocalPostgreSQLConfiguration.Role) {
+        let before = instance.remember { $0.role }
+        guard before != role, before == .standbyLeader || role == .standbyLeader else { return }
+        instance.take(role: role)
+        if instance.remember({ $0.called.role }) != nil { instance.call(.roleChange, CallbackRole(role)) }
     }
 
     /// Runs crash recovery in a single-user server, which ends with a clean shutdown (postgresql.md §8).

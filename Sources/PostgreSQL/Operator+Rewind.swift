@@ -17,6 +17,7 @@ extension Operator {
         await archiveReadySegments()
         try writer.writePasswords(configuration.rewindCredentials, to: source.address)
         let primary = try health(of: source)
+        if source.remote != nil { try settleTimeline(of: source) }
         let wasBegun = directory.hasRewindMark
         let began = Mutex(false)
         do throws(PostgreSQLError) {
@@ -38,15 +39,33 @@ extension Operator {
     /// Which primary answers at `source`: it is the same as long as it was not restarted. Throws where none does.
     private func health(of source: Upstream) throws(PostgreSQLError) -> String {
         let deadline = BootClock.now() + .seconds(5)
-        let target = instance.target(
+        var target = instance.target(
             configuration.rewindCredentials, host: source.address.host, port: source.address.port,
             options: Instance.options(.seconds(3)))
+        for (name, value) in ToolArguments.onlyPrimary(source.address) { target.parameters[name] = value }
         let rows = try PostgreSQLConnection.connect(to: target, deadline: deadline).query(
             "SELECT pg_is_in_recovery(), pg_postmaster_start_time()::text", deadline: deadline)
         guard let row = rows.first, row.count == 2, row[0] == "f", let began = row[1] else {
             throw .failed("\(source.name) is no primary: nothing is taken from it")
         }
         return began
+    }
+
+    /// A primary elsewhere does not say whether it has written a checkpoint since its promotion, and before that its
+    /// control file shows the timeline that it came from (postgresql.md §21.5). Where it has not, it is asked for one.
+    private func settleTimeline(of source: Upstream) throws(PostgreSQLError) {
+        let deadline = BootClock.now() + .seconds(60)
+        var target = instance.target(
+            configuration.rewindCredentials, host: source.address.host, port: source.address.port,
+            options: Instance.options(.seconds(55)))
+        for (name, value) in ToolArguments.onlyPrimary(source.address) { target.parameters[name] = value }
+        let connection = try PostgreSQLConnection.connect(to: target, deadline: deadline)
+        let isSettled =
+            "SELECT timeline_id = ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int "
+            + "FROM pg_control_checkpoint()"
+        if try connection.query(isSettled, deadline: deadline).first?.first == "t" { return }
+        log.info("\(source.name) has not written a checkpoint since its promotion: it is asked for one")
+        try connection.query("CHECKPOINT", deadline: deadline)
     }
 
     private func verdict(_ error: PostgreSQLError, _ source: Upstream, _ before: String) -> PostgreSQLError {

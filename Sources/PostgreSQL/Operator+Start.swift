@@ -37,7 +37,7 @@ extension Operator {
         guard directory.version > 0 else { throw .failed("\(directory.path) holds no cluster to start") }
         instance.set(role.startingState(instance.state))
         let isRestarting = instance.state == .restarting
-        if !isRestarting { instance.willStart(asStandby: role.isStandby(directory)) }
+        if !isRestarting { instance.willStart(asStandby: role.isStandby(directory), leading: role.leadsStandbys) }
         do throws(PostgreSQLError) {
             try await instance.endOrphans(deadline: min(deadline, BootClock.now() + .seconds(10)))
             return try await startAndRepair(role, deadline: deadline, halts: halts)
@@ -77,10 +77,12 @@ extension Operator {
             return
         }
         try writer.writeSignals(standby: isStandby)
-        instance.take(role: isStandby ? .replica : .primary)
+        instance.take(role: isStandby ? role.leadsStandbys ? .standbyLeader : .replica : .primary)
         if isStandby { instance.remember { $0.synchronous = nil } }
         guard case .standby(of: .known(let upstream)) = role else { return }
-        if let upstream { try writer.writePasswords(configuration.replication, to: upstream.address) }
+        if let upstream, upstream.hasAddress {
+            try writer.writePasswords(configuration.replication, to: upstream.address)
+        }
         instance.remember { $0.upstream = .known(upstream) }
     }
 
@@ -292,6 +294,14 @@ extension ConfigurationWriter.Role {
         case .standby: true
         case .unchanged: directory.hasStandbySignal
         case .restored(let method): method.recovery != nil || method.keepsRecovery && directory.hasStandbySignal
+        }
+    }
+
+    /// Whether it comes up as the leader of a standby cluster.
+    var leadsStandbys: Bool {
+        switch self {
+        case .standby(of: .known(let upstream)): upstream?.isFollowedByLeader ?? false
+        case .standby(of: .unknown), .primary, .unchanged, .restored: false
         }
     }
 

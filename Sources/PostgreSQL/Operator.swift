@@ -64,6 +64,7 @@ actor Operator {
             try refuseUnfinished()
             return try await start(.standby(of: .known(upstream)), timeout: timeout, halts: halts)
         case .follow(let upstream): return try await follow(upstream, halts: halts)
+        case .archiveLastSegment: await archiveLastSegment()
         case .resumeReplay: try resumeReplay()
         case .nameSynchronous(let setting): return try await nameSynchronous(setting)
         case .prePromote: try await prePromote()
@@ -95,7 +96,7 @@ actor Operator {
                 throw .failed("cannot make the data directory: \(error)")
             }
         case .finishBootstrap, .startPrimary, .startStandby, .stopToRestart, .rewind, .recoverSingleUser,
-            .setAsideDataDirectory, .copyLogicalSlots:
+            .setAsideDataDirectory, .copyLogicalSlots, .archiveLastSegment:
             break
         }
         try await instance.lock.acquire(directory.path, deadline: BootClock.now() + .seconds(10))

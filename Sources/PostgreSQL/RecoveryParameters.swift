@@ -22,11 +22,26 @@ enum RecoveryParameters {
         of upstream: Upstream?, _ configuration: LocalPostgreSQLConfiguration, serverVersion: Int
     ) -> ParameterMap {
         var result = configured(configuration)
-        guard let upstream, upstream.name != configuration.name else { return result }
-        result["primary_conninfo"] = ConnectionString.render(
-            primaryConnection(upstream, configuration, serverVersion: serverVersion))
-        if configuration.usesSlots { result["primary_slot_name"] = SlotName.of(member: configuration.name) }
+        for entry in configuration.standbyCluster.entries { result[entry.name] = entry.value }
+        // Who waits is the standby leader; the others have from it what it has.
+        if upstream?.remote == nil, configuration.standbyCluster["recovery_min_apply_delay"] != nil {
+            result["recovery_min_apply_delay"] = configured(configuration)["recovery_min_apply_delay"]
+        }
+        guard let upstream, upstream.hasAddress, upstream.name != configuration.name else { return result }
+        var connection = primaryConnection(upstream, configuration, serverVersion: serverVersion)
+        if configuration.usesSlots, let slot = slot(at: upstream, configuration) {
+            result["primary_slot_name"] = slot
+            // Of several hosts only the primary is certain to have it.
+            if upstream.remote != nil, upstream.address.isSeveral { connection["target_session_attrs"] = "read-write" }
+        }
+        result["primary_conninfo"] = ConnectionString.render(connection)
         return result
+    }
+
+    /// A member has a slot for this one; a primary elsewhere has what its operator says, for the standby leader alone.
+    private static func slot(at upstream: Upstream, _ configuration: LocalPostgreSQLConfiguration) -> String? {
+        guard let remote = upstream.remote else { return SlotName.of(member: configuration.name) }
+        return remote.leads ? remote.slotName : nil
     }
 
     /// What does not depend on the upstream. Those that stand among the ordinary parameters take the place of
@@ -38,6 +53,11 @@ enum RecoveryParameters {
         result["recovery_target_timeline"] = "latest"
         for name in ["", "_name", "_time", "_xid", "_lsn"] { result["recovery_target" + name] = "" }
         return result
+    }
+
+    /// What fetches WAL for a standby.
+    static func restoreCommand(_ configuration: LocalPostgreSQLConfiguration) -> String? {
+        configuration.standbyCluster["restore_command"] ?? configured(configuration)["restore_command"]
     }
 
     /// What the operator has given a new cluster to recover by, in the names of today.

@@ -91,7 +91,7 @@ extension SmallWorld {
             nodes[index].log.append(1)
             nodes[index].wasClean = true
         case .bootstrap, .finishBootstrap, .stopToRestart, .resumeReplay, .setAsideDataDirectory, .copyLogicalSlots,
-            .nameSynchronous, .prePromote, .restore:
+            .nameSynchronous, .prePromote, .restore, .archiveLastSegment:
             break
         }
     }

@@ -87,7 +87,7 @@ extension World {
             checkLeftAlone(index, operation.name)
             checkFailsafe(index)
         case .bootstrap, .finishBootstrap, .startStandby, .follow, .resumeReplay, .recoverSingleUser,
-            .setAsideDataDirectory, .copyLogicalSlots, .prePromote, .restore:
+            .setAsideDataDirectory, .copyLogicalSlots, .prePromote, .restore, .archiveLastSegment:
             break
         case .nameSynchronous(let setting): checkNames(setting, index)
         }

@@ -61,8 +61,8 @@ extension World {
         }
         switch node.published?.running?.plan.kind {
         case .startPrimary?, .startStandby?, .demoteOffline?, .bootstrap?: return false
-        case .clone?, .follow?, .resumeReplay?, .copySlots?, .promote?, .handOver?, .demote?, .rewind?, .stopParted?,
-            .reclone?, .reinitialize?, .restart?, .recoverSingleUser?, .shutdown?, nil:
+        case .clone?, .follow?, .resumeReplay?, .copySlots?, .promote?, .handOver?, .demote?, .demoteCluster?,
+            .rewind?, .stopParted?, .reclone?, .reinitialize?, .restart?, .recoverSingleUser?, .shutdown?, nil:
             return isAllWell(butFor: index) && hasHeir(index)
         }
     }

@@ -51,6 +51,7 @@ extension World {
         case .stopToRestart(let timeout): stop(.fastAfterCheckpoint, timeout, index)
         case .rewind: finish(after: 500...5000, index)
         case .recoverSingleUser, .copyLogicalSlots: finish(after: 200...3000, index)
+        case .archiveLastSegment: finish(after: 1...10, index)
         case .setAsideDataDirectory:
             if nodes[index].postgreSQL.process != .down { crash(index) }
             finish(after: 1...10, index)
@@ -242,7 +243,7 @@ extension World {
         case .bootstrap, .finishBootstrap, .startPrimary, .startStandby, .follow, .resumeReplay, .promote,
             .clone, .restore, .rewind, .recoverSingleUser, .copyLogicalSlots, .nameSynchronous, .prePromote:
             nodes[index].operation?.failed = true
-        case .stop, .stopToRestart, .setAsideDataDirectory: break
+        case .stop, .stopToRestart, .setAsideDataDirectory, .archiveLastSegment: break
         }
         queue.add(.finish(node: index, operation: operation.number), at: now + generator.milliseconds(in: 1...20))
     }
@@ -296,7 +297,7 @@ extension World {
         case .promote:
             guard server.acceptsWrites else { return .failure(.failed("PostgreSQL was not promoted")) }
         case .stop: return .success(.shutDown(shutdownPositions(index)))
-        case .stopToRestart, .resumeReplay, .prePromote: break
+        case .stopToRestart, .resumeReplay, .prePromote, .archiveLastSegment: break
         case .nameSynchronous: guard server.process == .running else { return .failure(.failed("not running")) }
         // Worlds have no logical slots.
         case .copyLogicalSlots: return .failure(.failed("there is no logical slot"))
@@ -360,7 +361,7 @@ extension PostgreSQLOperation {
         case .stop, .stopToRestart: true
         case .bootstrap, .finishBootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay,
             .nameSynchronous, .prePromote, .promote, .rewind, .recoverSingleUser, .setAsideDataDirectory,
-            .copyLogicalSlots, .restore:
+            .copyLogicalSlots, .restore, .archiveLastSegment:
             false
         }
     }

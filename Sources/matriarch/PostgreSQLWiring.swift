@@ -70,6 +70,7 @@ enum PostgreSQLWiring {
         configuration.prePromote = settings.prePromote.flatMap(words)
         configuration.beforeStop = settings.beforeStop.flatMap(words)
         configuration.replicaMethods = settings.replicaMethods.map(replicaMethod)
+        configuration.standbyCluster = map(settings.standbyRecovery)
         configuration.customBootstrap = bootstrap?.custom.map(customBootstrap)
     }
 

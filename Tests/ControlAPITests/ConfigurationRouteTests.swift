@@ -150,7 +150,11 @@ import Testing
         (#"{"postgresql": {"parameters": {"a b": 1}}}"#, "postgresql.parameters.a b: PostgreSQL reads no parameter"),
         (#"{"postgresql": {"parameters": {"a.": 1}}}"#, "postgresql.parameters.a.: PostgreSQL reads no parameter"),
         (#"{"postgresql": {"parameters": {"a\u0301": 1}}}"#, "PostgreSQL reads no parameter of this name"),
-        (#"{"standby_cluster": {"host": "far"}}"#, "standby_cluster: standby clusters are not supported yet"),
+        (#"{"standby_cluster": {"host": "far away"}}"#, "standby_cluster.host: is no name and no address"),
+        (#"{"standby_cluster": {"host": "a,b;c", "port": 5432}}"#, "standby_cluster.host: is no name and no address"),
+        (#"{"standby_cluster": {"host": "a", "port": 70000}}"#, "standby_cluster.host: is no name and no address"),
+        (#"{"standby_cluster": "far"}"#, "standby_cluster: found"),
+        (#"{"primary_race_backoff": 5}"#, "primary_race_backoff: not supported yet"),
         (
             #"{"postgresql": {"parameters_replica": {"a b": 1}}}"#,
             "postgresql.parameters_replica.a b: PostgreSQL reads no parameter"
@@ -178,6 +182,8 @@ import Testing
         #"{"ignore_slots": [{"name": "a", "type": "logical", "database": "d", "plugin": "p"}]}"#,
         #"{"synchronous_mode": "Quorum", "synchronous_mode_strict": "on", "synchronous_zones": "distinct"}"#,
         #"{"synchronous_node_count": 2, "maximum_lag_on_syncnode": 9, "standby_cluster": {"primary_slot_name": "x"}}"#,
+        #"{"standby_cluster": {"host": "a,10.0.0.2", "port": 5432, "create_replica_methods": ["basebackup"]}}"#,
+        #"{"standby_cluster": {"restore_command": "cp %f %p", "recovery_min_apply_delay": "5min"}}"#,
         #"{"postgresql": {"parameters": {"pg_stat_statements.max": 1}, "create_replica_methods": ["basebackup"]}}"#,
         #"{"postgresql": {"parameters_primary": {"work_mem": "8MB"}, "pg_hba_replica": ["local all all reject"]}}"#,
     ])
@@ -189,13 +195,13 @@ import Testing
     /// patronictl writes past the REST API: that must not keep anybody from changing something else, or taking it back.
     @Test func whatStandsInTheStoreAlreadyStopsNoOtherChange() async throws {
         let present: JSONObject = [
-            "ttl": 30, "standby_cluster": ["host": "far"], "postgresql": ["parameters": ["a b": "x\u{0}"]],
+            "ttl": 30, "standby_cluster": ["host": "far away"], "postgresql": ["parameters": ["a b": "x\u{0}"]],
         ]
         for body in [#"{"ttl": 20}"#, #"{"standby_cluster": null}"#, #"{"postgresql": {"parameters": {"a b": null}}}"#]
         {
             #expect(try await Bench(store: store(present)).ask("PATCH", "/config", body).status == 200)
         }
-        let other = #"{"standby_cluster": {"host": "elsewhere"}}"#
+        let other = #"{"standby_cluster": {"host": "else where"}}"#
         #expect(try await Bench(store: store(present)).ask("PATCH", "/config", other).status == 400)
     }
 

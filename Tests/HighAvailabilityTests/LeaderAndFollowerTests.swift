@@ -116,24 +116,6 @@ import Testing
             seen: Scene.seen(leading, Scene.standby(), lease: Scene.lease(heldFor: .seconds(31)), renewal: .held),
             expected: .action(.wait), because: ["lease-expired"]),
         Row(
-            description: "a standby of a standby cluster is not promoted",
-            seen: Scene.seen(
-                Scene.view(leader: "n1", members: [Scene.member("n1", role: "standby_leader")]), Scene.standby(),
-                lease: Scene.lease(), renewal: .held, settings: ["standby_cluster": ["host": "far"]]),
-            expected: .action(.wait), because: ["holding-lease", "not-built"]),
-        Row(
-            description: "nor one of a cluster of which it is not known whether it is one",
-            seen: Scene.seen(
-                Scene.view(leader: "n1", members: [Scene.member("n1", role: "replica")]), Scene.standby(),
-                lease: Scene.lease(), renewal: .held, settings: ["standby_cluster": ["host": "far"]]),
-            expected: .action(.wait), because: ["holding-lease", "not-built"]),
-        Row(
-            description: "standby_cluster in the store of a cluster with a primary stops no failover",
-            seen: Scene.seen(
-                Scene.view(leader: "n1", members: [Scene.member("n1", role: "replica")]), Scene.standby(),
-                lease: Scene.lease(), renewal: .held, settings: ["standby_cluster": ["host": "far"]]),
-            memory: ledByPrimary, expected: .plan(.promote), because: ["holding-lease"]),
-        Row(
             description: "a standby in pause gives the key back",
             seen: Scene.seen(
                 leading, Scene.standby(), lease: Scene.lease(), renewal: .held, settings: ["pause": true]),
@@ -256,12 +238,6 @@ import Testing
     private static var wonKey: Memory {
         var memory = Memory()
         memory.hasWonKey = true
-        return memory
-    }
-
-    private static var ledByPrimary: Memory {
-        var memory = Memory()
-        memory.isLedByPrimary = true
         return memory
     }
 

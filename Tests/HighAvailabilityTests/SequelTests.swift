@@ -49,7 +49,7 @@ import Testing
         case .bootstrap:
             #expect(published == [.decide, .shutDown] && unpublished == [.cancelBootstrap, .cancelBootstrap])
         case .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .copySlots, .promote, .handOver, .demote,
-            .demoteOffline, .rewind, .stopParted, .reclone, .reinitialize, .recoverSingleUser, .restart:
+            .demoteCluster, .demoteOffline, .rewind, .stopParted, .reclone, .reinitialize, .recoverSingleUser, .restart:
             #expect(published == [.decide, .shutDown] && unpublished == published)
         }
     }

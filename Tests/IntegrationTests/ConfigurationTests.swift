@@ -72,7 +72,7 @@ extension ClusterIntegrationTests {
             }
         }
         let unbuilt = try await cluster.answer(
-            "PATCH", leader, "/config", body: #"{"standby_cluster": {"host": "far"}}"#)
+            "PATCH", leader, "/config", body: #"{"primary_race_backoff": 5}"#)
         #expect(unbuilt.status == 400)
         #expect(try await cluster.answer("GET", leader, "/config").json == before)
         let same = try await cluster.answer("PUT", leader, "/config", body: JSON.text(before))

@@ -63,8 +63,8 @@ import Testing
 
     /// The mark in `/initialize` is taken away as long as it may be nobody's but ours.
     @Test func whatIsTakenBackOfANewCluster() {
-        #expect(begun(bootstrapPlan(), claim: 7).running?.publication == .claimed(7))
-        #expect(begun(bootstrapPlan()).running?.publication == nil)
+        #expect(begun(bootstrapPlan(DynamicConfiguration()), claim: 7).running?.publication == .claimed(7))
+        #expect(begun(bootstrapPlan(DynamicConfiguration())).running?.publication == nil)
         let claims = [Progress.Publication.claimed(1), .underWay(2), .unknown(3), .done].map(\.claim)
         #expect(claims == [1, 2, 3, nil])
     }

@@ -31,7 +31,7 @@ import Testing
 
     @Test func slotsAndSettingsThatCameAndWent() {
         var told = Told()
-        let first = UnbuiltSetting.found(in: ["standby_cluster": ["host": "far"]])
+        let first = UnbuiltSetting.found(in: ["primary_race_backoff": 5])
         let news = [told.isAsked(for: first), told.isAsked(for: first), told.isAsked(for: [])]
         #expect(news.map(\.new) == [first, [], []] && news.map(\.gone) == [[], [], first])
         let there = [nil, "http://a", "http://a", nil].map { told.isThere($0) }

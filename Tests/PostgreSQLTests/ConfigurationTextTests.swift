@@ -116,6 +116,32 @@ struct ConfigurationTextTests {
         #expect(alone["primary_slot_name"] == nil)
     }
 
+    @Test("What the leader of a standby cluster is told, and its replicas")
+    func standbyLeader() {
+        var configuration = Self.configuration()
+        configuration.standbyCluster = ["restore_command": "get %f %p", "recovery_min_apply_delay": "5min"]
+        func told(_ host: String, slot: String?, leads: Bool) -> ParameterMap {
+            let far = Upstream(
+                name: "far", address: HostPort(host: host, port: 5433), remote: .init(slotName: slot, leads: leads))
+            return RecoveryParameters.forStandby(of: far, configuration, serverVersion: 150_000)
+        }
+        let leader = told("a,b", slot: "site_b", leads: true)
+        let connection = ConnectionString.parse(leader["primary_conninfo"] ?? "")
+        #expect(connection?["host"] == "a,b" && connection?["target_session_attrs"] == "read-write")
+        #expect(leader["primary_slot_name"] == "site_b" && leader["restore_command"] == "get %f %p")
+        #expect(leader["recovery_min_apply_delay"] == "5min")
+        #expect(told("a", slot: "site_b", leads: false)["primary_slot_name"] == nil)
+        let without = ConnectionString.parse(told("a,b", slot: nil, leads: true)["primary_conninfo"] ?? "")
+        #expect(without?["target_session_attrs"] == nil)
+        let replica = RecoveryParameters.forStandby(of: Self.upstream, configuration, serverVersion: 150_000)
+        #expect(replica["restore_command"] == "get %f %p" && replica["primary_slot_name"] == "n_1")
+        #expect(replica["recovery_min_apply_delay"] == nil)
+        let archive = Upstream(
+            name: "the archive", address: HostPort(host: "", port: 0), remote: .init(slotName: nil, leads: true))
+        let alone = RecoveryParameters.forStandby(of: archive, configuration, serverVersion: 150_000)
+        #expect(alone["primary_conninfo"] == nil && alone["restore_command"] == "get %f %p")
+    }
+
     @Test("Whether a standby follows whom it should")
     func following() {
         let configuration = Self.configuration()

@@ -112,7 +112,8 @@ extension SettingTable {
 
     /// Sections that a key of the same section names: methods of bootstrap and of replica creation.
     private static func methodNames(_ tree: JSONObject, _ dynamic: JSONValue?) -> [String: Set<String>] {
-        let methods = [tree["postgresql"], dynamic?["postgresql"]].compactMap { $0 }.flatMap { section in
+        let sections = [tree["postgresql"], dynamic?["postgresql"], dynamic?["standby_cluster"]]
+        let methods = sections.compactMap { $0 }.flatMap { section in
             ["create_replica_methods", "create_replica_method"].flatMap { key in
                 section[key]?.array ?? section[key].map { [$0] } ?? []
             }

@@ -48,7 +48,9 @@ public struct PostgreSQLSettings: Sendable, Hashable {
     public let usesRewind: Bool
     public let removesDataDirectoryOnRewindFailure: Bool
     public let removesDataDirectoryOnDivergedTimelines: Bool
-    /// Tried in order until one succeeds.
+    /// What `standby_cluster` says of recovery; empty where the cluster follows nobody.
+    public let standbyRecovery: [ParameterSetting]
+    /// Tried in order until one succeeds; in a standby cluster those that it names.
     public let replicaMethods: [ReplicaMethod]
     /// Rendered: `--max-rate=100M`.
     public let baseBackupOptions: [String]
@@ -118,7 +120,11 @@ public struct PostgreSQLSettings: Sendable, Hashable {
         removesDataDirectoryOnRewindFailure = reader.bool("postgresql.remove_data_directory_on_rewind_failure")
         removesDataDirectoryOnDivergedTimelines = reader.bool(
             "postgresql.remove_data_directory_on_diverged_timelines")
-        replicaMethods = PostgreSQLSettings.replicaMethods(&reader)
+        let elsewhere = reader.raw("standby_cluster")?.object.flatMap { StandbyCluster($0) }
+        standbyRecovery = (elsewhere?.recovery ?? [:]).sorted { $0.key < $1.key }
+            .map { ParameterSetting(name: $0.key, value: $0.value) }
+        replicaMethods = PostgreSQLSettings.replicaMethods(
+            &reader, of: elsewhere == nil ? "postgresql" : "standby_cluster")
         baseBackupOptions = PostgreSQLSettings.baseBackupOptions(&reader)
         rewindOptions = PostgreSQLSettings.options(
             &reader, "pg_rewind", "postgresql.rewind", PostgreSQLSettings.forbiddenForRewind)
@@ -220,9 +226,11 @@ public struct PostgreSQLSettings: Sendable, Hashable {
 
     // MARK: Replicas and tools
 
-    private static func replicaMethods(_ reader: inout SettingReader) -> [ReplicaMethod] {
-        let names = reader.texts("postgresql.create_replica_methods", separator: ",") ?? ["basebackup"]
-        return names.map { name in
+    private static func replicaMethods(_ reader: inout SettingReader, of section: String) -> [ReplicaMethod] {
+        let names = reader.texts("\(section).create_replica_methods", separator: ",")
+        // Of `standby_cluster` an empty list says nothing.
+        let isUnsaid = names == nil || section != "postgresql" && names?.isEmpty == true
+        return (isUnsaid ? ["basebackup"] : names ?? []).map { name in
             if name == "basebackup" { return ReplicaMethod(name: name, command: nil, options: JSONObject()) }
             let options = reader.object("postgresql.\(name)") ?? JSONObject()
             let command = reader.filledText("postgresql.\(name).command") ?? name

@@ -112,12 +112,6 @@ extension ActionPlan {
         if section.isEmpty {
             plan.obstacles.append("at least --host, --port or --restore-command says what is followed")
         }
-        let ours = view.members.filter { $0.ownVersion != nil }.map(\.name)
-        if !ours.isEmpty {
-            plan.obstacles.append(
-                "\(ours.joined(separator: ", ")) run\(ours.count == 1 ? "s" : "") Matriarch, which does not follow "
-                    + "another cluster yet")
-        }
         plan.steps = [
             "standby_cluster is written into the configuration that the cluster shares",
             "\(leader) stops PostgreSQL, and starts again as a standby of the primary elsewhere",

@@ -1,11 +1,11 @@
-import ClusterModel
+public import ClusterModel
 
 /// A base backup, and a standby made of it. Only a plan of the kind `clone` finds nothing to replace.
 func clonePlan(
     _ kind: Plan.Kind, _ me: NodeIdentity, _ settings: DynamicConfiguration, _ view: ClusterView, from source: Upstream,
     onlyByBaseBackup: Bool = false
 ) -> Plan {
-    let upstream = upstream(me, view, madeFrom: source)
+    let upstream = upstream(me, view, settings, madeFrom: source)
     return Plan(
         kind,
         [
@@ -15,13 +15,26 @@ func clonePlan(
         ])
 }
 
-/// A data directory out of a backup, and a standby of nobody made of it: it joins the race.
+/// A data directory out of a backup, and a standby of nobody made of it, or of the primary elsewhere: it joins the
+/// race.
 func restorePlan(_ settings: DynamicConfiguration) -> Plan {
-    Plan(
-        .clone, [.postgreSQL(.restore), .postgreSQL(.startStandby(of: nil, timeout: settings.startPatience))])
+    let upstream = settings.standbyCluster?.upstream(leads: false)
+    return Plan(
+        .clone, [.postgreSQL(.restore), .postgreSQL(.startStandby(of: upstream, timeout: settings.startPatience))])
 }
 
-/// The plan of the node that won `/initialize`.
-public func bootstrapPlan() -> Plan {
-    Plan(.bootstrap, [.postgreSQL(.bootstrap), .publishBootstrap, .postgreSQL(.finishBootstrap)])
+/// The plan of the node that won `/initialize`. A standby cluster is not made but copied (ha-loop.md §6.2); its copy
+/// is whole before it is published.
+public func bootstrapPlan(_ settings: DynamicConfiguration) -> Plan {
+    guard let elsewhere = settings.standbyCluster else {
+        return Plan(.bootstrap, [.postgreSQL(.bootstrap), .publishBootstrap, .postgreSQL(.finishBootstrap)])
+    }
+    // Nobody else has data: this node leads next, and the slot there holds WAL for it from here on.
+    let source = elsewhere.upstream(leads: true)
+    return Plan(
+        .bootstrap,
+        [
+            .postgreSQL(source.hasAddress ? .clone(from: source, replacing: false) : .restore),
+            .postgreSQL(.startStandby(of: source, timeout: settings.startPatience)), .publishBootstrap,
+        ])
 }

@@ -7,6 +7,13 @@ enum DemotionPlans {
         Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5)))])
     }
 
+    /// The cluster is to follow a primary elsewhere (ha-loop.md §13): a clean stop, so that whoever receives from here
+    /// has everything, under the lease all the while. What then stands here is compared before it follows anybody.
+    static func standbyCluster(_ seen: Observation) -> Plan {
+        let stop = PostgreSQLOperation.stop(.fastAfterCheckpoint, timeout: seen.settings.stopTimeout)
+        return Plan(.demoteCluster, [.postgreSQL(stop), .postgreSQL(.archiveLastSegment)])
+    }
+
     /// The lease still runs: a clean stop until `haltBy`, then read-only and following nobody.
     static func offline(_ seen: Observation) -> Plan {
         let left = seen.lease.map { LeaseArithmetic.haltBy($0) - seen.now } ?? .zero

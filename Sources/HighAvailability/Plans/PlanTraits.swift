@@ -36,7 +36,7 @@ extension Plan.Kind {
         case .follow, .resumeReplay: Traits(writes: .closed, yieldsToReinitialize: true)
         case .startPrimary: Traits(writes: .opens)
         case .promote: Traits(writes: .opens, shownRole: .promoted, mayBeCutShort: true)
-        case .handOver: Traits(writes: .ends, shownRole: .demoted, mayBeCutShort: true)
+        case .handOver, .demoteCluster: Traits(writes: .ends, shownRole: .demoted, mayBeCutShort: true)
         case .demote, .demoteOffline: Traits(writes: .closed, shownRole: .demoted)
         case .restart: Traits(writes: .restarts, isAway: true, yieldsToReinitialize: true, mayBeCutShort: true)
         case .shutdown: Traits(writes: .ends, isAway: true, mayBeCutShort: true)

@@ -63,7 +63,9 @@ extension PostgreSQLOperation {
         // A file, and a reload that is waited for.
         case .nameSynchronous: .seconds(10)
         case .copyLogicalSlots(_, _, let stopTimeout): settings.startPatience + stopTimeout
-        case .bootstrap, .finishBootstrap, .clone, .restore, .rewind, .recoverSingleUser, .setAsideDataDirectory: nil
+        case .bootstrap, .finishBootstrap, .clone, .restore, .rewind, .recoverSingleUser, .setAsideDataDirectory,
+            .archiveLastSegment:
+            nil
         }
     }
 }

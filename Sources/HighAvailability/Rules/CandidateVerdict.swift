@@ -94,7 +94,9 @@ func objections(
     let known = objections(
         to: answer, required.map { .everything(to: $0) } ?? lag, clusterTimeline: leastTimeline(seen, view))
     // It would not claim the key.
-    if known.isEmpty, case .status(let peer)? = answer, view.history.left(peer.timeline, before: peer.replayed) != nil {
+    if known.isEmpty, !seen.settings.isStandbyCluster, case .status(let peer)? = answer,
+        view.history.left(peer.timeline, before: peer.replayed) != nil
+    {
         return [.timelineBehind(peer.timeline, cluster: view.timeline)]
     }
     return known
@@ -102,7 +104,7 @@ func objections(
 
 private func leastTimeline(_ seen: Observation, _ view: ClusterView) -> TimelineID? {
     let own = seen.local.isPrimary ? seen.local.facts?.timeline : nil
-    let cluster = seen.settings.checkTimeline ? view.timeline : nil
+    let cluster = seen.checksTimeline ? view.timeline : nil
     return [own, cluster].compactMap(\.self).max()
 }
 

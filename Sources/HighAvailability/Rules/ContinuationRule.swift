@@ -106,6 +106,9 @@ public func startVerdict(
     guard seen.isNamedLeader && seen.lease != nil || isPausedPrimary else {
         return .carryOut(.startStandby(of: upstream(seen, view, memory), timeout: timeout))
     }
+    if seen.settings.isStandbyCluster, !seen.settings.isPaused {
+        return .carryOut(.startStandby(of: upstream(seen, view, memory), timeout: timeout))
+    }
     switch continuation(seen, view, memory) {
     case .setBack(let why): return .refuse([.server(why)])
     case .claimed(let received): return .refuse([.server(received.reason(end: seen.local.walEnd ?? .zero))])
@@ -142,6 +145,6 @@ private func startObstacle(_ seen: Observation, _ view: ClusterView, _ memory: M
 
 /// Whom it followed, and where that is not known whom it is to follow.
 private func upstream(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Upstream? {
-    if case .upstream(let known) = memory.following { return known }
-    return nodeToFollow(seen.me, view).flatMap { Upstream($0) }
+    if !seen.settings.isStandbyCluster, case .upstream(let known) = memory.following { return known }
+    return followTarget(seen.me, view, seen.settings).upstream
 }

@@ -56,7 +56,6 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
     memory.noteDirectory(seen.local)
     memory.noteObstacles(seen)
     noteStarving(seen, &memory)
-    if seen.local.isPrimary { memory.isLedByPrimary = true }
     if seen.local.isPrimary, let facts = seen.local.facts, let timeline = facts.timeline {
         memory.ledTimeline = timeline
         memory.ledPosition = facts.writePosition
@@ -68,12 +67,6 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         if let leader = view.leaderName {
             memory.membersUnderLastLeader = view.members
             memory.lastLeader = leader
-            // A replica that has just taken the key says nothing of the cluster.
-            switch view.member(leader)?.role {
-            case .primary?: memory.isLedByPrimary = true
-            case .standbyLeader?: memory.isLedByPrimary = false
-            case .replica?, .demoted?, .promoted?, .uninitialized?, nil: break
-            }
         }
         memory.leaderlessSince = view.isUnlocked ? memory.leaderlessSince ?? seen.now : nil
         if view.leaderName != nil {

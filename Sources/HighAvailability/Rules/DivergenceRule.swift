@@ -47,15 +47,16 @@ private func judgeCrashed(_ facts: DivergenceFacts) -> DivergenceVerdict {
     return .diverged(leftAt: left)
 }
 
-/// Compares with the leader, and decides what becomes of a data directory that has parted (ha-loop.md §8.2). Nil where
-/// it has not, or where nothing can be known yet.
+/// Compares with the leader, or with who is followed elsewhere, and decides what becomes of a data directory that has
+/// parted (ha-loop.md §8.2). Nil where it has not, or where nothing can be known yet.
 ///
 /// S7: the directory is rewound or replaced only after the comparison proved the divergence against a running primary.
-func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, _ memory: inout Memory) -> Decision? {
-    guard leader.name != seen.me.name, let source = Upstream(leader) else { return nil }
+func divergenceRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
+    guard let origin = origin(seen, view) else { return nil }
+    let source = origin.upstream
     var facts: DivergenceFacts
     switch seen.divergence {
-    case nil: return Decision(.ask(.divergence(from: source)), .follow(.mustFollow(leader.name)))
+    case nil: return Decision(.ask(.divergence(from: source)), .follow(.mustFollow(source.name)))
     case .unavailable?: return nil
     case .facts(let known)?: facts = known
     }
@@ -72,6 +73,6 @@ func divergenceRule(_ seen: Observation, _ view: ClusterView, _ leader: Member, 
                 local: facts.localTimeline, at: facts.localPosition, leftAt: leftAt, source: facts.sourceTimeline))
         // pg_rewind goes by the timelines' numbers: of two that are equal it says that nothing is to be done.
         let hasSameNumber = facts.localTimeline == facts.sourceTimeline
-        return rejoin(seen, view, leader, source, &memory, canRewind: !hasSameNumber, because: reason)
+        return rejoin(seen, view, origin, &memory, canRewind: !hasSameNumber, because: reason)
     }
 }

@@ -61,7 +61,9 @@ public struct Eligibility: Sendable {
 
     /// Whether failsafe mode lets `name` lead: a primary without the store asks nobody else (docs/failsafe.md).
     public func isInFailsafe(_ name: String) -> Bool {
-        guard settings.failsafeMode, let failsafe = view.failsafe, !failsafe.isEmpty else { return true }
+        guard settings.failsafeMode, !settings.isStandbyCluster, let failsafe = view.failsafe, !failsafe.isEmpty else {
+            return true
+        }
         return failsafe[name] != nil
     }
 

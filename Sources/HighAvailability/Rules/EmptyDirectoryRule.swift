@@ -72,7 +72,7 @@ private func newClusterRule(_ seen: Observation, _ view: ClusterView, _ memory: 
         return Decision(
             .wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.anotherHasData(other.name, writesIt: writesIt)))
     }
-    if let why = seen.watchdogObstacle {
+    if let why = seen.watchdogObstacle, !seen.settings.isStandbyCluster {
         return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .promotion(.watchdogFailed(why)))
     }
     if seen.me.tags.nofailover || !seen.me.canBootstrap, let decision = restoreRule(seen, memory) { return decision }

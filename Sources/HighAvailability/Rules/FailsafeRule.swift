@@ -120,7 +120,10 @@ func failsafeObstacle(_ seen: Observation, _ view: ClusterView) -> Reason? {
     if let promise = seen.promise {
         return .failsafe(.bound(to: promise.ping.name, for: promise.until - seen.now))
     }
-    guard seen.settings.failsafeMode, let members = view.failsafe, !members.isEmpty, !seen.local.isPrimary else {
+    // Who leads a standby cluster takes nobody the writes.
+    guard seen.settings.failsafeMode, !seen.settings.isStandbyCluster, let members = view.failsafe, !members.isEmpty,
+        !seen.local.isPrimary
+    else {
         return nil
     }
     if members[seen.me.name] == nil { return .eligibility(.notInFailsafe) }

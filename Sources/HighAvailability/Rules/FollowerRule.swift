@@ -6,13 +6,17 @@ func followerRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
     if let decision = giveUpWrites(seen, &memory, because: [isLed, .writes(.runningAsPrimaryWithoutLease)]) {
         return decision
     }
-    if let decision = suspicionRule(seen, view, &memory) { return decision }
-    if let facts = seen.local.facts, facts.replayPaused, facts.serverVersion >= 140_000, !seen.settings.isPaused {
-        // Also where PostgreSQL has done it itself, for want of parameters: it ends then, and starts with enough.
-        return Decision(.carryOut(Plan(.resumeReplay, [.postgreSQL(.resumeReplay)])), .follow(.replayPaused))
-    }
+    if let decision = suspicionRule(seen, view, &memory) ?? pausedReplayRule(seen) { return decision }
     let decision = followRule(seen, view, &memory)
     return stuckStandbyRule(seen, view, memory, otherwise: decision)
+}
+
+/// Replay that somebody has paused goes on, also where PostgreSQL has paused it itself for want of parameters: it ends
+/// then, and starts with enough.
+func pausedReplayRule(_ seen: Observation) -> Decision? {
+    guard let facts = seen.local.facts, facts.replayPaused, facts.serverVersion >= 140_000, !seen.settings.isPaused
+    else { return nil }
+    return Decision(.carryOut(Plan(.resumeReplay, [.postgreSQL(.resumeReplay)])), .follow(.replayPaused))
 }
 
 /// A standby that does not stream while the leader is on another timeline may have parted: on the older one it may be
@@ -32,7 +36,7 @@ private func suspicionRule(_ seen: Observation, _ view: ClusterView, _ memory: i
     let hasStarved = starved(seen, memory) != nil
     if isElsewhere || leadsMyTimeline || hasStarved, memory.rewind == .unsuspected { memory.rewind = .suspected }
     guard memory.rewind != .unsuspected else { return nil }
-    return divergenceRule(seen, view, leader, &memory)
+    return divergenceRule(seen, view, &memory)
 }
 
 /// Takes into memory since when a standby has not streamed and replayed nothing. No answer tells nothing. Where what it
@@ -54,7 +58,7 @@ func noteStarving(_ seen: Observation, _ memory: inout Memory) {
 }
 
 /// A standby that has been without a stream for longer than an upstream takes to come back or to say where it is.
-private func starved(_ seen: Observation, _ memory: Memory) -> (position: WALPosition, time: Duration)? {
+func starved(_ seen: Observation, _ memory: Memory) -> (position: WALPosition, time: Duration)? {
     guard let starving = memory.starving, starving.streamedAt == nil else { return nil }
     let time = seen.now - starving.since
     return time >= max(seen.settings.timings.loopWait * 3, .seconds(10)) ? (starving.position, time) : nil
@@ -62,9 +66,9 @@ private func starved(_ seen: Observation, _ memory: Memory) -> (position: WALPos
 
 /// Points the standby to whom it should stream from, where it was last told another.
 func followRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
-    let target = nodeToFollow(seen.me, view)
-    let upstream = target.flatMap { Upstream($0) }
-    if let target, upstream == nil { return Decision(.wait, .follow(.upstreamWithoutAddress(target.name))) }
+    let target = followTarget(seen.me, view, seen.settings)
+    let upstream = target.upstream
+    if case .withoutAddress(let name) = target { return Decision(.wait, .follow(.upstreamWithoutAddress(name))) }
     if let decision = resetRule(seen, upstream, &memory) { return decision }
     if let upstream, let decision = copyRule(seen, view, upstream, &memory) { return decision }
     if seen.local.readiness != .accepting || memory.following == .upstream(upstream) {
@@ -130,6 +134,8 @@ public enum FollowReason: Sendable, Hashable {
     case following(String)
     case followingNobody
     case mustFollow(String)
+    /// `standby_cluster` is set.
+    case mustFollowElsewhere
     case upstreamWithoutAddress(String)
     case receivesNothing(from: String, mine: WALPosition, leader: WALPosition, for: Duration)
     case recoverySettingsAltered([String])
@@ -144,6 +150,9 @@ public enum FollowReason: Sendable, Hashable {
             Explanation("following", ["member": .fact(name)], "a secondary, and following \(name)")
         case .followingNobody: Explanation("following-nobody", "following nobody")
         case .mustFollow(let name): Explanation("must-follow", ["member": .fact(name)], "\(name) is to be followed")
+        case .mustFollowElsewhere:
+            Explanation(
+                "must-follow-elsewhere", "standby_cluster is set: the cluster is to follow a primary elsewhere")
         case .upstreamWithoutAddress(let name):
             Explanation("upstream-without-address", ["member": .fact(name)], "\(name) has not published its address")
         case .receivesNothing(let name, let mine, let leader, let passed):
@@ -180,7 +189,7 @@ public enum FollowReason: Sendable, Hashable {
             "This standby replays nothing: its WAL ends at \(mine), the leader's at \(leader), and \(name) has sent "
                 + "nothing that fits for \(seconds(StuckArithmetic.starvation)) and longer. PostgreSQL's log says why; "
                 + "where what was replayed here is not what the leader has, ask for a new copy (POST /reinitialize)"
-        case .following, .followingNobody, .mustFollow, .upstreamWithoutAddress, .receivesNothing,
+        case .following, .followingNobody, .mustFollow, .mustFollowElsewhere, .upstreamWithoutAddress, .receivesNothing,
             .recoverySettingsAltered, .replayPaused, .goesInCircles:
             nil
         }

@@ -25,8 +25,8 @@ func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) ->
     if seen.isNamedLeader { return Decision(.write(.systemIdentifier(local)), .identity(.nobodyInitialized)) }
     guard view.isUnlocked, !seen.settings.isPaused else { return nil }
     // A standby whose primary no daemon manages yet must not define the cluster. It waits for who does: the daemon's
-    // end would help nobody where the store has but lost its keys.
-    if let facts = seen.local.facts, facts.inRecovery, !memory.hasRunUnderUs {
+    // end would help nobody where the store has but lost its keys. A standby cluster has none but standbys.
+    if let facts = seen.local.facts, facts.inRecovery, !memory.hasRunUnderUs, !seen.settings.isStandbyCluster {
         return Decision(.wait, .identity(.replicaWithoutCluster))
     }
     return Decision(.write(.systemIdentifier(local)), .identity(.nobodyInitialized))

@@ -13,22 +13,19 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     guard let lease = seen.lease, lease.isValid(at: seen.now) else {
         return Decision(.wait, .lease(.leaseExpired))
     }
-    if let why = seen.watchdogFailure, !seen.settings.isPaused {
+    let leadsStandbys = seen.settings.isStandbyCluster && !seen.local.mayAcceptWrites
+    if let why = seen.watchdogFailure, !seen.settings.isPaused, !leadsStandbys {
         memory.refusedPromotion = .init(why: why, at: seen.now)
         return giveUpKey(seen, because: .promotion(.watchdogFailed(why)))
     }
     if let decision = leaderRequestRule(seen, view, &memory) { return decision }
     let holding = Reason.lease(.holdingLease(remaining: lease.deadline - seen.now))
+    // Before anything that could promote: nothing behind this is reached while `standby_cluster` is set.
+    if seen.settings.isStandbyCluster { return standbyLeaderRule(seen, view, &memory, holding) }
     if seen.local.mayAcceptWrites { return Decision(.wait, holding) }
     if let refused = refusedPromotion(seen, memory) { return giveUpKey(seen, because: holding, .promotion(refused)) }
     if seen.settings.isPaused, view.failover?.candidate != seen.me.name {
         return giveUpKey(seen, because: .paused, .server(.standbyInPause))
-    }
-    // Standby clusters are not built. A cluster that was led by a primary goes on as it was, whatever `/config` asks
-    // for meanwhile; one that Patroni made a standby cluster must not part from what it follows, nor one of which that
-    // is not known.
-    if seen.settings.isStandbyCluster, !memory.isLedByPrimary {
-        return Decision(.wait, holding, .lease(.notBuilt("standby clusters")))
     }
     // A claim that came to the store late, or one by an older view.
     if let obstacle = failsafeObstacle(seen, view) { return giveUpKey(seen, because: holding, obstacle) }
@@ -66,7 +63,6 @@ public enum LeaseReason: Sendable, Hashable {
     case leaderKeyFree
     /// Another node bears our name.
     case nameTaken(by: String)
-    case notBuilt(String)
 
     var explanation: Explanation {
         switch self {
@@ -80,8 +76,6 @@ public enum LeaseReason: Sendable, Hashable {
             Explanation("leader-key-held-by", ["leader": .fact(name)], "\(name) holds the leader key")
         case .leaderKeyFree: Explanation("leader-key-free", "nobody holds the leader key")
         case .nameTaken(let other): Explanation("name-taken", ["by": .fact(other)], "\(other) bears my name")
-        case .notBuilt(let what):
-            Explanation("not-built", ["what": .fact(what)], "\(what): not supported by this version")
         }
     }
 }

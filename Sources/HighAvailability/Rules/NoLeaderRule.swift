@@ -34,14 +34,18 @@ enum Candidacy: Sendable, Hashable {
 private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Candidacy {
     if !seen.local.isPrimary, let refused = refusedPromotion(seen, memory) { return .no([.promotion(refused)]) }
     if seen.settings.isPaused { return candidacyInPause(seen, view, memory) }
-    if let why = seen.watchdogObstacle { return .no([.promotion(.watchdogFailed(why))]) }
+    if let why = seen.watchdogObstacle, !seen.settings.isStandbyCluster {
+        return .no([.promotion(.watchdogFailed(why))])
+    }
     guard seen.local.readiness == .accepting, let facts = seen.local.facts else {
         return .no([.server(.notRunningYet)])
     }
     if !facts.inRecovery { return primaryCandidacy(facts, view) }
     // Its positions are on a timeline that the cluster has left.
     if let why = memory.kept { return .no([.rejoin(.directoryKept(why))]) }
-    if let wait = forgottenFor(seen, memory) { return .no([.race(.storeKnowsNoCluster(wait: wait))]) }
+    if !seen.settings.isStandbyCluster, let wait = forgottenFor(seen, memory) {
+        return .no([.race(.storeKnowsNoCluster(wait: wait))])
+    }
     if seen.me.tags.nofailover { return .no([.eligibility(.notAllowedToPromote)]) }
     if let request = view.failover, isUnderWay(request, view, wallTime: seen.wallTime) {
         if let verdict = requestCandidacy(seen, view, facts, request, memory) { return verdict }
@@ -151,7 +155,9 @@ func raceRules(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Ra
     let eligibility = seen.eligibility(view)
     var rules = RaceRules(
         statusPosition: view.status.optime, maximumLag: seen.settings.maximumLagOnFailover,
-        clusterTimeline: seen.settings.checkTimeline ? view.timeline : nil, history: view.history,
+        clusterTimeline: seen.checksTimeline ? view.timeline : nil,
+        // The history of a standby cluster is written elsewhere; what stands in the store is of an earlier life.
+        history: seen.settings.isStandbyCluster ? TimelineHistory() : view.history,
         formerLeader: memory.lastLeader, quorum: eligibility.quorum,
         handedOver: former != nil && former == view.sync.leader ? view.status.optime : nil)
     rules.mayLead = { eligibility.isInFailsafe($0) }

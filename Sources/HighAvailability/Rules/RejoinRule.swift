@@ -4,10 +4,13 @@ public import ClusterModel
 /// it one of the leader's timeline, or else a copy replaces it. Only an operator's word lets what stands there be
 /// removed (`remove_data_directory_on_…`); without it the directory is kept, and PostgreSQL stays down.
 func rejoin(
-    _ seen: Observation, _ view: ClusterView, _ leader: Member, _ source: Upstream, _ memory: inout Memory,
-    canRewind: Bool, because reason: Reason
+    _ seen: Observation, _ view: ClusterView, _ origin: Origin, _ memory: inout Memory, canRewind: Bool,
+    because reason: Reason
 ) -> Decision {
-    let allowed = seen.local.mayRemove
+    let source = origin.upstream
+    // What is elsewhere replaces nothing here: the copy would cross from one site to the other, and what stands here
+    // may be all that this site has (ha-loop.md §8.2).
+    let allowed = source.remote == nil ? seen.local.mayRemove : PostgreSQLStatus.RemovalPermission()
     if case .failed(let failure) = memory.rewind {
         let because = [reason, .rejoin(.rewindFailed(failure))]
         guard allowed.onRewindFailure || allowed.onDivergedTimelines else {
@@ -26,14 +29,14 @@ func rejoin(
     }
     // pg_rewind reads the source's control file: before the first checkpoint after its promotion that shows the old
     // timeline.
-    if leader.checkpointAfterPromote == false {
-        return Decision(.wait, reason, .rejoin(.sourceNotReadyForRewind(leader.name)))
+    if origin.isCheckpointPending {
+        return Decision(.wait, reason, .rejoin(.sourceNotReadyForRewind(source.name)))
     }
     return Decision(.carryOut(rewindPlan(seen, view, source, &memory)), reason)
 }
 
 private func rewindPlan(_ seen: Observation, _ view: ClusterView, _ source: Upstream, _ memory: inout Memory) -> Plan {
-    let upstream = upstream(seen.me, view, madeFrom: source)
+    let upstream = upstream(seen.me, view, seen.settings, madeFrom: source)
     var steps: [Step] = []
     if seen.local.postmaster != nil {
         steps.append(.postgreSQL(.stop(.fast, timeout: .seconds(60))))
@@ -99,17 +102,18 @@ func unfinishedRewindRule(_ seen: Observation, _ view: ClusterView, _ memory: in
     }
     let without = Reason.writes(.runningAsPrimaryWithoutLease)
     if let decision = giveUpWrites(seen, &memory, because: [.rejoin(.rewindBrokenOff), without]) { return decision }
-    guard let leader = view.leaderMember, let source = Upstream(leader) else {
+    guard let origin = origin(seen, view) else {
         return Decision(.wait, .rejoin(.rewindBrokenOff), .bootstrap(.waitingForLeader))
     }
+    let source = origin.upstream
     switch seen.divergence {
     case nil: return Decision(.ask(.divergence(from: source)), .rejoin(.rewindBrokenOff))
     case .unavailable(let why)?: return Decision(.wait, .rejoin(.rewindBrokenOff), .rejoin(.divergenceUnknown(why)))
     case .facts(let facts)? where facts.sourceInRecovery:
         return Decision(
-            .wait, .rejoin(.rewindBrokenOff), .rejoin(.divergenceUnknown("\(leader.name) is itself in recovery")))
+            .wait, .rejoin(.rewindBrokenOff), .rejoin(.divergenceUnknown("\(source.name) is itself in recovery")))
     case .facts?:
-        return rejoin(seen, view, leader, source, &memory, canRewind: true, because: .rejoin(.rewindBrokenOff))
+        return rejoin(seen, view, origin, &memory, canRewind: true, because: .rejoin(.rewindBrokenOff))
     }
 }
 

@@ -13,7 +13,7 @@ func removedLabelRule(_ seen: Observation, _ view: ClusterView, _ memory: inout 
     }
     memory.starting.note(obstacle.text, at: seen.now, first: .seconds(10), longest: .seconds(300))
     let start = PostgreSQLOperation.startStandby(
-        of: nodeToFollow(seen.me, view).flatMap { Upstream($0) }, timeout: seen.settings.startPatience)
+        of: followTarget(seen.me, view, seen.settings).upstream, timeout: seen.settings.startPatience)
     let plan = Plan(.startStandby, [.postgreSQL(.stop(.immediate, timeout: .seconds(60))), .postgreSQL(start)])
     return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), because)
 }

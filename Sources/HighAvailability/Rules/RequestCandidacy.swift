@@ -13,8 +13,9 @@ func requestCandidacy(
     if let candidate = request.candidate, eligibility.admits(candidate, request.succession),
         eligibility.isInFailsafe(candidate)
     {
+        // In a standby cluster nothing is lost by it, whatever the candidate lacks: who is ahead of it waits.
         let verdict =
-            request.leader == nil
+            request.leader == nil || seen.settings.isStandbyCluster
             ? manualFailover(to: candidate, seen, view, facts, memory)
             : switchover(to: candidate, seen, view, facts, request, memory)
         if let verdict { return verdict }
@@ -29,7 +30,7 @@ func requestCandidacy(
 private func manualFailover(
     to candidate: String, _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ memory: Memory
 ) -> Candidacy? {
-    let cluster = seen.settings.checkTimeline ? view.timeline : nil
+    let cluster = seen.checksTimeline ? view.timeline : nil
     if candidate == seen.me.name {
         // Where timelines are checked, a request does not make one of them twice; those who ask us judge the same.
         if let cluster, facts.timeline ?? 0 < cluster {

@@ -17,7 +17,10 @@ func startingRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
     }
     switch seen.renewal {
     case nil: return Decision(.ask(.renewal), .server(.notRunningYet))
-    case .held?: return slowStartRule(seen, view, memory)
+    case .held?:
+        // A standby leader's start takes nobody the writes.
+        if seen.settings.isStandbyCluster, let decision = laterUpstreamRule(seen, view, memory) { return decision }
+        return slowStartRule(seen, view, memory)
     case .refused?: return Decision(.carryOut(DemotionPlans.lost(seen)), .server(.notRunningYet), .lease(.leaseRefused))
     }
 }
@@ -25,8 +28,9 @@ func startingRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
 /// A standby that was started for somebody else, or for nobody, goes over to who leads before it is up: the WAL without
 /// which it never comes up may be there. Nil where it was told already.
 private func laterUpstreamRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision? {
-    guard seen.local.hasStandbySignal, seen.local.finish == nil, view.leaderMember != nil,
-        let upstream = nodeToFollow(seen.me, view).flatMap({ Upstream($0) }), memory.following != .upstream(upstream)
+    guard seen.local.hasStandbySignal, seen.local.finish == nil,
+        view.leaderMember != nil || seen.settings.isStandbyCluster,
+        let upstream = followTarget(seen.me, view, seen.settings).upstream, memory.following != .upstream(upstream)
     else { return nil }
     return Decision(
         .carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])), .server(.notRunningYet),

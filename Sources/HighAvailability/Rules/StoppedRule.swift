@@ -15,7 +15,7 @@ func stoppedRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memor
 /// take no time at all, another node leads.
 private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
     let state = seen.local.control?.state
-    let continues = continuesTimeline(seen.local, view)
+    let continues = continuesTimeline(seen.local, view) && !seen.settings.isStandbyCluster
     switch seen.renewal {
     case nil: return Decision(.ask(renewal(seen, view, memory, continues)), .server(.notRunning(state)))
     case .refused?: return Decision(.wait, .server(.notRunning(state)), .lease(.leaseRefused))
@@ -26,6 +26,7 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
         return giveUpKey(seen, because: .server(.notRunning(state)), .hung(.heldBack(left)))
     }
     if memory.failedStarts > 0 { return giveUpKey(seen, because: .server(.startFailed(times: memory.failedStarts))) }
+    if seen.settings.isStandbyCluster { return stoppedStandbyLeaderRule(seen, view, &memory) }
     switch continuation(seen, view, memory) {
     case .setBack(let why): return giveUpKey(seen, because: .server(.notRunning(state)), .server(why))
     case .wait(let left): return Decision(.wait, .server(.notRunning(state)), .server(.mayBeSetBack(wait: left)))
@@ -84,7 +85,7 @@ private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memo
     let startStandby = { (target: Upstream?) in
         Plan(.startStandby, [.postgreSQL(.startStandby(of: target, timeout: seen.settings.startPatience))])
     }
-    guard let leader = view.leaderMember else {
+    guard view.leaderMember != nil || seen.settings.isStandbyCluster else {
         if let left = memory.heldBack(at: seen.now) {
             return Decision(.wait, .server(.notRunning(state)), .hung(.heldBack(left)))
         }
@@ -101,14 +102,23 @@ private func stoppedStandbyRule(_ seen: Observation, _ view: ClusterView, _ memo
     }
     if memory.rewind != .unsuspected {
         if let decision = uncleanRule(seen, &memory) { return decision }
-        if let decision = divergenceRule(seen, view, leader, &memory) { return decision }
+        if let decision = divergenceRule(seen, view, &memory) { return decision }
     }
     if let why = memory.kept { return Decision(.wait, .server(.notRunning(state)), .rejoin(.directoryKept(why))) }
-    if let decision = startPause(seen, isLed: true, &memory) { return decision }
-    let target = nodeToFollow(seen.me, view).flatMap { Upstream($0) }
+    if let decision = startPause(seen, isLed: view.leaderMember != nil, &memory) { return decision }
+    let target = followTarget(seen.me, view, seen.settings).upstream
     return Decision(
         .carryOut(startStandby(target)), .server(.notRunning(state)),
         target.map { .follow(.mustFollow($0.name)) } ?? .follow(.followingNobody))
+}
+
+/// The leader of a standby cluster, and who has just ceased to be a primary: it comes up as a standby of the primary
+/// elsewhere, or leaves the key to somebody who can.
+private func stoppedStandbyLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision {
+    if let why = memory.kept {
+        return giveUpKey(seen, because: .server(.notRunning(seen.local.control?.state)), .rejoin(.directoryKept(why)))
+    }
+    return stoppedStandbyRule(seen, view, &memory)
 }
 
 private func hasFailed(_ local: PostgreSQLStatus, _ memory: Memory) -> Bool {

@@ -91,7 +91,8 @@ func replaceObstructed(
 /// What `source` has, or has no more, decides only for who is to stream from it: a standby of another member gets its
 /// WAL from that one, which nobody has compared.
 private func follows(_ source: Upstream, _ seen: Observation, _ view: ClusterView) -> Bool {
-    nodeToFollow(seen.me, view)?.name == source.name
+    // In a standby cluster the comparison is with the primary elsewhere, whose word says nothing of a member.
+    !seen.settings.isStandbyCluster && nodeToFollow(seen.me, view)?.name == source.name
 }
 
 private func mayBeReplaced(_ local: PostgreSQLStatus, _ obstacle: PostgreSQLStatus.Obstacle) -> Bool {

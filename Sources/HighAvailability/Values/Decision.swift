@@ -88,6 +88,8 @@ public struct Plan: Sendable, Hashable {
         case handOver = "switchover"
         /// The lease is lost: stop at once.
         case demote
+        /// The cluster is to follow a primary elsewhere: stop cleanly, under the lease.
+        case demoteCluster = "demoting to a standby cluster"
         /// The DCS is gone: stop cleanly before the lease ends, go on read-only.
         case demoteOffline = "demote while the DCS is unreachable"
         case rewind = "running pg_rewind"

@@ -88,11 +88,15 @@ public func shownState(_ local: PostgreSQLStatus, _ settings: DynamicConfigurati
     settings.isPaused && local.postmaster == nil && local.state == .crashed ? .stopped : local.state
 }
 
-/// The role that a node shows (rest-api.md §8.1, dcs.md §2.3).
-public func shownRole(_ local: PostgreSQLStatus, running: Plan?, wasPrimary: Bool) -> NodeRole {
+/// The role that a node shows (rest-api.md §8.1, dcs.md §2.3). `leadsStandbys`: it holds the key of a standby
+/// cluster.
+public func shownRole(
+    _ local: PostgreSQLStatus, running: Plan?, wasPrimary: Bool, leadsStandbys: Bool = false
+) -> NodeRole {
     if local.dataDirectory == .empty { return .uninitialized }
     if let role = running?.kind.traits.shownRole { return role }
-    if let facts = local.facts { return facts.inRecovery ? .replica : .primary }
-    if local.hasStandbySignal { return .replica }
+    let standby: NodeRole = leadsStandbys ? .standbyLeader : .replica
+    if let facts = local.facts { return facts.inRecovery ? standby : .primary }
+    if local.hasStandbySignal { return standby }
     return local.postmaster == nil && !wasPrimary ? .demoted : .primary
 }

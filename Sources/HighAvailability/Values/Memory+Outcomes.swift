@@ -5,7 +5,7 @@ extension Memory {
     /// have become, a primary, and may have gone on alone: its timeline is compared before it follows anybody. The one
     /// place that says so, whichever rule takes it down.
     public mutating func begins(_ plan: Plan, breaksOff: Bool = false) {
-        if breaksOff || plan.kind == .demote || plan.kind == .demoteOffline { rewind = .suspected }
+        if breaksOff || [.demote, .demoteOffline, .demoteCluster].contains(plan.kind) { rewind = .suspected }
     }
 
     /// Pause is over: whoever was at work on it may have mended what had failed before (ha-loop.md §4). Nothing is
@@ -48,7 +48,7 @@ extension Memory {
             rewind = .unsuspected
         case .stop: if plan == .handOver { isHandingOver = true }
         case .finishBootstrap, .stopToRestart, .resumeReplay, .recoverSingleUser, .setAsideDataDirectory,
-            .copyLogicalSlots, .nameSynchronous, .prePromote:
+            .copyLogicalSlots, .nameSynchronous, .prePromote, .archiveLastSegment:
             break
         }
     }
@@ -58,7 +58,8 @@ extension Memory {
         switch operation {
         case .startStandby, .follow: learnSuccess(of: operation, in: plan)
         case .bootstrap, .finishBootstrap, .clone, .restore, .startPrimary, .resumeReplay, .prePromote, .promote, .stop,
-            .stopToRestart, .rewind, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .nameSynchronous:
+            .stopToRestart, .rewind, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .nameSynchronous,
+            .archiveLastSegment:
             break
         }
     }
@@ -79,7 +80,7 @@ extension Memory {
         case .copyLogicalSlots?: copying.why = text
         case .prePromote?: refusedPromotion = RefusedPromotion(why: text, at: now)
         case .rewind?, .bootstrap?, .finishBootstrap?, .follow?, .resumeReplay?, .promote?, .stop?, .stopToRestart?,
-            .recoverSingleUser?, .setAsideDataDirectory?, .nameSynchronous?, nil:
+            .recoverSingleUser?, .setAsideDataDirectory?, .nameSynchronous?, .archiveLastSegment?, nil:
             break
         }
         if plan == .promote, operation != .prePromote {

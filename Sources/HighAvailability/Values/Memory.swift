@@ -42,8 +42,6 @@ public struct Memory: Sendable, Hashable {
     public var membersUnderLastLeader: [Member]
     /// The last leader's name, for tie-breaks.
     public var lastLeader: String?
-    /// The cluster has been seen with a leader that is a primary, and with none that leads a standby cluster since.
-    public var isLedByPrimary = false
     /// The leader key is one that this daemon has won, by a race or a request: not one that it has found.
     public var hasWonKey = false
     /// Since when views have named no leader.

@@ -76,6 +76,9 @@ public struct Observation: Sendable, Hashable {
         self.running = running
     }
 
+    /// Whether the timelines of those who race are compared with the cluster's; a standby cluster has none of its own.
+    var checksTimeline: Bool { settings.checkTimeline && !settings.isStandbyCluster }
+
     func eligibility(_ view: ClusterView) -> Eligibility { Eligibility(view, settings) }
 
     /// LOCK in the words of ha-loop.md §1: the last view names us as leader, and nobody else bears our name.

@@ -169,8 +169,10 @@ extension Instance {
     /// to try again what has failed.
     func hasToCatchUp(_ status: PostgreSQLStatus) -> Bool {
         guard status.postmaster != nil, let facts = status.facts else { return false }
-        let seen: LocalPostgreSQLConfiguration.Role = facts.inRecovery ? .replica : .primary
         return remember { memory in
+            let leads = if case .known(let upstream?) = memory.upstream { upstream.isFollowedByLeader } else { false }
+            let seen: LocalPostgreSQLConfiguration.Role =
+                facts.inRecovery ? leads ? .standbyLeader : .replica : .primary
             // Whoever operates on the server knows better what it is about to be.
             guard memory.operation == nil else { return false }
             if memory.role == nil, memory.retry == nil, !memory.isConfigurationWritten {

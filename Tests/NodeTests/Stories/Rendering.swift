@@ -188,7 +188,7 @@ enum Rendering {
     private static func text(_ operation: PostgreSQLOperation) -> String {
         switch operation {
         case .bootstrap, .finishBootstrap, .resumeReplay, .promote, .recoverSingleUser, .setAsideDataDirectory,
-            .copyLogicalSlots, .nameSynchronous, .prePromote, .restore:
+            .copyLogicalSlots, .nameSynchronous, .prePromote, .restore, .archiveLastSegment:
             operation.name
         case .clone(let source, let replacing, _):
             "clone from \(source.name)\(replacing ? " in place of what is here" : "")"

@@ -184,7 +184,8 @@ struct Story {
             world.stops(.shutDownInRecovery)
             world.divergence = .failure(PostgreSQLError.failed("it is the source's own"))
         case .recoverSingleUser: world.stops(.shutDown)
-        case .finishBootstrap, .resumeReplay, .copyLogicalSlots, .nameSynchronous, .prePromote: break
+        case .finishBootstrap, .resumeReplay, .copyLogicalSlots, .nameSynchronous, .prePromote, .archiveLastSegment:
+            break
         case .setAsideDataDirectory: world.local.dataDirectory = .empty
         }
         return .success(.done)

@@ -1,0 +1,39 @@
+import ClusterModel
+
+/// The leader of a standby cluster (ha-loop.md §19): it holds the key, follows the primary elsewhere, and feeds the
+/// other members. Nothing here promotes.
+func standbyLeaderRule(
+    _ seen: Observation, _ view: ClusterView, _ memory: inout Memory, _ holding: Reason
+) -> Decision {
+    if seen.local.mayAcceptWrites {
+        // In pause PostgreSQL is its operator's.
+        if seen.settings.isPaused { return Decision(.wait, holding, .paused) }
+        return Decision(.carryOut(DemotionPlans.standbyCluster(seen)), holding, .follow(.mustFollowElsewhere))
+    }
+    // When the cluster is let lead again, this is who leads it: there is nothing here that somebody could have more of.
+    memory.hasWonKey = true
+    // Commits wait for nobody any more, and whoever is promoted one day is not to be judged by who was named here.
+    if !view.sync.isEmpty { return Decision(.write(.sync(nil)), holding, .follow(.mustFollowElsewhere)) }
+    if let decision = standbyLeaderSuspicionRule(seen, view, &memory) ?? pausedReplayRule(seen) { return decision }
+    let decision = followRule(seen, view, &memory)
+    guard case .wait = decision.action else { return decision }
+    return Decision(.wait, [holding] + decision.reasons)
+}
+
+/// Who was a primary before, or gets nothing for a while, may have parted from the primary elsewhere; no member tells
+/// of that one's timeline.
+private func standbyLeaderSuspicionRule(
+    _ seen: Observation, _ view: ClusterView, _ memory: inout Memory
+) -> Decision? {
+    guard !seen.settings.isPaused, let facts = seen.local.facts else { return nil }
+    let isOnMyTimeline = facts.timeline != nil && facts.timeline == memory.ledTimeline
+    if facts.receiver?.isStreaming == true, !isOnMyTimeline {
+        // It streams: PostgreSQL itself has checked.
+        memory.rewind = .unsuspected
+        memory.kept = nil
+        return nil
+    }
+    if starved(seen, memory) != nil, memory.rewind == .unsuspected { memory.rewind = .suspected }
+    guard memory.rewind != .unsuspected else { return nil }
+    return divergenceRule(seen, view, &memory)
+}
