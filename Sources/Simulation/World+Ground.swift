@@ -101,6 +101,12 @@ extension World {
         cancelOperation(index)
     }
 
+    /// Of a bootstrap that failed, with its server.
+    mutating func setAside(_ index: Int) {
+        if nodes[index].postgreSQL.process != .down { crash(index) }
+        finish(after: 1...10, index)
+    }
+
     // MARK: The operator's commands
 
     /// `pre_promote`: it says yes, or no, or nothing at all until its time is over.

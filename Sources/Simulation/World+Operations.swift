@@ -52,9 +52,7 @@ extension World {
         case .rewind: finish(after: 500...5000, index)
         case .recoverSingleUser, .copyLogicalSlots: finish(after: 200...3000, index)
         case .archiveLastSegment: finish(after: 1...10, index)
-        case .setAsideDataDirectory:
-            if nodes[index].postgreSQL.process != .down { crash(index) }
-            finish(after: 1...10, index)
+        case .setAsideDataDirectory: setAside(index)
         }
     }
 

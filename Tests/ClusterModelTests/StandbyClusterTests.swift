@@ -20,9 +20,10 @@ import Testing
         #expect(upstream != cluster.upstream(leads: false))
     }
 
-    @Test(arguments: [
-        [:], ["host": "", "port": 0], ["primary_slot_name": "x"], ["host": .null, "archive_cleanup_command": "x"],
-    ] as [JSONObject])
+    @Test(
+        arguments: [
+            [:], ["host": "", "port": 0], ["primary_slot_name": "x"], ["host": .null, "archive_cleanup_command": "x"],
+        ] as [JSONObject])
     func saysNothing(_ section: JSONObject) {
         #expect(StandbyCluster(section) == nil)
         #expect(DynamicConfiguration(document: ["standby_cluster": .object(section)])?.isStandbyCluster == false)

@@ -10,7 +10,8 @@ import Testing
             try Example.effective(local, dynamic: ["standby_cluster": .object(section)])
                 .postgreSQL.replicaMethods.map { $0.command ?? $0.name }
         }
-        #expect(try methods(["host": "a", "create_replica_methods": ["far", "basebackup"]]) == ["/bin/b", "basebackup"])
+        let named = try methods(["host": "a", "create_replica_methods": ["far", "basebackup"]])
+        #expect(named == ["/bin/b", "basebackup"])
         #expect(try methods(["host": "a"]) == ["basebackup"])
         #expect(try methods(["create_replica_methods": ["far"]]) == ["/bin/a"], "it follows nobody")
         let recovery = try Example.effective(dynamic: ["standby_cluster": ["port": 1, "restore_command": "x"]])

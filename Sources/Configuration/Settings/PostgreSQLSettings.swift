@@ -120,11 +120,7 @@ public struct PostgreSQLSettings: Sendable, Hashable {
         removesDataDirectoryOnRewindFailure = reader.bool("postgresql.remove_data_directory_on_rewind_failure")
         removesDataDirectoryOnDivergedTimelines = reader.bool(
             "postgresql.remove_data_directory_on_diverged_timelines")
-        let elsewhere = reader.raw("standby_cluster")?.object.flatMap { StandbyCluster($0) }
-        standbyRecovery = (elsewhere?.recovery ?? [:]).sorted { $0.key < $1.key }
-            .map { ParameterSetting(name: $0.key, value: $0.value) }
-        replicaMethods = PostgreSQLSettings.replicaMethods(
-            &reader, of: elsewhere == nil ? "postgresql" : "standby_cluster")
+        (standbyRecovery, replicaMethods) = PostgreSQLSettings.elsewhere(&reader)
         baseBackupOptions = PostgreSQLSettings.baseBackupOptions(&reader)
         rewindOptions = PostgreSQLSettings.options(
             &reader, "pg_rewind", "postgresql.rewind", PostgreSQLSettings.forbiddenForRewind)
@@ -132,6 +128,14 @@ public struct PostgreSQLSettings: Sendable, Hashable {
         prePromote = reader.command("postgresql.pre_promote")
         beforeStop = reader.command("postgresql.before_stop")
         startTimeout = PostgreSQLSettings.startTimeout(&reader)
+    }
+
+    /// How a standby cluster recovers, and how replicas are made, which a standby cluster may say for itself.
+    private static func elsewhere(_ reader: inout SettingReader) -> ([ParameterSetting], [ReplicaMethod]) {
+        let elsewhere = reader.raw("standby_cluster")?.object.flatMap { StandbyCluster($0) }
+        let recovery = (elsewhere?.recovery ?? [:]).sorted { $0.key < $1.key }
+            .map { ParameterSetting(name: $0.key, value: $0.value) }
+        return (recovery, replicaMethods(&reader, of: elsewhere == nil ? "postgresql" : "standby_cluster"))
     }
 
     private static func callbacks(_ reader: inout SettingReader) -> [ParameterSetting] {
