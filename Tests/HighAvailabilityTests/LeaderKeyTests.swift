@@ -303,6 +303,14 @@ import Testing
             because: ["system-identifier-mismatch"]),
     ]
 
+    /// C4: who was promoted in this life and has shut down since only archives.
+    @Test func whatHasFinishedIsNotPromotingAnyMore() {
+        var status = Self.promoting
+        #expect(!mayGiveUpKey(status))
+        status.finish = .shutDown
+        #expect(mayGiveUpKey(status))
+    }
+
     @Test(arguments: rows + unseenRows + doubtfulRows) func decides(_ row: Row) {
         row.check()
     }

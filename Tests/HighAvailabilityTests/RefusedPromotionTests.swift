@@ -20,6 +20,14 @@ import Testing
         Scene.seen(view, Scene.standby(), lease: Scene.lease(), renewal: .held, peers: peers, settings: settings)
     }
 
+    /// It answers nothing, and has a standby signal.
+    static func silent(_ peers: [String: PeerAnswer]) -> Observation {
+        var seen = promoting(peers)
+        seen.local.facts = nil
+        seen.local.readiness = .accepting
+        return seen
+    }
+
     static func failed(times: Int) -> Memory {
         var memory = Memory()
         memory.failedPromotions = .init(times: times, why: "the disk is full")
@@ -85,6 +93,9 @@ import Testing
             description: "and is tried again where nobody has",
             seen: promoting(["n2": Scene.peer(999), "n3": .unreachable("no")]), memory: failed(times: 9),
             expected: .plan(.promote), because: ["holding-lease"]),
+        Row(
+            description: "or where it is not known how far this node is",
+            seen: silent(bothEqual), memory: failed(times: 9), expected: .plan(.promote), because: ["holding-lease"]),
         Row(
             description: "or where in pause nobody is ended",
             seen: promoting(

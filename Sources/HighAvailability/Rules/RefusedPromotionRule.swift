@@ -13,11 +13,13 @@ func refusedPromotion(_ seen: Observation, _ memory: Memory) -> PromotionReason?
 /// had. Where somebody else has everything that is here, that one leads (L1), and this node stands back for a ttl. What
 /// PostgreSQL was asked for may still come: it is ended first. Nil where nobody is better, and it is tried once more.
 func failedPromotionRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
-    guard let failed = memory.failedPromotions, failed.times >= 2, !seen.settings.isPaused else { return nil }
+    // How far this node is must be known: who has less is no better.
+    guard let failed = memory.failedPromotions, failed.times >= 2, !seen.settings.isPaused,
+        let position = seen.local.facts?.position
+    else { return nil }
     let reason = Reason.promotion(.failed(failed.why, times: failed.times))
     let candidates = failoverCandidates(seen, view)
     guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), reason) }
-    let position = seen.local.facts?.position ?? .zero
     let isWanted = candidates.contains { judge($0, peers[$0.name], seen, view, received: position).verdict == .good }
     guard isWanted else { return nil }
     memory.refusedPromotion = .init(why: failed.why, at: seen.now)
