@@ -118,6 +118,39 @@ struct GuardianFaultServerTests {
         }
     }
 
+    @Test(
+        "One below another root directory is another node's, whatever its data directory is called",
+        .enabled(if: geteuid() == 0, "another root is for root to make"))
+    func otherRoot() async throws {
+        try await withGuardian { scene in
+            let script = """
+                mkdir "$1" && mount -t tmpfs none "$1" || exit
+                for place in /*; do
+                    [ ! -d "$place" ] || { mkdir "$1$place" && mount --rbind "$place" "$1$place"; }
+                done
+                exec chroot "$1" "$2" --data-dir "$3"
+                """
+            _ = try await DetachedLauncher().launch(
+                .init(
+                    executable: "/usr/bin/unshare",
+                    arguments: [
+                        "--mount", "/bin/sh", "-c", script, "sh", scene.root + "/other", GuardianScene.program,
+                        scene.data,
+                    ], environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], workingDirectory: "/"))
+            func listens(_ pid: Int32) -> Bool {
+                ProcessTable.stat(pid)?.name == "matriarch-guard" && Files.exists("/proc/\(pid)/cwd/socket")
+                    && ProcessTable.commandLine(pid)?.contains(scene.data) == true
+            }
+            let deadline = BootClock.now() + .seconds(20)
+            while !ProcessTable.all().contains(where: { listens($0.pid) }) {
+                try #require(BootClock.now() < deadline, "no guardian in another root")
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            #expect(GuardianPlace.search(scene.data) == [])
+            #expect(try await scene.client.adopt(postmaster: nil) == nil)
+        }
+    }
+
     @Test("Of two guardians of one directory the parent of the postmaster stays, the other lets go")
     func oneTooMany() async throws {
         try await withGuardian { scene in
