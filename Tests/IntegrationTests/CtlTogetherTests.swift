@@ -121,7 +121,7 @@ extension ClusterIntegrationTests {
         try await both.alike("flush", "demo", "switchover")
     }
 
-    /// Matriarch makes no standby cluster yet; the tool makes one of a cluster of Patroni.
+    /// Our tool on a cluster of Patroni alone; StandbyClusterTests has both tools on clusters with Matriarch.
     @Test(
         "A cluster of Patroni is demoted and promoted",
         .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"), .timeLimit(.minutes(5)))

@@ -5,7 +5,7 @@ import Testing
 
 /// Point-in-time recovery into a new scope, and clusters that were there before (docs/bootstrap.md).
 extension ClusterIntegrationTests {
-    private static var archiving: JSONObject {
+    static var recoverable: JSONObject {
         var dynamic = NodeConfiguration.quickest
         var postgresql = dynamic["postgresql"]?.object ?? [:]
         var parameters = postgresql["parameters"]?.object ?? [:]
@@ -17,7 +17,7 @@ extension ClusterIntegrationTests {
     }
 
     /// Rows 1 to 3, a backup after the first and a restore point after the second; where backup and archive are.
-    private func makeHistory(_ cluster: TestCluster) async throws -> String {
+    func makeHistory(_ cluster: TestCluster) async throws -> String {
         let place = "\(cluster.directory)/n1"
         try await cluster.sql(1, "CREATE TABLE history AS SELECT 1 AS row")
         let tool = "\(try Programs.postgresqlDirectory())/pg_basebackup"
@@ -33,30 +33,35 @@ extension ClusterIntegrationTests {
         return place
     }
 
+    /// `bootstrap` of a cluster that is recovered from `place` to the restore point.
+    func recovery(of place: String) throws -> JSONValue {
+        let script = """
+            set -e
+            for word in "$@"; do case $word in --datadir=*) data=${word#--datadir=} ;; esac; done
+            cp -a \(place)/backup/. $data
+            """
+        try Files.replace("\(place)/restore.sh", with: script.utf8, mode: 0o644)
+        return [
+            "method": "pitr",
+            "pitr": [
+                "command": .string("/bin/sh \(place)/restore.sh"),
+                "recovery_conf": [
+                    "restore_command": .string("cp \(place)/archive/%f %p"), "recovery_target_name": "here",
+                    "recovery_target_action": "promote",
+                ],
+            ],
+            "post_init": .string("/bin/sh -c 'echo \"$0\" >> \(place)/post'"),
+        ]
+    }
+
     @Test(
         "A backup is recovered to a point in time into a new scope: it leads, another node joins it, the source goes on",
         .timeLimit(.minutes(5)))
     func pointInTimeRecovery() async throws {
-        try await TestCluster.with([.subject], dynamic: Self.archiving) { source in
+        try await TestCluster.with([.subject], dynamic: Self.recoverable) { source in
             try await source.bootstrap()
             let place = try await makeHistory(source)
-            let script = """
-                set -e
-                for word in "$@"; do case $word in --datadir=*) data=${word#--datadir=} ;; esac; done
-                cp -a \(place)/backup/. $data
-                """
-            try Files.replace("\(place)/restore.sh", with: script.utf8, mode: 0o644)
-            let bootstrap: JSONValue = [
-                "method": "pitr",
-                "pitr": [
-                    "command": .string("/bin/sh \(place)/restore.sh"),
-                    "recovery_conf": [
-                        "restore_command": .string("cp \(place)/archive/%f %p"), "recovery_target_name": "here",
-                        "recovery_target_action": "promote",
-                    ],
-                ],
-                "post_init": .string("/bin/sh -c 'echo \"$0\" >> \(place)/post'"),
-            ]
+            let bootstrap = try recovery(of: place)
             let restoring: @Sendable (Int, String) -> JSONObject = { _, _ in
                 ["scope": "restored", "bootstrap": bootstrap]
             }
