@@ -58,6 +58,10 @@ public struct Coverage: Sendable {
         case rollingDone = "every member was restarted, one after another"
         case rollingStopped = "a rolling restart was stopped by what went wrong"
         case rollingInherited = "another leader went on with a rolling restart"
+        case clusterDemoted = "a primary stepped down because its cluster was to follow another"
+        case standbyLed = "a standby cluster was led"
+        case standbySucceeded = "another node took over in a standby cluster"
+        case clusterPromoted = "the leader of a standby cluster was promoted with it"
         case healed = "the cluster was whole again after the faults"
 
         /// In how many worlds a state is to be expected that few worlds come to.

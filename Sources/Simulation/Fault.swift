@@ -99,6 +99,8 @@ public struct Fault: Sendable, Hashable {
         case reinitialise(Int)
         /// All restart, one after another; one that was stopped may go on.
         case rollingRestart
+        /// The cluster is to follow a primary elsewhere, where nobody answers; over when the fault is.
+        case followElsewhere
     }
 
     /// A key that somebody spoils. The leader's is not among them: who deletes that by hand has called an election.
@@ -154,7 +156,7 @@ extension Fault.Kind {
         case .switchover(let node): node.map { [$0] } ?? []
         case .spoilKey(.member(let node), _): [node]
         case .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .pause, .editTTL, .editMaximumLag,
-            .editSynchronous, .spoilKey, .rollingRestart:
+            .editSynchronous, .spoilKey, .rollingRestart, .followElsewhere:
             []
         }
     }

@@ -31,6 +31,8 @@ public enum FaultProfile: String, Sendable, CaseIterable {
     /// The same with short leases, while requests come late or lose their answers and leaders are lost: what is on its
     /// way when the store goes.
     case failsafeLate
+    /// `standby_cluster` is set and taken away again, while nodes, their network and the store fail.
+    case sites
     /// None.
     case quiet
 
@@ -67,7 +69,7 @@ public enum FaultProfile: String, Sendable, CaseIterable {
         case .quorum: FaultMaker.synchronous(.quorum, &generator)
         case .modes: FaultMaker.anyMode(&generator)
         case .mixed, .network, .process, .store, .operators, .handover, .lag, .ground, .unguarded, .failsafe,
-            .failsafeLate, .quiet:
+            .failsafeLate, .sites, .quiet:
             World.SynchronousConfiguration()
         }
     }
@@ -106,6 +108,11 @@ public enum FaultProfile: String, Sendable, CaseIterable {
                     Array(FaultMaker.operators.prefix(1)), FaultMaker.restarts,
                 ]
             case .failsafeLate: [FaultMaker.failsafeLate, FaultMaker.restarts]
+            case .sites:
+                [
+                    FaultMaker.sites, FaultMaker.process, FaultMaker.killers, FaultMaker.network, FaultMaker.store,
+                    Array(FaultMaker.operators.prefix(3)), FaultMaker.restarts,
+                ]
             case .quiet: []
             }
         return groups.flatMap { $0 }
@@ -213,6 +220,8 @@ struct FaultMaker: Sendable {
     fileprivate static let modes: [FaultMaker] = [
         FaultMaker(weight: 20) { generator, _ in .editSynchronous(anyMode(&generator)) }
     ]
+
+    fileprivate static let sites: [FaultMaker] = [FaultMaker(weight: 25) { _, _ in .followElsewhere }]
 
     fileprivate static let restarts: [FaultMaker] = [
         FaultMaker(weight: 2) { .restartPostgreSQL(node(&$0, $1)) },

@@ -56,6 +56,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case failsafeOutlivesTerm
     case failsafePromiseNeverEnds
     case failsafeMembersDropped
+    case standbyClusterIgnored
+    case keyLeftByDemotion
 
     /// What it does, for people.
     public var summary: String {
@@ -105,6 +107,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .failsafeOutlivesTerm: "the failsafe lease counts a while longer than the promises hold"
         case .failsafePromiseNeverEnds: "a member that has promised once never races again"
         case .failsafeMembersDropped: "a member leaves /failsafe as soon as its key is gone"
+        case .standbyClusterIgnored: "a primary goes on although standby_cluster is set"
+        case .keyLeftByDemotion: "a cluster that is to follow another gives the key up before its primary is stopped"
         }
     }
 
@@ -124,6 +128,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
             .failsafeMembersDropped:
             .failsafe
+        case .standbyClusterIgnored, .keyLeftByDemotion: .sites
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
             .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly, .circleFollowed:
@@ -177,6 +182,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
                 seen.divergence = .facts(facts)
             }
         case .priorityIgnored: seen.hidePriorities()
+        case .standbyClusterIgnored: if seen.local.mayAcceptWrites { seen.forgetStandbyCluster() }
         case .failsafePromiseBroken: seen.failsafe.promise = nil
         case .failsafePromiseForgotten: seen.failsafe.began = nil
         case .failsafePromiseNeverEnds: seen.failsafe.promise?.until = seen.now + .seconds(60)
@@ -187,11 +193,10 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
             .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts,
             .slotDroppedEarly, .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
-            .confirmationSkipped,
-            .settlingSkipped, .namesForgottenFirst, .promotionWithoutNames, .claimSkipped, .namesForgottenAtRestart,
-            .strictIgnored, .circleFollowed, .failsafeSilenceIgnored, .failsafeCountedFromReceipt,
-            .failsafeOfFormerLife, .failsafeOneNotAsked, .failsafeOutlivesTerm,
-            .failsafeMembersDropped:
+            .confirmationSkipped, .settlingSkipped, .namesForgottenFirst, .promotionWithoutNames, .claimSkipped,
+            .namesForgottenAtRestart, .strictIgnored, .circleFollowed, .failsafeSilenceIgnored,
+            .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafeOneNotAsked, .failsafeOutlivesTerm,
+            .failsafeMembersDropped, .keyLeftByDemotion:
             break
         }
     }
@@ -224,7 +229,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
 
     /// Whether the cycle still looks before the key goes.
     var looksBeforeRelease: Bool {
-        ![.keyReleasedBeforeStop, .keyLeftWithDirectory, .keyLeftToForeigner].contains(self)
+        ![.keyReleasedBeforeStop, .keyLeftWithDirectory, .keyLeftToForeigner, .keyLeftByDemotion].contains(self)
     }
 
     /// The plan with the bug in it; nil where it stays as it is.
@@ -232,6 +237,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         if self == .keyReleasedBeforeStop, plan.kind == .handOver {
             let stop = plan.steps.filter { if case .postgreSQL = $0 { true } else { false } }
             return Plan(.handOver, [.releaseLeader] + stop)
+        }
+        if self == .keyLeftByDemotion, plan.kind == .demoteCluster {
+            return Plan(.demoteCluster, [.releaseLeader] + plan.steps)
         }
         if self == .receiptNotConfirmed, plan.kind == .handOver {
             return Plan(.handOver, plan.steps.filter { if case .confirmReceipt = $0 { false } else { true } })
@@ -298,7 +306,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .priorityIgnored,
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
-            .failsafeMembersDropped:
+            .failsafeMembersDropped, .standbyClusterIgnored, .keyLeftByDemotion:
             return nil
         }
     }
@@ -320,6 +328,12 @@ extension Observation {
     fileprivate mutating func allowLag(_ bytes: Int64) {
         var document = settings.document
         document["maximum_lag_on_failover"] = .int(settings.maximumLagOnFailover + bytes)
+        if let changed = DynamicConfiguration(document: document) { settings = changed }
+    }
+
+    fileprivate mutating func forgetStandbyCluster() {
+        var document = settings.document
+        document["standby_cluster"] = nil
         if let changed = DynamicConfiguration(document: document) { settings = changed }
     }
 

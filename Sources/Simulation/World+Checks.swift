@@ -39,7 +39,7 @@ extension World {
     }
 
     /// S1 is not promised while the cluster is paused: PostgreSQL goes on without a lease, as its operator wants.
-    private func isExcusedByPause(_ index: Int) -> Bool {
+    func isExcusedByPause(_ index: Int) -> Bool {
         nodes[index].pausedUntil.map { now - $0 < .seconds(20) } ?? false || nodes[index].isPaused
     }
 
@@ -82,7 +82,9 @@ extension World {
 
     private mutating func checkIntention(_ operation: PostgreSQLOperation, _ index: Int) {
         switch operation {
-        case .promote: checkPromotion(index)
+        case .promote:
+            checkPromotion(index)
+            checkOpening(operation, index)
         case .stop, .stopToRestart, .startPrimary, .rewind, .clone:
             checkLeftAlone(index, operation.name)
             checkFailsafe(index)
@@ -91,9 +93,9 @@ extension World {
             break
         case .nameSynchronous(let setting): checkNames(setting, index)
         }
-        if case .startPrimary = operation, nodes[index].published?.view?.failover != nil {
-            coverage.count(.handOverAbandoned)
-        }
+        guard case .startPrimary = operation else { return }
+        checkOpening(operation, index)
+        if nodes[index].published?.view?.failover != nil { coverage.count(.handOverAbandoned) }
     }
 
     private mutating func checkPromotion(_ index: Int) {
@@ -108,9 +110,9 @@ extension World {
     /// L3: a daemon that comes back to a healthy PostgreSQL leaves it alone.
     mutating func watchAdoption(_ index: Int) {
         let server = nodes[index].postgreSQL
-        guard server.process == .running, server.isInitialized, nodes[index].answers, !configuration.isPaused else {
-            return
-        }
+        guard server.process == .running, server.isInitialized, nodes[index].answers, !configuration.isPaused,
+            !mayFollow
+        else { return }
         coverage.count(.adopted)
         let expires = store.leader.flatMap { store.sessions[$0.session]?.expires }
         let leads = store.leader?.text == name(index) && expires.map { $0 > now + .seconds(3) } == true
@@ -171,15 +173,17 @@ extension World {
         else {
             return
         }
-        if setup.checkTimeline, server.log.timeline < view.timeline {
+        let follows = published.settings.isStandbyCluster
+        if setup.checkTimeline, !follows, server.log.timeline < view.timeline {
             let text = "\(name(index)) leads with timeline \(server.log.timeline), the cluster was on \(view.timeline)"
             return violate(.S10, text)
         }
         guard server.isStandby else { return }
         judgeHandOver(to: index)
+        if follows { coverage.count(.standbySucceeded) }
         // A manual failover, and nothing else, is above the limits of a race, and only for the node that its operator
-        // has named (ha-loop.md §12.3).
-        if let request = view.failover, request.leader == nil, request.candidate == name(index) {
+        // has named (ha-loop.md §12.3); in a standby cluster, where nothing is lost by it, so is a switchover.
+        if let request = view.failover, request.leader == nil || follows, request.candidate == name(index) {
             if handedOver?.candidates.contains(index) == false { handedOver = nil }
             promiseNothing()
             return
@@ -276,8 +280,10 @@ extension World {
 
     /// S10: no timeline twice, unless nobody could know of the first: its leader was lost before it wrote the history.
     mutating func checkTimelineGrows(_ index: Int, _ timeline: TimelineID) {
-        if timeline <= lastPromoted, timeline > store.view(now).timeline { coverage.count(.timelineTwice) }
-        if setup.checkTimeline, timeline <= store.view(now).timeline {
+        let known = store.view(now).timeline
+        // The timelines of who follows are the other site's: nobody compares them with those of its own past.
+        if timeline <= lastPromoted, timeline > known || hasFollowed { coverage.count(.timelineTwice) }
+        if setup.checkTimeline, !hasFollowed, timeline <= known {
             violate(.S10, "\(name(index)) is promoted to timeline \(timeline) after \(lastPromoted)")
         }
         lastPromoted = max(lastPromoted, timeline)

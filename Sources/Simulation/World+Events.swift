@@ -103,6 +103,7 @@ extension World {
         configuration.synchronous.write(to: &document)
         if setup.isFailsafe { document["failsafe_mode"] = true }
         if configuration.isPaused { document["pause"] = true }
+        if configuration.followers > 0 { document["standby_cluster"] = ["host": "elsewhere"] }
         return document
     }
 
@@ -204,6 +205,7 @@ extension World {
     private mutating func published(_ snapshot: NodeSnapshot, _ index: Int) {
         if snapshot.settings.isPaused || nodes[index].isPaused { nodes[index].pausedUntil = now }
         nodes[index].isPaused = snapshot.settings.isPaused
+        noteFollowing(snapshot, index)
         if let decision = snapshot.decision { count(decision) }
         if leadsByPromises(snapshot), store.leader == nil { coverage.count(.keyOutlived) }
         if snapshot.running?.plan.steps.contains(.leaveDuty) == true { coverage.count(.dutyLeft) }

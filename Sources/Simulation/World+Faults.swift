@@ -44,7 +44,7 @@ extension World {
         case .repeatWatch(let node): nodes[node].repeats += 1
         case .compactWatch(let node): nodes[node].compacted += 1
         case .switchover, .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous, .restartPostgreSQL,
-            .restartDaemon, .reinitialise, .rollingRestart:
+            .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere:
             operate(fault)
         }
     }
@@ -91,6 +91,7 @@ extension World {
             nodes[node].compacted -= 1
             resumeWatch(node)
         case .pause: endPause()
+        case .followElsewhere: followNobody()
         case .reinitialise(let node): endReinitialisation(node)
         case .killPostgreSQL, .stepClock, .removeDirectory, .switchover, .failover, .editTTL, .editMaximumLag,
             .editSynchronous, .restartPostgreSQL, .restartDaemon, .rollingRestart:
@@ -112,7 +113,7 @@ extension World {
             .lateRequests, .isolateFromStore, .loseAnswers, .partition, .storeOutage, .storeElection,
             .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch, .compactWatch, .switchover,
             .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous, .restartPostgreSQL, .restartDaemon,
-            .reinitialise, .rollingRestart:
+            .reinitialise, .rollingRestart, .followElsewhere:
             for index in fault.nodes { nodes[index].disturbedAt = now }
         }
     }

@@ -23,7 +23,7 @@ extension World {
             .repeatWatch,
             .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous,
             .restartPostgreSQL,
-            .restartDaemon, .reinitialise, .rollingRestart:
+            .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere:
             break
         }
     }
@@ -45,7 +45,7 @@ extension World {
             .staleReads,
             .muteWatch, .repeatWatch, .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag,
             .editSynchronous,
-            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart:
+            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere:
             break
         }
     }

@@ -17,6 +17,7 @@ extension World {
         lookForHungLeader()
         lookForStuckLeader()
         lookForPrimary()
+        lookForWritesOfFollowers()
         switch chapter {
         case .making:
             if isWhole { beginFaults() }
@@ -56,7 +57,7 @@ extension World {
     /// its own, which operators have set.
     private mutating func isOnlyStuck(_ index: Int) -> Bool {
         let node = nodes[index]
-        guard node.blocked > 0 || node.isDoomed, !node.commits, node.postgreSQL.process != .starting else {
+        guard node.blocked > 0 || node.isDoomed, !node.commits, node.postgreSQL.process != .starting, !mayFollow else {
             return false
         }
         switch node.published?.running?.plan.kind {

@@ -183,6 +183,7 @@ extension World {
         note("\(name(index)): PostgreSQL was promoted to timeline \(timeline)")
         checkTimelineGrows(index, timeline)
         coverage.count(.failover)
+        notePromotionOfFollowers(index)
         if nodes.indices.contains(where: { $0 != index && nodes[$0].cutFromStore > 0 }) {
             coverage.count(.failoverUnderPartition)
         }

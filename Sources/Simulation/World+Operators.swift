@@ -30,6 +30,7 @@ extension World {
             queue.add(.deliver(node: node, incarnation: nodes[node].incarnation, .shutdownRequested), at: now)
         case .reinitialise(let node): reinitialise(node)
         case .rollingRestart: requestRollingRestart()
+        case .followElsewhere: followElsewhere()
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
             .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,
             .deafenGuardian,
@@ -40,7 +41,7 @@ extension World {
         }
     }
 
-    private mutating func writeConfiguration() {
+    mutating func writeConfiguration() {
         // A tool waits for the store; ours comes in any case.
         store.put("config", .object(document))
         tellWatchers()

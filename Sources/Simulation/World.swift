@@ -74,6 +74,8 @@ public struct World {
         var ttl = 30
         var maximumLag: Int
         var isPaused = false
+        /// How many have asked that the cluster follow a primary elsewhere.
+        var followers = 0
         var synchronous = SynchronousConfiguration()
     }
 
@@ -110,6 +112,9 @@ public struct World {
     var rollingDriver: Int?
     var wholeSince: BootInstant?
     var primarySince: BootInstant?
+    /// Since when the cluster is to follow a primary elsewhere, and whether it ever was.
+    var followsSince: BootInstant?
+    var hasFollowed = false
     /// Since when nobody accepts commits although somebody could.
     var primaryOwedSince: BootInstant?
     var pids: Int32 = 100
@@ -305,6 +310,8 @@ struct SimulatedNode {
     var hungLeaderSince: BootInstant?
 
     var isBeingReinitialised = false
+    /// It has led a standby cluster, and nobody was promoted since.
+    var hasLedStandbys = false
 
     /// What waits for the end of a freeze, in its order.
     var deferred: [World.Event] = []
@@ -339,27 +346,4 @@ struct SimulatedNode {
     var answers: Bool { hung == 0 && suspended == 0 }
     /// Clients' commits succeed now.
     var commits: Bool { postgreSQL.acceptsWrites && hung == 0 && suspended == 0 && stalled == 0 }
-}
-
-/// A rule of architecture.md §3 that did not hold, or a world that made no progress.
-public struct Violation: Sendable, Hashable, CustomStringConvertible {
-    public enum Rule: String, Sendable, Hashable, CaseIterable {
-        // The names that architecture.md gives them.
-        // swift-format-ignore: AlwaysUseLowerCamelCase
-        case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
-        // swift-format-ignore: AlwaysUseLowerCamelCase
-        case L1, L2, L3, L4
-        /// Who may not lead leads (the tag `nofailover`).
-        case nofailover
-        /// Who leads has as much as another one that goes first (the tag `failover_priority`).
-        case priority
-        case progress
-    }
-
-    public var rule: Rule
-    public var text: String
-    /// After the world's beginning.
-    public var at: Duration
-
-    public var description: String { "\(rule.rawValue) at \(at.inSeconds) s: \(text)" }
 }
