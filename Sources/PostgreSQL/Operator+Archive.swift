@@ -30,10 +30,12 @@ extension Operator {
         if await archive(name, by: command) { log.info("\(name), which has the last checkpoint, is archived") }
     }
 
+    /// In the data directory, as the server runs it: a command may name its places from there.
     private func archive(_ name: String, by command: String) async -> Bool {
         let line = ArchiveCommand.expand(command, path: "\(directory.path)/pg_wal/\(name)", name: name)
         let invocation = ToolRunner.Invocation(
-            program: "sh", arguments: ["-c", line], deadline: BootClock.now() + .seconds(300))
+            program: "sh", arguments: ["-c", #"cd -- "$1" && exec sh -c "$2""#, "sh", directory.path, line],
+            deadline: BootClock.now() + .seconds(300))
         do throws(PostgreSQLError) {
             try await instance.tools.succeed(invocation)
             return true

@@ -1,5 +1,6 @@
 import ClusterModel
 import JSON
+import Posix
 import Testing
 
 /// Two sites: one follows the other, takes over, and is followed in its turn (docs/standby-cluster.md).
@@ -160,5 +161,103 @@ extension ClusterIntegrationTests {
             try await far.follows(1, on: 3)
             for site in [near, far] { try await site.has("1,2,3") }
         }
+    }
+
+    @Test(
+        "A site follows one that follows: three in a ring take no writes, and one of them that is promoted feeds all",
+        .timeLimit(.minutes(5)))
+    func cascadingSites() async throws {
+        let scopes: @Sendable (Int, String) -> JSONObject = { node, _ in
+            [[:], ["scope": "far"], ["scope": "farther"]][node - 1]
+        }
+        try await TestCluster.with(
+            [.subject, .subject, .subject], dynamic: Site.dynamic(NodeConfiguration.quickest), local: scopes
+        ) { cluster in
+            let (near, far, farther) = (Site(cluster, "demo", 1), Site(cluster, "far", 2), Site(cluster, "farther", 3))
+            try await near.start()
+            try await cluster.sql(1, RowWriter.table)
+            try far.configure(following: 1)
+            try await far.start()
+            try await far.follows(1, on: 1)
+            try farther.configure(following: 2)
+            try await farther.start()
+            try await farther.follows(2, on: 1)
+            try await cluster.sql(1, "INSERT INTO written VALUES (1)")
+            try await farther.has("1")
+
+            try await near.demote(following: 3)
+            try await near.follows(3, on: 1)
+            try await far.promote()
+            #expect(try await far.leads(on: 2) == 2)
+            try await cluster.sql(2, "INSERT INTO written VALUES (2)")
+            try await farther.follows(2, on: 2)
+            try await near.follows(3, on: 2)
+            for site in [near, farther] { try await site.has("1,2") }
+        }
+    }
+
+    @Test(
+        "A site that has nothing but the archive of the other loses nothing when they change places",
+        .timeLimit(.minutes(5)))
+    func archivedSites() async throws {
+        try await TestCluster.with(
+            [.subject, .subject, .subject], dynamic: Self.archivingAside, local: Self.restoring
+        ) { cluster in
+            let (near, far) = (Site(cluster, "demo", 1), Site(cluster, "far", 2, 3))
+            let restore = "cp \(cluster.directory)/n1/archive/%f %p"
+            try await near.start()
+            try await cluster.sql(1, RowWriter.table)
+            let tool = "\(try Programs.postgresqlDirectory())/pg_basebackup"
+            let command =
+                "PGPASSWORD=\(NodeConfiguration.password) \(tool) -D ../backup -X fetch -c fast -h 127.0.0.1 "
+                + "-p \(cluster.postgresqlPort(1)) -U replicator"
+            try await cluster.sql(1, "COPY (SELECT 1) TO PROGRAM '\(command)'")
+            try far.configure(
+                following: ["restore_command": .string(restore), "create_replica_methods": ["backup", "basebackup"]])
+            try await far.start()
+            try await waitUntil("n3 streams from n2", within: 60) { await cluster.streams(3) }
+
+            // In a segment that is not full.
+            try await cluster.sql(1, "INSERT INTO written VALUES (1)")
+            let demoted = try await cluster.tool(node: 1).run("demote-cluster", "--restore-command", restore, "--force")
+            #expect(demoted.code == 0, "\(demoted)")
+            let end = try #require(await cluster.value(1, "SELECT pg_last_wal_replay_lsn()"))
+            try await waitUntil("the other site has everything", within: 60) {
+                await cluster.value(2, "SELECT pg_last_wal_replay_lsn() >= '\(end)'") == "t"
+            }
+            try await far.has("1")
+            try await far.promote()
+            #expect(try await far.leads(on: 2) == 2)
+            try await cluster.sql(2, "INSERT INTO written VALUES (2)")
+            try await cluster.sql(2, "SELECT pg_switch_wal()")
+            for site in [near, far] { try await site.has("1,2") }
+            #expect(await cluster.get(1, "/standby-leader")?.status == 200)
+        }
+    }
+
+    /// Both sites have the archive that is beside the first node's data directory.
+    private static let archivingAside: JSONObject = {
+        var dynamic = NodeConfiguration.quickest
+        var postgresql = dynamic["postgresql"]?.object ?? [:]
+        var parameters = postgresql["parameters"]?.object ?? [:]
+        parameters["archive_mode"] = "on"
+        parameters["archive_command"] = "mkdir -p ../../n1/archive && cp %p ../../n1/archive/%f"
+        postgresql["parameters"] = .object(parameters)
+        dynamic["postgresql"] = .object(postgresql)
+        return dynamic
+    }()
+
+    /// Nodes 2 and 3 are another cluster, and have a method that needs nobody who leads.
+    private static let restoring: @Sendable (Int, String) -> JSONObject = { node, directory in
+        if node == 1 { return [:] }
+        let script =
+            "for word in \"$@\"; do case $word in --datadir=*) data=${word#--datadir=} ;; esac; done; "
+            + "cp -a \(directory)/../n1/backup/. $data"
+        let file = "\(directory)/copy.sh"
+        try? Files.replace(file, with: script.utf8, mode: 0o644)
+        return [
+            "scope": "far",
+            "postgresql": ["backup": ["command": .string("/bin/sh \(file)"), "no_leader": true]],
+        ]
     }
 }

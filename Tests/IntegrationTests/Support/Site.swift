@@ -28,12 +28,18 @@ struct Site {
 
     /// The configuration of its nodes makes it a standby cluster of `primary` from its first start.
     func configure(following primary: Int) throws {
-        let port = cluster.postgresqlPort(primary)
-        let section = #""standby_cluster":{"host":"127.0.0.1","port":\#(port),"primary_slot_name":"\#(Self.slot)"}"#
+        try configure(
+            following: [
+                "host": "127.0.0.1", "port": .int(Int64(cluster.postgresqlPort(primary))),
+                "primary_slot_name": .string(Self.slot),
+            ])
+    }
+
+    func configure(following section: JSONObject) throws {
         for node in nodes {
             let text = try Files.readText(cluster.configurationFile(node))
             let key = try #require(["\"loop_wait\":", "\"loop_wait\" :"].first { text.contains($0) })
-            try cluster.edit(node, key, "\(section),\(key)")
+            try cluster.edit(node, key, "\"standby_cluster\":\(JSON.text(section)),\(key)")
         }
     }
 
@@ -115,7 +121,7 @@ struct Site {
             guard await cluster.get(node, "/patroni")?.json["role"]?.string == role else { return false }
         }
         let roles = await cluster.members(leader).map { $0["role"]?.string ?? "" }
-        return Set(roles) == ["standby_leader", "replica"]
+        return Set(roles) == Set(nodes.map { $0 == leader ? "standby_leader" : "replica" })
     }
 
     // MARK: What operators do
