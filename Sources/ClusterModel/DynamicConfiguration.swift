@@ -9,6 +9,8 @@ public struct DynamicConfiguration: Sendable, Hashable {
     public let timingWarnings: [String]
     /// What the document asks for and nobody does yet.
     public let unbuilt: [UnbuiltSetting]
+    /// The primary elsewhere that the cluster follows; nil where it is a cluster of its own.
+    public let standbyCluster: StandbyCluster?
     /// A member of the cluster is the peer's: then a ttl below its minimum is raised to that.
     public let isShared: Bool
 
@@ -19,6 +21,7 @@ public struct DynamicConfiguration: Sendable, Hashable {
         timings = adjusted.timings
         timingWarnings = adjusted.warnings
         unbuilt = UnbuiltSetting.found(in: document)
+        standbyCluster = document["standby_cluster"]?.object.flatMap { StandbyCluster($0) }
         self.isShared = isShared
     }
 
@@ -28,6 +31,7 @@ public struct DynamicConfiguration: Sendable, Hashable {
         timings = ClusterTimings()
         timingWarnings = []
         unbuilt = []
+        standbyCluster = nil
         isShared = false
     }
 
@@ -63,9 +67,7 @@ public struct DynamicConfiguration: Sendable, Hashable {
     /// Whether physical slots are kept for members.
     public var useSlots: Bool { ValueParsing.bool(document["postgresql"]?["use_slots"]) ?? true }
 
-    /// The primary elsewhere that the cluster follows; nil where it is a cluster of its own.
-    public var standbyCluster: StandbyCluster? { document["standby_cluster"]?.object.flatMap { StandbyCluster($0) } }
-    /// While it is one nobody is promoted.
+    /// While it follows a primary elsewhere nobody is promoted.
     public var isStandbyCluster: Bool { standbyCluster != nil }
 
     /// How commits wait for standbys.

@@ -314,8 +314,8 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     public var watchdogObstacle: String?
     /// A command of the operator's is asked before a promotion (`postgresql.pre_promote`).
     public var hasPrePromote = false
-    /// Its promotion was asked for, and it is a standby still: it may be a primary at any moment.
-    public var isPromoting = false
+    /// The promotion of this postmaster was asked for, whatever became of it since.
+    public var promotionWasAsked = false
     /// When these facts were true at the latest: the instant before the question was asked.
     public var observedAt: BootInstant
 
@@ -337,6 +337,12 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         self.pendingRestart = pendingRestart
         self.canRewind = canRewind
         self.observedAt = observedAt
+    }
+
+    /// Its promotion was asked for, and it is a standby still: it may be a primary at any moment. Not where it is
+    /// proven to have finished.
+    public var isPromoting: Bool {
+        promotionWasAsked && postmaster != nil && finish == nil && facts?.inRecovery != false
     }
 
     /// Running and, by its own word, not in recovery.

@@ -89,7 +89,7 @@ struct Sight: Sendable {
         guard mayBePromoting, let postmaster = local.postmaster else { return }
         inherited = inherited ?? postmaster
         mayBePromoting = inherited == postmaster && local.facts?.inRecovery != false
-        if mayBePromoting, local.finish == nil { local.isPromoting = true }
+        if mayBePromoting { local.promotionWasAsked = true }
     }
 
     /// Whether a member key, which is gone or unreadable for nil, says something else than before of what decisions of
@@ -123,7 +123,6 @@ struct Sight: Sendable {
         isAssumed = true
         local.postmaster = nil
         local.facts = nil
-        local.isPromoting = false
         local.readiness = .down
         local.observedAt = max(local.observedAt, now)
     }

@@ -74,15 +74,8 @@ extension Administrator {
         -> DivergenceFacts
     {
         var (facts, received) = try await localFacts(deadline)
-        let configuration = instance.configuration
-        var target = instance.target(
-            configuration.rewindCredentials, host: source.address.host, port: source.address.port,
-            options: Instance.options(.seconds(2)))
-        var replication = instance.replicationTarget(source.address)
-        for (name, value) in ToolArguments.onlyPrimary(source.address) {
-            target.parameters[name] = value
-            replication.parameters[name] = value
-        }
+        let target = instance.rewindTarget(source.address, timeout: .seconds(2))
+        let replication = instance.replicationTarget(source.address).ofPrimary(source.address)
         let connection = try PostgreSQLConnection.connect(to: target, deadline: deadline)
         let recovery = try connection.query("SELECT pg_is_in_recovery()", deadline: deadline)
         facts.sourceInRecovery = recovery.first?.first != "f"

@@ -297,6 +297,13 @@ extension Instance {
         return ConnectionTarget(parameters: parameters)
     }
 
+    /// The primary that pg_rewind reads, as its user.
+    func rewindTarget(_ address: HostPort, timeout: Duration) -> ConnectionTarget {
+        target(
+            configuration.rewindCredentials, host: address.host, port: address.port, options: Self.options(timeout)
+        ).ofPrimary(address)
+    }
+
     /// A physical replication connection; nil is the local server.
     func replicationTarget(_ address: HostPort?) -> ConnectionTarget {
         let configuration = configuration

@@ -88,7 +88,7 @@ actor Monitor {
         }
         await readPrograms(&status, deadline)
         status.hasStandbySignal = directory.hasStandbySignal
-        status.isPromoting = isPromoting(status)
+        status.promotionWasAsked = postmaster != nil && instance.remember { $0.promoted } == postmaster?.pid
         // What pg_rewind needs of the cluster is fixed while it runs, so the last control file tells.
         status.canRewind = instance.remember { memory in
             memory.configuration.usesRewind && (memory.control?.output.controlData?.supportsRewind ?? false)
@@ -97,11 +97,6 @@ actor Monitor {
         status.state = settle(isAlive: postmaster != nil, status.readiness, isFinishing: status.finish != nil)
         status.pendingRestart = instance.remember { $0.pendingRestart }
         return status
-    }
-
-    private func isPromoting(_ status: PostgreSQLStatus) -> Bool {
-        guard let pid = status.postmaster, status.finish == nil, status.facts?.inRecovery != false else { return false }
-        return instance.remember { $0.promoted } == pid
     }
 
     /// What the rules have to know of the configuration.

@@ -39,10 +39,7 @@ extension Operator {
     /// Which primary answers at `source`: it is the same as long as it was not restarted. Throws where none does.
     private func health(of source: Upstream) throws(PostgreSQLError) -> String {
         let deadline = BootClock.now() + .seconds(5)
-        var target = instance.target(
-            configuration.rewindCredentials, host: source.address.host, port: source.address.port,
-            options: Instance.options(.seconds(3)))
-        for (name, value) in ToolArguments.onlyPrimary(source.address) { target.parameters[name] = value }
+        let target = instance.rewindTarget(source.address, timeout: .seconds(3))
         let rows = try PostgreSQLConnection.connect(to: target, deadline: deadline).query(
             "SELECT pg_is_in_recovery(), pg_postmaster_start_time()::text", deadline: deadline)
         guard let row = rows.first, row.count == 2, row[0] == "f", let began = row[1] else {
@@ -55,10 +52,7 @@ extension Operator {
     /// control file shows the timeline that it came from (postgresql.md §21.5). Where it has not, it is asked for one.
     private func settleTimeline(of source: Upstream) throws(PostgreSQLError) {
         let deadline = BootClock.now() + .seconds(60)
-        var target = instance.target(
-            configuration.rewindCredentials, host: source.address.host, port: source.address.port,
-            options: Instance.options(.seconds(55)))
-        for (name, value) in ToolArguments.onlyPrimary(source.address) { target.parameters[name] = value }
+        let target = instance.rewindTarget(source.address, timeout: .seconds(55))
         let connection = try PostgreSQLConnection.connect(to: target, deadline: deadline)
         let isSettled =
             "SELECT timeline_id = ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int "

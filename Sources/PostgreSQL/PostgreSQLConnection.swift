@@ -8,6 +8,13 @@ import Posix
 struct ConnectionTarget: Sendable, Hashable {
     /// Parameters of libpq: `host`, `port`, `user`, `password`, `dbname`, `options`…
     var parameters: ParameterMap
+
+    /// The same, but of several hosts the primary alone.
+    func ofPrimary(_ address: HostPort) -> ConnectionTarget {
+        var target = self
+        for (name, value) in ToolArguments.onlyPrimary(address) { target.parameters[name] = value }
+        return target
+    }
 }
 
 /// One connection of libpq, never blocked in it: every wait is a poll(2) with a deadline, so a server that hangs (or

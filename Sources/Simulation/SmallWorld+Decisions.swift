@@ -153,7 +153,7 @@ extension SmallWorld {
             dataDirectory: .initialized, state: node.isUp ? .running : .stopped,
             systemIdentifier: SimulatedPostgreSQL.systemIdentifier, hasStandbySignal: node.isStandby, canRewind: true,
             observedAt: Self.now)
-        status.isPromoting = node.isUp && node.isPromoting
+        status.promotionWasAsked = node.isPromoting
         status.mayRemove = .init(onRewindFailure: true, onDivergedTimelines: true)
         guard node.isUp else {
             let clean: ControlData.ClusterState = node.isStandby ? .shutDownInRecovery : .shutDown

@@ -37,7 +37,8 @@ extension World {
     mutating func status(_ index: Int) -> PostgreSQLStatus {
         receive(index)
         var status = nodes[index].postgreSQL.status(now: now, streams(index), answers: nodes[index].answers)
-        status.isPromoting = nodes[index].postgreSQL.isPromoting && nodes[index].promotedIn == nodes[index].incarnation
+        status.promotionWasAsked =
+            nodes[index].postgreSQL.isPromoting && nodes[index].promotedIn == nodes[index].incarnation
         status.canRewind = !setup.rewindless.contains(index)
         status.canRestoreAlone = setup.faults.contains { $0.kind == .failCopies(index) }
         status.hasPrePromote = setup.faults.contains { $0.kind.asksBeforePromotion(of: index) }

@@ -30,7 +30,7 @@ import Testing
     /// A standby whose promotion was asked for, and did not come in time.
     static var promoting: PostgreSQLStatus {
         var status = Scene.standby()
-        status.isPromoting = true
+        status.promotionWasAsked = true
         return status
     }
 

@@ -119,25 +119,12 @@ extension WaitingIntegrationTests {
     }
 
     private func moveAllInPause(_ cluster: TestCluster, _ leader: Int, to daemon: Programs.Daemon) async throws {
-        try await pause(cluster, "true")
+        try await cluster.setPause("true", by: leader, within: 30)
         for node in cluster.nodes.sorted(by: { ($0 == leader ? 1 : 0, $0) < ($1 == leader ? 1 : 0, $1) }) {
             try await move(cluster, node, to: daemon, stopsServer: false)
             #expect(try await cluster.healthy(within: 60) == leader)
         }
-        try await pause(cluster, "null")
+        try await cluster.setPause("null", by: leader, within: 30)
         #expect(try await cluster.healthy(within: 60) == leader)
-    }
-
-    private func pause(_ cluster: TestCluster, _ value: String) async throws {
-        let leader = try #require(await cluster.leader())
-        let body = #"{"pause": \#(value)}"#
-        #expect(try await cluster.answer("PATCH", leader, "/config", body: body).status == 200)
-        try await waitUntil("every node knows that pause is \(value)", within: 30) {
-            for node in cluster.nodes {
-                guard let status = await cluster.get(node, "/patroni")?.json else { return false }
-                if (status["pause"] == true) != (value == "true") { return false }
-            }
-            return true
-        }
     }
 }

@@ -13,30 +13,18 @@ extension ClusterIntegrationTests {
             let writer = try RowWriter(cluster.conninfo(port: cluster.postgresqlPort(leader)))
             try await waitUntil("the writer writes", within: 20) { writer.rows.count > 20 }
             let postmaster = try #require(cluster.postmaster(leader)).pid
-            try await pause(cluster, "true", by: leader)
+            try await cluster.setPause("true", by: leader)
 
             try await storeAway(cluster, leader)
             try await replicaKilled(cluster, replica)
             try await daemonStopped(cluster, leader)
 
-            try await pause(cluster, "null", by: leader)
+            try await cluster.setPause("null", by: leader)
             #expect(try await cluster.healthy(within: 60) == leader)
             try await writer.stop()
             #expect(writer.failures == 0)
             #expect(cluster.postmaster(leader)?.pid == postmaster)
             #expect(await cluster.timeline(leader) == 1)
-        }
-    }
-
-    private func pause(_ cluster: TestCluster, _ value: String, by leader: Int) async throws {
-        let body = #"{"pause": \#(value)}"#
-        #expect(try await cluster.answer("PATCH", leader, "/config", body: body).status == 200)
-        try await waitUntil("every node knows that pause is \(value)", within: 15) {
-            for node in cluster.nodes {
-                guard let status = await cluster.get(node, "/patroni")?.json else { return false }
-                if (status["pause"] == true) != (value == "true") { return false }
-            }
-            return true
         }
     }
 

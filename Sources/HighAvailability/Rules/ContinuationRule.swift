@@ -103,10 +103,8 @@ public func startVerdict(
     guard let view = seen.view else { return .refuse([.store(.neverLoaded)]) }
     if let obstacle = startObstacle(seen, view, memory) { return .refuse([obstacle]) }
     let isPausedPrimary = seen.settings.isPaused && wasWritable && view.isUnlocked
-    guard seen.isNamedLeader && seen.lease != nil || isPausedPrimary else {
-        return .carryOut(.startStandby(of: upstream(seen, view, memory), timeout: timeout))
-    }
-    if seen.settings.isStandbyCluster, !seen.settings.isPaused {
+    let mayAcceptWrites = seen.isNamedLeader && seen.lease != nil || isPausedPrimary
+    guard mayAcceptWrites, !seen.settings.isStandbyCluster || seen.settings.isPaused else {
         return .carryOut(.startStandby(of: upstream(seen, view, memory), timeout: timeout))
     }
     switch continuation(seen, view, memory) {

@@ -9,11 +9,7 @@ public import ClusterModel
 ///
 /// What is not known counts against it: a server that does not answer and has no standby signal may accept them, also
 /// where its data directory is gone, empty or somebody else's; so may one whose promotion was asked for.
-///
-/// One that is proven to have finished accepts none, whatever it was asked for in its life.
-public func mayGiveUpKey(_ local: PostgreSQLStatus) -> Bool {
-    !local.mayAcceptWrites && (!local.isPromoting || local.finish != nil)
-}
+public func mayGiveUpKey(_ local: PostgreSQLStatus) -> Bool { !local.mayAcceptWrites && !local.isPromoting }
 
 /// Ends PostgreSQL, then deletes the leader key.
 public func giveUpKeyPlan(_ mode: StopMode = .immediate) -> Plan {

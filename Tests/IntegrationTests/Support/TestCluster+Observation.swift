@@ -128,4 +128,17 @@ extension TestCluster {
             (try? await sql(port: port, "SHOW port"))?.first?.first == "\(postgresqlPort(node))"
         }
     }
+
+    /// Begins or ends pause, by a request to `leader`, and waits until every node knows.
+    func setPause(_ value: String, by leader: Int, within seconds: Double = 15) async throws {
+        let body = #"{"pause": \#(value)}"#
+        #expect(try await answer("PATCH", leader, "/config", body: body).status == 200)
+        try await waitUntil("every node knows that pause is \(value)", within: seconds) {
+            for node in nodes {
+                guard let status = await get(node, "/patroni")?.json else { return false }
+                if (status["pause"] == true) != (value == "true") { return false }
+            }
+            return true
+        }
+    }
 }
