@@ -84,8 +84,8 @@ public struct HostPort: Sendable, Hashable, CustomStringConvertible {
 
     /// The authority of `scheme://[user@]host[:port][/path]`; nil where there is no host.
     public init?(url: String, defaultPort: Int) {
-        guard let scheme = url.utf8.firstRange(of: "://".utf8) else { return nil }
-        var authority = url.utf8[scheme.upperBound...].prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
+        guard let scheme = Self.authority(of: url.utf8) else { return nil }
+        var authority = scheme.prefix { $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: "?") }
         if let at = authority.lastIndex(of: UInt8(ascii: "@")) { authority = authority[at...].dropFirst() }
         let rest: Substring.UTF8View
         if authority.first == UInt8(ascii: "[") {
@@ -102,12 +102,22 @@ public struct HostPort: Sendable, Hashable, CustomStringConvertible {
         if host.isEmpty { return nil }
     }
 
+    /// What follows the first `://`; nil where there is none.
+    private static func authority(of url: String.UTF8View) -> Substring.UTF8View? {
+        var rest = url[...]
+        while let colon = rest.firstIndex(of: UInt8(ascii: ":")) {
+            rest = rest[colon...].dropFirst()
+            if rest.starts(with: "//".utf8) { return rest.dropFirst(2) }
+        }
+        return nil
+    }
+
     /// Whether the host is a name or an address - ASCII letters, digits and `.-_:%` - or the path of a socket's
     /// directory, and the port is one. What a member key says is looked at before it goes into a connection string, a
     /// password file or a command line.
     public var isUsable: Bool {
         let isPath = host.utf8.first == UInt8(ascii: "/")
-        let others = Set((isPath ? ".-_:%/@+~=" : ".-_:%").utf8)
+        let others = (isPath ? ".-_:%/@+~=" : ".-_:%").utf8
         let isSpelled = host.utf8.allSatisfy { byte in
             others.contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
                 || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) && byte < 0x80

@@ -3,6 +3,8 @@ public enum SlotName {
     /// Lower case; `-` and `.` become `_`; any other character outside `[a-z0-9_]` becomes `u` and its code point in at
     /// least four decimal digits; at most 63 characters.
     public static func of(member name: String) -> String {
+        // Most names are slots' names already.
+        if PermanentSlot.isName(name) { return name }
         var slot = ""
         for scalar in name.lowercased().unicodeScalars {
             switch scalar {

@@ -23,17 +23,21 @@ public struct BootInstant: Sendable, Hashable, Comparable {
     /// How much later `left` is than `right`; negative when it is earlier.
     public static func - (left: BootInstant, right: BootInstant) -> Duration {
         let (difference, overflows) = left.nanoseconds.subtractingReportingOverflow(right.nanoseconds)
-        return .nanoseconds(overflows ? (left < right ? .min : .max) : difference)
+        let nanoseconds = overflows ? (left < right ? .min : .max) : difference
+        return Duration(attoseconds: Int128(nanoseconds) * Duration.attosecondsInNanosecond)
     }
 }
 
 extension Duration {
     /// The whole duration in nanoseconds, cut to what an Int64 holds (292 years).
-    public var nanoseconds: Int64 {
-        let (seconds, attoseconds) = components
-        let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        let (sum, isTooLong) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
-        return overflow || isTooLong ? (seconds < 0 ? .min : .max) : sum
+    public var nanoseconds: Int64 { Int64(clamping: attoseconds / Self.attosecondsInNanosecond) }
+
+    static let attosecondsInNanosecond: Int128 = 1_000_000_000
+
+    /// The standard library's own division is generic and copes with every integer; deadlines are divided at each step
+    /// of a node.
+    public static func / (duration: Duration, parts: Int) -> Duration {
+        Duration(attoseconds: duration.attoseconds / Int128(parts))
     }
 
     /// The duration in seconds, for people and for ratios.

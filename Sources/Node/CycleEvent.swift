@@ -59,7 +59,7 @@ public enum CycleEffect: Sendable {
 public enum StoreRequest: Sendable {
     case load
     /// What is there in place of this view, where a moment's delay of the store harms nothing; answered as `load` is.
-    case refresh(ClusterView)
+    indirect case refresh(ClusterView)
     case renew(LeaderRecord?, replacingGone: Bool)
     case acquire
     /// Deletes the leader key and, where it is given, writes `/status` in the same breath: both or neither.
@@ -90,7 +90,7 @@ public enum StoreRequest: Sendable {
 
 /// What the store answers.
 public enum StoreAnswer: Sendable {
-    case loaded(Result<ClusterView, DCSError>)
+    indirect case loaded(Result<ClusterView, DCSError>)
     case renewed(Result<LeaderClaim, DCSError>)
     case acquired(Result<LeaderClaim, DCSError>)
     case released(Result<Bool, DCSError>)

@@ -22,19 +22,19 @@ extension CycleMachine {
 
     /// When an order that failed is given again; nil where it is owed no more.
     var guardianRetry: BootInstant? {
-        guard let order = guardOrder, order != guardian?.told else { return nil }
-        return guardian?.retryAt
+        guard let retryAt = guardian?.retryAt, let order = guardOrder, order != guardian?.told else { return nil }
+        return retryAt
     }
 
     /// Nil where the last order stands.
     private var guardOrder: GuardOrder? {
-        guard let guardian else { return nil }
+        guard let notWritableSince = guardian?.notWritableSince else { return nil }
         if settings.isPaused { return .disarm }
         if mayBecomeWritable(local, progress?.running) || isPromotionPending {
             // Without a lease of ours the one before runs out, and the guardian stops PostgreSQL in time.
             return lease.map { .enforce($0, postmaster: local.postmaster) }
         }
-        return sight.isFresh(since: guardian.notWritableSince) ? .disarm : nil
+        return sight.isFresh(since: notWritableSince) ? .disarm : nil
     }
 
     /// The server was asked to promote, whatever became of that: the operation may have been given up, by this daemon
@@ -66,7 +66,7 @@ extension CycleMachine {
     }
 
     private mutating func replaceFrozenGuardian(_ run: inout Run) {
-        guard let link = guardian, progress == nil, !life.isShuttingDown,
+        guard guardian?.failures ?? 0 > 0, let link = guardian, progress == nil, !life.isShuttingDown,
             let plan = guardianReplacement(
                 local, settings, lease: lease, acknowledged: link.facts.acknowledged, failures: link.failures,
                 at: run.now)

@@ -84,7 +84,7 @@ public struct CycleMachine: Sendable {
         if lease == nil { failsafe.forgetMembers() }
         tellGuardian(&run)
         arm(&run)
-        if run.isNews || role != roleBefore { run.published = snapshot() }
+        if run.isNews || role != roleBefore { run.published = .local(.publish(snapshot())) }
         return run.all
     }
 
@@ -99,7 +99,7 @@ public struct CycleMachine: Sendable {
         /// Something that others are shown has changed.
         var isNews = false
         /// What is shown of it, once, as it is at the end of the step.
-        var published: NodeSnapshot?
+        var published: CycleEffect?
         /// An operation was begun after which PostgreSQL may accept writes.
         var opensTheDoor = false
         private var effects: [CycleEffect] = []
@@ -111,7 +111,10 @@ public struct CycleMachine: Sendable {
         }
 
         /// In the order in which they are to be carried out.
-        var all: [CycleEffect] { before + (published.map { [.local(.publish($0))] } ?? []) + effects }
+        var all: [CycleEffect] {
+            let first = before + [published].compactMap(\.self)
+            return first.isEmpty ? effects : first + effects
+        }
 
         mutating func emit(_ effect: CycleEffect) { effects.append(effect) }
         mutating func log(_ level: CycleEffect.LogLevel, _ text: @autoclosure () -> String) {

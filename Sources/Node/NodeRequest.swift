@@ -21,7 +21,8 @@ public enum NodeRequest: Sendable {
 
 /// What PostgreSQL answers.
 public enum NodeAnswer: Sendable {
-    case observed(PostgreSQLStatus)
+    // What is large is indirect, so that everything else of its kind is moved about as the little that it is.
+    indirect case observed(PostgreSQLStatus)
     /// The server's signs of life, taken with every `.observe`, before its answer and after; nil where none could be.
     case felt(Pulse?)
     case compared(Result<DivergenceFacts, PostgreSQLError>)
@@ -46,7 +47,7 @@ public enum LocalEffect: Sendable {
     case reply(Int, CommandOutcome)
     /// Answers a primary that has asked for a promise, once.
     case replyFailsafe(Int, FailsafeAnswer)
-    case publish(NodeSnapshot)
+    indirect case publish(NodeSnapshot)
     case log(CycleEffect.LogLevel, String)
     case exit(code: Int32)
 }

@@ -30,8 +30,8 @@ struct Sight: Sendable {
     private(set) var storeLastSeen: Int64 = 0
     /// Why the store is silent; nil while it answers.
     private(set) var storeFailure: String?
-    /// Of every member that was ever seen, what decisions of others rest on.
-    private var marks: [String: String] = [:]
+    /// What every member that was ever seen said last; nil for one whose key is gone or unreadable.
+    private var shown: [String: JSONObject?] = [:]
 
     /// A lease that the guardian held when this daemon began may be that of a promotion which has not come to its end:
     /// of the first postmaster that is seen.
@@ -81,7 +81,7 @@ struct Sight: Sendable {
         if let ownSync, view.revision < ownSync.revision { self.view?.sync = ownSync.state }
         viewAt = asked
         storeLastSeen = wallTime / 1_000_000_000
-        for member in view.members { marks[member.name] = Self.mark(of: member.data) }
+        for member in view.members { shown[member.name] = .some(member.data) }
         return storeFailure != nil
     }
 
@@ -95,16 +95,15 @@ struct Sight: Sendable {
     /// Whether a member key, which is gone or unreadable for nil, says something else than before of what decisions of
     /// others rest on. The positions, which every member publishes all the time, are no part of that.
     mutating func hasChanged(_ member: String, _ data: JSONObject?) -> Bool {
-        let mark = data.map { Self.mark(of: $0) } ?? ""
-        return marks.updateValue(mark, forKey: member) != mark
+        guard let before = shown.updateValue(data, forKey: member) else { return true }
+        guard let before, let data else { return (before == nil) != (data == nil) }
+        return Self.marks.contains { before[$0]?.comparableText ?? "" != data[$0]?.comparableText ?? "" }
     }
 
-    private static func mark(of data: JSONObject) -> String {
-        [
-            "conn_url", "state", "role", "timeline", "checkpoint_after_promote", "tags", "replication_state",
-            "postmaster_start_time",
-        ].map { data[$0]?.comparableText ?? "" }.joined(separator: "|")
-    }
+    private static let marks = [
+        "conn_url", "state", "role", "timeline", "checkpoint_after_promote", "tags", "replication_state",
+        "postmaster_start_time",
+    ]
 
     /// Our own write, which the store has acknowledged at `revision`: a view from before it does not take it back.
     mutating func wrote(_ sync: SyncState, at revision: Revision) {

@@ -45,16 +45,16 @@ extension World {
 
     /// S4: who calls itself leader is the one whose key stands in the store.
     private mutating func checkLease(_ index: Int) {
-        guard let published = nodes[index].published, let lease = published.lease, lease.isValid(at: now) else {
+        guard let published = nodes[index].published, published.snapshot.lease?.isValid(at: now) ?? false else {
             return
         }
         let holder = store.leader?.text
         // Another daemon goes on under the promises that an earlier one was given, and the guardian knows.
         let mayBePromised = setup.isFailsafe && holder == nil
-        if holder != name(index), !leadsByPromises(published), !mayBePromised {
+        if holder != name(index), !leadsByPromises(published.snapshot), !mayBePromised {
             violate(.S4, "\(name(index)) counts its lease as valid while \(holder ?? "nobody") holds the key")
         }
-        if leadsByPromises(published) { checkPromises(index) }
+        if leadsByPromises(published.snapshot) { checkPromises(index) }
     }
 
     /// S1 again: the next leader may be a primary at once, so who gives the key away must be none any more.
@@ -95,11 +95,11 @@ extension World {
         }
         guard case .startPrimary = operation else { return }
         checkOpening(operation, index)
-        if nodes[index].published?.view?.failover != nil { coverage.count(.handOverAbandoned) }
+        if nodes[index].published?.snapshot.view?.failover != nil { coverage.count(.handOverAbandoned) }
     }
 
     private mutating func checkPromotion(_ index: Int) {
-        guard let lease = nodes[index].published?.lease, lease.isValid(at: now) else {
+        guard let lease = nodes[index].published?.snapshot.lease, lease.isValid(at: now) else {
             return violate(.S5, "\(name(index)) promotes without a valid lease")
         }
         if store.leader?.text != name(index) {

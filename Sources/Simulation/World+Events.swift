@@ -153,7 +153,7 @@ extension World {
         case .retryReceipt(let instant, let plan):
             queue.add(.deliver(node: index, incarnation: incarnation, .receiptRetry(plan: plan)), at: instant)
         case .adoptTimings(let timings):
-            if timings.ttl != nodes[index].ttl, nodes[index].published?.lease != nil { coverage.count(.sessionChanged) }
+            if timings.ttl != nodes[index].ttl, nodes[index].published?.snapshot.lease != nil { coverage.count(.sessionChanged) }
             nodes[index].ttl = timings.ttl
         // Commands come from operators of the world's own.
         case .cacheConfiguration, .reply: break
@@ -212,7 +212,7 @@ extension World {
         if self.setup.isFailsafe {
             for member in snapshot.view?.members ?? [] { nodes[index].sawKey[member.name] = now }
         }
-        nodes[index].published = snapshot
+        nodes[index].published = PublishedSnapshot(snapshot)
     }
 
     private mutating func count(_ decision: Decision) {

@@ -87,7 +87,7 @@ extension World {
     /// In failsafe mode a daemon that has just begun keeps back for a ttl, and who has promised for as long.
     func mayBeHeldBack(_ index: Int) -> Bool {
         let patience = nodes[index].ttl + .seconds(10)
-        let promised = nodes[index].published?.isFailsafeActive(at: now) ?? false
+        let promised = nodes[index].published?.snapshot.isFailsafeActive(at: now) ?? false
         return setup.isFailsafe && (now - nodes[index].daemonBegan < patience || promised)
     }
 

@@ -169,7 +169,7 @@ extension World {
 
     private mutating func noteCandidate(_ index: Int) {
         let isHandingOver = nodes.indices.contains { other in
-            other != index && nodes[other].published?.running?.plan.kind == .handOver
+            other != index && nodes[other].published?.snapshot.running?.plan.kind == .handOver
         }
         if isHandingOver || store.failover?["member"]?.string == name(index) {
             coverage.count(.candidateDied)

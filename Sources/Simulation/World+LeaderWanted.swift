@@ -59,7 +59,7 @@ extension World {
         }
         // So has one whose start does not return (lookForStuckLeader).
         if let leader = store.leader.flatMap({ index(of: $0.text) }), nodes[leader].blocked > 0 {
-            let kind = nodes[leader].published?.running?.plan.kind
+            let kind = nodes[leader].published?.snapshot.running?.plan.kind
             if kind == .startPrimary || kind == .startStandby { return false }
         }
         return nodes.indices.contains { couldLead($0, view) }

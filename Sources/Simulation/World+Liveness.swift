@@ -34,7 +34,7 @@ extension World {
         for index in nodes.indices where index != leader || !isOnlyHung(index) { nodes[index].hungLeaderSince = nil }
         guard let leader, isOnlyHung(leader) else { return }
         guard let since = nodes[leader].hungLeaderSince else { return nodes[leader].hungLeaderSince = now }
-        let timings = nodes[leader].published?.settings.timings ?? ClusterTimings()
+        let timings = nodes[leader].published?.snapshot.settings.timings ?? ClusterTimings()
         if now - since > timings.ttl + timings.loopWait + .seconds(5) {
             violate(.L1, "\(name(leader)) hangs and keeps the leader key")
         }
@@ -47,7 +47,7 @@ extension World {
         for index in nodes.indices where index != leader || !isOnlyStuck(index) { nodes[index].stuckLeaderSince = nil }
         guard let leader, isOnlyStuck(leader) else { return }
         guard let since = nodes[leader].stuckLeaderSince else { return nodes[leader].stuckLeaderSince = now }
-        let timings = nodes[leader].published?.settings.timings ?? ClusterTimings()
+        let timings = nodes[leader].published?.snapshot.settings.timings ?? ClusterTimings()
         if now - since > timings.ttl * 2 + timings.loopWait + .seconds(15) {
             violate(.L1, "\(name(leader)) has operations that do not return and keeps the leader key")
         }
@@ -60,7 +60,7 @@ extension World {
         guard node.blocked > 0 || node.isDoomed, !node.commits, node.postgreSQL.process != .starting, !mayFollow else {
             return false
         }
-        switch node.published?.running?.plan.kind {
+        switch node.published?.snapshot.running?.plan.kind {
         case .startPrimary?, .startStandby?, .demoteOffline?, .bootstrap?: return false
         case .clone?, .follow?, .resumeReplay?, .copySlots?, .promote?, .handOver?, .demote?, .demoteCluster?,
             .rewind?, .stopParted?, .reclone?, .reinitialize?, .restart?, .recoverSingleUser?, .shutdown?, nil:
@@ -71,7 +71,7 @@ extension World {
     /// `index` hangs and leads, nothing else is wrong, and a standby has all that the leader told of.
     private mutating func isOnlyHung(_ index: Int) -> Bool {
         guard nodes[index].hung > 0, !nodes[index].isDoomed, nodes[index].blocked == 0,
-            nodes[index].postgreSQL.acceptsWrites, nodes[index].published?.isSettled ?? false
+            nodes[index].postgreSQL.acceptsWrites, nodes[index].published?.snapshot.isSettled ?? false
         else { return false }
         return isAllWell(butFor: index) && hasHeir(index)
     }

@@ -72,7 +72,7 @@ extension World {
 
     private mutating func peerAnswer(_ peer: Int) -> PeerAnswer {
         guard let facts = status(peer).facts else { return .unreachable("no WAL position in its answer") }
-        let kind = nodes[peer].published?.running?.plan.kind
+        let kind = nodes[peer].published?.snapshot.running?.plan.kind
         return .status(
             PeerStatus(
                 isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,

@@ -15,7 +15,7 @@ extension World {
             if let member = member(of: slot), store.keys["members/\(name(member))"] != nil {
                 violate(.S8, "\(name(index)) drops the slot \(slot) of a member that is there")
             }
-            if let settings = nodes[index].published?.settings,
+            if let settings = nodes[index].published?.snapshot.settings,
                 PermanentSlot.read(settings.document).slots.contains(where: { $0.name == slot })
             {
                 violate(.S8, "\(name(index)) drops the permanent slot \(slot)")

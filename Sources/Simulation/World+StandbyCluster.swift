@@ -21,7 +21,7 @@ extension World {
 
     /// Whether somebody may still go by `standby_cluster`, or has to.
     var mayFollow: Bool {
-        configuration.followers > 0 || nodes.contains { $0.published?.settings.isStandbyCluster == true }
+        configuration.followers > 0 || nodes.contains { $0.published?.snapshot.settings.isStandbyCluster == true }
     }
 
     /// Nobody is let write by a node that knows of `standby_cluster`; in pause who accepts writes goes on.

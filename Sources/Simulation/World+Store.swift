@@ -125,7 +125,7 @@ extension World {
         let log = nodes[index].postgreSQL.log
         // Without its last record, the checkpoint, which no client waits for.
         let candidates = nodes.indices.filter { $0 != index && nodes[$0].postgreSQL.log.count >= log.count - 1 }
-        let kind = nodes[index].published?.running?.plan.kind
+        let kind = nodes[index].published?.snapshot.running?.plan.kind
         handedOver = (log.branch, log.count - 1, Set(candidates))
         if kind == .handOver { coverage.count(.switchoverDone) }
         note("\(name(index)): the leader key is handed over")

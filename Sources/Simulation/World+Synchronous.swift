@@ -121,7 +121,7 @@ extension World {
     /// In strict mode commits wait rather than be acknowledged by nobody but the primary.
     mutating func checkNames(_ setting: SynchronousSetting, _ index: Int) {
         guard case .names(let names) = setting, names.isEmpty,
-            nodes[index].published?.settings.isStrictlySynchronous == true
+            nodes[index].published?.snapshot.settings.isStrictlySynchronous == true
         else { return }
         violate(.S2, "\(name(index)) lets commits wait for nobody in strict mode")
     }

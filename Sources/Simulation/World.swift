@@ -240,7 +240,7 @@ extension World {
 /// A node: the machine (nil while its daemon is dead), its PostgreSQL, and what is wrong with it.
 struct SimulatedNode {
     var name: String
-    var machine: CycleMachine?
+    @Boxed var machine: CycleMachine?
     /// Grows with every end of the daemon.
     var incarnation = 0
     /// The session of the daemon's last claim, by which its requests say that they are the leader's.
@@ -315,7 +315,8 @@ struct SimulatedNode {
 
     /// What waits for the end of a freeze, in its order.
     var deferred: [World.Event] = []
-    var published: NodeSnapshot?
+    /// Of the daemon that runs.
+    var published: PublishedSnapshot?
     /// The lease that the guardian enforces.
     var enforced: Lease?
     var guardianLooksAt: BootInstant?

@@ -147,11 +147,10 @@ private struct SlotWork {
     /// After a copy, and after each start: does the primary keep the catalog rows that the copies need?
     mutating func verifyCopies(_ existing: [String: PostgreSQLStatus.ReplicationSlot]) {
         if !plan.copies.isEmpty { plan.reasons.append(.mustBeCopied(plan.copies.map(\.name))) }
-        guard facts.inRecovery, !isLeader, let leader = view.leaderMember.flatMap({ Upstream($0) }),
-            let path = slotPath(me, view)
-        else { return }
+        guard facts.inRecovery, !isLeader else { return }
         let unready = existing.values.filter { $0.isLogical && !$0.isReady && !isOthers($0) }.map(\.name).sorted()
-        if unready.isEmpty { return }
+        guard !unready.isEmpty, let leader = view.leaderMember.flatMap({ Upstream($0) }), let path = slotPath(me, view)
+        else { return }
         plan.reasons.append(.notReady(unready))
         plan.actions.append(.verifyLogical(unready, at: leader, through: path))
     }

@@ -31,10 +31,11 @@ struct WantedSlots: Sendable, Hashable {
             if me.tags.nofailover { return member.tags.replicatefrom == me.name }
             return settings.memberSlotsTTL > .zero || streamsFromMe(member, me, view)
         }
+        let isLedByOldPeer = isLedByOldPeer(view)
         for member in members {
             let name = SlotName.of(member: member.name)
             var position = view.status.slots[name]
-            if member.tags.replicatefrom != nil || isLedByOldPeer(view) {
+            if isLedByOldPeer || member.tags.replicatefrom != nil {
                 // Its own slot on the leader is not moved by its receiver, which is elsewhere.
                 position = [position, member.position].compactMap { $0 }.max()
             }
@@ -47,6 +48,12 @@ struct WantedSlots: Sendable, Hashable {
                 slots[name] = WantedSlot(kind: .physical(cluster: nil), hasReader: isRead, position: position)
             }
         }
+        addSharing(view)
+    }
+
+    /// Tells of members that no slot tells apart.
+    private mutating func addSharing(_ view: ClusterView) {
+        guard Set(view.members.map { SlotName.of(member: $0.name) }).count < view.members.count else { return }
         for (name, sharing) in Dictionary(grouping: view.members, by: { SlotName.of(member: $0.name) })
             .sorted(by: { $0.key < $1.key }) where sharing.count > 1
         {
