@@ -65,15 +65,17 @@ extension ClusterView {
 extension Member {
     /// Reads `members/<name>`; nil for any other key: only direct children count.
     init?(entry: StoredEntry, parse: (String) -> JSONValue?) {
-        let parts = entry.leaf.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, parts[0] == "members", !parts[1].isEmpty else { return nil }
+        let directory = "members/"
+        guard entry.leaf.hasPrefix(directory) else { return nil }
+        let name = entry.leaf.utf8.dropFirst(directory.utf8.count)
+        guard !name.isEmpty, !name.contains(UInt8(ascii: "/")) else { return nil }
         let data =
             if entry.value.hasPrefix("postgres") {
                 Member.legacy(entry.value)
             } else {
                 parse(entry.value)?.object ?? JSONObject()
             }
-        self.init(name: String(parts[1]), session: entry.session, revision: entry.revision, data: data)
+        self.init(name: String(Substring(name)), session: entry.session, revision: entry.revision, data: data)
     }
 
     /// A value of old versions: the connection URL with `application_name` carrying the API's URL (dcs.md §2.3).

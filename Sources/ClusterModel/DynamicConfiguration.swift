@@ -13,31 +13,42 @@ public struct DynamicConfiguration: Sendable, Hashable {
     public let standbyCluster: StandbyCluster?
     /// A member of the cluster is the peer's: then a ttl below its minimum is raised to that.
     public let isShared: Bool
+    // What is asked for many times in each cycle is read once.
+    public let isPaused: Bool
+    public let checkTimeline: Bool
+    public let failsafeMode: Bool
+    /// Whether physical slots are kept for members.
+    public let useSlots: Bool
+    /// How long the slot of a member that went away is kept; zero for not at all.
+    public let memberSlotsTTL: Duration
+    public let synchronousMode: SynchronousMode
 
     /// Reads `document`. Timings that do not parse make the whole document unfit (configuration.md §4.2): nil.
     public init?(document: JSONObject, isShared: Bool = false) {
         guard let adjusted = try? ClusterTimings.adjusted(document: document, isShared: isShared) else { return nil }
-        self.document = document
-        timings = adjusted.timings
-        timingWarnings = adjusted.warnings
-        unbuilt = UnbuiltSetting.found(in: document)
-        standbyCluster = document["standby_cluster"]?.object.flatMap { StandbyCluster($0) }
-        self.isShared = isShared
+        self.init(document, adjusted.timings, adjusted.warnings, isShared: isShared)
     }
 
     /// The defaults, for a node that has not seen any `/config`.
-    public init() {
-        document = JSONObject()
-        timings = ClusterTimings()
-        timingWarnings = []
-        unbuilt = []
-        standbyCluster = nil
-        isShared = false
+    public init() { self.init(JSONObject(), ClusterTimings(), [], isShared: false) }
+
+    private init(_ document: JSONObject, _ timings: ClusterTimings, _ timingWarnings: [String], isShared: Bool) {
+        self.document = document
+        self.timings = timings
+        self.timingWarnings = timingWarnings
+        unbuilt = UnbuiltSetting.found(in: document)
+        let standbyCluster = document["standby_cluster"]?.object.flatMap { StandbyCluster($0) }
+        self.standbyCluster = standbyCluster
+        self.isShared = isShared
+        isPaused = Self.flag(document, "pause")
+        checkTimeline = Self.flag(document, "check_timeline")
+        failsafeMode = Self.flag(document, "failsafe_mode")
+        useSlots = ValueParsing.bool(document["postgresql"]?["use_slots"]) ?? true
+        let slotsTTL = ValueParsing.integer(document["member_slots_ttl"], unit: .seconds) ?? 1800
+        memberSlotsTTL = .seconds(max(0, slotsTTL))
+        synchronousMode = standbyCluster == nil ? SynchronousMode(document) : .off
     }
 
-    public var isPaused: Bool { flag("pause") }
-    public var checkTimeline: Bool { flag("check_timeline") }
-    public var failsafeMode: Bool { flag("failsafe_mode") }
     /// Bytes that a candidate may be behind the last status write.
     public var maximumLagOnFailover: Int64 { integer("maximum_lag_on_failover", 1_048_576) }
     /// Rows that `/history` keeps; 0 for all.
@@ -60,29 +71,24 @@ public struct DynamicConfiguration: Sendable, Hashable {
         let seconds = integer(key, 0)
         return seconds > 0 && synchronousMode != .off ? .seconds(seconds) : PostgreSQLOperation.customaryStopTimeout
     }
-    /// How long the slot of a member that went away is kept; zero for not at all.
-    public var memberSlotsTTL: Duration {
-        .seconds(max(0, ValueParsing.integer(document["member_slots_ttl"], unit: .seconds) ?? 1800))
-    }
-    /// Whether physical slots are kept for members.
-    public var useSlots: Bool { ValueParsing.bool(document["postgresql"]?["use_slots"]) ?? true }
-
     /// While it follows a primary elsewhere nobody is promoted.
     public var isStandbyCluster: Bool { standbyCluster != nil }
 
     /// How commits wait for standbys.
     public enum SynchronousMode: Sendable, Hashable {
         case off, priority, quorum
-    }
 
-    public var synchronousMode: SynchronousMode {
-        if isStandbyCluster { return .off }
-        if document["synchronous_mode"]?.string?.lowercased() == "quorum" { return .quorum }
-        return flag("synchronous_mode") ? .priority : .off
+        fileprivate init(_ document: JSONObject) {
+            if document["synchronous_mode"]?.string?.lowercased() == "quorum" {
+                self = .quorum
+            } else {
+                self = DynamicConfiguration.flag(document, "synchronous_mode") ? .priority : .off
+            }
+        }
     }
 
     /// `synchronous_mode_strict`: commits wait rather than be acknowledged by nobody but the primary.
-    public var isStrictlySynchronous: Bool { synchronousMode != .off && flag("synchronous_mode_strict") }
+    public var isStrictlySynchronous: Bool { synchronousMode != .off && Self.flag(document, "synchronous_mode_strict") }
     /// How many standbys are to have each commit (`synchronous_node_count`), 1 at least.
     public var synchronousNodeCount: Int { max(1, Int(clamping: integer("synchronous_node_count", 1))) }
     /// Bytes that a synchronous standby may be behind; nil for any (`maximum_lag_on_syncnode`).
@@ -93,7 +99,9 @@ public struct DynamicConfiguration: Sendable, Hashable {
     /// `synchronous_zones: distinct`, ours: standbys in other zones than the primary's and each other's go first.
     public var prefersDistinctZones: Bool { document["synchronous_zones"]?.string?.lowercased() == "distinct" }
 
-    private func flag(_ key: String) -> Bool { ValueParsing.bool(document[key]) ?? false }
+    private static func flag(_ document: JSONObject, _ key: String) -> Bool {
+        ValueParsing.bool(document[key]) ?? false
+    }
 
     private func integer(_ key: String, _ otherwise: Int64) -> Int64 {
         ValueParsing.integer(document[key], unit: nil) ?? otherwise

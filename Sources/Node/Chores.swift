@@ -1,5 +1,5 @@
 /// What a node owes the others beside its decisions. A new one is a case here, and says what it needs.
-enum Chore: CaseIterable, Sendable {
+enum Chore: Int, CaseIterable, Sendable {
     /// In the order in which a cycle's end does them.
     case cache, touch, slots, sync, status, failsafe, history, checkpoint
 
@@ -41,11 +41,11 @@ struct Chores: Sendable {
         case idle, wanted, running
     }
 
-    private var states: [Chore: State] = [:]
+    private var states = Array(repeating: State.idle, count: Chore.allCases.count)
 
-    subscript(chore: Chore) -> State { states[chore] ?? .idle }
+    subscript(chore: Chore) -> State { states[chore.rawValue] }
 
-    mutating func want(_ chore: Chore) { states[chore] = .wanted }
-    mutating func begin(_ chore: Chore) { states[chore] = .running }
-    mutating func end(_ chore: Chore) { states[chore] = .idle }
+    mutating func want(_ chore: Chore) { states[chore.rawValue] = .wanted }
+    mutating func begin(_ chore: Chore) { states[chore.rawValue] = .running }
+    mutating func end(_ chore: Chore) { states[chore.rawValue] = .idle }
 }

@@ -48,7 +48,7 @@ struct Comparisons: Sendable {
 
     /// The last answer, where the scene is still its own and the next question is not due; nil otherwise.
     func answer(for seen: Observation) -> Observation.Divergence? {
-        guard let last, scene == Scene(seen), let notBefore = retries.notBefore, seen.now < notBefore else {
+        guard let last, let notBefore = retries.notBefore, seen.now < notBefore, scene == Scene(seen) else {
             return nil
         }
         return last

@@ -69,7 +69,7 @@ public enum StoreRequest: Sendable {
     case touch(JSONObject, seen: Member?, prolonging: Bool)
 
     /// What a write was for; its outcome is told with it.
-    public enum Purpose: Sendable, Hashable {
+    public enum Purpose: String, Sendable, Hashable {
         case initialize, cancelInitialize, bootstrapInitialize, bootstrapConfig, repair, status, history, sync, failsafe
         /// The request in `/failover` is done with.
         case clearFailover

@@ -85,8 +85,8 @@ extension CycleMachine {
         _ purpose: StoreRequest.Purpose, _ result: Result<WriteOutcome, DCSError>, _ run: inout Run
     ) {
         switch result {
-        case .failure(let error): complain("writing to the DCS (\(purpose))", error, &run)
-        case .success: isDone("writing to the DCS (\(purpose))", &run)
+        case .failure(let error): complain("writing to the DCS (\(purpose.rawValue))", error, &run)
+        case .success: isDone("writing to the DCS (\(purpose.rawValue))", &run)
         }
         switch purpose {
         case .initialize: initialized(result, &run)

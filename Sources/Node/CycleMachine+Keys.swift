@@ -11,9 +11,8 @@ extension CycleMachine {
     func has(_ needs: Chore.Needs) -> Bool {
         if needs.store, storeFailure != nil || view == nil || namesake != nil { return false }
         if needs.leading != .whatever {
-            guard isLeading, let facts = local.facts else { return false }
             let isStandbys = needs.leading == .primaryOrStandby && settings.isStandbyCluster
-            if facts.inRecovery != isStandbys { return false }
+            guard isLeading, local.facts?.inRecovery == isStandbys else { return false }
         }
         switch needs.noPlan {
         case .whatever: return true

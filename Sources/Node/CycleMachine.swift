@@ -36,24 +36,25 @@ public struct CycleMachine: Sendable {
     }
 
     let rules: Rules
+    // Boxed is what is large: every part of a step moves the machine about.
     var identity: Identity
     var configuration: AdoptedConfiguration
     var life = Life.running
-    var sight: Sight
+    @Boxed var sight: Sight
     var tenure: Tenure
-    var schedule: Schedule
-    var plans = Plans()
+    @Boxed var schedule: Schedule
+    @Boxed var plans = Plans()
     /// The checkpoint after a promotion makes the control file show its timeline (postgresql.md §21.8).
     var chores = Chores()
     var commands = Commands()
-    var comparisons = Comparisons()
-    var guardian: GuardianLink?
-    var memory = Memory()
+    @Boxed var comparisons = Comparisons()
+    @Boxed var guardian: GuardianLink?
+    @Boxed var memory = Memory()
     var synchronous = SynchronousStanding()
     var failsafe: FailsafeStanding
     /// What the write of `/failsafe` that is under way puts there.
     var failsafeWritten: [String: String] = [:]
-    var told: Told
+    @Boxed var told: Told
 
     public init(_ setup: Setup, now: BootInstant) {
         rules = setup.rules
@@ -84,7 +85,7 @@ public struct CycleMachine: Sendable {
         if lease == nil { failsafe.forgetMembers() }
         tellGuardian(&run)
         arm(&run)
-        if run.isNews || role != roleBefore { run.published = .local(.publish(snapshot())) }
+        if run.isNews || role != roleBefore { run.published = .local(.publish(PublishedSnapshot(snapshot()))) }
         return run.all
     }
 

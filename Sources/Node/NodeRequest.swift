@@ -47,7 +47,7 @@ public enum LocalEffect: Sendable {
     case reply(Int, CommandOutcome)
     /// Answers a primary that has asked for a promise, once.
     case replyFailsafe(Int, FailsafeAnswer)
-    indirect case publish(NodeSnapshot)
+    case publish(PublishedSnapshot)
     case log(CycleEffect.LogLevel, String)
     case exit(code: Int32)
 }

@@ -37,7 +37,7 @@ extension NodeRunner {
         case .cacheConfiguration(let document): Task { await world.cache.store(document) }
         case .reply(let id, let outcome): reply(id, outcome)
         case .replyFailsafe(let id, let answer): reply(id, answer)
-        case .publish(let snapshot): publish(snapshot)
+        case .publish(let published): publish(published)
         case .log(let level, let text): log(level, text)
         case .exit(let code): exit(code)
         }

@@ -174,12 +174,12 @@ public actor NodeRunner: NodeControl {
         }
     }
 
-    func publish(_ snapshot: NodeSnapshot) {
+    func publish(_ published: PublishedSnapshot) {
         // Published by this actor alone.
-        var news = snapshot
-        news.serial = published().snapshot.serial + 1
-        let published = PublishedSnapshot(news)
-        board.withLock { $0 = published }
+        var news = published.snapshot
+        news.serial = self.published().snapshot.serial + 1
+        let numbered = PublishedSnapshot(news)
+        board.withLock { $0 = numbered }
         subscribers.tell(news)
     }
 

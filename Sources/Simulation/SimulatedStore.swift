@@ -48,7 +48,8 @@ struct SimulatedStore {
         return changes
     }
 
-    var leader: Value? { keys["leader"] }
+    /// Asked for at every event.
+    private(set) var leader: Value?
     /// What `/failover` asks for; nil where it asks for nothing.
     var failover: JSONObject? {
         keys["failover"]?.value.object.flatMap { $0["leader"] == nil && $0["member"] == nil ? nil : $0 }
@@ -124,7 +125,7 @@ struct SimulatedStore {
     /// `since` is when the node sent the request: its lease counts from there.
     mutating func acquire(_ node: String, ttl: Duration, since: BootInstant, _ now: BootInstant) -> LeaderClaim {
         let session = prolong(node, ttl, now)
-        if keys["leader"] != nil, bug != .leaderKeyOverwritten { return .refused }
+        if leader != nil, bug != .leaderKeyOverwritten { return .refused }
         put("leader", .text(node), session)
         return .held(since: since, ttl: ttl, session: session)
     }
@@ -133,7 +134,7 @@ struct SimulatedStore {
         -> LeaderClaim
     {
         let session = prolong(node, ttl, now)
-        if let leader = keys["leader"] {
+        if let leader {
             if leader.value != .text(node) { return .refused }
             if leader.session != session { put("leader", .text(node), session) }
         } else if replacingGone {
@@ -176,7 +177,7 @@ struct SimulatedStore {
     /// What an operator's tool writes.
     mutating func put(_ leaf: String, _ value: DCSValue, _ session: String = "") {
         revision += 1
-        keys[leaf] = Value(value: value, revision: revision, session: session)
+        set(leaf, Value(value: value, revision: revision, session: session))
         changes.append(Change(leaf: leaf, value: value, revision: revision))
     }
 
@@ -186,8 +187,13 @@ struct SimulatedStore {
     private mutating func remove(_ leaf: String) {
         guard keys[leaf] != nil else { return }
         revision += 1
-        keys[leaf] = nil
+        set(leaf, nil)
         changes.append(Change(leaf: leaf, value: nil, revision: revision))
+    }
+
+    private mutating func set(_ leaf: String, _ value: Value?) {
+        keys[leaf] = value
+        if leaf == "leader" { leader = value }
     }
 
     func holds(_ condition: WriteCondition, _ key: DCSKey, _ claimant: Claimant) -> Bool {
@@ -200,7 +206,7 @@ struct SimulatedStore {
     }
 
     private func isLeader(_ claimant: Claimant) -> Bool {
-        guard let leader = keys["leader"], leader.value == .text(claimant.name) else { return false }
+        guard let leader, leader.value == .text(claimant.name) else { return false }
         return claimant.session == nil || claimant.session == leader.session
     }
 }

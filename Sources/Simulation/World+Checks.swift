@@ -21,14 +21,16 @@ extension World {
             }
             writable = index
         }
-        if let value = store.keys["history"], value.revision != historyRevision {
-            historyRevision = value.revision
-            checkHistory(store.view(now).history.lines)
-        }
+        checkHistory()
     }
 
     /// S10: lines come, none goes and none changes; but of two timelines of one number one must give way.
-    private mutating func checkHistory(_ lines: [TimelineHistory.Line]) {
+    private mutating func checkHistory() {
+        guard store.revision != checkedRevision else { return }
+        checkedRevision = store.revision
+        guard let value = store.keys["history"], value.revision != historyRevision else { return }
+        historyRevision = value.revision
+        let lines = store.view(now).history.lines
         let isContinued =
             lines.count >= history.count
             && zip(history, lines).allSatisfy { $0.timeline == $1.timeline && $0.position == $1.position }
@@ -51,10 +53,10 @@ extension World {
         let holder = store.leader?.text
         // Another daemon goes on under the promises that an earlier one was given, and the guardian knows.
         let mayBePromised = setup.isFailsafe && holder == nil
-        if holder != name(index), !leadsByPromises(published.snapshot), !mayBePromised {
+        if holder != name(index), !published.leadsByPromises(at: now), !mayBePromised {
             violate(.S4, "\(name(index)) counts its lease as valid while \(holder ?? "nobody") holds the key")
         }
-        if leadsByPromises(published.snapshot) { checkPromises(index) }
+        if published.leadsByPromises(at: now) { checkPromises(index) }
     }
 
     /// S1 again: the next leader may be a primary at once, so who gives the key away must be none any more.

@@ -153,12 +153,14 @@ extension World {
         case .retryReceipt(let instant, let plan):
             queue.add(.deliver(node: index, incarnation: incarnation, .receiptRetry(plan: plan)), at: instant)
         case .adoptTimings(let timings):
-            if timings.ttl != nodes[index].ttl, nodes[index].published?.snapshot.lease != nil { coverage.count(.sessionChanged) }
+            if timings.ttl != nodes[index].ttl, nodes[index].published?.snapshot.lease != nil {
+                coverage.count(.sessionChanged)
+            }
             nodes[index].ttl = timings.ttl
         // Commands come from operators of the world's own.
         case .cacheConfiguration, .reply: break
         case .replyFailsafe(let number, let answer): replyFailsafe(number, answer, index)
-        case .publish(let snapshot): published(snapshot, index)
+        case .publish(let published): show(published, index)
         case .log(let level, let text):
             note("\(name(index)): \(level == .info || level == .debug ? "" : "[\(level)] ")\(text)")
         case .exit: exit(index)
@@ -202,17 +204,18 @@ extension World {
         }
     }
 
-    private mutating func published(_ snapshot: NodeSnapshot, _ index: Int) {
-        if snapshot.settings.isPaused || nodes[index].isPaused { nodes[index].pausedUntil = now }
-        nodes[index].isPaused = snapshot.settings.isPaused
-        noteFollowing(snapshot, index)
-        if let decision = snapshot.decision { count(decision) }
-        if leadsByPromises(snapshot), store.leader == nil { coverage.count(.keyOutlived) }
-        if snapshot.running?.plan.steps.contains(.leaveDuty) == true { coverage.count(.dutyLeft) }
+    private mutating func show(_ published: PublishedSnapshot, _ index: Int) {
+        let isPaused = published.snapshot.settings.isPaused
+        if isPaused || nodes[index].isPaused { nodes[index].pausedUntil = now }
+        nodes[index].isPaused = isPaused
+        noteFollowing(published, index)
+        if let decision = published.snapshot.decision { count(decision) }
+        if published.leadsByPromises(at: now), store.leader == nil { coverage.count(.keyOutlived) }
+        if published.snapshot.running?.plan.steps.contains(.leaveDuty) == true { coverage.count(.dutyLeft) }
         if self.setup.isFailsafe {
-            for member in snapshot.view?.members ?? [] { nodes[index].sawKey[member.name] = now }
+            for member in published.snapshot.view?.members ?? [] { nodes[index].sawKey[member.name] = now }
         }
-        nodes[index].published = PublishedSnapshot(snapshot)
+        nodes[index].published = published
     }
 
     private mutating func count(_ decision: Decision) {

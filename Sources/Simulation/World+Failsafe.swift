@@ -91,12 +91,6 @@ extension World {
         return setup.isFailsafe && (now - nodes[index].daemonBegan < patience || promised)
     }
 
-    /// A lease that others have granted: the key may have ended meanwhile, and S1 alone tells whether it was right.
-    func leadsByPromises(_ snapshot: NodeSnapshot) -> Bool {
-        guard let lease = snapshot.lease, let until = snapshot.failsafeUntil else { return false }
-        return until == lease.deadline && lease.isValid(at: now)
-    }
-
     /// S4 of a lease that others have granted: somebody else's claim may have been on its way, but nobody becomes a
     /// primary by it while it holds.
     mutating func checkPromises(_ index: Int) {
@@ -154,5 +148,13 @@ extension World {
         }
         let isToldNot = snapshot.decision?.reasons.contains(.failsafe(.membersUnknown)) ?? false
         return isCalm && cuts.isEmpty && slowPeers.isEmpty && !isToldNot && snapshot.lease != nil
+    }
+}
+
+extension PublishedSnapshot {
+    /// A lease that others have granted: the key may have ended meanwhile, and S1 alone tells whether it was right.
+    func leadsByPromises(at now: BootInstant) -> Bool {
+        guard let until = snapshot.failsafeUntil, let lease = snapshot.lease else { return false }
+        return until == lease.deadline && lease.isValid(at: now)
     }
 }

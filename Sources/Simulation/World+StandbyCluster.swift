@@ -21,7 +21,8 @@ extension World {
 
     /// Whether somebody may still go by `standby_cluster`, or has to.
     var mayFollow: Bool {
-        configuration.followers > 0 || nodes.contains { $0.published?.snapshot.settings.isStandbyCluster == true }
+        configuration.followers > 0
+            || nodes.indices.contains { nodes[$0].published?.snapshot.settings.isStandbyCluster == true }
     }
 
     /// Nobody is let write by a node that knows of `standby_cluster`; in pause who accepts writes goes on.
@@ -45,9 +46,9 @@ extension World {
     }
 
     /// What a snapshot says of it.
-    mutating func noteFollowing(_ snapshot: NodeSnapshot, _ index: Int) {
-        if snapshot.running?.plan.kind == .demoteCluster { coverage.count(.clusterDemoted) }
-        if snapshot.role == .standbyLeader {
+    mutating func noteFollowing(_ published: PublishedSnapshot, _ index: Int) {
+        if published.snapshot.running?.plan.kind == .demoteCluster { coverage.count(.clusterDemoted) }
+        if published.snapshot.role == .standbyLeader {
             coverage.count(.standbyLed)
             nodes[index].hasLedStandbys = true
         }

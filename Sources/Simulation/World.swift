@@ -106,6 +106,8 @@ public struct World {
     var lastPromoted: TimelineID = 1
     var history: [TimelineHistory.Line] = []
     var historyRevision: Revision = 0
+    /// The revision of the store that was last looked at.
+    var checkedRevision: Revision = 0
     /// A primary that handed its key over has everything until here; the next one must have it too.
     var handedOver: (branch: Int, end: Int, candidates: Set<Int>)?
     /// Who wrote last how a rolling restart goes.
@@ -240,7 +242,7 @@ extension World {
 /// A node: the machine (nil while its daemon is dead), its PostgreSQL, and what is wrong with it.
 struct SimulatedNode {
     var name: String
-    @Boxed var machine: CycleMachine?
+    var machine: CycleMachine?
     /// Grows with every end of the daemon.
     var incarnation = 0
     /// The session of the daemon's last claim, by which its requests say that they are the leader's.

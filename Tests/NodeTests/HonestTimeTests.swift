@@ -88,7 +88,7 @@ import Testing
         _ = scene.step(.woken("the next cycle"), after: .seconds(7))
         let seen = ShortLeaseTests.view(["n2:0.1"], config: Self.config, revision: 6, leader: "n2")
         let published = scene.step(.store(.loaded(.success(seen)))).compactMap { effect -> NodeSnapshot? in
-            if case .local(.publish(let snapshot)) = effect { snapshot } else { nil }
+            if case .local(.publish(let published)) = effect { published.snapshot } else { nil }
         }
         #expect(published.count == 1 && published[0].lease == nil)
     }

@@ -1,8 +1,9 @@
 /// A large value on the heap: whoever copies what it is a part of copies a reference, and the value itself is copied
 /// when it is changed while it is shared.
 @propertyWrapper
-struct Boxed<Value> {
-    private final class Box {
+struct Boxed<Value: Sendable>: Sendable {
+    // Nobody changes it who is not the only one that has it.
+    private final class Box: @unchecked Sendable {
         var value: Value
 
         init(_ value: Value) { self.value = value }
