@@ -201,8 +201,12 @@ import Testing
             memory: troubled, expected: ended, because: ["data-directory-inaccessible", "still-accepts-writes"]),
         Row(
             description: "no identifier can be read of a directory that is left by halves: the key does not stay",
-            seen: Scene.seen(Scene.view(leader: "n1"), nameless), expected: .action(.releaseLeader),
-            because: ["system-identifier-invalid"]),
+            seen: Scene.seen(Scene.view(leader: "n1"), nameless), expected: ended,
+            because: ["system-identifier-invalid", "sessions-may-go-on"]),
+        Row(
+            description: "nor is anything ended for it in pause",
+            seen: Scene.seen(Scene.view(leader: "n1"), nameless, settings: ["pause": true]),
+            expected: .action(.releaseLeader), because: ["system-identifier-invalid"]),
         Row(
             description: "nor with a server that runs there still",
             seen: Scene.seen(Scene.view(leader: "n1"), namelessRunning), expected: ended,

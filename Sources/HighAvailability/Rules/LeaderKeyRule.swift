@@ -35,9 +35,11 @@ func giveUpKey(_ seen: Observation, because reasons: [Reason]) -> Decision {
 }
 
 /// A primary whose postmaster was killed by itself: a session that is busy does not know of it before it waits for its
-/// client, and acknowledges a commit first. A stop finds the sessions, and ends them.
+/// client, and acknowledges a commit first. A stop finds the sessions, and ends them. A control file that tells nothing
+/// does not say that there are none, nor does a directory that is gone or was emptied under them.
 private func mayHaveLeftSessions(_ local: PostgreSQLStatus) -> Bool {
-    guard local.postmaster == nil, let state = local.control?.state else { return false }
+    guard local.postmaster == nil else { return false }
+    guard let state = local.control?.state else { return true }
     switch state {
     case .inProduction, .shuttingDown: return true
     case .startingUp, .shutDown, .shutDownInRecovery, .inCrashRecovery, .inArchiveRecovery: return false
