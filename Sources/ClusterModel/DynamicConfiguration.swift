@@ -66,10 +66,17 @@ public struct DynamicConfiguration: Sendable, Hashable {
     }
     /// How long a clean stop may take before PostgreSQL is ended by force: `primary_stop_timeout` where it counts
     /// (configuration.md §4: above 0, in synchronous mode), else a time of ours. Never `primary_start_timeout`.
-    public var stopTimeout: Duration {
+    public var stopTimeout: Duration { configuredStopTimeout ?? PostgreSQLOperation.customaryStopTimeout }
+    /// Likewise of a leader whom somebody could succeed: who stops must not keep the cluster without a primary for much
+    /// longer than who dies. What sessions have committed is sent while the shutdown checkpoint is written, so that to
+    /// break that off costs this node a recovery, and seldom anybody a row.
+    public var handOverTimeout: Duration {
+        configuredStopTimeout ?? min(max(timings.ttl, .seconds(20)), PostgreSQLOperation.customaryStopTimeout)
+    }
+    private var configuredStopTimeout: Duration? {
         let key = document["primary_stop_timeout"] != nil ? "primary_stop_timeout" : "master_stop_timeout"
         let seconds = integer(key, 0)
-        return seconds > 0 && synchronousMode != .off ? .seconds(seconds) : PostgreSQLOperation.customaryStopTimeout
+        return seconds > 0 && synchronousMode != .off ? .seconds(seconds) : nil
     }
     /// While it follows a primary elsewhere nobody is promoted.
     public var isStandbyCluster: Bool { standbyCluster != nil }

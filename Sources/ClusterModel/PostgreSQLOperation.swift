@@ -30,8 +30,8 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     /// Ends recovery; done when PostgreSQL accepts writes (postgresql.md §20). The physical slots are made first, so
     /// that the other members' receivers find them.
     case promote
-    /// Stops the server; the result tells where its WAL ends (postgresql.md §6). `timeout` is for the clean stop; it is
-    /// ended by force after that.
+    /// Stops the server; the result tells where its WAL ends (postgresql.md §6). `timeout` is for the clean stop, a
+    /// checkpoint before it not counted; it is ended by force after that.
     ///
     /// `heirs` are the members that wait for the end of the WAL: with them the operation is done as soon as that is
     /// written, also while the server archives still, and whoever else receives WAL does not hold it up for long.
@@ -50,8 +50,9 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     /// and checked before the server goes down: a copy that cannot be made costs nothing.
     case copyLogicalSlots([PermanentSlot], from: Upstream, stopTimeout: Duration)
 
-    /// How long a clean stop may take where nothing else is configured.
-    public static let customaryStopTimeout = Duration.seconds(300)
+    /// How long a clean stop may take where nothing else is configured: with all that follows it is over before a
+    /// service manager loses patience (TimeoutStopSec= of the unit; docs/time.md has the sum).
+    public static let customaryStopTimeout = Duration.seconds(60)
 
     /// The name under which the operation is logged and told over REST (ha-loop.md §3).
     public var name: String {
@@ -96,6 +97,17 @@ public enum StopMode: String, Sendable, Hashable {
         switch self {
         case .fastAfterCheckpoint, .fast: true
         case .immediate, .byForce: false
+        }
+    }
+
+    /// How long the checkpoint before a stop may take. Sessions go on meanwhile.
+    public static let checkpointPatience = Duration.seconds(120)
+
+    /// What comes before the stop, and is not counted in its time.
+    public var preparation: Duration {
+        switch self {
+        case .fastAfterCheckpoint: Self.checkpointPatience
+        case .fast, .immediate, .byForce: .zero
         }
     }
 }

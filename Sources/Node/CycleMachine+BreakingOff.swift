@@ -36,12 +36,17 @@ extension CycleMachine {
         if progress.successor != nil { return progress.brokenOffUntil }
         switch progress.kind {
         case .demote, .demoteOffline:
-            guard local.mayAcceptWrites, !settings.isPaused else { return nil }
-            return LeaseArithmetic.endIsDue(currentStep, since: progress.stepBegan, lease)
-        case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .copySlots, .promote, .handOver,
-            .demoteCluster, .rewind, .stopParted, .reclone, .reinitialize, .restart, .recoverSingleUser, .shutdown:
+            // Also of one that looks for what a postmaster has left, on a disk that may not answer: the key waits for
+            // it.
+            let isWaitedFor = local.mayAcceptWrites || progress.running.plan.givesKeyUp
+            guard isWaitedFor, !settings.isPaused else { return nil }
+        // They keep the key until PostgreSQL has ended, and the last one the service manager waiting.
+        case .handOver, .demoteCluster, .shutdown: break
+        case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .copySlots, .promote, .rewind,
+            .stopParted, .reclone, .reinitialize, .restart, .recoverSingleUser:
             return nil
         }
+        return LeaseArithmetic.endIsDue(currentStep, since: progress.stepBegan, lease)
     }
 
     /// What hangs on a dead disk never returns. It is left where it is: whatever it holds up, what takes over ends

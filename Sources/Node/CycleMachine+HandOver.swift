@@ -12,6 +12,12 @@ extension CycleMachine {
                 "the data directory is older than what I led with: it was shut down at \(positions.checkpoint), "
                     + "and \(flushed(on: positions.timeline)) was flushed before", &run)
         }
+        if progress.beganWritable, let end = endByForce, progress.receiptUntil == nil {
+            run.log(
+                .warning,
+                "PostgreSQL was not shut down cleanly: the key goes to whoever has all that was known to be flushed, "
+                    + "up to \(end.required) on timeline \(end.timeline)")
+        }
         carryOut(ReceiptRule.begin(members, end: endOfWAL, beganWritable: progress.beganWritable), &run)
     }
 
@@ -19,7 +25,14 @@ extension CycleMachine {
         guard let progress, progress.number == plan, case .confirmReceipt(let members)? = currentStep else { return }
         let until = progress.receiptUntil ?? run.now
         carryOut(
-            ReceiptRule.judge(members, answers, end: endOfWAL, until: until, at: run.now), &run)
+            ReceiptRule.judge(members, answers, end: endOfWAL ?? endByForce, until: until, at: run.now), &run)
+    }
+
+    /// Likewise of one that has written no last record; nil where it has.
+    private var endByForce: ShutdownPositions? {
+        guard let progress, progress.positions == nil else { return nil }
+        return ReceiptRule.endByForce(
+            progress.kind, flushed: memory.ledTimeline.map { flushed(on: $0) } ?? .zero, timeline: memory.ledTimeline)
     }
 
     /// Where the WAL ends of the server that the plan has stopped; nil where that is not known, or cannot be.

@@ -1,5 +1,6 @@
 import ClusterModel
 import Glibc
+import Logging
 import Ports
 import Posix
 import Processes
@@ -47,23 +48,61 @@ extension Instance {
 
     /// Ends what a postmaster that was killed has left behind: such a process holds the shared memory, and PostgreSQL
     /// refuses to start as long as it does. Only to be called while no postmaster runs.
-    func endOrphans(deadline: BootInstant) async throws(PostgreSQLError) {
+    ///
+    /// `isKillEnough`: for who wants no more than that none of them does anything any more. One that the kernel keeps
+    /// on a dead disk may stay for ever, and the leader key must not (L1).
+    func endOrphans(deadline: BootInstant, isKillEnough: Bool = false) async throws(PostgreSQLError) {
         let directory = realPath(configuration.dataDirectory)
         let programs: Set = [lastComponent(program("postgres")), "postgres", "postmaster"]
+        var last: OrphanVerdict?
         while true {
-            let orphans = ProcessTable.servers(in: directory, programs: programs)
-            if orphans.isEmpty { return }
-            for pid in orphans { _ = await launcher.signal(SIGKILL, to: pid) }
-            for pid in orphans {
-                // Not watched through pidfd: these are no postmasters, and nobody is to be told.
-                while ProcessTable.isAlive(pid) {
-                    guard BootClock.now() < deadline else { throw .timedOut("the end of server process \(pid)") }
-                    if Task.isCancelled { throw .cancelled }
-                    try? await Task.sleep(for: .milliseconds(2))
-                }
+            // Not watched through pidfd: these are no postmasters, and nobody is to be told.
+            let orphans = ProcessTable.servers(in: directory, programs: programs).map {
+                Orphan(pid: $0, isDoomed: ProcessTable.isDoomed($0))
             }
+            let verdict = judge(orphans, isKillEnough: isKillEnough, isOver: BootClock.now() >= deadline)
+            switch verdict {
+            case .ended: return
+            case .kept(let pid):
+                log.error("server process \(pid) is killed, and the kernel does not let it go")
+                return
+            case .outOfTime(let pid): throw .timedOut("the end of server process \(pid)")
+            case .kill: break
+            }
+            if Task.isCancelled { throw .cancelled }
+            for orphan in orphans where !orphan.isDoomed { _ = await launcher.signal(SIGKILL, to: orphan.pid) }
+            // Those that were killed at once get a moment; those that stay are looked at less often.
+            try? await Task.sleep(for: .milliseconds(last == verdict ? 20 : 2))
+            last = verdict
         }
     }
+}
+
+/// A server process without a postmaster.
+struct Orphan: Sendable, Hashable {
+    var pid: Int32
+    /// SIGKILL is pending for it.
+    var isDoomed: Bool
+}
+
+/// What becomes of orphans.
+enum OrphanVerdict: Sendable, Hashable {
+    case ended
+    /// SIGKILL, and another look.
+    case kill
+    /// It runs no more, and is waited for no longer.
+    case kept(Int32)
+    /// It may go on.
+    case outOfTime(Int32)
+}
+
+/// Whether the end of `orphans` is waited for. One that is doomed does nothing any more, but holds what it holds.
+func judge(_ orphans: [Orphan], isKillEnough: Bool, isOver: Bool) -> OrphanVerdict {
+    guard let first = orphans.first else { return .ended }
+    guard isOver else { return .kill }
+    let alive = orphans.first { !$0.isDoomed }
+    if isKillEnough, alive == nil { return .kept(first.pid) }
+    return .outOfTime((alive ?? first).pid)
 }
 
 extension PostgreSQLError {

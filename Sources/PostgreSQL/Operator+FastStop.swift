@@ -19,6 +19,7 @@ extension Operator {
     private static let senderPatience = Duration.seconds(10)
     /// From here on a stop says what it waits for.
     private static let silence = Duration.seconds(2)
+    private static let lookInterval = Duration.milliseconds(250)
     /// A server without anything to archive ends within this after its last record.
     private static let archivingGrace = Duration.milliseconds(500)
 
@@ -31,6 +32,7 @@ extension Operator {
         let patience = min(Self.senderPatience, (deadline - began) / 3)
         var told = ""
         var nextSignal = began + patience
+        var nextLook = began + min(patience, Self.silence)
         var finishedAt: BootInstant?
         while true {
             if await instance.watch.waitForExit(of: pid, deadline: min(deadline, BootClock.now() + .milliseconds(50))) {
@@ -44,17 +46,21 @@ extension Operator {
             {
                 return .archiving(positions)
             }
-            if now - began >= Self.silence { tellWaiting(pid, senders, &told) }
-            if now >= nextSignal {
-                nextSignal = now + .seconds(1)
-                await end(senders, of: pid, sparing: heirs, after: now - began)
+            if now >= nextLook {
+                nextLook = now + Self.lookInterval
+                let holdup = Holdup.of(pid, senders, hasWrittenLastRecord: finishedAt != nil)
+                if now - began >= Self.silence { tellWaiting(pid, holdup, &told) }
+                if now >= nextSignal, holdup?.cause == .senders {
+                    nextSignal = now + .seconds(1)
+                    await end(senders, of: pid, sparing: heirs, after: now - began)
+                }
             }
             if now >= deadline { return .tooLong }
         }
     }
 
-    private func tellWaiting(_ pid: Int32, _ senders: [WALSenderProcess], _ told: inout String) {
-        let waiting = ProcessTable.waiting(below: pid, senders)
+    private func tellWaiting(_ pid: Int32, _ holdup: Holdup?, _ told: inout String) {
+        let waiting = holdup?.description ?? ""
         instance.remember { $0.waitingFor = waiting.isEmpty ? nil : waiting }
         guard waiting != told, !waiting.isEmpty else { return }
         told = waiting
@@ -115,25 +121,11 @@ struct WALSenderProcess: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension ProcessTable {
-    /// What a postmaster that ends waits for: the senders that are left, else its other children by their titles.
-    static func waiting(below postmaster: Int32, _ senders: [WALSenderProcess]) -> String {
-        let left = senders.filter { $0.isChild(of: postmaster) }.map(\.description)
-        let titles = all().filter { $0.parent == postmaster }.compactMap { title($0.pid) }
-        // The archiver comes last; while senders are left it waits as the others do.
-        return (left.isEmpty ? titles : left).prefix(4).joined(separator: "; ")
-    }
-
-    /// What a server process calls itself, `archiver archiving 000000010000000000000003`.
-    private static func title(_ pid: Int32) -> String? {
-        guard let bytes = try? Files.read("/proc/\(pid)/cmdline") else { return nil }
-        let text = String(decoding: bytes.prefix { $0 != 0 }.prefix(200), as: UTF8.self)
-        return text.hasPrefix("postgres: ") ? text.dropFirst(10).trimmed : nil
-    }
-
-    /// Whether SIGKILL is pending for a process: it runs no more, however long the kernel keeps it.
+    /// Whether SIGKILL is pending for a process, or it has begun to end: it runs no more, however long the kernel keeps
+    /// it.
     static func isDoomed(_ pid: Int32) -> Bool {
         guard let text = try? Files.readText("/proc/\(pid)/status") else { return true }
-        return isDoomed(status: text)
+        return isDoomed(status: text) || stat(pid)?.isExiting ?? true
     }
 
     /// Of the text of `/proc/PID/status`: the ninth bit of the pending signals, of the process or of its thread.

@@ -8,6 +8,9 @@ import Processes
 extension Operator {
     /// How long a server gets after SIGQUIT before it is killed.
     private static let immediateStopAllowance = Duration.seconds(3)
+    /// How long what a postmaster has left behind is waited for: it is killed, and the kernel needs no longer, or keeps
+    /// it.
+    private static let orphanPatience = Duration.seconds(3)
     /// "No timeout" of a caller must not run over the end of time.
     private static let longest = Duration.seconds(30 * 24 * 3600)
 
@@ -17,10 +20,10 @@ extension Operator {
         async throws(PostgreSQLError) -> OperationResult
     {
         let timeout = min(timeout, Self.longest)
-        let deadline = BootClock.now() + timeout
         let running = try postmaster(toStop: mode)
         if let running {
-            if mode == .fastAfterCheckpoint { checkpointBeforeStop(timeout) }
+            if mode == .fastAfterCheckpoint { checkpointBeforeStop() }
+            let deadline = BootClock.now() + timeout
             if announce { instance.set(.stopping) }
             do throws(PostgreSQLError) {
                 if mode.isClean { try await runBeforeStop(timeout) }
@@ -34,7 +37,7 @@ extension Operator {
             }
         } else {
             // A postmaster that was killed leaves backends that go on until they wait for a client, and acknowledge.
-            try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
+            try await instance.endOrphans(deadline: BootClock.now() + Self.orphanPatience, isKillEnough: true)
         }
         if announce { instance.set(.stopped) }
         instance.forgetEnded()
@@ -55,10 +58,10 @@ extension Operator {
         return postmaster.pid
     }
 
-    /// Makes the checkpoint of the shutdown short, while sessions still work. Half of the time may go into it.
-    private func checkpointBeforeStop(_ timeout: Duration) {
+    /// Makes the checkpoint of the shutdown short, while sessions still work: none of this is time without a primary.
+    private func checkpointBeforeStop() {
         guard instance.state != .starting else { return }
-        let deadline = BootClock.now() + timeout / 2
+        let deadline = BootClock.now() + StopMode.checkpointPatience
         do throws(PostgreSQLError) {
             try instance.connect(statementTimeout: .zero, deadline: deadline).query("CHECKPOINT", deadline: deadline)
         } catch {
@@ -88,7 +91,7 @@ extension Operator {
             instance.remember { $0.finished = (pid, .killed) }
             return nil
         }
-        try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
+        try await instance.endOrphans(deadline: BootClock.now() + Self.orphanPatience, isKillEnough: true)
         return nil
     }
 

@@ -15,6 +15,9 @@ public enum ProcessTable {
         public var startTicks: UInt64
         /// Clock ticks on a processor, in the program and in the kernel.
         public var cpuTicks: UInt64
+        /// It is on its way out (PF_EXITING), all threads of it: no instruction of the program's is executed any more,
+        /// however long the kernel needs for the rest.
+        public var isExiting: Bool
 
         /// The second field is a name in parentheses that may itself hold parentheses and spaces: what counts is after
         /// the last one.
@@ -25,12 +28,14 @@ public enum ProcessTable {
             name = String(text[text.index(after: open)..<close])
             let fields = text[text.index(after: close)...].split(separator: " ")
             guard fields.count > 19, let state = fields[0].first, let parent = Int32(fields[1]),
-                let ticks = UInt64(fields[19]), let user = UInt64(fields[11]), let system = UInt64(fields[12])
+                let ticks = UInt64(fields[19]), let user = UInt64(fields[11]), let system = UInt64(fields[12]),
+                let flags = UInt64(fields[6]), let threads = Int(fields[17])
             else { return nil }
             self.parent = parent
             self.state = state
             startTicks = ticks
             cpuTicks = user &+ system
+            isExiting = flags & 4 != 0 && threads <= 1
         }
     }
 

@@ -56,6 +56,8 @@ import Testing
         #expect(due(.stop(.fast, timeout: .seconds(27)), Scene.lease()) == .milliseconds(28_500))
         // A node that stood still begins late: what it tells PostgreSQL then does not hang from the beginning.
         #expect(due(.stop(.fast, timeout: .seconds(27)), Scene.lease(heldFor: .seconds(40))) == .milliseconds(500))
+        // Sessions go on during the checkpoint before it.
+        #expect(due(.stop(.fastAfterCheckpoint, timeout: .seconds(30))) == .seconds(155))
         #expect(due(.stop(.byForce, timeout: .seconds(5))) == nil)
         #expect(due(.startStandby(of: nil, timeout: .seconds(5))) == nil)
         #expect(LeaseArithmetic.endIsDue(.releaseLeader, since: Scene.now, nil) == nil)

@@ -15,17 +15,24 @@ import Testing
                 == Plan(
                     .shutdown,
                     [
-                        .postgreSQL(.stop(.fast, timeout: .seconds(300), heirs: ["n2", "n3"])),
+                        .postgreSQL(.stop(.fast, timeout: .seconds(30), heirs: ["n2", "n3"])),
                         .confirmReceipt(by: [view.members[1], view.members[2]]), .releaseLeader,
                     ]))
     }
 
     @Test func whoDoesNotLeadJustStops() {
-        let stop = Step.postgreSQL(.stop(.fast, timeout: .seconds(300), heirs: nil))
+        let stop = Step.postgreSQL(.stop(.fast, timeout: .seconds(60), heirs: nil))
         for view in [nil, Scene.view(leader: "n2")] {
             let plan = shutdownPlan(Self.me, view, DynamicConfiguration(), isLeading: false)
             #expect(plan == Plan(.shutdown, [stop]))
         }
+    }
+
+    /// Nobody else could lead: it may take what a service manager gives it.
+    @Test func aLeaderThatIsAloneHasMoreTime() {
+        let view = Scene.view(leader: "n1", members: [Scene.member("n1", role: "primary")])
+        let plan = shutdownPlan(Self.me, view, DynamicConfiguration(), isLeading: true)
+        #expect(plan.steps.first == .postgreSQL(.stop(.fast, timeout: .seconds(60), heirs: [])))
     }
 
     /// A member outside `/sync` that happens to have everything may not lead: the key is not given away for it (S6).

@@ -173,7 +173,7 @@ import Testing
         }
         #expect(
             plan.steps == [
-                .postgreSQL(.stop(.fastAfterCheckpoint, timeout: .seconds(300), heirs: ["n2"])),
+                .postgreSQL(.stop(.fastAfterCheckpoint, timeout: .seconds(30), heirs: ["n2"])),
                 .confirmReceipt(by: [Scene.member("n2")]), .releaseLeader,
             ])
     }

@@ -91,6 +91,15 @@ import Testing
         #expect(end?.required == expected.map { WALPosition($0) })
     }
 
+    /// PostgreSQL was ended by force, and `/status` and the last look tell what was flushed.
+    @Test(arguments: Plan.Kind.allCases) func whatCountsAsTheEndWhereNoLastRecordIs(_ kind: Plan.Kind) {
+        let end = ReceiptRule.endByForce(kind, flushed: WALPosition(900), timeline: 1)
+        let known = ShutdownPositions(checkpoint: WALPosition(900), required: WALPosition(900), timeline: 1)
+        #expect(end == (kind == .shutdown ? known : nil))
+        #expect(ReceiptRule.endByForce(kind, flushed: .zero, timeline: 1) == nil)
+        #expect(ReceiptRule.endByForce(kind, flushed: WALPosition(900), timeline: nil) == nil)
+    }
+
     struct Answered: Sendable, CustomStringConvertible {
         let description: String
         var answers: [String: PeerAnswer] = ["n2": Scene.peer(1000), "n3": Scene.peer(999)]

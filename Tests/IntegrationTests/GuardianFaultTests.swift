@@ -54,6 +54,30 @@ extension ClusterIntegrationTests {
         }
     }
 
+    /// With ttl 5 the clean stop has 20 s. The standbys have all that was written, and take over at once after that.
+    @Test(
+        "The leader's daemon is to end, and the shutdown checkpoint hangs: another leads all the same",
+        .timeLimit(.minutes(3)))
+    func stopThatHangs() async throws {
+        try await TestCluster.with(dynamic: NodeConfiguration.quickest) { cluster in
+            let old = try await cluster.bootstrap()
+            try await withWitnesses(cluster, old) { writer in
+                let daemon = try cluster.daemon(old)
+                let question = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+                let checkpointer = try #require(await cluster.value(old, question).flatMap { Int32($0) })
+                kill(checkpointer, SIGSTOP)
+                daemon.signal(SIGTERM)
+                let new = try await cluster.newLeader(after: old, within: 35)
+                try await expectWrites(writer, "on the new leader", within: 30)
+                try await waitUntil("the daemon has ended", within: 30) { !daemon.isAlive }
+                #expect(kill(checkpointer, 0) != 0)
+                try await cluster.start(old)
+                #expect(try await cluster.healthy(within: 60) == new)
+                return new
+            }
+        }
+    }
+
     @Test("The leader's daemon is killed and started again, often: PostgreSQL does not notice", .timeLimit(.minutes(3)))
     func daemonRestarts() async throws {
         try await TestCluster.with(dynamic: NodeConfiguration.quickest) { cluster in

@@ -84,6 +84,75 @@ import Testing
         #expect(until != nil && armed == until)
     }
 
+    /// The time goes by, and the lease is renewed all the while.
+    static func renew(until duration: Duration, _ scene: inout Scene) {
+        scene.now = scene.now + duration
+        scene.machine.tenure.holds(since: scene.now, ttl: .seconds(30), session: "s")
+    }
+
+    /// The stop of a leader whose daemon ends hangs with its disk: it is ended by force in time for the service manager,
+    /// and the key goes to a member that has all that is known.
+    @Test(arguments: [(999, true), (1000, true), (998, false)] as [(UInt64, Bool)])
+    func theEndOfTheDaemonIsNotHeldUpByAStopThatHangs(_ received: UInt64, releases: Bool) throws {
+        var scene = HonestTimeTests.leader(of: ["n2:0.1"])
+        scene.machine.memory.ledTimeline = 1
+        scene.machine.memory.ledPosition = WALPosition(999)
+        var view = try #require(scene.machine.view)
+        view.status = StatusRecord(optime: WALPosition(900), revision: 9)
+        _ = scene.machine.sight.see(view, asked: scene.now, wallTime: 0)
+        let began = scene.now
+        let stops = Self.operations(scene.step(.shutdownRequested))
+        #expect(stops.first == .stop(.fast, timeout: .seconds(30), heirs: ["n2"]))
+        Self.renew(until: .seconds(34), &scene)
+        let due = try #require(scene.machine.operationEnd)
+        #expect(due - began < .seconds(36))
+        let forced = scene.step(.timer, after: due - scene.now)
+        #expect(Self.operations(forced) == [Self.force] && !LeaderKeyFlowTests.releases(forced))
+        let number = try #require(scene.machine.progress?.number)
+        let asked = scene.step(.node(.performed(plan: number, .success(.shutDown(nil)))))
+        #expect(!LeaderKeyFlowTests.releases(asked))
+        let peer = PeerStatus(isPrimary: false, position: WALPosition(received), timeline: 1)
+        let answered = scene.step(.peers(.receipt(plan: number), ["n2": .status(peer)]))
+        #expect(LeaderKeyFlowTests.releases(answered) == releases)
+        // Nothing is told of where the WAL ends: that is not known.
+        let status = answered.compactMap { effect -> JSONObject? in
+            if case .store(.release(let status), _) = effect { status } else { nil }
+        }
+        #expect(status.isEmpty)
+    }
+
+    /// A switchover promises that nothing is left behind, and is called off.
+    @Test func aSwitchoverIsNotHeldUpEither() throws {
+        var scene = HonestTimeTests.leader()
+        let stop = PostgreSQLOperation.stop(.fastAfterCheckpoint, timeout: .seconds(30), heirs: ["n2"])
+        let heirs = scene.machine.view?.members.filter { $0.name == "n2" } ?? []
+        Self.begin(Plan(.handOver, [.postgreSQL(stop), .confirmReceipt(by: heirs), .releaseLeader]), &scene)
+        // Sessions go on during the checkpoint before the stop.
+        Self.renew(until: .seconds(154), &scene)
+        let due = try #require(scene.machine.operationEnd)
+        #expect(due - scene.now == .seconds(1))
+        #expect(Self.operations(scene.step(.timer, after: due - scene.now)) == [Self.force])
+        let number = try #require(scene.machine.progress?.number)
+        _ = scene.step(.node(.performed(plan: number, .success(.shutDown(nil)))))
+        let peer = PeerStatus(isPrimary: false, position: WALPosition(1000), timeline: 1)
+        let ended = scene.step(.peers(.receipt(plan: number), ["n2": .status(peer)]), after: .seconds(6))
+        #expect(!LeaderKeyFlowTests.releases(ended) && scene.machine.progress == nil)
+    }
+
+    /// What looks for the sessions that a dead postmaster has left, on a disk that does not answer.
+    @Test func theKeyDoesNotWaitForADeadDisk() throws {
+        var scene = HonestTimeTests.leader()
+        scene.now = scene.now + .seconds(1)
+        _ = scene.step(
+            .node(.observed(PostgreSQLStatus(dataDirectory: .initialized, state: .crashed, observedAt: scene.now))))
+        Self.begin(giveUpKeyPlan(), &scene)
+        let due = try #require(scene.machine.operationEnd)
+        #expect(due - scene.now <= .seconds(10))
+        #expect(Self.operations(scene.step(.timer, after: due - scene.now)) == [Self.force])
+        let number = try #require(scene.machine.progress?.number)
+        #expect(LeaderKeyFlowTests.releases(scene.step(.node(.performed(plan: number, .success(.shutDown(nil)))))))
+    }
+
     @Test func whatReturnsInTimeIsFollowedAtOnce() throws {
         var scene = Self.brokenOff()
         let number = try #require(scene.machine.progress?.number)

@@ -147,17 +147,20 @@ import Testing
         scene.machine.configuration.settings = try #require(
             DynamicConfiguration(document: ["ttl": 30, "primary_start_timeout": 0, "primary_stop_timeout": 7]))
         let stop = try #require(Self.stops(scene.step(.shutdownRequested)).first)
-        #expect(stop == .stop(.fast, timeout: .seconds(300), heirs: ["n2"]))
+        #expect(stop == .stop(.fast, timeout: .seconds(30), heirs: ["n2"]))
     }
 
     @Test(
         arguments: [
-            (["primary_start_timeout": 0], .seconds(300)), (["primary_stop_timeout": 7], .seconds(300)),
-            (["primary_stop_timeout": 7, "synchronous_mode": true], .seconds(7)),
-            (["master_stop_timeout": 8, "synchronous_mode": "quorum"], .seconds(8)),
-            (["primary_stop_timeout": 0, "master_stop_timeout": 8, "synchronous_mode": true], .seconds(300)),
-        ] as [(JSONObject, Duration)])
-    func stopTimeout(document: JSONObject, expected: Duration) throws {
-        #expect(try #require(DynamicConfiguration(document: document)).stopTimeout == expected)
+            (["primary_start_timeout": 0], 60, 30), (["primary_stop_timeout": 7], 60, 30), (["ttl": 20], 60, 20),
+            (["ttl": 300], 60, 60), (["primary_stop_timeout": 7, "synchronous_mode": true], 7, 7),
+            (["primary_stop_timeout": 700, "synchronous_mode": true], 700, 700),
+            (["master_stop_timeout": 8, "synchronous_mode": "quorum"], 8, 8),
+            (["primary_stop_timeout": 0, "master_stop_timeout": 8, "synchronous_mode": true], 60, 30),
+        ] as [(JSONObject, Int, Int)])
+    func stopTimeout(document: JSONObject, whole: Int, withHeirs: Int) throws {
+        let settings = try #require(DynamicConfiguration(document: document))
+        #expect(settings.stopTimeout == .seconds(whole))
+        #expect(settings.handOverTimeout == .seconds(withHeirs))
     }
 }

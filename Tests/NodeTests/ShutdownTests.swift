@@ -1,6 +1,7 @@
 import ClusterModel
 import HighAvailability
 import Ports
+import Posix
 import Testing
 
 @testable import Node
@@ -42,6 +43,26 @@ import Testing
         let effects = scene.step(.node(.performed(plan: plan, .success(.shutDown(Self.positions)))))
         #expect(!effects.contains { if case .store(.release, _) = $0 { true } else { false } })
         #expect(effects.contains { if case .local(.exit(code: 0)) = $0 { true } else { false } })
+    }
+
+    /// The longest that a stop may take by its own bounds, part by part, and what packages and containers give it.
+    @Test func aServiceManagerHasThePatience() throws {
+        let root = #filePath.split(separator: "/", omittingEmptySubsequences: false).dropLast(3).joined(separator: "/")
+        let stop = PostgreSQLOperation.stop(.fast, timeout: DynamicConfiguration().stopTimeout)
+        let now = BootInstant(nanoseconds: 0)
+        let hangs = try #require(LeaseArithmetic.endIsDue(.postgreSQL(stop), since: now, nil)) - now
+        let byForce = Duration.seconds(5)
+        let receipt = ReceiptRule.patience + .seconds(2)
+        let callbacks = Duration.seconds(10)
+        let sum = hangs + byForce + receipt + ClusterTimings().retryTimeout + callbacks
+        #expect(sum == .seconds(97))
+        for unit in ["matriarch", "matriarch@"] {
+            let text = try Files.readText("\(root)/packaging/systemd/\(unit).service")
+            #expect(text.contains("\nTimeoutStopSec=120\n"))
+        }
+        for file in ["compose.yaml", "compose.small.yaml"] {
+            #expect(try Files.readText("\(root)/\(file)").contains("stop_grace_period: 2m\n"))
+        }
     }
 
     /// S6: who is outside /sync may not lead, and so is not asked whether it has everything.

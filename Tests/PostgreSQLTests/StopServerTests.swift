@@ -175,6 +175,38 @@ struct StopServerTests {
         }
     }
 
+    @Test("A checkpointer that stands still is named, not the receivers that wait for it, and is not waited for")
+    func stuckCheckpointer() async throws {
+        try await withServers { root in
+            let primary = try TestServer("n1", in: root)
+            _ = try await primary.bootstrap()
+            let standby = try TestServer("n2", in: root)
+            try await standby.join(primary)
+            let streaming = await primary.wait { $0.facts?.walSenders.first?.state == "streaming" }
+            let postmaster = try #require(streaming.postmaster)
+            let checkpointer = try #require(
+                ProcessTable.all().filter { $0.parent == postmaster }.map(\.pid).first {
+                    Holdup.Part($0)?.title.hasPrefix("checkpointer") == true
+                })
+            kill(checkpointer, SIGSTOP)
+            let began = BootClock.now()
+            let stop = Task {
+                try await primary.controller.perform(.stop(.fast, timeout: .seconds(8), heirs: ["n2"]))
+            }
+            let waiting = await primary.wait { $0.waitingFor != nil }
+            let text = waiting.waitingFor ?? ""
+            let named = "the shutdown checkpoint: checkpointer (\(checkpointer), which is stopped"
+            #expect(text.hasPrefix(named), "\(text)")
+            // It is the server's to say what was received; this one has no last record.
+            #expect(try await stop.value == .shutDown(nil))
+            #expect(BootClock.now() - began < .seconds(20))
+            let down = await primary.observe()
+            #expect(down.postmaster == nil && !down.mayAcceptWrites && down.waitingFor == nil)
+            #expect(!ProcessTable.isAlive(checkpointer))
+            _ = try await standby.controller.perform(.stop(.immediate, timeout: .seconds(20)))
+        }
+    }
+
     /// pg_recvlogical writing to nowhere.
     private func spawnConsumer(_ server: TestServer) throws -> Int32 {
         let words =

@@ -5,7 +5,7 @@ public import ClusterModel
 /// For a request: the clean stop follows a checkpoint, so that it is short.
 func handOverPlan(to heirs: [Member], _ settings: DynamicConfiguration) -> Plan {
     let stop = PostgreSQLOperation.stop(
-        .fastAfterCheckpoint, timeout: settings.stopTimeout, heirs: heirs.map(\.name))
+        .fastAfterCheckpoint, timeout: settings.handOverTimeout, heirs: heirs.map(\.name))
     return Plan(.handOver, [.postgreSQL(stop), .confirmReceipt(by: heirs), .releaseLeader])
 }
 
@@ -19,7 +19,8 @@ public func shutdownPlan(
         return Plan(.shutdown, leavesDuty(me, view, settings) + [stop])
     }
     let heirs = view.map { Eligibility($0, settings).successors(by: .handOver, except: [me.name]) } ?? []
-    let stop = PostgreSQLOperation.stop(.fast, timeout: settings.stopTimeout, heirs: heirs.map(\.name))
+    let timeout = heirs.isEmpty ? settings.stopTimeout : settings.handOverTimeout
+    let stop = PostgreSQLOperation.stop(.fast, timeout: timeout, heirs: heirs.map(\.name))
     return Plan(.shutdown, [.postgreSQL(stop), .confirmReceipt(by: heirs), .releaseLeader])
 }
 

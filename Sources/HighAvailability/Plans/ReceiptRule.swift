@@ -50,6 +50,15 @@ public enum ReceiptRule {
         return end
     }
 
+    /// Where the WAL of a primary counts as ended that was ended by force, and has no last record: at what was known to
+    /// be `flushed` before. An election asks its winner for less, so the key goes to whoever has that. Nil for a
+    /// switchover, which promises everything, and where nothing is known.
+    public static func endByForce(_ kind: Plan.Kind, flushed: WALPosition, timeline: TimelineID?) -> ShutdownPositions?
+    {
+        guard kind == .shutdown, let timeline, flushed > .zero else { return nil }
+        return ShutdownPositions(checkpoint: flushed, required: flushed, timeline: timeline)
+    }
+
     /// What the members' answers say; `until` is when patience ends.
     public static func judge(
         _ members: [Member], _ answers: [String: PeerAnswer], end: ShutdownPositions?, until: BootInstant,

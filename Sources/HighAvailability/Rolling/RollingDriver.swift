@@ -129,7 +129,8 @@ struct RollingDriver {
 
     /// How long one member may take: to stop, to start, and for all to hear of it.
     static func patience(_ settings: DynamicConfiguration) -> Duration {
-        settings.startPatience + settings.stopTimeout + settings.timings.ttl + settings.timings.retryTimeout
+        settings.startPatience + StopMode.checkpointPatience + settings.stopTimeout + settings.timings.ttl
+            + settings.timings.retryTimeout
     }
 
     private func wait(for member: String, _ lack: RollingLack, _ waited: Duration) -> Decision {

@@ -21,7 +21,7 @@ extension LeaseArithmetic {
     /// lease before it ends in any case. Nil for a step that ends nothing, and for one that waits for nobody.
     public static func endIsDue(_ step: Step?, since began: BootInstant, _ lease: Lease?) -> BootInstant? {
         guard case .postgreSQL(.stop(let mode, let timeout, _))? = step, mode != .byForce else { return nil }
-        let due = began + timeout + breakOffPatience
+        let due = began + mode.preparation + timeout + breakOffPatience
         // One that begins late has a moment, too: what is told PostgreSQL is on its way then, and has not failed.
         return lease.map { min(due, max(haltBy($0) + $0.margin / 2, began + leastPatience)) } ?? due
     }
@@ -56,9 +56,9 @@ extension Plan {
 extension PostgreSQLOperation {
     fileprivate func allowance(_ settings: DynamicConfiguration) -> Duration? {
         switch self {
-        case .startPrimary(let timeout, _), .startStandby(_, let timeout), .stop(_, let timeout, _),
-            .stopToRestart(let timeout):
-            timeout
+        case .startPrimary(let timeout, _), .startStandby(_, let timeout): timeout
+        case .stop(let mode, let timeout, _): mode.preparation + timeout
+        case .stopToRestart(let timeout): StopMode.checkpointPatience + timeout
         case .prePromote, .promote, .follow, .resumeReplay: settings.startPatience
         // A file, and a reload that is waited for.
         case .nameSynchronous: .seconds(10)
