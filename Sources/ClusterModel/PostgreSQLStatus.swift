@@ -345,6 +345,10 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         promotionWasAsked && postmaster != nil && finish == nil && facts?.inRecovery != false
     }
 
+    /// Accepts writes, or may without being asked for anything more. Whether it must be ended before somebody else leads
+    /// (S1) goes by this.
+    public var mayYetAcceptWrites: Bool { mayAcceptWrites || isPromoting }
+
     /// Running and, by its own word, not in recovery.
     public var isPrimary: Bool { facts.map { !$0.inRecovery } ?? false }
 

@@ -38,7 +38,7 @@ extension CycleMachine {
         case .demote, .demoteOffline:
             // Also of one that looks for what a postmaster has left, on a disk that may not answer: the key waits for
             // it.
-            let isWaitedFor = local.mayAcceptWrites || progress.running.plan.givesKeyUp
+            let isWaitedFor = local.mayYetAcceptWrites || progress.running.plan.givesKeyUp
             guard isWaitedFor, !settings.isPaused else { return nil }
         // They keep the key until PostgreSQL has ended, and the last one the service manager waiting.
         case .handOver, .demoteCluster, .shutdown: break

@@ -59,7 +59,10 @@ extension CycleMachine {
         // A store that has begun another life counts anew: its numbers mean other values.
         if let before, view.revision < before.revision { configuration.forgetRevision() }
         identity.lookForNamesake(in: view, session: lease?.session)
-        if sight.see(view, asked: schedule.began, wallTime: run.wallTime) { run.log(.info, "the DCS answers again") }
+        let isMine = view.leaderName == me.name
+        if sight.see(view, isMine: isMine, asked: schedule.began, wallTime: run.wallTime) {
+            run.log(.info, "the DCS answers again")
+        }
         if let leader = view.leaderName, leader != me.name { schedule.backOff.succeeded() }
         if view.leaderName != me.name || namesake != nil, lease != nil, !goesOnWithoutKey(view, at: run.now) {
             tenure.ends()
@@ -68,6 +71,7 @@ extension CycleMachine {
         }
         if view.leaderName != me.name {
             memory.hasWonKey = false
+            memory.promotions = Memory.Promotions()
             synchronous = SynchronousStanding()
         }
         failsafe.see(view, isLeading: view.leaderName == me.name && namesake == nil, hasLease: lease != nil)

@@ -11,8 +11,6 @@ extension CycleMachine {
     mutating func tellGuardian(_ run: inout Run) {
         guard guardian != nil, !life.hasEnded else { return }
         replaceFrozenGuardian(&run)
-        let postmaster = local.postmaster
-        if sight.hasObserved { guardian?.sees(postmaster) }
         if mayBecomeWritable(local, progress?.running) { guardian?.mayBeWritable(at: run.now) }
         guard let order = guardOrder,
             guardian?.tells(order, opensTheDoor: run.opensTheDoor, at: run.now) == true
@@ -30,18 +28,11 @@ extension CycleMachine {
     private var guardOrder: GuardOrder? {
         guard let notWritableSince = guardian?.notWritableSince else { return nil }
         if settings.isPaused { return .disarm }
-        if mayBecomeWritable(local, progress?.running) || isPromotionPending {
+        if mayBecomeWritable(local, progress?.running) {
             // Without a lease of ours the one before runs out, and the guardian stops PostgreSQL in time.
             return lease.map { .enforce($0, postmaster: local.postmaster) }
         }
         return sight.isFresh(since: notWritableSince) ? .disarm : nil
-    }
-
-    /// The server was asked to promote, whatever became of that: the operation may have been given up, by this daemon
-    /// or with the one before.
-    private var isPromotionPending: Bool {
-        guard let promoting = guardian?.promoting else { return false }
-        return promoting == local.postmaster
     }
 
     mutating func guarded(

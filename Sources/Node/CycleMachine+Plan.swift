@@ -28,8 +28,6 @@ extension CycleMachine {
             let slots: [SlotAction] =
                 if case .promote = operation, let view { slotsBeforePromotion(me, view, settings, local) } else { [] }
             run.opensTheDoor = run.opensTheDoor || operation.opensTheDoor
-            let postmaster = local.postmaster
-            if case .promote = operation { guardian?.promotes(postmaster) }
             run.emit(.node(.perform(operation, slots: slots, plan: progress.number)))
         case .confirmReceipt: askForReceipt(progress.number, &run)
         case .releaseLeader: if !tenure.isRenewing { releaseLeader(&run) }
@@ -60,7 +58,7 @@ extension CycleMachine {
         if let successor = progress.successor { return succeed(with: successor, &run) }
         switch result {
         case .failure(let error):
-            failPlan("\(operation.name) failed: \(error)", operation, &run, isFinal: error.isFinal)
+            failPlan("\(operation.name) failed: \(error)", operation, &run, isFinal: error.isFinal(for: operation))
         case .success(.stillStarting):
             run.log(.info, "\(operation.name): PostgreSQL is still starting")
             memory.learnStart(by: operation, in: progress.kind)
@@ -174,10 +172,12 @@ extension CycleMachine {
 
 extension PostgreSQLError {
     /// Trying again would give the same.
-    fileprivate var isFinal: Bool {
+    fileprivate func isFinal(for operation: PostgreSQLOperation) -> Bool {
         switch self {
         case .rewindRefused: true
-        case .tool, .query, .timedOut, .cancelled, .failed: false
+        // Recovery was waited for as long as it came further.
+        case .timedOut: operation == .promote
+        case .tool, .query, .cancelled, .failed: false
         }
     }
 }

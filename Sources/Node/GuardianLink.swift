@@ -16,11 +16,6 @@ struct GuardianLink: Sendable {
     private(set) var failures = 0
     /// After a failure: when to try again.
     private(set) var retryAt: BootInstant?
-    /// The postmaster that was asked to promote: until it has ended it may accept writes at any time, and no look that
-    /// finds a standby says that it will not.
-    private(set) var promoting: Int32?
-    /// The guardian of an earlier daemon has a lease: that daemon may have asked for a promotion.
-    private var mayFindPromotion: Bool
     /// PostgreSQL may have accepted writes before: only what was observed since disarms the guardian.
     private(set) var notWritableSince: BootInstant
 
@@ -31,20 +26,7 @@ struct GuardianLink: Sendable {
         self.isReal = isReal
         facts = Guarding(acknowledged: acknowledged)
         longest = acknowledged?.ttl
-        mayFindPromotion = acknowledged != nil
         notWritableSince = now + .nanoseconds(1)
-    }
-
-    /// A promotion is asked for.
-    mutating func promotes(_ postmaster: Int32?) { promoting = postmaster }
-
-    /// Which postmaster is there.
-    mutating func sees(_ postmaster: Int32?) {
-        if mayFindPromotion {
-            promoting = postmaster
-            mayFindPromotion = false
-        }
-        if promoting != postmaster { promoting = nil }
     }
 
     mutating func mayBeWritable(at now: BootInstant) { notWritableSince = now + .nanoseconds(1) }

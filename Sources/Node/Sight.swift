@@ -33,10 +33,15 @@ struct Sight: Sendable {
     /// What every member that was ever seen said last; nil for one whose key is gone or unreadable.
     private var shown: [String: JSONObject?] = [:]
 
-    /// A lease that the guardian held when this daemon began may be that of a promotion which has not come to its end:
-    /// of the first postmaster that is seen.
+    /// The guardian's lease, or the key, that was there when this daemon began may be that of a promotion which has not
+    /// come to its end: of the first postmaster that is seen.
     private var mayBePromoting: Bool
     private var inherited: Int32?
+    /// Until when the key alone says so: as long as an earlier daemon would have waited.
+    private var keyTellsUntil: BootInstant?
+    /// Nothing is pending of an earlier daemon's.
+    private var isSettled = false
+    private static let promotionLasts = Duration.seconds(60)
 
     init(now: BootInstant, inheritsLease: Bool = false) {
         mayBePromoting = inheritsLease
@@ -74,9 +79,14 @@ struct Sight: Sendable {
         if local.postmaster == pid { isServerGone = true }
     }
 
-    /// Asked for at `asked`. True where the store was silent before.
-    mutating func see(_ view: ClusterView, asked: BootInstant, wallTime: Int64) -> Bool {
+    /// Asked for at `asked`; `isMine`: the leader that it names is this node. True where the store was silent before.
+    mutating func see(_ view: ClusterView, isMine: Bool, asked: BootInstant, wallTime: Int64) -> Bool {
         defer { storeFailure = nil }
+        if self.view == nil, isMine, !mayBePromoting, !isSettled {
+            mayBePromoting = true
+            keyTellsUntil = asked + Self.promotionLasts
+            noteInherited()
+        }
         self.view = view
         if let ownSync, view.revision < ownSync.revision { self.view?.sync = ownSync.state }
         viewAt = asked
@@ -86,10 +96,21 @@ struct Sight: Sendable {
     }
 
     private mutating func noteInherited() {
-        guard mayBePromoting, let postmaster = local.postmaster else { return }
+        guard mayBePromoting else { return }
+        guard let postmaster = local.postmaster else {
+            // What is started later an earlier daemon has asked for nothing.
+            if local.dataDirectory == .initialized, inherited == nil { settle() }
+            return
+        }
         inherited = inherited ?? postmaster
-        mayBePromoting = inherited == postmaster && local.facts?.inRecovery != false
-        if mayBePromoting { local.promotionWasAsked = true }
+        let isOver = keyTellsUntil.map { local.observedAt >= $0 } ?? false
+        if isOver || inherited != postmaster || local.facts?.inRecovery == false { return settle() }
+        local.promotionWasAsked = true
+    }
+
+    private mutating func settle() {
+        mayBePromoting = false
+        isSettled = true
     }
 
     /// Whether a member key, which is gone or unreadable for nil, says something else than before of what decisions of

@@ -6,16 +6,18 @@ import Posix
 
 extension Operator {
     /// Ends recovery and waits until the server accepts writes (postgresql.md §20). By SQL: pg_ctl would cost a process
-    /// and polls only every tenth of a second.
+    /// and polls only every tenth of a second. What was received is replayed first: as long as that comes further, it
+    /// is waited for.
     func promote() async throws(PostgreSQLError) {
-        let deadline = BootClock.now() + configuration.startTimeout
-        instance.remember { memory in
-            memory.promoted = memory.launched
-            memory.standby = nil
-        }
+        var deadline = BootClock.now() + configuration.startTimeout
         guard let postmaster = instance.postmaster() else { throw .failed("PostgreSQL is not running") }
         let connection = try instance.connect(deadline: min(deadline, BootClock.now() + .seconds(5)))
         guard try isInRecovery(connection, deadline) else { return }
+        var replayed = try replayedPosition(connection, deadline)
+        instance.remember { memory in
+            memory.promoted = postmaster.pid
+            memory.standby = nil
+        }
         do throws(PostgreSQLError) {
             try connection.query("SELECT pg_promote(false)", deadline: deadline)
         } catch {
@@ -27,7 +29,11 @@ extension Operator {
                 throw .failed("postmaster \(postmaster.pid) ended while it was promoted")
             }
             if Task.isCancelled { throw .cancelled }
-            guard BootClock.now() < deadline else { throw .timedOut("the promotion") }
+            guard BootClock.now() >= deadline else { continue }
+            let now = try replayedPosition(connection, deadline + .seconds(5))
+            guard now != replayed else { throw .timedOut("the promotion") }
+            replayed = now
+            deadline = BootClock.now() + configuration.startTimeout
         }
         instance.remember { $0.upstream = .known(nil) }
         adoptPrimaryRole()
@@ -59,6 +65,13 @@ extension Operator {
         -> Bool
     {
         try connection.query("SELECT pg_is_in_recovery()", deadline: deadline).first?.first == "t"
+    }
+
+    /// As the server prints it; nil for one that has replayed nothing.
+    private func replayedPosition(
+        _ connection: PostgreSQLConnection, _ deadline: BootInstant
+    ) throws(PostgreSQLError) -> String? {
+        try connection.query("SELECT pg_last_wal_replay_lsn()", deadline: deadline).first?.first ?? nil
     }
 
     /// Whatever has paused it. Nothing to do on a server that is no standby any more.

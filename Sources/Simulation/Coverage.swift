@@ -36,6 +36,7 @@ public struct Coverage: Sendable {
         case copyFailed = "a copy by a method failed"
         case restoredAlone = "a node was restored from a backup while nobody led"
         case promotionRefused = "a promotion was refused by the operator's command"
+        case promotionCrashed = "a promotion ended the server, on a timeline of its own"
         case promotionFailed = "a promotion did not come to its end"
         case guardianSilent = "an order to the guardian had no answer"
         case takenLate = "the store took a request that nobody waited for any more"

@@ -37,6 +37,8 @@ public struct Fault: Sendable, Hashable {
         case failStarts(Int)
         /// The node's `pre_promote` says no, or says nothing and has to be killed.
         case refusePromotions(Int, hangs: Bool)
+        /// What the node runs at the end of recovery ends its server, after the new timeline has begun.
+        case crashPromotions(Int)
         /// No method makes a copy on the node; what stood there is gone by then.
         case failCopies(Int)
         /// The guardian is killed, and what it guards with it; it is there again with the next server.
@@ -144,7 +146,7 @@ extension Fault.Kind {
             .suspendHost(let node), .hangPostgreSQL(let node), .stallDisk(let node), .slowOperations(let node),
             .blockOperations(let node), .stepClock(let node, _), .starveDaemon(let node, _),
             .removeDirectory(let node, _), .failStarts(let node), .refusePromotions(let node, _),
-            .failCopies(let node),
+            .failCopies(let node), .crashPromotions(let node),
             .killGuardian(let node), .deafenGuardian(let node), .lateRequests(let node, _),
             .isolateFromStore(let node), .loseAnswers(let node), .isolate(let node),
             .slowReplication(let node, _), .slowReplay(let node, _), .staleReads(let node, _), .muteWatch(let node),

@@ -164,6 +164,7 @@ struct FaultMaker: Sendable {
         FaultMaker(weight: 3) { .removeDirectory(node(&$0, $1), sessionsGoOn: $0.oneIn(2)) },
         FaultMaker(weight: 2) { .failStarts(node(&$0, $1)) },
         FaultMaker(weight: 6) { .failCopies(node(&$0, $1)) },
+        FaultMaker(weight: 2) { .crashPromotions(node(&$0, $1)) },
         FaultMaker(weight: 4) { .refusePromotions(node(&$0, $1), hangs: $0.oneIn(2)) },
         FaultMaker(weight: 2) { .killGuardian(node(&$0, $1)) },
         FaultMaker(weight: 2) { .deafenGuardian(node(&$0, $1)) },

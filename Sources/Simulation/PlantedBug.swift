@@ -37,6 +37,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case keyLeftToForeigner
     case refusalForgotten
     case failedPromotionKept
+    case promotionRecordsCount
     case confirmationSkipped
     case settlingSkipped
     case namesForgottenFirst
@@ -88,6 +89,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .keyLeftToForeigner: "the key goes when /initialize is another cluster's, whatever still runs"
         case .refusalForgotten: "a node that was refused a promotion keeps the key and asks again"
         case .failedPromotionKept: "a leader whose promotion fails again and again keeps the key"
+        case .promotionRecordsCount: "what a failed promotion has written itself counts as what others lack"
         case .confirmationSkipped: "a standby enters /sync as soon as it is named, before it has everything"
         case .settlingSkipped: "what a standby has is compared before all senders go by the new names"
         case .namesForgottenFirst: "PostgreSQL forgets a standby before it leaves /sync"
@@ -123,7 +125,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .promotionWithoutNames, .votesNotCounted: .quorum
         case .confirmationSkipped, .settlingSkipped: .modes
         case .timelineNotChecked, .hungLeaderKept, .priorityIgnored: .process
-        case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept: .ground
+        case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
+            .promotionRecordsCount, .promotionRecordsCount:
+            .ground
         case .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
             .failsafeMembersDropped:
@@ -144,7 +148,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             var seen = seen
             blind(&seen)
             if self == .refusalForgotten { memory.refusedPromotion = nil }
-            if self == .failedPromotionKept { memory.failedPromotions = nil }
+            if self == .failedPromotionKept { memory.promotions.failed = Memory.Retries() }
+            if self == .promotionRecordsCount { memory.promotions.from = nil }
             return spoil(decide(seen, &memory), seen)
         }
     }
@@ -193,7 +198,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
             .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts,
             .slotDroppedEarly, .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
-            .confirmationSkipped, .settlingSkipped, .namesForgottenFirst, .promotionWithoutNames, .claimSkipped,
+            .promotionRecordsCount, .confirmationSkipped, .settlingSkipped, .namesForgottenFirst, .promotionWithoutNames, .claimSkipped,
             .namesForgottenAtRestart, .strictIgnored, .circleFollowed, .failsafeSilenceIgnored,
             .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafeOneNotAsked, .failsafeOutlivesTerm,
             .failsafeMembersDropped, .keyLeftByDemotion:
@@ -302,7 +307,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .receiptNotConfirmed, .rewindSkipped, .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts,
             .synchronousSetIgnored, .hungLeaderKept, .slotDroppedEarly, .settlingSkipped, .promotionWithoutNames,
             .claimSkipped, .votesNotCounted, .namesForgottenAtRestart,
-            .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept, .circleFollowed,
+            .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
+            .promotionRecordsCount, .circleFollowed,
             .priorityIgnored,
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,

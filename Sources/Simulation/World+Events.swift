@@ -17,6 +17,7 @@ extension World {
         case .request(let sent): answer(sent)
         case .up(let node, let era): comeUp(node, era)
         case .promoted(let node, let era): finishPromotion(node, era)
+        case .promotionCrashes(let node, let era): crashPromoting(node, era)
         case .startFailed(let node, let era): failStart(node, era)
         case .drain(let node, let era, let until): drain(node, era, until)
         case .startedByHand(let node, let era): startByHand(node, era)

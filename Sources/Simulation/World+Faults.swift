@@ -23,7 +23,7 @@ extension World {
         case .slowOperations(let node): nodes[node].slow += 1
         case .blockOperations(let node): nodes[node].blocked += 1
         case .starveDaemon, .removeDirectory, .failStarts, .killGuardian, .deafenGuardian, .lateRequests, .spoilKey,
-            .refusePromotions, .failCopies:
+            .refusePromotions, .failCopies, .crashPromotions:
             beginGround(fault)
         case .stepClock(let node, let seconds): nodes[node].wallOffset += Int64(seconds) * 1_000_000_000
         case .isolateFromStore(let node): nodes[node].cutFromStore += 1
@@ -68,7 +68,7 @@ extension World {
         case .slowOperations(let node): nodes[node].slow -= 1
         case .blockOperations(let node): nodes[node].blocked -= 1
         case .starveDaemon, .failStarts, .killGuardian, .deafenGuardian, .lateRequests, .spoilKey, .refusePromotions,
-            .failCopies, .slowPeers:
+            .failCopies, .crashPromotions, .slowPeers:
             healGround(fault.kind)
         case .isolateFromStore(let node): reconnect(node)
         case .loseAnswers(let node): nodes[node].losesAnswers -= 1
@@ -109,7 +109,7 @@ extension World {
         case .isolate, .spoilKey, .slowPeers: for index in nodes.indices { nodes[index].disturbedAt = now }
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
             .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,
-            .deafenGuardian, .refusePromotions, .failCopies,
+            .deafenGuardian, .refusePromotions, .failCopies, .crashPromotions,
             .lateRequests, .isolateFromStore, .loseAnswers, .partition, .storeOutage, .storeElection,
             .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch, .compactWatch, .switchover,
             .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous, .restartPostgreSQL, .restartDaemon,

@@ -10,6 +10,7 @@ extension World {
         case .starveDaemon(let node, let milliseconds): nodes[node].starvation.append(.milliseconds(milliseconds))
         case .removeDirectory(let node, let sessionsGoOn): removeDirectory(node, sessionsGoOn)
         case .failStarts(let node): nodes[node].failsStarts += 1
+        case .crashPromotions(let node): nodes[node].crashesPromotions += 1
         case .killGuardian(let node): killGuardian(node)
         case .deafenGuardian(let node): if setup.guardian { nodes[node].deaf += 1 }
         case .lateRequests(let node, let milliseconds): nodes[node].lateness.append(.milliseconds(milliseconds))
@@ -32,6 +33,7 @@ extension World {
         switch fault {
         case .starveDaemon(let node, let milliseconds): nodes[node].starvation.forget(.milliseconds(milliseconds))
         case .failStarts(let node): nodes[node].failsStarts -= 1
+        case .crashPromotions(let node): nodes[node].crashesPromotions -= 1
         case .killGuardian(let node), .deafenGuardian(let node): nodes[node].deaf = max(0, nodes[node].deaf - 1)
         case .lateRequests(let node, let milliseconds): nodes[node].lateness.forget(.milliseconds(milliseconds))
         case .spoilKey(let leaf, let how): unspoil(leaf, how)
@@ -80,7 +82,14 @@ extension World {
 
     /// What keeps PostgreSQL from starting (a full disk, WAL that does not come) keeps recovery from ending, too.
     mutating func failsPromotion(_ index: Int) -> Bool {
-        guard nodes[index].failsStarts > 0 else { return false }
+        guard nodes[index].failsStarts > 0 || nodes[index].crashesPromotions > 0 else { return false }
+        nodes[index].failedPromotions += 1
+        checkFailedPromotions(index)
+        if nodes[index].crashesPromotions > 0 {
+            let end = now + generator.milliseconds(in: 50...3000)
+            queue.add(.promotionCrashes(node: index, era: nodes[index].postgreSQL.era), at: end)
+            return true
+        }
         coverage.count(.promotionFailed)
         nodes[index].operation?.failed = true
         finish(after: 500...8000, index)
@@ -89,9 +98,21 @@ extension World {
             let late = now + generator.milliseconds(in: 8000...60_000)
             queue.add(.promoted(node: index, era: nodes[index].postgreSQL.era), at: late)
         }
-        nodes[index].failedPromotions += 1
-        checkFailedPromotions(index)
         return true
+    }
+
+    /// What is run at the end of recovery ends the server: the new timeline has its first record by then.
+    mutating func crashPromoting(_ index: Int, _ era: Int) {
+        guard nodes[index].postgreSQL.era == era, nodes[index].postgreSQL.isPromoting else { return }
+        receive(index)
+        coverage.count(.promotionCrashed)
+        let branch = newBranch(index)
+        promotedInVain.insert(branch)
+        nodes[index].postgreSQL.log.begin(branch: branch, timeline: nodes[index].postgreSQL.log.timeline + 1)
+        nodes[index].postgreSQL.log.append(1)
+        let pid = nodes[index].postgreSQL.pid
+        crash(index)
+        reply(.postmasterExited(pid), to: index, nodes[index].incarnation, after: 0...2)
     }
 
     mutating func breakOff(_ index: Int) {

@@ -77,6 +77,7 @@ extension World {
             !setup.nofailover.contains(index), server.process == .running, server.isStandby, server.isInitialized,
             server.log.timeline >= view.timeline
         else { return false }
-        return server.position >= view.status.optime && nodes.allSatisfy { $0.postgreSQL.log.count <= server.log.count }
+        return server.position >= view.status.optime
+            && nodes.allSatisfy { $0.postgreSQL.log.end(without: promotedInVain) <= server.log.count }
     }
 }

@@ -32,7 +32,7 @@ extension World {
         case .rollingRestart: requestRollingRestart()
         case .followElsewhere: followElsewhere()
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
-            .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,
+            .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .crashPromotions, .killGuardian,
             .deafenGuardian,
             .lateRequests, .spoilKey, .isolateFromStore, .loseAnswers, .partition, .isolate, .slowReplication,
             .slowReplay, .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,

@@ -20,6 +20,8 @@ public struct World {
         // PostgreSQL's own doings, dropped when its process has ended since.
         case up(node: Int, era: Int)
         case promoted(node: Int, era: Int)
+        /// A promotion ends the server.
+        case promotionCrashes(node: Int, era: Int)
         /// A start that fails has come to its end.
         case startFailed(node: Int, era: Int)
         case drain(node: Int, era: Int, until: BootInstant)
@@ -117,6 +119,8 @@ public struct World {
     /// Since when the cluster is to follow a primary elsewhere, and whether it ever was.
     var followsSince: BootInstant?
     var hasFollowed = false
+    /// The branches of promotions that came to nothing: their records are nobody's data.
+    var promotedInVain: Set<Int> = []
     /// Since when nobody accepts commits although somebody could.
     var primaryOwedSince: BootInstant?
     var pids: Int32 = 100
@@ -278,6 +282,7 @@ struct SimulatedNode {
     var repeats = 0
     var compacted = 0
     var failsStarts = 0
+    var crashesPromotions = 0
     var failsCopies = 0
     /// What its `pre_promote` does by each fault: whether it hangs rather than says no.
     var refusals: [Bool] = []

@@ -51,6 +51,12 @@ struct WriteAheadLog: Hashable {
         return result
     }
 
+    /// Where the last record is that is none of `branches`.
+    func end(without branches: Set<Int>) -> Int {
+        guard let last = segments.lastIndex(where: { !branches.contains($0.branch) }) else { return 0 }
+        return segments[last].end
+    }
+
     /// Where the records of `branch` end in this log; nil where it has none of them.
     func end(of branch: Int) -> Int? { segments.last { $0.branch == branch }?.end }
 

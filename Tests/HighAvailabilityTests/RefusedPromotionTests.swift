@@ -28,9 +28,17 @@ import Testing
         return seen
     }
 
-    static func failed(times: Int) -> Memory {
+    /// The last of `times` failures is half a second ago, or a minute.
+    static func failed(
+        times: Int, hopeless: Bool = false, paused: Bool = false, from position: WALPosition? = nil
+    ) -> Memory {
         var memory = Memory()
-        memory.failedPromotions = .init(times: times, why: "the disk is full")
+        for _ in 0..<times {
+            memory.learnFailure(
+                of: .promote, in: .promote, "the disk is full", isFinal: hopeless,
+                at: Scene.now + (paused ? .milliseconds(-500) : .seconds(-60)))
+        }
+        memory.promotions.from = position.map { .init(position: $0, timeline: 1) }
         return memory
     }
 
@@ -38,16 +46,44 @@ import Testing
         var memory = Memory()
         for times in 1...2 {
             memory.learnFailure(of: .promote, in: .promote, "no", isFinal: false, at: Scene.now)
-            #expect(memory.failedPromotions?.times == times)
+            #expect(memory.promotions.failed.failures == times)
         }
         // The operator's command has its own memory.
         memory.learnFailure(of: .prePromote, in: .promote, "no", isFinal: false, at: Scene.now)
-        #expect(memory.failedPromotions?.times == 2)
+        // Nor has anything failed that there was no time for.
+        memory.learnFailure(of: nil, in: .promote, "too late", isFinal: false, at: Scene.now)
+        #expect(memory.promotions.failed.failures == 2)
         memory.learnSuccess(of: .promote, in: .promote)
-        #expect(memory.failedPromotions == nil)
-        memory.failedPromotions = .init(times: 2, why: "no")
+        #expect(memory.promotions == Memory.Promotions())
+        memory = Self.failed(times: 2)
         _ = decide(Self.promoting(Self.bothEqual), &memory)
-        #expect(memory.refusedPromotion?.at == Scene.now && memory.failedPromotions == nil)
+        #expect(memory.refusedPromotion?.at == Scene.now && memory.promotions == Memory.Promotions())
+        // What it has written by itself nobody waits for: it stays down, while others go first.
+        #expect(memory.heldBackUntil == Scene.now + .seconds(30))
+    }
+
+    @Test func theFirstAttemptTellsWhereItBegan() {
+        var memory = Memory()
+        memory.hasWonKey = true
+        _ = decide(Self.promoting(Self.bothEqual), &memory)
+        let position = Scene.standby().facts?.position
+        #expect(position != nil && memory.promotions.from?.position == position)
+        // It wrote the end of its recovery, on a timeline that is its own alone, and crashed.
+        var seen = Self.promoting(Self.bothEqual)
+        seen.local.facts?.timeline = 9
+        seen.local.facts?.receivedPosition = WALPosition(5000)
+        _ = decide(seen, &memory)
+        #expect(memory.promotions.from?.position == position && memory.ledTimeline == 9)
+    }
+
+    @Test func pausesGrow() {
+        var memory = Memory()
+        var pauses: [Duration?] = []
+        for _ in 1...6 {
+            memory.learnFailure(of: .promote, in: .promote, "no", isFinal: false, at: Scene.now)
+            pauses.append(memory.promotions.failed.notBefore.map { $0 - Scene.now })
+        }
+        #expect(pauses == [1, 2, 4, 8, 10, 10].map { .seconds($0) })
     }
 
     static let rows: [Row] = [
@@ -84,24 +120,48 @@ import Testing
             because: ["data-directory-empty", "no-watchdog"]),
         Row(
             description: "a promotion that failed once is tried again",
-            seen: promoting(bothEqual), memory: failed(times: 1), expected: .plan(.promote), because: ["holding-lease"]),
+            seen: promoting(bothEqual), memory: failed(times: 1), expected: .plan(.promote),
+            because: ["holding-lease", "promotion-retried"]),
         Row(
             description: "one that failed again makes way for who has everything",
             seen: promoting(bothEqual), memory: failed(times: 2), expected: .action(.carryOut(giveUpKeyPlan())),
             because: ["promotion-failed"]),
         Row(
+            description: "so does one that did not come further, the first time",
+            seen: promoting(bothEqual), memory: failed(times: 1, hopeless: true),
+            expected: .action(.carryOut(giveUpKeyPlan())), because: ["promotion-failed"]),
+        Row(
+            description: "who has all that was here before the attempts has enough: each has written something",
+            seen: promoting(["n2": Scene.peer(999), "n3": .unreachable("no")]),
+            memory: failed(times: 2, from: WALPosition(999)), expected: .action(.carryOut(giveUpKeyPlan())),
+            because: ["promotion-failed"]),
+        Row(
+            description: "that is known also where PostgreSQL answers nothing",
+            seen: silent(bothEqual), memory: failed(times: 2, from: WALPosition(999)),
+            expected: .action(.carryOut(giveUpKeyPlan())), because: ["promotion-failed"]),
+        Row(
+            description: "after a failure there is a pause",
+            seen: promoting(["n2": Scene.peer(999), "n3": .unreachable("no")]), memory: failed(times: 1, paused: true),
+            expected: .action(.wait), because: ["promotion-retried"]),
+        Row(
+            description: "but not before somebody else leads",
+            seen: promoting(bothEqual), memory: failed(times: 2, paused: true),
+            expected: .action(.carryOut(giveUpKeyPlan())), because: ["promotion-failed"]),
+        Row(
             description: "and is tried again where nobody has",
             seen: promoting(["n2": Scene.peer(999), "n3": .unreachable("no")]), memory: failed(times: 9),
-            expected: .plan(.promote), because: ["holding-lease"]),
+            expected: .plan(.promote), because: ["holding-lease", "promotion-retried"]),
         Row(
             description: "or where it is not known how far this node is",
-            seen: silent(bothEqual), memory: failed(times: 9), expected: .plan(.promote), because: ["holding-lease"]),
+            seen: silent(bothEqual), memory: failed(times: 9), expected: .plan(.promote),
+            because: ["holding-lease", "promotion-retried"]),
         Row(
             description: "or where in pause nobody is ended",
             seen: promoting(
                 bothEqual, Scene.view(leader: "n1", failover: FailoverRequest(leader: nil, candidate: "n1")),
                 settings: ["pause": true]),
-            memory: failed(times: 9), expected: .plan(.promote), because: ["holding-lease"]),
+            memory: failed(times: 9), expected: .plan(.promote),
+            because: ["holding-lease", "promotion-retried"]),
     ]
 
     @Test(arguments: rows) func decides(_ row: Row) { row.check() }

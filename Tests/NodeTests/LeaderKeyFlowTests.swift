@@ -97,7 +97,7 @@ import Testing
         var scene = HonestTimeTests.leader(of: ["n2:0.1"])
         var view = try #require(scene.machine.view)
         view.status = StatusRecord(optime: WALPosition(told), revision: 9)
-        _ = scene.machine.sight.see(view, asked: scene.now, wallTime: 0)
+        _ = scene.machine.sight.see(view, isMine: true, asked: scene.now, wallTime: 0)
         let members = view.members.filter { $0.name == "n2" }
         var run = CycleMachine.Run(now: scene.now, wallTime: 0, writesLog: false)
         scene.machine.begin(
@@ -126,7 +126,7 @@ import Testing
         var scene = HonestTimeTests.leader(of: ["n2:0.1"])
         var view = try #require(scene.machine.view)
         view.failover = FailoverRequest(leader: "n1", candidate: "n2", revision: 7)
-        _ = scene.machine.sight.see(view, asked: scene.now, wallTime: 0)
+        _ = scene.machine.sight.see(view, isMine: true, asked: scene.now, wallTime: 0)
         var run = CycleMachine.Run(now: scene.now, wallTime: 0, writesLog: false)
         scene.machine.begin(Plan(.handOver, [.postgreSQL(.stop(.fast, timeout: .seconds(300), heirs: ["n2"]))]), &run)
         let number = try #require(scene.machine.progress?.number)

@@ -118,7 +118,7 @@ import Testing
         var sight = Sight(now: now)
         sight.storeIsSilent("no endpoint answers")
         #expect(sight.storeFailure != nil && sight.view == nil)
-        let news = (0..<2).map { _ in sight.see(ClusterView(), asked: now, wallTime: 7_500_000_000) }
+        let news = (0..<2).map { _ in sight.see(ClusterView(), isMine: false, asked: now, wallTime: 7_500_000_000) }
         #expect(news == [true, false])
         #expect(sight.storeFailure == nil && sight.viewAt == now && sight.storeLastSeen == 7)
     }

@@ -19,7 +19,7 @@ public func sequel(
 ) -> PlanSequel {
     if !isShuttingDown, kind != .shutdown { return .decide }
     // What the shutdown had to wait for may have left PostgreSQL running, and an operator may have started it.
-    if isShuttingDown, local.postmaster != nil, kind != .shutdown || local.mayAcceptWrites { return .shutDown }
+    if isShuttingDown, local.postmaster != nil, kind != .shutdown || local.mayYetAcceptWrites { return .shutDown }
     // A claim that was on its way when the shutdown began may have won the key since.
     return hasLease ? .carryOut(Plan(.shutdown, [.releaseLeader])) : .end(code: 0)
 }
@@ -31,7 +31,7 @@ public func sequel(
 ) -> PlanSequel {
     if plan.kind == .shutdown {
         // Nobody renews the lease of a daemon that has ended: what may accept writes ends before.
-        guard local.mayAcceptWrites, plan.stopsCleanly else { return .end(code: 1) }
+        guard local.mayYetAcceptWrites, plan.stopsCleanly else { return .end(code: 1) }
         return .carryOut(Plan(.shutdown, [.postgreSQL(.stop(.byForce, timeout: .seconds(5)))]))
     }
     if plan.kind == .bootstrap, !isPublished { return .cancelBootstrap }

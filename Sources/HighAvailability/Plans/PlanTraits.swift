@@ -49,7 +49,7 @@ extension Plan.Kind {
         case .closed: false
         case .opens: true
         case .restarts: !local.hasStandbySignal
-        case .ends: local.mayAcceptWrites
+        case .ends: local.mayYetAcceptWrites
         }
     }
 
@@ -61,5 +61,5 @@ extension Plan.Kind {
 
 /// Whether PostgreSQL accepts writes, or may before the running plan ends.
 public func mayBecomeWritable(_ local: PostgreSQLStatus, _ running: RunningPlan?) -> Bool {
-    local.mayAcceptWrites || running?.plan.kind.mayAcceptWrites(local) ?? false
+    local.mayYetAcceptWrites || running?.plan.kind.mayAcceptWrites(local) ?? false
 }

@@ -60,6 +60,13 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         memory.ledTimeline = timeline
         memory.ledPosition = facts.writePosition
     }
+    // A promotion that failed has begun a timeline of its own.
+    if let facts = seen.local.facts, facts.inRecovery, let timeline = facts.timeline,
+        let from = memory.promotions.from, from.timeline > 0, timeline > from.timeline
+    {
+        memory.ledTimeline = timeline
+        memory.ledPosition = facts.position
+    }
     // Until a view with a leader comes, the members of the last one are still asked in a race.
     if let view = seen.view {
         let isAlone = !view.members.contains { $0.name != seen.me.name }

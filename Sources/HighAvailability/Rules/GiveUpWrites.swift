@@ -16,9 +16,9 @@ func giveUpWrites(
     return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), reasons)
 }
 
-/// Whether PostgreSQL here accepts writes, or does so by the plan that runs.
+/// Whether PostgreSQL here accepts writes, or does so by the plan that runs or by a promotion that nobody waits for.
 func mayWrite(_ seen: Observation) -> Bool {
-    seen.running?.plan.kind.mayAcceptWrites(seen.local) ?? seen.local.mayAcceptWrites
+    seen.running?.plan.kind.mayAcceptWrites(seen.local) ?? seen.local.mayYetAcceptWrites
 }
 
 /// Whether a server of ours may accept writes.

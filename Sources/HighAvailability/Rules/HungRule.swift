@@ -195,7 +195,7 @@ public enum HungReason: Sendable, Hashable {
         case .heldBack(let left):
             Explanation(
                 "held-back", ["remaining_seconds": .fact(left)],
-                "PostgreSQL here hung and was ended: others go first for \(seconds(left)) more")
+                "PostgreSQL here hung, or was not promoted, and was ended: others go first for \(seconds(left)) more")
         }
     }
 

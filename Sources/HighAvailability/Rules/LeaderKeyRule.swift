@@ -9,7 +9,7 @@ public import ClusterModel
 ///
 /// What is not known counts against it: a server that does not answer and has no standby signal may accept them, also
 /// where its data directory is gone, empty or somebody else's; so may one whose promotion was asked for.
-public func mayGiveUpKey(_ local: PostgreSQLStatus) -> Bool { !local.mayAcceptWrites && !local.isPromoting }
+public func mayGiveUpKey(_ local: PostgreSQLStatus) -> Bool { !local.mayYetAcceptWrites }
 
 /// Ends PostgreSQL, then deletes the leader key.
 public func giveUpKeyPlan(_ mode: StopMode = .immediate) -> Plan {

@@ -39,7 +39,13 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     if let decision = failedPromotionRule(seen, view, &memory) { return decision }
     let claim = SynchronousClaim(seen.me, view, seen.settings)
     guard claim.stands(in: view) else { return Decision(.write(.sync(claim.sync)), holding, .synchronous(.claims)) }
-    return Decision(.carryOut(promotionPlan(claim, asksFirst: seen.local.hasPrePromote)), holding)
+    if memory.promotions.from == nil, let facts = seen.local.facts {
+        memory.promotions.from = .init(position: facts.position, timeline: facts.timeline ?? 0)
+    }
+    let failed = memory.promotions.failed
+    let again = failed.failures > 0 ? [Reason.promotion(.triedAgain(failed.why, times: failed.failures, in: .zero))] : []
+    return Decision(
+        .carryOut(promotionPlan(claim, asksFirst: seen.local.hasPrePromote)), [holding] + again)
 }
 
 /// From its first commit on a new primary goes by the names under which it was let lead. `asksFirst`: a command of the

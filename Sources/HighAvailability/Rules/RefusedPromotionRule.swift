@@ -10,21 +10,32 @@ func refusedPromotion(_ seen: Observation, _ memory: Memory) -> PromotionReason?
 }
 
 /// A leader whose promotion has failed, and failed again: recovery does not end, the disk is full, no guardian can be
-/// had. Where somebody else has everything that is here, that one leads (L1), and this node stands back for a ttl. What
-/// PostgreSQL was asked for may still come: it is ended first. Nil where nobody is better, and it is tried once more.
+/// had. Where somebody else has everything that was here before, that one leads (L1), and this node stands back for a
+/// ttl, without a server: what that has written meanwhile nobody is to wait for. What PostgreSQL was asked for may still
+/// come: it is ended first. Where nobody is better it is tried once more, ever more seldom. Nil where it is time for
+/// that.
 func failedPromotionRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
+    let failed = memory.promotions.failed
+    guard failed.failures > 0 else { return nil }
     // How far this node is must be known: who has less is no better.
-    guard let failed = memory.failedPromotions, failed.times >= 2, !seen.settings.isPaused,
-        let position = seen.local.facts?.position
-    else { return nil }
-    let reason = Reason.promotion(.failed(failed.why, times: failed.times))
-    let candidates = failoverCandidates(seen, view)
-    guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), reason) }
-    let isWanted = candidates.contains { judge($0, peers[$0.name], seen, view, received: position).verdict == .good }
-    guard isWanted else { return nil }
-    memory.refusedPromotion = .init(why: failed.why, at: seen.now)
-    memory.failedPromotions = nil
-    return Decision(.carryOut(giveUpKeyPlan()), reason)
+    if memory.promotions.areEnough, !seen.settings.isPaused,
+        let position = memory.promotions.from?.position ?? seen.local.facts?.position
+    {
+        let reason = Reason.promotion(.failed(failed.why, times: failed.failures))
+        let candidates = failoverCandidates(seen, view)
+        guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), reason) }
+        if candidates.contains(where: {
+            judge($0, peers[$0.name], seen, view, received: position).verdict == .good
+        }) {
+            let ttl = seen.settings.timings.ttl
+            memory.refusedPromotion = .init(why: failed.why, at: seen.now)
+            memory.heldBackUntil = seen.now + SilenceArithmetic.heldBack(ttl: ttl)
+            memory.promotions = Memory.Promotions()
+            return Decision(.carryOut(giveUpKeyPlan()), reason)
+        }
+    }
+    guard let pause = failed.pause(at: seen.now) else { return nil }
+    return Decision(.wait, .promotion(.triedAgain(failed.why, times: failed.failures, in: pause)))
 }
 
 extension Observation {
@@ -38,8 +49,10 @@ public enum PromotionReason: Sendable, Hashable {
     case refused(String, heldBack: Duration)
     /// The watchdog without which this node is not to lead.
     case watchdogFailed(String)
-    /// PostgreSQL was not promoted, so often in a row.
+    /// PostgreSQL was not promoted, so often in a row, and somebody else may lead.
     case failed(String, times: Int)
+    /// Likewise, and nobody else could lead.
+    case triedAgain(String, times: Int, in: Duration)
 
     var explanation: Explanation {
         switch self {
@@ -54,6 +67,21 @@ public enum PromotionReason: Sendable, Hashable {
             Explanation(
                 "promotion-failed", ["why": .fact(why), "times": .fact(times)],
                 "my promotion has failed \(times) times in a row (\(why)), and another member could lead")
+        case .triedAgain(let why, let times, let pause):
+            Explanation(
+                "promotion-retried", ["why": .fact(why), "times": .fact(times), "pause_seconds": .fact(pause)],
+                "my promotion has failed \(times) time(s) in a row (\(why)), and no other member is known to be better: "
+                    + (pause > .zero ? "it is tried again in \(seconds(pause))" : "it is tried again"))
+        }
+    }
+
+    var needsOperator: String? {
+        switch self {
+        case .triedAgain(let why, let times, _) where times >= StuckArithmetic.failedPromotions:
+            "PostgreSQL is not promoted, and nobody else could lead: \(why). Its own log says more; what the "
+                + "configuration has it run at the end of recovery (recovery_end_command, restore_command) and a full "
+                + "disk are what mostly stands in the way"
+        case .triedAgain, .failed, .refused, .watchdogFailed: nil
         }
     }
 }

@@ -16,6 +16,8 @@ enum StuckArithmetic {
     static let starvation = Duration.seconds(60)
     /// A standby that starts for so long, with something in its way, waits for what does not come.
     static let startPatience = Duration.seconds(20)
+    /// And promotions.
+    static let failedPromotions = 3
     /// And base backups.
     static let failedCopies = 3
     /// Between two starts that fail for a reason that nobody knows, or while nobody leads.

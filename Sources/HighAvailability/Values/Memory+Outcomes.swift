@@ -20,6 +20,7 @@ extension Memory {
         rejoining = Retries()
         starting = Retries()
         failedCopies = nil
+        promotions = Promotions()
     }
 
     /// What a successful operation teaches.
@@ -42,7 +43,7 @@ extension Memory {
             rewind = .unsuspected
             kept = nil
             refusedPromotion = nil
-            failedPromotions = nil
+            promotions = Promotions()
         case .startPrimary, .bootstrap:
             following = .unknown
             rewind = .unsuspected
@@ -83,8 +84,10 @@ extension Memory {
             .recoverSingleUser?, .setAsideDataDirectory?, .nameSynchronous?, .archiveLastSegment?, nil:
             break
         }
-        if plan == .promote, operation != .prePromote {
-            failedPromotions = .init(times: (failedPromotions?.times ?? 0) + 1, why: text)
+        // Where nothing was tried, for lack of time, nothing has failed.
+        if plan == .promote, let operation, operation != .prePromote {
+            promotions.failed.note(text, at: now, first: .seconds(1), longest: .seconds(10))
+            promotions.isHopeless = isFinal
         }
         // A source that died, a full disk, a network cut: the directory is what it was, or carries its mark.
         if plan == .rewind || plan == .reclone {

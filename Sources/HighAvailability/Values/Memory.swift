@@ -79,8 +79,8 @@ public struct Memory: Sendable, Hashable {
     public var heldBackUntil: BootInstant?
     /// What was said against a promotion when this node held the key last, and when.
     public var refusedPromotion: RefusedPromotion?
-    /// Promotions that failed, one after another, while this node held the key.
-    public var failedPromotions: FailedPromotions?
+    /// The promotions that were asked for under the leader key, and came to nothing.
+    public var promotions = Promotions()
     /// Base backups that failed, one after another.
     public var failedCopies: FailedCopies?
     /// How the rolling restart stands that is under way, as far as this daemon saw it.
@@ -129,15 +129,29 @@ public struct Memory: Sendable, Hashable {
         }
     }
 
-    public struct FailedPromotions: Sendable, Hashable {
-        public var times: Int
-        /// What was said of the last.
-        public var why: String
+    /// Promotions that failed, one after another.
+    public struct Promotions: Sendable, Hashable {
+        public var failed = Retries()
+        /// The last was waited for as long as it came further: another one would come to the same.
+        public var isHopeless = false
+        /// Where this node was before the first of them. Each may write records that nobody else has, on a timeline of
+        /// its own, and none of these is anybody's data.
+        public var from: Origin?
 
-        public init(times: Int, why: String) {
-            self.times = times
-            self.why = why
+        public struct Origin: Sendable, Hashable {
+            public var position: WALPosition
+            public var timeline: TimelineID
+
+            public init(position: WALPosition, timeline: TimelineID) {
+                self.position = position
+                self.timeline = timeline
+            }
         }
+
+        public init() {}
+
+        /// Somebody else is to lead, if anybody can.
+        var areEnough: Bool { failed.failures >= 2 || isHopeless }
     }
 
     /// What was seen in one look after another, by the looks' own times: one that is told twice counts once.

@@ -59,9 +59,10 @@ public enum Reason: Sendable, Hashable {
         case .follow(let reason): reason.needsOperator
         case .hung(let reason): reason.needsOperator
         case .identity(let reason): reason.needsOperator
+        case .promotion(let reason): reason.needsOperator
         case .rejoin(let reason): reason.needsOperator
         case .server(let reason): reason.needsOperator
-        case .candidate, .eligibility, .failsafe, .lease, .plan, .promotion, .race, .request, .rolling, .slot, .store,
+        case .candidate, .eligibility, .failsafe, .lease, .plan, .race, .request, .rolling, .slot, .store,
             .synchronous, .writes, .paused:
             nil
         }
