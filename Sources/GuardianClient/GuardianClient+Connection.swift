@@ -69,6 +69,7 @@ extension GuardianClient {
             if try adopt(directory) { return true }
         }
         for found in GuardianPlace.search(options.dataDirectory) {
+            asked = found.pid
             if try adopt(attempt { () throws(SystemError) in try GuardianPlace.connect(found) }) { return true }
         }
         return false
@@ -80,8 +81,9 @@ extension GuardianClient {
 
     private func adopt(_ socket: Int32?) throws(GuardianError) -> Bool {
         guard let socket else { return false }
-        connection = Connection(socket: socket, pid: try authenticate(socket))
-        heard = nil
+        let pid = try authenticate(socket)
+        connection = Connection(socket: socket, pid: pid)
+        (heard, asked) = (nil, pid)
         return true
     }
 
@@ -124,16 +126,12 @@ extension GuardianClient {
         return pid
     }
 
-    /// The guardian's pid, whether it answers or not.
-    func peer() throws(GuardianError) -> Int32? {
-        do throws(GuardianError) {
-            if connection == nil, try !open() { return nil }
-        } catch {
-            // One that accepts no connection any more is still known by its process.
-            guard let found = GuardianPlace.search(options.dataDirectory).first else { throw error }
-            return found.pid
-        }
-        return connection?.pid
+    /// The guardian that was asked last, or that could not be, as long as it is one of this directory; else the one
+    /// that runs, if there is only one.
+    func lastAsked() -> Int32? {
+        let found = GuardianPlace.search(options.dataDirectory).map(\.pid)
+        if let asked, found.contains(asked) { return asked }
+        return found.count == 1 ? found.first : nil
     }
 
     func disconnect() {

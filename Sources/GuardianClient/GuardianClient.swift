@@ -56,6 +56,9 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
     /// What the log knows of it.
     private var toldOfWatchdog = GuardianStatus.Watchdog.off
 
+    /// The guardian that we were connected with last.
+    var asked: Int32?
+
     struct Connection {
         var socket: Int32
         /// The guardian's.
@@ -181,7 +184,7 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
     /// but what it was asked for must not come when this node has given its key away. False where it has refused, or
     /// none is found.
     private func endSilent(_ failure: GuardianError, _ sequel: String) -> Bool {
-        guard !failure.isRefusal, let silent = try? peer() else { return false }
+        guard !failure.isRefusal, let silent = lastAsked() else { return false }
         log.warning("guardian \(silent) does not answer (\(failure)): SIGKILL, \(sequel)")
         disconnect()
         Self.kill(silent)

@@ -50,14 +50,15 @@ enum GuardianPlace {
         return "\(path) must be a directory of user \(geteuid()) with mode 0700: somebody else has made it"
     }
 
-    /// The guardians of `dataDirectory` (canonical) that run as our user, and see the files that we see: in another
-    /// container, whose processes may be told to us too, another directory is called the same.
+    /// The guardians of `dataDirectory` (canonical) that run as our user, and see our directory there: in another
+    /// container, whose processes may be told to us too, another one is called the same.
     static func search(_ dataDirectory: String) -> [Found] {
         let names = (try? Files.list("/proc")) ?? []
         return names.compactMap { name in
             // The name of a program is cut to 15 bytes; nothing else of a foreign process is worth a look.
             guard let pid = Int32(name), (try? Files.readText("/proc/\(name)/comm")) == "matriarch-guard\n",
-                isOurs("/proc/\(name)"), seesOurFiles("/proc/\(name)"), let words = ProcessTable.commandLine(pid)
+                isOurs("/proc/\(name)"), ProcessTable.sees(pid, [dataDirectory]),
+                let words = ProcessTable.commandLine(pid)
             else { return nil }
             guard let index = words.firstIndex(of: "--data-dir"), index + 1 < words.count,
                 canonical(words[index + 1]) == dataDirectory
@@ -69,13 +70,6 @@ enum GuardianPlace {
     private static func isOurs(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && (status.st_uid == geteuid() || geteuid() == 0)
-    }
-
-    /// By its root, whichever mount namespace it is in: a service manager gives each start of a service a new one. The
-    /// data directory itself is not asked, which may hang.
-    private static func seesOurFiles(_ process: String) -> Bool {
-        guard let root = DirectoryIdentity("/") else { return false }
-        return DirectoryIdentity("\(process)/root") == root
     }
 
     /// A connection to the socket in `directory`; nil where nobody listens.

@@ -124,15 +124,15 @@ public enum ProcessTable {
         all().filter { $0.parent == parent && isServer($0.pid, programs) }.map(\.pid)
     }
 
-    /// The postmasters whose command line says that they were started on one of `paths`, by our user and in our view of
-    /// the file system. Their children have other titles.
+    /// The postmasters whose command line says that they were started on one of `paths`, by our user and where we see
+    /// the same directory there. Their children have other titles.
     public static func postmasters(startedOn paths: Set<String>, programs: Set<String>) -> [Int32] {
-        let view = readLink("/proc/self/ns/mnt")
         return all().map(\.pid).filter { pid in
             guard let words = commandLine(pid), let option = words.firstIndex(of: "-D"), option + 1 < words.count,
-                paths.contains(words[option + 1]), geteuid() == 0 || owner(pid) == geteuid()
+                paths.contains(words[option + 1]), geteuid() == 0 || owner(pid) == geteuid(), isServer(pid, programs)
             else { return false }
-            return isServer(pid, programs) && readLink("/proc/\(pid)/ns/mnt") == view
+            // The path may be a link: where a server works tells where that leads.
+            return sees(pid, [words[option + 1], workingDirectory(pid)].compactMap(\.self))
         }
     }
 
@@ -148,7 +148,7 @@ public enum ProcessTable {
         return line.flatMap { Int64($0.dropFirst(6)) }
     }
 
-    private static func readLink(_ path: String) -> String? {
+    static func readLink(_ path: String) -> String? {
         withUnsafeTemporaryAllocation(byteCount: Int(PATH_MAX), alignment: 1) { buffer in
             guard let base = buffer.baseAddress else { return nil }
             let count = readlink(path, base.assumingMemoryBound(to: CChar.self), buffer.count)

@@ -123,6 +123,7 @@ struct GuardianFaultServerTests {
         .enabled(if: geteuid() == 0, "another root is for root to make"))
     func otherRoot() async throws {
         try await withGuardian { scene in
+            guard scene.mayMount else { return }  // In a container root may make no other root.
             let script = """
                 mkdir "$1" && mount -t tmpfs none "$1" || exit
                 for place in /*; do
@@ -151,6 +152,43 @@ struct GuardianFaultServerTests {
         }
     }
 
+    /// A service manager gives each start of a service another view of the file system.
+    @Test(
+        "Guardian and postmaster are known in another view, where that has the same directory and not another one",
+        .enabled(if: geteuid() == 0, "another view is for root to make"), arguments: [true, false])
+    func otherView(isSame: Bool) async throws {
+        try await withGuardian { scene in
+            guard scene.mayMount else { return }  // In a container root may make no other view.
+            let change = isSame ? "mount --bind \"$2\" \"$2\"" : "mount -t tmpfs none \"$2\""
+            let script = """
+                \(change) && mount -t tmpfs none "$4" && cd "$2" || exit
+                "$3" --data-dir "$2" &
+                exec "$1" -c "\(GuardianScene.obedient)" sh -D "$2"
+                """
+            mkdir(scene.root + "/private", 0o700)
+            let pid = try await DetachedLauncher().launch(
+                .init(
+                    executable: "/usr/bin/unshare",
+                    arguments: [
+                        "--mount", "/bin/sh", "-c", script, "sh", scene.root + "/postgres", scene.data,
+                        GuardianScene.program, scene.root + "/private",
+                    ], environment: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], workingDirectory: "/"))
+            func listens(_ pid: Int32) -> Bool {
+                ProcessTable.stat(pid)?.name == "matriarch-guard" && Files.exists("/proc/\(pid)/cwd/socket")
+                    && ProcessTable.commandLine(pid)?.contains(scene.data) == true
+            }
+            let deadline = BootClock.now() + .seconds(20)
+            while !ProcessTable.isServer(pid, ["postgres"]) || !ProcessTable.all().contains(where: { listens($0.pid) })
+            {
+                try #require(BootClock.now() < deadline, "nothing in another view")
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            let found = ProcessTable.postmasters(startedOn: [scene.data], programs: ["postgres"])
+            #expect(found == (isSame ? [pid] : []))
+            #expect(GuardianPlace.search(scene.data).isEmpty != isSame)
+        }
+    }
+
     @Test("Of two guardians of one directory the parent of the postmaster stays, the other lets go")
     func oneTooMany() async throws {
         try await withGuardian { scene in
@@ -168,6 +206,33 @@ struct GuardianFaultServerTests {
             #expect(try await scene.client.adopt(postmaster: pid)?.status.pid == first)
             // What was started is the watcher of the second one.
             #expect(await GuardianScene.hasEnded(second))
+        }
+    }
+
+    @Test("Of two guardians the silent one is ended, whichever is found first")
+    func silentOfTwo() async throws {
+        try await withGuardian { scene in
+            let silent = try await scene.enforce(.seconds(60)).pid
+            let words = [GuardianScene.program, "--data-dir", scene.data]
+            _ = try await DetachedLauncher().launch(
+                .init(
+                    executable: words[0], arguments: Array(words.dropFirst()), environment: [],
+                    workingDirectory: "/"))
+            let deadline = BootClock.now() + .seconds(20)
+            var other: Int32?
+            while other == nil, BootClock.now() < deadline {
+                try await Task.sleep(for: .milliseconds(10))
+                other = GuardianPlace.search(scene.data).map(\.pid).first { pid in
+                    pid != silent && Files.exists("/proc/\(pid)/cwd/socket")
+                }
+            }
+            let second = try #require(other)
+            // It is found by its process alone, and does not come when it is called.
+            try Files.removeTree(scene.directory)
+            kill(silent, SIGSTOP)
+            _ = try await scene.launch()
+            #expect(await GuardianScene.hasEnded(silent))
+            #expect(ProcessTable.isAlive(second))
         }
     }
 

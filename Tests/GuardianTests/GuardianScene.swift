@@ -76,6 +76,12 @@ struct GuardianScene: Sendable {
         try await enforce(.seconds(16), margin: .seconds(4), postmaster: postmaster)
     }
 
+    var mayMount: Bool {
+        let place = root + "/mount"
+        guard mkdir(place, 0o700) == 0, mount("tmpfs", place, "tmpfs", 0, nil) == 0 else { return false }
+        return umount(place) == 0
+    }
+
     func status() async throws -> GuardianStatus {
         // Disarming is an order; adopting only asks.
         try await client.adopt(postmaster: nil)?.status ?? GuardianStatus(pid: 0)
