@@ -6,6 +6,7 @@
 #include <linux/watchdog.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -19,6 +20,10 @@ int ms_accept4(int fd, struct sockaddr *address, socklen_t *length, int flags) {
 int ms_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 
 int ms_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
+
+int ms_rename_new(const char *from, const char *to) {
+    return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+}
 
 int ms_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
 

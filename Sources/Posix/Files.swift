@@ -1,3 +1,4 @@
+import CPlatform
 import Glibc
 
 /// Small files, whole: configuration, pid files, signal files. Blocking; call it off the cooperative pool.
@@ -58,6 +59,12 @@ public enum Files {
         return seconds * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
     }
 
+    /// What it keeps under whatever name, on its file system; the link itself where it is one.
+    public static func inode(_ path: String) -> UInt64? {
+        var status = stat()
+        return lstat(path, &status) == 0 ? UInt64(status.st_ino) : nil
+    }
+
     /// The size of `path` in bytes, links followed.
     public static func size(_ path: String) -> Int64? {
         var status = stat()
@@ -95,12 +102,21 @@ public enum Files {
             guard fchmod(file.number, mode) == 0 else { throw SystemError(call: "fchmod", subject: draft) }
             try file.write(content)
             try file.synchronize()
-            guard rename(draft, path) == 0 else { throw SystemError(call: "rename", subject: path) }
+            guard Glibc.rename(draft, path) == 0 else { throw SystemError(call: "rename", subject: path) }
         } catch {
             unlink(draft)
             throw error
         }
         if durably { try synchronize(directory: parent(path)) }
+    }
+
+    /// Renames a file or a directory; EEXIST where something stands at `new`.
+    public static func rename(_ old: String, toNew new: String) throws(SystemError) {
+        if ms_rename_new(old, new) == 0 { return }
+        // Not every file system can do it in one step.
+        guard errno == EINVAL || errno == ENOSYS else { throw SystemError(call: "rename", subject: new) }
+        if try look(new) != .missing { throw SystemError(call: "rename", subject: new, code: EEXIST) }
+        guard Glibc.rename(old, new) == 0 else { throw SystemError(call: "rename", subject: new) }
     }
 
     /// Makes durable what was created, renamed or removed in a directory.

@@ -10,6 +10,7 @@ extension DataDirectory {
     /// control file first, so that no half of it starts. Ends at the first error, and soon after a cancellation; what
     /// is left the mark tells.
     func beginFilling(_ work: UnfinishedMark.Work) throws(PostgreSQLError) -> UnfinishedMark {
+        try refuseForeign()
         do throws(SystemError) {
             try makeDirectory()
             let mark = try newMark(work)
@@ -42,17 +43,21 @@ extension DataDirectory {
     }
 
     /// Moves a complete draft up. Its control file comes last, and only when everything else is durable: with it the
-    /// directory is a cluster's.
+    /// directory is a cluster's. What somebody else has put there since it was emptied stays, and nothing is moved.
     func installDraft(_ mark: UnfinishedMark) throws(PostgreSQLError) {
+        var mark = mark
+        try requireRoom(for: mark)
         do throws(SystemError) {
-            var mark = mark
             if mark.work == .bootstrap {
                 mark.systemIdentifier = Self.systemIdentifier(draft + "/global/pg_control")
             }
-            try write(mark)
             // A base backup brings its source's files, whatever their names.
             for name in Self.ownNames { try Files.removeTree("\(draft)/\(name)") }
-            for name in try Files.list(draft) where name != "global" { try moveUp(name) }
+            let entries = try Files.list(draft)
+            for name in entries where !isFilledInPlace(name) { mark.moved[name] = Files.inode("\(draft)/\(name)") }
+            try write(mark)
+            if mark.moved[Self.cacheName] != nil { try Files.removeTree("\(path)/\(Self.cacheName)") }
+            for name in entries where name != "global" { try moveUp(name) }
             try Files.synchronize(directory: path)
             try moveUp("global")
             if let mode = Files.mode(draft), Files.mode(path) != mode, chmod(path, mode) != 0 {
@@ -61,19 +66,19 @@ extension DataDirectory {
             rmdir(draft)
             try Files.synchronize(directory: path)
         } catch {
+            if error.code == EEXIST { throw occupied((try? foreign(mark)) ?? [], mark) }
             throw .failed("cannot move the new data directory into its place: \(error)")
         }
     }
 
+    /// Nothing is overwritten, whenever it came.
     private func moveUp(_ name: String) throws(SystemError) {
-        let (from, to) = ("\(draft)/\(name)", "\(path)/\(name)")
-        // A file system of its own that is mounted in ours was filled through a link.
-        if Files.target(ofLink: from) == to {
+        let from = "\(draft)/\(name)"
+        if isFilledInPlace(name) {
             guard unlink(from) == 0 else { throw SystemError(call: "unlink", subject: from) }
-            return
+        } else {
+            try Files.rename(from, toNew: "\(path)/\(name)")
         }
-        try Files.removeTree(to)
-        guard Glibc.rename(from, to) == 0 else { throw SystemError(call: "rename", subject: from) }
     }
 
     func makeDirectory() throws(SystemError) {
@@ -205,8 +210,11 @@ extension DataDirectory {
     /// where it is a mount point or a link leads to it, its contents in a directory `.failed` below it. What is ours in
     /// the directories that it links to goes likewise; what others have there stays.
     func setAside() throws(PostgreSQLError) {
+        try refuseForeign()
         do throws(SystemError) {
             if !Files.exists(path) { return try removeMark() }
+            // Nothing: what an earlier one has left there is worth more.
+            if try holdsNothing() { return try removeOwn() }
             let version = ownVersion
             for link in try outsideLinks() {
                 let isOurs: (String) -> Bool = { name in
@@ -279,6 +287,17 @@ extension DataDirectory {
             if Files.isMountPoint("\(path)/\(name)") { continue }
             try rename("\(path)/\(name)", replacing: "\(aside)/\(name)")
         }
+        try removeOwn()
+    }
+
+    private func holdsNothing() throws(SystemError) -> Bool {
+        let names = try contents().filter { !Files.isMountPoint("\(path)/\($0)") }
+        guard names.isEmpty else { return false }
+        return Files.kind(draft) == .missing ? true : try Files.list(draft).isEmpty
+    }
+
+    /// The mark last of all.
+    private func removeOwn() throws(SystemError) {
         for name in [draft, rewindMark, secret] { try Files.removeTree(name) }
         try Files.synchronize(directory: path)
         try removeMark()

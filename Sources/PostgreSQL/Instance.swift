@@ -37,6 +37,8 @@ final class Instance: Sendable {
         /// The postmaster that we have started, found or were told of. It is ours as long as it lives, whatever becomes
         /// of the pid file: that comes a moment later, and goes with the data directory.
         var launched: Int32?
+        /// The postmaster that the bootstrap under way, or not published yet, has started.
+        var bootstrapped: Int32?
         /// A postmaster is being started, and its pid is not known yet.
         var isLaunching = false
         /// A thread looks for the postmaster on the disk, which may not answer.

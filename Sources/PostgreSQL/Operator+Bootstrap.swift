@@ -20,7 +20,10 @@ extension Operator {
         try refuseWhileRunning()
         guard directory.inspect() == .empty else { throw .failed("the data directory \(directory.path) is not empty") }
         forgetCluster()
-        instance.remember { $0.called.isMakingCluster = true }
+        instance.remember { memory in
+            memory.called.isMakingCluster = true
+            memory.bootstrapped = nil
+        }
         if let method = configuration.customBootstrap { return try await bootstrap(by: method, halts: halts) }
         instance.set(.initializing)
         do throws(PostgreSQLError) {
@@ -31,20 +34,30 @@ extension Operator {
             throw error
         }
         let timeout = configuration.startTimeout
-        guard try await start(.primary, timeout: timeout, halts: halts) == .done else {
-            throw .timedOut("the first start of PostgreSQL")
+        try await stoppingWhereItFails { () async throws(PostgreSQLError) in
+            guard try await start(.primary, timeout: timeout, halts: halts) == .done else {
+                throw .timedOut("the first start of PostgreSQL")
+            }
+            try await prepareNewCluster()
         }
-        try await stoppingWhereItFails { () async throws(PostgreSQLError) in try await prepareNewCluster() }
     }
 
-    /// A cluster without its users is of no use to anybody; what has begun must not look like a primary.
+    /// A cluster without its users is of no use to anybody; what has begun must not look like a primary. A server that
+    /// somebody else has started there meanwhile is not ours to stop.
     func stoppingWhereItFails(_ body: () async throws(PostgreSQLError) -> Void) async throws(PostgreSQLError) {
         do throws(PostgreSQLError) {
             try await body()
         } catch {
-            _ = try? await stop(.immediate, timeout: .seconds(5))
+            try? await stopBootstrapped(timeout: .seconds(5))
             throw error
         }
+    }
+
+    /// The server of the new cluster, known by its process: whatever became of the directory and of the mark in it.
+    func stopBootstrapped(timeout: Duration) async throws(PostgreSQLError) {
+        guard let pid = instance.remember({ $0.bootstrapped }) else { return }
+        if instance.knownPostmaster() == pid { _ = try await stop(.immediate, timeout: timeout) }
+        instance.remember { $0.bootstrapped = nil }
     }
 
     /// The cluster is nobody's until it is published: a daemon that finds the mark moves it aside.
@@ -54,6 +67,13 @@ extension Operator {
         mark = try directory.beginDraft(mark, places: places.filled)
         try await runInitdb(places.arguments)
         try await synchronizeDraft(after: configuration.initdbOptions)
+        try install(mark)
+    }
+
+    /// Not where somebody has restored a cluster meanwhile, or has started one.
+    func install(_ mark: UnfinishedMark) throws(PostgreSQLError) {
+        try directory.requireRoom(for: mark)
+        try refuseWhileRunning()
         try directory.installDraft(mark)
     }
 
@@ -64,6 +84,7 @@ extension Operator {
             throw .failed("cannot remove the mark in the data directory: \(error)")
         }
         let isNew = instance.remember { memory in
+            memory.bootstrapped = nil
             defer { memory.called.isMakingCluster = false }
             // The next look at the new server would tell of its start once more.
             if memory.called.isMakingCluster { memory.called.pending = nil }

@@ -16,14 +16,15 @@ extension Operator {
         try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
         if let source { try writer.writePasswords(configuration.replication, to: source.address) }
         var last: PostgreSQLError?
+        var replacing = replacing
         for method in onlyByBaseBackup ? [.baseBackup] : configuration.replicaMethods {
             do throws(PostgreSQLError) {
                 if method.command != nil {
                     if source == nil, !method.needsNoLeader { continue }
-                    try await copy(by: method, from: source, replacing)
+                    try await copy(by: method, from: source, &replacing)
                 } else {
                     guard let source else { continue }
-                    try await copyTwice(source, replacing)
+                    try await copyTwice(source, &replacing)
                 }
                 return
             } catch {
@@ -36,16 +37,16 @@ extension Operator {
     }
 
     /// A base backup, in up to two attempts.
-    private func copyTwice(_ source: Upstream, _ replacing: Bool) async throws(PostgreSQLError) {
+    private func copyTwice(_ source: Upstream, _ replacing: inout Bool) async throws(PostgreSQLError) {
         do throws(PostgreSQLError) {
-            try await copy(source, replacing)
+            try await copy(source, &replacing)
         } catch {
             // What is there by halves is known to be, and goes when there is time again: a daemon that ends has none.
             if error == .cancelled || Task.isCancelled { throw .cancelled }
             log.warning("base backup from \(source.name) failed, once more in 5 s: \(error)")
             try? await Task.sleep(for: .seconds(5))
             do throws(PostgreSQLError) {
-                try await copy(source, replacing)
+                try await copy(source, &replacing)
             } catch {
                 freeSpace()
                 throw error
@@ -57,7 +58,7 @@ extension Operator {
     /// Half a copy may fill the volume while the next one waits for its turn.
     func freeSpace() {
         // Where the source has not answered at all, what stands here is not half of anything.
-        guard directory.look().unfinished == .copy else { return }
+        guard instance.postmaster() == nil, directory.look().unfinished == .copy else { return }
         do throws(PostgreSQLError) {
             _ = try directory.beginFilling(.copy)
         } catch {
@@ -65,17 +66,19 @@ extension Operator {
         }
     }
 
-    private func copy(_ source: Upstream, _ replacing: Bool) async throws(PostgreSQLError) {
+    private func copy(_ source: Upstream, _ replacing: inout Bool) async throws(PostgreSQLError) {
         let sourceVersion = try identityOfAnswering(source).version
         try refuseOccupied(replacing)
         var mark = try directory.beginFilling(.copy)
+        // What stood there has gone; what comes to stand there is somebody else's.
+        replacing = false
         forgetCluster()
         let places = ToolPlaces(
             options: configuration.baseBackupOptions, mark, tablespaces: sourceTablespaces(source))
         mark = try directory.beginDraft(mark, places: places.filled, sourceVersion: sourceVersion / 10000)
         try await runBaseBackup(source, places.arguments)
         try await synchronizeDraft(after: configuration.baseBackupOptions)
-        try directory.installDraft(mark)
+        try install(mark)
         do throws(SystemError) {
             try directory.removeMark()
         } catch {
@@ -158,9 +161,13 @@ enum ToolArguments {
     }
 
     /// Whether a tool does not make durable what it writes: by these options, in which it takes the beginning of a name
-    /// for the name.
+    /// for the name, and `-kN` for `-k -N`.
     static func leaveOutSync(_ options: [String]) -> Bool {
-        options.contains { $0 == "-N" || $0.hasPrefix("--no-s") && "--no-sync".hasPrefix($0) }
+        options.contains { option in
+            if option.hasPrefix("--") { return option.hasPrefix("--no-s") && "--no-sync".hasPrefix(option) }
+            // What follows a letter that takes a value is that value.
+            return option.hasPrefix("-") && option.prefix { !"ADELTUXcFhilprtZ".contains($0) }.contains("N")
+        }
     }
 
     static func rewind(

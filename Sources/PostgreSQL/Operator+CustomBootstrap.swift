@@ -26,12 +26,12 @@ extension Operator {
             }
             try await waitForWrites()
             try await prepareNewCluster()
-        }
-        log.info("the new cluster accepts writes; it is started once more, as it is configured")
-        _ = try await stop(.fast, timeout: PostgreSQLOperation.customaryStopTimeout, announce: false)
-        try putBack(rules)
-        guard try await start(.primary, timeout: configuration.startTimeout, halts: halts) == .done else {
-            throw .timedOut("the start of the new cluster")
+            log.info("the new cluster accepts writes; it is started once more, as it is configured")
+            _ = try await stop(.fast, timeout: PostgreSQLOperation.customaryStopTimeout, announce: false)
+            try putBack(rules)
+            guard try await start(.primary, timeout: configuration.startTimeout, halts: halts) == .done else {
+                throw .timedOut("the start of the new cluster")
+            }
         }
     }
 
@@ -55,7 +55,7 @@ extension Operator {
             throw .failed("the command of bootstrap method \(method.name) ended with status \(status)")
         }
         try await takeOver(target, ofCluster: nil)
-        if isDraft { return try directory.installDraft(mark) }
+        if isDraft { return try install(mark) }
         mark.systemIdentifier = DataDirectory.systemIdentifier(directory.controlFile)
         do throws(SystemError) {
             try directory.write(mark)
@@ -70,12 +70,12 @@ extension Operator {
         let end = BootClock.now() + Self.copyLimit
         var hasTold = false
         var trouble = Trouble()
-        var refusedSince: BootInstant?
+        var refusals = RecoveryRefusals()
         while BootClock.now() < end {
             let deadline = BootClock.now() + .seconds(10)
             do throws(PostgreSQLError) {
                 let connection = try instance.connect(deadline: deadline)
-                refusedSince = nil
+                refusals.end()
                 if try !isInRecovery(connection, deadline) { return }
                 let isPaused = try connection.query("SELECT pg_is_wal_replay_paused()", deadline: deadline).first?.first
                 if isPaused == "t", !hasTold {
@@ -91,14 +91,13 @@ extension Operator {
                 if error.isRejection || error.isUnanswered || error.isTimeout {
                     log.debug("the new cluster recovers: \(error)")
                 } else {
-                    // A role that the backup does not have, sessions used up: nothing that recovery would mend.
+                    // A role that the backup does not have, say: what recovery has yet to bring may mend it.
                     let now = BootClock.now()
-                    let since = refusedSince ?? now
-                    refusedSince = since
+                    let time = refusals.last(signs(of: postmaster.pid), at: now)
                     if trouble.fails("\(error)", at: now) {
                         log.warning("the new cluster does not let us in: \(error)")
                     }
-                    if now - since >= configuration.startTimeout { throw error }
+                    if time >= configuration.startTimeout { throw error }
                 }
             }
             if await instance.watch.waitForExit(of: postmaster.pid, deadline: BootClock.now() + .milliseconds(300)) {
@@ -107,6 +106,13 @@ extension Operator {
             if Task.isCancelled { throw .cancelled }
         }
         throw .timedOut("the recovery of the new cluster")
+    }
+
+    /// What moves while WAL is replayed; nil where recovery has ended.
+    private func signs(of postmaster: Int32) -> RecoveryRefusals.Signs? {
+        if instance.postmaster()?.isReady == true { return nil }
+        return .init(
+            title: RecoveryTitle.of(postmaster), controlStamp: Files.modificationTime(directory.controlFile))
     }
 
     /// Rules that nobody has configured are those of the backup.

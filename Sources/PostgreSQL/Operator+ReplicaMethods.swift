@@ -10,12 +10,15 @@ extension Operator {
     /// pg_basebackup does; one that knows the data directory by itself (`no_params`), or goes on with what stands there
     /// (`keep_data`), fills that.
     func copy(
-        by method: LocalPostgreSQLConfiguration.ReplicaMethod, from source: Upstream?, _ replacing: Bool
+        by method: LocalPostgreSQLConfiguration.ReplicaMethod, from source: Upstream?, _ replacing: inout Bool
     ) async throws(PostgreSQLError) {
         let identity = try source.map { source throws(PostgreSQLError) in try identityOfAnswering(source) }
+        let tablespaces = method.keepsData ? [] : source.flatMap { sourceTablespaces($0) } ?? []
         try refuseOccupied(replacing)
         let isDraft = !method.keepsData && !method.takesNoParameters
-        let mark = try beginCopy(method, source, version: identity?.version ?? 0)
+        let mark = try beginCopy(method, tablespaces, version: identity?.version ?? 0)
+        // What stood there has gone; what comes to stand there is somebody else's.
+        if !method.keepsData { replacing = false }
         forgetCluster()
         do throws(PostgreSQLError) {
             try await runCommand(of: method, source, into: isDraft ? directory.draft : directory.path)
@@ -30,11 +33,10 @@ extension Operator {
     }
 
     private func beginCopy(
-        _ method: LocalPostgreSQLConfiguration.ReplicaMethod, _ source: Upstream?, version: Int
+        _ method: LocalPostgreSQLConfiguration.ReplicaMethod, _ tablespaces: [UnfinishedMark.Tablespace], version: Int
     ) throws(PostgreSQLError) -> UnfinishedMark {
         var mark: UnfinishedMark?
         if !method.keepsData {
-            let tablespaces = source.flatMap { sourceTablespaces($0) } ?? []
             let emptied = try directory.beginFilling(.copy)
             let places = Set((tablespaces + emptied.tablespaces).map(\.path))
             mark = try directory.beginDraft(emptied, places: places.sorted(), sourceVersion: version / 10000)
@@ -80,7 +82,7 @@ extension Operator {
     ) async throws(PostgreSQLError) {
         let target = isDraft ? directory.draft : directory.path
         try await takeOver(target, ofCluster: identifier)
-        if isDraft { try directory.installDraft(mark) }
+        if isDraft { try install(mark) }
         do throws(SystemError) {
             try directory.removeMark()
         } catch {
@@ -90,11 +92,13 @@ extension Operator {
 
     /// Looks at what a command has put into `target`, and sees that it stays there.
     func takeOver(_ target: String, ofCluster identifier: String?) async throws(PostgreSQLError) {
-        if target != directory.path, Files.exists(directory.controlFile) {
+        let control = target + "/global/pg_control"
+        let isThere = Files.kind(followingLinks: control) == .file
+        // Where it has done both, somebody else has put what stands there.
+        if target != directory.path, !isThere, Files.exists(directory.controlFile) {
             throw .failed("its command has filled \(directory.path), and not the --datadir that it was told")
         }
-        let control = target + "/global/pg_control"
-        guard Files.kind(followingLinks: control) == .file else {
+        guard isThere else {
             throw .failed("its command has left no cluster in \(target)")
         }
         let found = DataDirectory.systemIdentifier(control).map { "\($0)" }

@@ -136,6 +136,7 @@ extension Operator {
         instance.watch.watch(pid)
         let isHalted = instance.remember { memory in
             memory.launched = pid
+            if memory.called.isMakingCluster { memory.bootstrapped = pid }
             // Whatever had this number before.
             memory.finished = nil
             memory.stopping = nil

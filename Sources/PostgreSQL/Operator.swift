@@ -105,11 +105,13 @@ actor Operator {
     /// Of a bootstrap that failed, and of its server. It may have been refused because somebody has restored a cluster
     /// there meanwhile, or has started one: that bears no mark of ours, and stays as it is.
     private func setAside() async throws(PostgreSQLError) {
+        try await stopBootstrapped(timeout: .seconds(10))
         let found = directory.look()
         guard found.unfinished == .bootstrap else {
             if found.state == .empty, instance.postmaster() == nil { return try directory.setAside() }
             throw .failed("\(directory.path) holds what no bootstrap of ours has left there: it stays")
         }
+        try directory.refuseForeign()
         if instance.postmaster() != nil { _ = try await stop(.immediate, timeout: .seconds(10)) }
         try refuseWhileRunning()
         try directory.setAside()
@@ -119,6 +121,8 @@ actor Operator {
     /// What an earlier daemon has left at work in the directory ends.
     func claimDirectory(deadline: BootInstant) async throws(PostgreSQLError) {
         try await instance.lock.acquire(directory.path, deadline: deadline)
+        // What runs there may go on for long without a start of ours.
+        if directory.look() == (.initialized, nil) { try forgetUnfinished() }
     }
 
     func refuseWhileRunning() throws(PostgreSQLError) {
@@ -131,6 +135,21 @@ actor Operator {
     func refuseUnfinished() throws(PostgreSQLError) {
         if let work = directory.look().unfinished {
             throw .failed("\(directory.path) holds what \(work.name) has left by halves: it is not started")
+        }
+        try forgetUnfinished()
+    }
+
+    /// What a bootstrap or a copy has left where somebody has restored a whole cluster: a password for initdb, and a
+    /// draft that may be as large as the cluster.
+    private func forgetUnfinished() throws(PostgreSQLError) {
+        for own in [directory.secret, directory.draft] where Files.kind(own) != .missing {
+            log.warning("\(own) is what something has left that was broken off: it is removed")
+            do throws(SystemError) {
+                try Files.removeTree(own, while: { !Task.isCancelled })
+            } catch {
+                if error.code == ECANCELED { throw .cancelled }
+                log.warning("it stays, and is in nobody's way: \(error)")
+            }
         }
         do throws(SystemError) {
             guard try directory.readMark() != nil else { return }

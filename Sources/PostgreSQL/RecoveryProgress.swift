@@ -39,6 +39,29 @@ struct RecoveryTitle: Sendable, Hashable {
     }
 }
 
+/// For how long a server lets nobody in while nothing of its recovery moves. Pure.
+struct RecoveryRefusals: Sendable {
+    /// Of a server that recovers: the segment that it replays, and when it last wrote down how far it has come.
+    struct Signs: Sendable, Hashable {
+        var title: RecoveryTitle?
+        var controlStamp: Int64?
+    }
+
+    private var signs: Signs?
+    private var since: BootInstant?
+
+    /// It has refused again; `signs` are nil where it does not recover any more.
+    mutating func last(_ signs: Signs?, at now: BootInstant) -> Duration {
+        let moves = signs != nil && signs != self.signs
+        self.signs = signs
+        let began = moves ? now : since ?? now
+        since = began
+        return now - began
+    }
+
+    mutating func end() { self = RecoveryRefusals() }
+}
+
 /// What is seen of one server from look to look while it recovers, and what of it keeps it from ever coming up: things
 /// that stand in no file any more, or not for long enough yet. Pure.
 struct RecoveryProgress: Sendable {

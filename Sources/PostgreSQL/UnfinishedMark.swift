@@ -45,6 +45,9 @@ struct UnfinishedMark: Sendable, Hashable {
     /// Places of `walDirectory` and `tablespaces` in which nothing of ours stands any more: they say where the next
     /// copy goes, and not what may be removed.
     var emptied: [String] = []
+    /// The entries of a draft that are being moved up, with their inodes, which they keep: what else stands in the
+    /// directory is not ours.
+    var moved: [String: UInt64] = [:]
 
     init(_ work: Work) { self.work = work }
 }
@@ -61,6 +64,7 @@ extension UnfinishedMark {
         lines += tablespaces.map { "tablespace \($0.oid) \(Self.escaped($0.path))" }
         lines += filled.map { "filled \(Self.escaped($0))" }
         lines += emptied.map { "emptied \(Self.escaped($0))" }
+        lines += moved.sorted { $0.key < $1.key }.map { "moved \($0.value) \(Self.escaped($0.key))" }
         return """
             # Written by Matriarch while it makes or removes a data directory. With this file the directory is not
             # started. Remove it only where you have restored the whole cluster here by hand.
@@ -88,9 +92,11 @@ extension UnfinishedMark {
             case "identifier": rest.systemIdentifier = UInt64(words[1])
             case "wal": rest.walDirectory = Self.unescaped(words[1])
             case "tablespace":
-                guard let space = words[1].firstIndex(of: " ") else { return nil }
-                let path = Self.unescaped(String(words[1][words[1].index(after: space)...]))
-                rest.tablespaces.append(Tablespace(oid: String(words[1][..<space]), path: path))
+                guard let (oid, path) = Self.pair(words[1]) else { return nil }
+                rest.tablespaces.append(Tablespace(oid: oid, path: path))
+            case "moved":
+                guard let (number, name) = Self.pair(words[1]), let inode = UInt64(number) else { return nil }
+                rest.moved[name] = inode
             case "filled": rest.filled.append(Self.unescaped(words[1]))
             // A later version of ours may know more.
             default: continue
@@ -99,6 +105,11 @@ extension UnfinishedMark {
         guard let work else { return nil }
         self = rest
         self.work = work
+    }
+
+    private static func pair(_ text: String) -> (String, String)? {
+        guard let space = text.firstIndex(of: " ") else { return nil }
+        return (String(text[..<space]), unescaped(String(text[text.index(after: space)...])))
     }
 
     private static func escaped(_ path: String) -> String {
@@ -235,6 +246,7 @@ extension DataDirectory {
         // A control file that cannot be looked at is not one that has gone.
         let isThere = try Files.look(controlFile, followingLinks: true) != .missing
         let stamp = isThere ? Files.modificationTime(controlFile) ?? 0 : nil
+        if isThere, isMixed(mark) { return mark.work == .copy ? .copy : .bootstrap }
         switch mark.work {
         case .copy where mark.phase == .handedOver: return .copy
         case .bootstrap where mark.phase == .handedOver: return .bootstrap

@@ -21,6 +21,7 @@ struct CustomBootstrapServerTests {
         }
         _ = try await server.bootstrap()
         try await server.sql("CREATE TABLE t AS SELECT 1 AS a")
+        try await server.sql("CREATE ROLE boss SUPERUSER LOGIN")
         let tools = ToolRunner(helper: ToolRunner.testHelper, prefix: TestServer.commandPrefix)
         try await tools.succeed(
             .init(
@@ -83,6 +84,34 @@ struct CustomBootstrapServerTests {
         }
     }
 
+    @Test("A recovery that lets us in no more is waited for as long as it goes on")
+    func refusedMeanwhile() async throws {
+        try await withServers { root in
+            let source = try await makeBackup(root)
+            // The role of the new cluster's superuser is away for longer than a start may take.
+            for step in 0..<12 {
+                let words = [3: "DROP ROLE boss", 11: "CREATE ROLE boss SUPERUSER LOGIN"]
+                try await source.sql(words[step] ?? "SELECT pg_create_restore_point('\(step)')")
+                try await source.sql("SELECT pg_switch_wal()")
+            }
+            let last = try await source.sql("SELECT pg_walfile_name(pg_current_wal_lsn() - 1)").first?.first ?? nil
+            let file = "\(root)/archive/\(try #require(last))"
+            let deadline = BootClock.now() + .seconds(30)
+            while !Files.exists(file), BootClock.now() < deadline { try await Task.sleep(for: .milliseconds(20)) }
+            let method = try restore(root) { method in
+                let file = "\(root)/archive/%f"
+                method.recovery = ["restore_command": "test -f \(file) && sleep 0.7 && cp \(file) %p"]
+            }
+            let server = try TestServer("n1", in: root) { configuration in
+                configuration.customBootstrap = method
+                configuration.superuser = .init(["username": "boss", "password": "it's: secret"])
+                configuration.startTimeout = .seconds(3)
+            }
+            #expect(try await server.bootstrap() == .done)
+            #expect(await server.observe().isPrimary)
+        }
+    }
+
     @Test("What knows its directory by itself fills that; rules that nobody has configured stay those of the backup")
     func direct() async throws {
         try await withServers { root in
@@ -135,6 +164,25 @@ struct CustomBootstrapServerTests {
             _ = try await lost.controller.perform(.setAsideDataDirectory)
             #expect(await lost.observe().dataDirectory == .empty)
             #expect(Files.exists("\(root)/n2.failed/PG_VERSION"))
+        }
+    }
+
+    @Test("What an operator restores while a command fills its draft stays")
+    func overtaken() async throws {
+        try await withServers { root in
+            _ = try await makeBackup(root)
+            let method = try restore(root)
+            let script = try Files.readText("\(root)/restore.sh") + "\ncp -a \(root)/backup/. \(root)/n1\n"
+            try Files.replace("\(root)/restore.sh", with: script.utf8, mode: 0o644)
+            let server = try TestServer("n1", in: root) { $0.customBootstrap = method }
+            let error = await #expect(throws: PostgreSQLError.self) {
+                try await server.controller.perform(.bootstrap)
+            }
+            #expect(error?.description.contains("move it away") == true)
+            await #expect(throws: PostgreSQLError.self) { try await server.controller.perform(.setAsideDataDirectory) }
+            let status = await server.observe()
+            #expect(status.dataDirectory == .initialized && status.unfinished == nil)
+            #expect(!Files.exists("\(root)/n1/.matriarch-new"))
         }
     }
 

@@ -2,6 +2,7 @@ import ClusterModel
 import Glibc
 import Ports
 import Posix
+import Processes
 import TestSupport
 import Testing
 
@@ -155,6 +156,157 @@ struct DataDirectoryServerTests {
                 let status = await server.observe()
                 #expect(status.dataDirectory == .initialized && (status.postmaster != nil) == isRunning)
             }
+        }
+    }
+
+    @Test("A bootstrap that is called off ends its server, whatever became of its mark", arguments: [true, false])
+    func markLost(isThere: Bool) async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.controller.perform(.bootstrap)
+            let pid = try #require(await server.observe().postmaster)
+            let mark = DataDirectory(path: server.configuration.dataDirectory).mark
+            unlink(mark)
+            if isThere { try Files.replace(mark, with: "nonsense".utf8, mode: 0o600) }
+            await #expect(throws: PostgreSQLError.self) { try await server.controller.perform(.setAsideDataDirectory) }
+            #expect(!ProcessTable.isAlive(pid))
+            #expect(Files.exists("\(root)/n1/global/pg_control"))
+        }
+    }
+
+    @Test("A new cluster that does not come up in time does not go on without anybody who waits for it")
+    func tooSlow() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root) { $0.startTimeout = .milliseconds(1) }
+            await #expect(throws: PostgreSQLError.self) { try await server.controller.perform(.bootstrap) }
+            #expect(await server.observe().postmaster == nil)
+        }
+    }
+
+    @Test("What a broken-off bootstrap has left goes where a restored cluster is taken over", arguments: [true, false])
+    func leftovers(isRunning: Bool) async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            if !isRunning { _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20))) }
+            let data = DataDirectory(path: server.configuration.dataDirectory)
+            var mark = UnfinishedMark(.bootstrap)
+            mark.phase = .filling
+            try data.write(mark)
+            try Files.makeDirectory(data.draft + "/base")
+            try Files.replace(data.secret, with: "password".utf8, mode: 0o600)
+            let next = try TestServer.controller(server.configuration)
+            if isRunning {
+                try await next.claimDirectory(deadline: BootClock.now() + .seconds(10))
+            } else {
+                _ = try await next.perform(.startPrimary(timeout: .seconds(30)))
+            }
+            #expect([data.mark, data.draft, data.secret].filter { Files.kind($0) != .missing } == [])
+            #expect(await next.observe(deadline: BootClock.now() + .seconds(5)).postmaster != nil)
+        }
+    }
+
+    enum Found: CaseIterable {
+        case whole, half, running
+    }
+
+    /// A script for a program that fills a draft: it does its work, and somebody restores a cluster meanwhile.
+    private func meanwhile(_ program: String, _ found: Found, in root: String) throws -> String {
+        let bin = TestServer.binDirectory ?? ""
+        let act =
+            switch found {
+            case .whole: "cp -a \(root)/theirs/. \(root)/n2"
+            case .half: "mkdir \(root)/n2/base && cp \(root)/theirs/PG_VERSION \(root)/n2"
+            case .running:
+                // Not by the script, below which nothing outlives it.
+                """
+                cp -a \(root)/theirs/. \(root)/n2 && touch \(root)/go
+                for i in $(seq 600); do [ ! -e \(root)/started ] || exit 0; sleep 0.05; done
+                """
+            }
+        let once = "[ ! -e \(root)/once ] || exit 0; touch \(root)/once"
+        return try script(program, in: root, "\(bin)/\(program) \"$@\" || exit 1\n\(once)\n\(act)")
+    }
+
+    /// What an operator restores.
+    private func makeTheirs(_ root: String) async throws -> UInt64? {
+        let other = try TestServer("theirs", in: root)
+        _ = try await other.bootstrap()
+        _ = try await other.controller.perform(.stop(.fast, timeout: .seconds(20)))
+        return DataDirectory.systemIdentifier("\(root)/theirs/global/pg_control")
+    }
+
+    /// What the script waits for.
+    private func startTheirs(_ root: String) async throws {
+        let deadline = BootClock.now() + .seconds(60)
+        func wait(until condition: () -> Bool) async throws {
+            while !condition(), BootClock.now() < deadline { try await Task.sleep(for: .milliseconds(20)) }
+        }
+        try await wait { Files.exists("\(root)/go") }
+        let words = TestServer.commandPrefix + ["\(TestServer.binDirectory ?? "")/postgres", "-D", "\(root)/n2"]
+        _ = try await QuietLauncher().launch(
+            .init(
+                executable: words[0], arguments: Array(words.dropFirst()), environment: ["LC_ALL=C"],
+                workingDirectory: "\(root)/n2"))
+        let file = "\(root)/n2/postmaster.pid"
+        try await wait { (try? PostmasterPidFile(Files.readText(file)))?.isReady == true }
+        try Files.replace("\(root)/started", with: [], mode: 0o644)
+    }
+
+    private func checkTheirs(_ root: String, _ found: Found, _ identifier: UInt64?, _ second: TestServer) async throws {
+        let data = DataDirectory(path: "\(root)/n2")
+        #expect(!Files.exists(data.draft) && !Files.exists(data.secret))
+        #expect(!Files.exists("\(root)/n2.failed"))
+        switch found {
+        case .half: #expect(try data.contents() == ["PG_VERSION", "base"])
+        case .whole, .running:
+            #expect(data.look() == (.initialized, nil))
+            #expect(DataDirectory.systemIdentifier(data.controlFile) == identifier)
+            #expect((await second.observe().postmaster != nil) == (found == .running))
+        }
+    }
+
+    @Test("What an operator restores while a bootstrap runs stays, and so does its server", arguments: Found.allCases)
+    func bootstrapOvertaken(_ found: Found) async throws {
+        try await withServers { root in
+            let identifier = try await makeTheirs(root)
+            let initdb = try meanwhile("initdb", found, in: root)
+            let start = Task { if found == .running { try await startTheirs(root) } }
+            let second = try TestServer("n2", in: root) { $0.binaryNames["initdb"] = initdb }
+            let error = await #expect(throws: PostgreSQLError.self) {
+                try await second.controller.perform(.bootstrap)
+            }
+            #expect(error?.description.contains("move it away") == true)
+            // What a bootstrap that failed is followed by, and what the next daemon does.
+            for controller in [second.controller, try TestServer.controller(second.configuration)] {
+                await #expect(throws: PostgreSQLError.self) { try await controller.perform(.setAsideDataDirectory) }
+                await #expect(throws: PostgreSQLError.self) { try await controller.perform(.bootstrap) }
+            }
+            try await start.value
+            try await checkTheirs(root, found, identifier, second)
+        }
+    }
+
+    @Test("What an operator restores while a base backup runs stays, and so does its server", arguments: Found.allCases)
+    func copyOvertaken(_ found: Found) async throws {
+        try await withServers { root in
+            let identifier = try await makeTheirs(root)
+            let backup = try meanwhile("pg_basebackup", found, in: root)
+            let first = try TestServer("n1", in: root)
+            _ = try await first.bootstrap()
+            let start = Task { if found == .running { try await startTheirs(root) } }
+            let second = try TestServer("n2", in: root) { $0.binaryNames["pg_basebackup"] = backup }
+            let error = await #expect(throws: PostgreSQLError.self) {
+                // Whatever stood there before may go; what came since may not.
+                try await second.controller.perform(.clone(from: first.upstream, replacing: true))
+            }
+            if found == .half { #expect(error?.description.contains("move it away") == true) }
+            let next = try TestServer.controller(second.configuration)
+            await #expect(throws: PostgreSQLError.self) {
+                try await next.perform(.clone(from: first.upstream, replacing: false))
+            }
+            try await start.value
+            try await checkTheirs(root, found, identifier, second)
         }
     }
 }

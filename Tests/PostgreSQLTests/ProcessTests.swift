@@ -169,4 +169,36 @@ struct ProcessTests {
         #expect(
             StateRule.next(before, isAlive: isAlive, readiness: readiness, isOperating: isOperating) == after)
     }
+
+    @Test(
+        "Where a path leads in a view of the file system",
+        arguments: [
+            ("/srv/data/16", "/srv/data/16"), ("/a b/x", "/volumes/a b/x"), ("/over/x", "/second/x"),
+            ("/overt/x", "/overt/x"), ("/srv//./data/", "/srv/data"),
+        ])
+    func mounts(path: String, place: String) throws {
+        let table = MountTable(
+            """
+            27 1 8:1 / / rw - ext4 /dev/sda rw
+            28 27 8:1 /volumes/a\\040b /a\\040b rw - ext4 /dev/sda rw
+            29 27 8:1 /first /over rw - ext4 /dev/sda rw
+            30 29 8:1 /second /over rw - ext4 /dev/sda rw
+            nonsense
+            """)
+        let plain = MountTable("1 0 8:1 / / rw - ext4 /dev/sda rw")
+        let found = try #require(table.place(of: path))
+        #expect(found == plain.place(of: place))
+        #expect(found != MountTable("1 0 8:2 / / rw - ext4 /dev/sdb rw").place(of: place))
+        for unclear in ["", "x", "/srv/../x"] { #expect(table.place(of: unclear) == nil) }
+        #expect(MountTable("").place(of: path) == nil)
+    }
+
+    @Test("Options that keep a tool from making durable what it writes") func leaveOutSync() {
+        for option in ["-N", "-kN", "--no-sync", "--no-s", "-gN"] {
+            #expect(ToolArguments.leaveOutSync(["-k", option]))
+        }
+        for option in ["--no-slot", "-UN", "-k", "--username=N", "-E UNICODE", "--nosync", "N", "-XNone"] {
+            #expect(!ToolArguments.leaveOutSync([option]))
+        }
+    }
 }

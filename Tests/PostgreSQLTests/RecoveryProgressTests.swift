@@ -79,4 +79,20 @@ import Testing
         #expect(judge("05", 299) == nil)
         #expect(judge("06", 300) == told, "and on")
     }
+
+    @Test("A server that lets nobody in is waited for while its recovery moves") func refusals() {
+        typealias Signs = RecoveryRefusals.Signs
+        let titles = ["4", "5"].map { RecoveryTitle("postgres: startup recovering 00000001000000000000000\($0)") }
+        let steps: [(Int64, Signs?, Int64)] = [
+            (0, Signs(title: titles[0], controlStamp: 1), 0), (200, Signs(title: titles[0], controlStamp: 1), 200),
+            (300, Signs(title: titles[1], controlStamp: 1), 0), (400, Signs(title: titles[1], controlStamp: 2), 0),
+            (900, Signs(title: titles[1], controlStamp: 2), 500), (950, nil, 550), (1000, nil, 600),
+        ]
+        var refusals = RecoveryRefusals()
+        for (at, signs, expected) in steps {
+            #expect(refusals.last(signs, at: BootInstant(nanoseconds: at)) == .nanoseconds(expected))
+        }
+        refusals.end()
+        #expect(refusals.last(nil, at: BootInstant(nanoseconds: 2000)) == .zero)
+    }
 }

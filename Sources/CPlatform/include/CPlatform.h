@@ -21,6 +21,9 @@ int ms_pidfd_open(pid_t pid);
 // open(2) is variadic in C; this is its fixed form.
 int ms_open(const char *path, int flags, mode_t mode);
 
+// renameat2(2) that replaces nothing: behind _GNU_SOURCE.
+int ms_rename_new(const char *from, const char *to);
+
 // pipe2(2) with close-on-exec: behind _GNU_SOURCE.
 int ms_pipe(int ends[2]);
 

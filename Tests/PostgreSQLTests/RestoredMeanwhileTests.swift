@@ -1,0 +1,82 @@
+import ClusterModel
+import Glibc
+import Ports
+import Posix
+import Testing
+
+@testable import PostgreSQL
+
+/// What somebody else puts into a data directory while we make a cluster there is not ours, whatever breaks off when.
+@Suite struct RestoredMeanwhileTests {
+    /// Files that an operator has begun to restore are not of the copy that broke off there.
+    @Test("A restore that is not complete yet stays: before the draft came up, and where that was broken off")
+    func restoredByHalves() throws {
+        let scene = CopyScene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        var mark = try directory.beginFilling(.copy)
+        mark = try directory.beginDraft(mark, places: [directory.path + "/inside/space"])
+        try scene.file(directory.path + "/inside/space/PG_15_202209061/5/16385")
+        try scene.makeCluster(directory.draft)
+        try scene.file(directory.path + "/base/1/1")
+        func refuses() {
+            let errors = [
+                #expect(throws: PostgreSQLError.self) { try directory.installDraft(mark) },
+                #expect(throws: PostgreSQLError.self) { try directory.beginFilling(.copy) },
+                #expect(throws: PostgreSQLError.self) { try directory.setAside() },
+            ]
+            #expect(errors.allSatisfy { $0?.description.contains("somebody has put base into") == true })
+        }
+        refuses()
+        #expect(try Files.list(directory.path + "/base/1") == ["1"])
+        // Killed when two had been moved up; then an operator came.
+        try scene.makeCluster(directory.draft)
+        try Files.removeTree(directory.path + "/base")
+        for name in try Files.list(directory.draft) { mark.moved[name] = Files.inode("\(directory.draft)/\(name)") }
+        try directory.write(mark)
+        for name in ["PG_VERSION", "pg_wal"] { rename("\(directory.draft)/\(name)", "\(directory.path)/\(name)") }
+        #expect(directory.look() == (.empty, .copy))
+        try scene.file(directory.path + "/base/1/1")
+        refuses()
+        #expect(Files.exists(directory.path + "/base/1/1"))
+        // With a control file it is a mixture of two clusters, and no one's that may be started.
+        try scene.file(directory.path + "/global/pg_control")
+        #expect(directory.look() == (.empty, .copy))
+        #expect(throws: PostgreSQLError.self) { try directory.beginFilling(.copy) }
+        #expect(Files.exists(directory.controlFile))
+        // Without the operator's what was moved up is ours to remove.
+        for name in ["base", "global"] { try Files.removeTree("\(directory.path)/\(name)") }
+        _ = try directory.beginFilling(.copy)
+        #expect(try directory.contents() == [])
+    }
+
+    @Test("What appears while a draft is moved up is not replaced") func noOverwriting() throws {
+        let scene = CopyScene()
+        defer { scene.remove() }
+        for name in ["old", "new"] { try scene.file("\(scene.base)/\(name)") }
+        let error = #expect(throws: SystemError.self) {
+            try Files.rename(scene.base + "/old", toNew: scene.base + "/new")
+        }
+        #expect(error?.code == EEXIST)
+        try Files.makeDirectory(scene.base + "/empty")
+        #expect(throws: SystemError.self) { try Files.rename(scene.base + "/old", toNew: scene.base + "/empty") }
+        try Files.rename(scene.base + "/old", toNew: scene.base + "/other")
+        #expect(Files.exists(scene.base + "/other") && !Files.exists(scene.base + "/old"))
+    }
+
+    @Test("An empty directory does not take the place of what was set aside before it")
+    func nothingToSetAside() throws {
+        let scene = CopyScene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        try scene.makeCluster(directory.path)
+        try directory.setAside()
+        let mark = try directory.beginFilling(.bootstrap)
+        _ = try directory.beginDraft(mark, places: [])
+        try scene.file(directory.secret)
+        try directory.setAside()
+        #expect(Files.exists(directory.path + ".failed/global/pg_control"))
+        #expect(try Files.list(directory.path) == [])
+        #expect(directory.look() == (.empty, nil))
+    }
+}
