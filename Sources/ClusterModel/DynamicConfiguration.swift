@@ -22,6 +22,8 @@ public struct DynamicConfiguration: Sendable, Hashable {
     /// How long the slot of a member that went away is kept; zero for not at all.
     public let memberSlotsTTL: Duration
     public let synchronousMode: SynchronousMode
+    public let permanentSlots: [PermanentSlot]
+    public let permanentSlotFaults: [PermanentSlot.Fault]
 
     /// Reads `document`. Timings that do not parse make the whole document unfit (configuration.md §4.2): nil.
     public init?(document: JSONObject, isShared: Bool = false) {
@@ -46,6 +48,7 @@ public struct DynamicConfiguration: Sendable, Hashable {
         useSlots = ValueParsing.bool(document["postgresql"]?["use_slots"]) ?? true
         let slotsTTL = ValueParsing.integer(document["member_slots_ttl"], unit: .seconds) ?? 1800
         memberSlotsTTL = .seconds(max(0, slotsTTL))
+        (permanentSlots, permanentSlotFaults) = PermanentSlot.read(document)
         synchronousMode = standbyCluster == nil ? SynchronousMode(document) : .off
     }
 

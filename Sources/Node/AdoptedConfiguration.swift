@@ -11,7 +11,7 @@ struct AdoptedConfiguration: Sendable {
         case adopted(warnings: [String])
     }
 
-    var settings: DynamicConfiguration
+    @Boxed var settings: DynamicConfiguration
     /// Of the `/config` that was read last.
     private var revision: Revision?
     /// A document that PostgreSQL is given when the plan has ended that runs.

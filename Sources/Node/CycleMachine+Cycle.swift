@@ -156,9 +156,14 @@ extension CycleMachine {
 
     func observation(_ run: Run) -> Observation {
         var seen = Observation(
-            now: run.now, wallTime: run.wallTime, me: me, settings: settings, view: view, storeFailure: storeFailure,
-            local: local, lease: lease, renewal: schedule.cycle?.renewal, peers: schedule.cycle?.peers,
-            divergence: schedule.cycle?.divergence, running: progress?.running)
+            now: run.now, me: me, settings: configuration.$settings, view: sight.$view, local: sight.$local)
+        seen.wallTime = run.wallTime
+        seen.storeFailure = storeFailure
+        seen.lease = lease
+        seen.renewal = schedule.cycle?.renewal
+        seen.peers = schedule.cycle?.peers
+        seen.divergence = schedule.cycle?.divergence
+        seen.running = progress?.running
         seen.comparedAt = schedule.cycle?.comparedAt
         seen.pulse = pulse
         seen.isServerGone = sight.isServerGone

@@ -48,7 +48,7 @@ public struct CycleMachine: Sendable {
     var chores = Chores()
     var commands = Commands()
     @Boxed var comparisons = Comparisons()
-    @Boxed var guardian: GuardianLink?
+    var guardian: GuardianLink?
     @Boxed var memory = Memory()
     var synchronous = SynchronousStanding()
     var failsafe: FailsafeStanding
@@ -222,11 +222,10 @@ public struct CycleMachine: Sendable {
     /// The state as others see it.
     public func snapshot() -> NodeSnapshot {
         var snapshot = NodeSnapshot(
-            scope: identity.scope, version: identity.addresses.version, me: shownIdentity, settings: settings,
-            view: view,
-            viewAt: sight.viewAt,
-            storeFailure: storeFailure, storeLastSeen: sight.storeLastSeen, local: local, role: role, lease: lease,
-            running: progress?.running, decision: told.decision, nextCycle: schedule.next)
+            scope: identity.scope, version: identity.addresses.version, me: shownIdentity,
+            settings: configuration.$settings, view: sight.$view, viewAt: sight.viewAt,
+            storeFailure: storeFailure, storeLastSeen: sight.storeLastSeen, local: sight.$local, role: role,
+            lease: lease, running: progress?.running, decision: told.decision, nextCycle: schedule.next)
         snapshot.scheduledRestart = commands.scheduledRestart
         snapshot.guarding = guardian.flatMap { $0.isReal ? $0.facts : nil }
         snapshot.decisions = told.decisions
@@ -242,15 +241,16 @@ public struct CycleMachine: Sendable {
 
     var me: NodeIdentity { identity.me }
 
-    var settings: DynamicConfiguration { configuration.settings }
+    // Lent, not copied.
+    var settings: DynamicConfiguration { _read { yield configuration.$settings.wrappedValue } }
 
     var lease: Lease? { tenure.lease }
 
-    var local: PostgreSQLStatus { sight.local }
+    var local: PostgreSQLStatus { _read { yield sight.$local.wrappedValue } }
 
     var pulse: Pulse? { sight.pulse }
 
-    var view: ClusterView? { sight.view }
+    var view: ClusterView? { _read { yield sight.$view.wrappedValue } }
 
     var storeFailure: String? { sight.storeFailure }
 

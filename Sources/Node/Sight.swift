@@ -4,7 +4,7 @@ import Ports
 
 /// What was seen last of PostgreSQL and of the store, and when. Nothing here is decided or hoped for.
 struct Sight: Sendable {
-    private(set) var local: PostgreSQLStatus
+    @Boxed private(set) var local: PostgreSQLStatus
     /// `local` is what was seen, not what it is taken for before.
     private(set) var hasObserved = false
     /// `local` is what an operation of ours has most likely made of it: nobody has looked since.
@@ -22,7 +22,7 @@ struct Sight: Sendable {
     /// When the last plan ended: what was observed of PostgreSQL before is no longer so.
     var planEnded = BootInstant(nanoseconds: 0)
 
-    private(set) var view: ClusterView?
+    @Boxed private(set) var view: ClusterView? = nil
     private(set) var viewAt: BootInstant?
     /// `/sync` as we have written it last.
     private var ownSync: (state: SyncState, revision: Revision)?

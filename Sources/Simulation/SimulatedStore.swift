@@ -32,6 +32,8 @@ struct SimulatedStore {
 
     private(set) var revision: Revision = 1
     private(set) var keys: [String: Value] = [:]
+    /// The keys as they are read, in their order.
+    private var entries: [StoredEntry] = []
     private(set) var sessions: [String: Session] = [:]
     /// The session of each node's present daemon.
     private var sessionOfNode: [String: String] = [:]
@@ -100,13 +102,6 @@ struct SimulatedStore {
     /// The cluster as it is now.
     mutating func view(_ now: BootInstant) -> ClusterView {
         if let last = views.last, last.view.revision == revision { return last.view }
-        // A document is read by its key's name in place of a text: nobody here spells it.
-        let entries = keys.keys.sorted().compactMap { leaf in
-            keys[leaf].map { key in
-                let text = if case .text(let text) = key.value { text } else { leaf }
-                return StoredEntry(leaf: leaf, value: text, revision: key.revision, session: key.session)
-            }
-        }
         let view = ClusterView(entries: entries, revision: revision) { leaf in
             if case .document(let value)? = keys[leaf]?.value { value } else { nil }
         }
@@ -194,6 +189,13 @@ struct SimulatedStore {
     private mutating func set(_ leaf: String, _ value: Value?) {
         keys[leaf] = value
         if leaf == "leader" { leader = value }
+        let place = entries.firstIndex { $0.leaf >= leaf } ?? entries.count
+        if place < entries.count, entries[place].leaf == leaf { entries.remove(at: place) }
+        guard let value else { return }
+        // A document is read by its key's name in place of a text: nobody here spells it.
+        let text = if case .text(let text) = value.value { text } else { leaf }
+        entries.insert(
+            StoredEntry(leaf: leaf, value: text, revision: value.revision, session: value.session), at: place)
     }
 
     func holds(_ condition: WriteCondition, _ key: DCSKey, _ claimant: Claimant) -> Bool {

@@ -5,7 +5,8 @@ import Ports
 
 extension World {
     mutating func begin(_ fault: Fault.Kind) {
-        note("FAULT: \(fault)")
+        // Fault and all are spelled by reflection.
+        if setup.traces { note("FAULT: \(fault)") }
         disturb(fault)
         switch fault {
         case .killNode(let node): killNode(node)
@@ -97,7 +98,7 @@ extension World {
             .editSynchronous, .restartPostgreSQL, .restartDaemon, .rollingRestart:
             return
         }
-        note("HEALED: \(fault.kind)")
+        if setup.traces { note("HEALED: \(fault.kind)") }
     }
 
     /// While something is wrong with a node, or just was, the rules that speak of undisturbed ones say nothing of it.

@@ -16,7 +16,7 @@ extension World {
                 violate(.S8, "\(name(index)) drops the slot \(slot) of a member that is there")
             }
             if let settings = nodes[index].published?.snapshot.settings,
-                PermanentSlot.read(settings.document).slots.contains(where: { $0.name == slot })
+                settings.permanentSlots.contains(where: { $0.name == slot })
             {
                 violate(.S8, "\(name(index)) drops the permanent slot \(slot)")
             }

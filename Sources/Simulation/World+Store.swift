@@ -143,17 +143,17 @@ extension World {
     }
 
     private mutating func tell(_ index: Int, _ change: DCSEvent) {
-        let node = nodes[index]
+        let incarnation = nodes[index].incarnation
         // Some events are lost: the timer alone must carry the cycle.
-        if node.cutFromStore > 0 || node.muted > 0 || generator.oneIn(20) { return }
-        if node.compacted > 0 && generator.oneIn(2) {
+        if nodes[index].cutFromStore > 0 || nodes[index].muted > 0 || generator.oneIn(20) { return }
+        if nodes[index].compacted > 0 && generator.oneIn(2) {
             coverage.count(.resynchronized)
-            return reply(.storeChanged(.resynchronized), to: index, node.incarnation, after: 50...1500)
+            return reply(.storeChanged(.resynchronized), to: index, incarnation, after: 50...1500)
         }
         let at = now + generator.milliseconds(in: 1...30) + storeDelay
-        queue.add(.deliver(node: index, incarnation: node.incarnation, .storeChanged(change)), at: at)
-        if node.repeats > 0 {
-            reply(.storeChanged(change), to: index, node.incarnation, after: 1...5000)
+        queue.add(.deliver(node: index, incarnation: incarnation, .storeChanged(change)), at: at)
+        if nodes[index].repeats > 0 {
+            reply(.storeChanged(change), to: index, incarnation, after: 1...5000)
         }
     }
 

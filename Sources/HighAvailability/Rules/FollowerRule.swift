@@ -97,7 +97,7 @@ private func copyRule(
 ) -> Decision? {
     // Nobody is restarted while the leader is without the store (ha-loop.md §16.1).
     guard let facts = seen.local.facts, seen.promise == nil else { return nil }
-    let hasLogical = PermanentSlot.read(seen.settings.document).slots.contains { $0.isLogical }
+    let hasLogical = seen.settings.permanentSlots.contains { $0.isLogical }
     let copies = hasLogical ? slotRule(seen.me, view, seen.settings, seen.local, at: seen.now).copies : []
     if copies.isEmpty { memory.copying = Memory.Retries() }
     guard !copies.isEmpty, !seen.settings.isPaused, memory.following == .upstream(upstream),

@@ -36,8 +36,10 @@ public struct SlotLedger: Sendable, Hashable {
         if !isLeader { for name in unused.subtracting(nobodys) { lastUsed[name] = now } }
         nobodys = unused
         // What is neither here nor will be kept is forgotten, so that this does not grow.
-        lastUsed = lastUsed.filter { existing.contains($0.key) || now - $0.value < settings.memberSlotsTTL }
-        members.formIntersection(lastUsed.keys)
+        for (name, used) in lastUsed where now - used >= settings.memberSlotsTTL && !existing.contains(name) {
+            lastUsed[name] = nil
+            members.remove(name)
+        }
     }
 
     private mutating func use(_ name: String, _ now: BootInstant) {

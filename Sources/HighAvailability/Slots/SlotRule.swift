@@ -175,7 +175,7 @@ public func publishedSlots(
         if let position = slot.confirmedPosition ?? slot.restartPosition { slots[slot.name] = position }
     }
     if settings.memberSlotsTTL > .zero { return slots }
-    let permanent = Set(PermanentSlot.read(settings.document).slots.map(\.name))
+    let permanent = Set(settings.permanentSlots.map(\.name))
     return slots.filter { permanent.contains($0.key) }
 }
 
@@ -191,6 +191,6 @@ public func retainedSlots(
     let members = view.members.filter { !$0.tags.nostream }.map { SlotName.of(member: $0.name) }
     let gone = ledger.members.filter { !ledger.hasExpired($0, settings.memberSlotsTTL, at: now) }
     let present = Set(facts.slots.filter { !$0.isLogical }.map(\.name)).union([own])
-    let permanent = PermanentSlot.read(settings.document).slots.filter { !$0.isLogical }.map(\.name)
+    let permanent = settings.permanentSlots.filter { !$0.isLogical }.map(\.name)
     return Set(members).union(gone).intersection(present).subtracting(permanent).sorted()
 }

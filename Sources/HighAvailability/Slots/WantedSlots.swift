@@ -63,10 +63,8 @@ struct WantedSlots: Sendable, Hashable {
 
     /// Patroni before 4.0.0 publishes no positions of members' slots.
     private func isLedByOldPeer(_ view: ClusterView) -> Bool {
-        guard let version = view.leaderMember?.version.flatMap({ SoftwareVersion($0) }),
-            let first = SoftwareVersion("4.0.0")
-        else { return false }
-        return version < first
+        guard let version = view.leaderMember?.version.flatMap({ SoftwareVersion($0) }) else { return false }
+        return version.parts.lexicographicallyPrecedes([4, 0, 0])
     }
 
     /// The slots of members that went away: the leader goes by its own count, the others by what it publishes.
@@ -85,12 +83,11 @@ struct WantedSlots: Sendable, Hashable {
 
     private mutating func addPermanent(_ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration) {
         guard settings.useSlots, !me.tags.nofailover else { return }
-        let (permanent, faults) = PermanentSlot.read(settings.document)
-        reasons += faults.map { .invalid($0.name, why: $0.reason) }
+        reasons += settings.permanentSlotFaults.map { .invalid($0.name, why: $0.reason) }
         let onlyPhysical =
             settings.isStandbyCluster || view.leaderName != me.name && slotPath(me, view) == nil
         let own = SlotName.of(member: me.name)
-        for slot in permanent {
+        for slot in settings.permanentSlots {
             let position = view.status.slots[slot.name]
             switch slot.kind {
             case .physical(let cluster):

@@ -8,15 +8,15 @@ public struct NodeSnapshot: Sendable {
     /// The version of Patroni that we are a peer of.
     public var version: String
     public var me: NodeIdentity
-    public var settings: DynamicConfiguration
+    @Boxed public var settings: DynamicConfiguration
     /// The last view of the cluster, and the instant before it was asked for; nil before the first.
-    public var view: ClusterView?
+    @Boxed public var view: ClusterView?
     public var viewAt: BootInstant?
     /// Why the store did not answer last time; nil where it did.
     public var storeFailure: String?
     /// Seconds since the epoch of the last successful load; 0 before the first.
     public var storeLastSeen: Int64
-    public var local: PostgreSQLStatus
+    @Boxed public var local: PostgreSQLStatus
     public var role: NodeRole
     public var lease: Lease?
     public var running: RunningPlan?
@@ -32,25 +32,39 @@ public struct NodeSnapshot: Sendable {
     /// When the next cycle is planned.
     public var nextCycle: BootInstant
 
+    /// Shares what is large with whoever else has it.
     public init(
-        scope: String, version: String, me: NodeIdentity, settings: DynamicConfiguration, view: ClusterView?,
-        viewAt: BootInstant?, storeFailure: String?, storeLastSeen: Int64, local: PostgreSQLStatus, role: NodeRole,
-        lease: Lease?, running: RunningPlan?, decision: Decision?, nextCycle: BootInstant
+        scope: String, version: String, me: NodeIdentity, settings: Boxed<DynamicConfiguration>,
+        view: Boxed<ClusterView?>, viewAt: BootInstant?, storeFailure: String?, storeLastSeen: Int64,
+        local: Boxed<PostgreSQLStatus>, role: NodeRole, lease: Lease?, running: RunningPlan?, decision: Decision?,
+        nextCycle: BootInstant
     ) {
         self.scope = scope
         self.version = version
         self.me = me
-        self.settings = settings
-        self.view = view
+        _settings = settings
+        _view = view
         self.viewAt = viewAt
         self.storeFailure = storeFailure
         self.storeLastSeen = storeLastSeen
-        self.local = local
+        _local = local
         self.role = role
         self.lease = lease
         self.running = running
         self.decision = decision
         self.nextCycle = nextCycle
+    }
+
+    public init(
+        scope: String, version: String, me: NodeIdentity, settings: DynamicConfiguration, view: ClusterView?,
+        viewAt: BootInstant?, storeFailure: String?, storeLastSeen: Int64, local: PostgreSQLStatus, role: NodeRole,
+        lease: Lease?, running: RunningPlan?, decision: Decision?, nextCycle: BootInstant
+    ) {
+        self.init(
+            scope: scope, version: version, me: me, settings: Boxed(wrappedValue: settings),
+            view: Boxed(wrappedValue: view), viewAt: viewAt, storeFailure: storeFailure, storeLastSeen: storeLastSeen,
+            local: Boxed(wrappedValue: local), role: role, lease: lease, running: running, decision: decision,
+            nextCycle: nextCycle)
     }
 
     /// The leader role ends by itself with the lease (S4), whatever else the snapshot says.

@@ -9,12 +9,12 @@ public struct Observation: Sendable, Hashable {
     /// Nanoseconds since the epoch; for scheduled actions only.
     public var wallTime: Int64
     public var me: NodeIdentity
-    public var settings: DynamicConfiguration
+    @Boxed public var settings: DynamicConfiguration
     /// The last view; nil before the first load. While the store is unreachable it is what was last seen.
-    public var view: ClusterView?
+    @Boxed public var view: ClusterView?
     /// Why the store did not answer in this cycle; nil where it did.
     public var storeFailure: String?
-    public var local: PostgreSQLStatus
+    @Boxed public var local: PostgreSQLStatus
     /// The server's signs of life; nil where none were taken.
     public var pulse: Pulse?
     /// The kernel has said that the postmaster of `local` has ended, and nobody has looked since.
@@ -55,6 +55,19 @@ public struct Observation: Sendable, Hashable {
         case unavailable(String)
     }
 
+    /// Shares what is large with whoever else has it.
+    public init(
+        now: BootInstant, me: NodeIdentity, settings: Boxed<DynamicConfiguration>, view: Boxed<ClusterView?>,
+        local: Boxed<PostgreSQLStatus>
+    ) {
+        self.now = now
+        wallTime = 0
+        self.me = me
+        _settings = settings
+        _view = view
+        _local = local
+    }
+
     public init(
         now: BootInstant, wallTime: Int64 = 0, me: NodeIdentity,
         settings: DynamicConfiguration = DynamicConfiguration(),
@@ -62,13 +75,11 @@ public struct Observation: Sendable, Hashable {
         renewal: Renewal? = nil, peers: [String: PeerAnswer]? = nil, divergence: Divergence? = nil,
         running: RunningPlan? = nil
     ) {
-        self.now = now
+        self.init(
+            now: now, me: me, settings: Boxed(wrappedValue: settings), view: Boxed(wrappedValue: view),
+            local: Boxed(wrappedValue: local))
         self.wallTime = wallTime
-        self.me = me
-        self.settings = settings
-        self.view = view
         self.storeFailure = storeFailure
-        self.local = local
         self.lease = lease
         self.renewal = renewal
         self.peers = peers
