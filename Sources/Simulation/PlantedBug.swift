@@ -126,7 +126,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .confirmationSkipped, .settlingSkipped: .modes
         case .timelineNotChecked, .hungLeaderKept, .priorityIgnored: .process
         case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
-            .promotionRecordsCount, .promotionRecordsCount:
+            .promotionRecordsCount:
             .ground
         case .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
@@ -198,8 +198,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
             .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts,
             .slotDroppedEarly, .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
-            .promotionRecordsCount, .confirmationSkipped, .settlingSkipped, .namesForgottenFirst, .promotionWithoutNames, .claimSkipped,
-            .namesForgottenAtRestart, .strictIgnored, .circleFollowed, .failsafeSilenceIgnored,
+            .promotionRecordsCount, .confirmationSkipped, .settlingSkipped, .namesForgottenFirst,
+            .promotionWithoutNames, .claimSkipped, .namesForgottenAtRestart, .strictIgnored, .circleFollowed,
+            .failsafeSilenceIgnored,
             .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafeOneNotAsked, .failsafeOutlivesTerm,
             .failsafeMembersDropped, .keyLeftByDemotion:
             break

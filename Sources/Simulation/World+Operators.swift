@@ -32,8 +32,8 @@ extension World {
         case .rollingRestart: requestRollingRestart()
         case .followElsewhere: followElsewhere()
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
-            .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .crashPromotions, .killGuardian,
-            .deafenGuardian,
+            .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts,
+            .crashPromotions, .killGuardian, .deafenGuardian,
             .lateRequests, .spoilKey, .isolateFromStore, .loseAnswers, .partition, .isolate, .slowReplication,
             .slowReplay, .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
             .repeatWatch, .compactWatch, .refusePromotions, .failCopies:

@@ -99,7 +99,7 @@ import Testing
         scene.machine.memory.ledPosition = WALPosition(999)
         var view = try #require(scene.machine.view)
         view.status = StatusRecord(optime: WALPosition(900), revision: 9)
-        _ = scene.machine.sight.see(view, asked: scene.now, wallTime: 0)
+        _ = scene.machine.sight.see(view, isMine: true, asked: scene.now, wallTime: 0)
         let began = scene.now
         let stops = Self.operations(scene.step(.shutdownRequested))
         #expect(stops.first == .stop(.fast, timeout: .seconds(30), heirs: ["n2"]))

@@ -43,7 +43,8 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
         memory.promotions.from = .init(position: facts.position, timeline: facts.timeline ?? 0)
     }
     let failed = memory.promotions.failed
-    let again = failed.failures > 0 ? [Reason.promotion(.triedAgain(failed.why, times: failed.failures, in: .zero))] : []
+    let again: [Reason] =
+        failed.failures > 0 ? [.promotion(.triedAgain(failed.why, times: failed.failures, in: .zero))] : []
     return Decision(
         .carryOut(promotionPlan(claim, asksFirst: seen.local.hasPrePromote)), [holding] + again)
 }
