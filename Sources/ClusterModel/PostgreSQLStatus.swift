@@ -345,8 +345,8 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         promotionWasAsked && postmaster != nil && finish == nil && facts?.inRecovery != false
     }
 
-    /// Accepts writes, or may without being asked for anything more. Whether it must be ended before somebody else leads
-    /// (S1) goes by this.
+    /// Accepts writes, or may without being asked for anything more. Whether it must be ended before somebody else
+    /// leads (S1) goes by this.
     public var mayYetAcceptWrites: Bool { mayAcceptWrites || isPromoting }
 
     /// Running and, by its own word, not in recovery.

@@ -200,9 +200,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .slotDroppedEarly, .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
             .promotionRecordsCount, .confirmationSkipped, .settlingSkipped, .namesForgottenFirst,
             .promotionWithoutNames, .claimSkipped, .namesForgottenAtRestart, .strictIgnored, .circleFollowed,
-            .failsafeSilenceIgnored,
-            .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafeOneNotAsked, .failsafeOutlivesTerm,
-            .failsafeMembersDropped, .keyLeftByDemotion:
+            .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafeOneNotAsked,
+            .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion:
             break
         }
     }

@@ -11,9 +11,9 @@ func refusedPromotion(_ seen: Observation, _ memory: Memory) -> PromotionReason?
 
 /// A leader whose promotion has failed, and failed again: recovery does not end, the disk is full, no guardian can be
 /// had. Where somebody else has everything that was here before, that one leads (L1), and this node stands back for a
-/// ttl, without a server: what that has written meanwhile nobody is to wait for. What PostgreSQL was asked for may still
-/// come: it is ended first. Where nobody is better it is tried once more, ever more seldom. Nil where it is time for
-/// that.
+/// ttl, without a server: what that has written meanwhile nobody is to wait for. What PostgreSQL was asked for may
+/// still come: it is ended first. Where nobody is better it is tried once more, ever more seldom. Nil where it is time
+/// for that.
 func failedPromotionRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) -> Decision? {
     let failed = memory.promotions.failed
     guard failed.failures > 0 else { return nil }
