@@ -198,7 +198,11 @@ public struct DivergenceFacts: Sendable, Hashable {
     public var sourcePosition: WALPosition?
     /// Parent timelines of the source and where each was left, in order.
     public var sourceHistory: [SwitchPoint]
-    /// On one timeline: the WAL that was replayed last here is not what the source has there. Two wrote on it.
+    /// How far the WAL of `localTimeline` goes here, as it was when the timeline was asked for; nil where that is not
+    /// known. `localPosition` of a running standby may be older, and be one of the timeline before.
+    public var localEnd: WALPosition?
+    /// On a timeline of the source's: the WAL that was replayed last here is not what the source has there. Two wrote
+    /// on it.
     public var contentDiffers = false
     /// On one timeline: a whole record stands in `pg_wal` where replay has ended, and recovery, which waits for WAL,
     /// does not take it. Nil where that is not so; for a moment it is so of every record that comes.
@@ -212,6 +216,11 @@ public struct DivergenceFacts: Sendable, Hashable {
         case segment(String)
         /// A timeline's history.
         case history(String)
+    }
+
+    /// Where the source's timeline of that number begins; nil where its history does not say.
+    public func beginning(of timeline: TimelineID) -> WALPosition? {
+        sourceHistory.last { $0.timeline < timeline }?.position
     }
 
     /// A timeline and the position at which the next one left it.

@@ -29,8 +29,8 @@ enum Chore: Int, CaseIterable, Sendable {
         case .touch: Needs()
         // In failsafe mode they go on without the store.
         case .slots: Needs(store: false, noPlan: .orPromotion)
-        case .status, .failsafe: Needs(leading: .primaryOrStandby, noPlan: .none)
-        case .sync, .history, .checkpoint: Needs(leading: .primary, noPlan: .none)
+        case .status, .failsafe, .history: Needs(leading: .primaryOrStandby, noPlan: .none)
+        case .sync, .checkpoint: Needs(leading: .primary, noPlan: .none)
         }
     }
 }

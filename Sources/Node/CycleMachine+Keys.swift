@@ -96,7 +96,13 @@ extension CycleMachine {
     }
 
     private mutating func keepHistory(_ run: inout Run) {
-        guard let view, let timeline = local.facts?.timeline else { return }
+        guard let view, let facts = local.facts, let timeline = facts.timeline else { return }
+        if facts.inRecovery {
+            guard facts.receiver?.isStreaming == true,
+                let lines = historyElsewhere(stored: view.history, timeline: timeline)
+            else { return }
+            return writeHistory(lines, view, &run)
+        }
         switch historyVerdict(stored: view.history, timeline: timeline) {
         case .upToDate: break
         case .writeEmpty: writeHistory([], view, &run)

@@ -97,9 +97,11 @@ extension Administrator {
             // What cannot be asked is not lacking.
             facts.lacking = try? lacking(facts, after: received, connection, end: identity.position, deadline)
         }
-        if facts.localInRecovery, facts.localTimeline == facts.sourceTimeline, !facts.sourceInRecovery {
+        if facts.localInRecovery, facts.localTimeline <= facts.sourceTimeline, !facts.sourceInRecovery {
             facts.contentDiffers = (try? await contentDiffers(facts, connection, deadline)) ?? false
-            if !facts.contentDiffers { facts.unreplayed = try? await unreplayed(facts, deadline) }
+            if !facts.contentDiffers, facts.localTimeline == facts.sourceTimeline {
+                facts.unreplayed = try? await unreplayed(facts, deadline)
+            }
         }
         return facts
     }
@@ -132,10 +134,11 @@ extension Administrator {
         let identity = try session.identify(deadline: deadline)
         let isStandby = rows.first?.first == "t"
         let replayed = rows.first?.last.flatMap { $0 }.flatMap { WALPosition($0) }
-        let facts = DivergenceFacts(
+        var facts = DivergenceFacts(
             localTimeline: identity.timeline,
             localPosition: isStandby ? replayed ?? identity.position : identity.position,
             localInRecovery: isStandby, sourceTimeline: 0, sourceInRecovery: false, sourceHistory: [])
+        facts.localEnd = identity.position
         return (facts, identity.position)
     }
 
@@ -170,9 +173,11 @@ enum DivergenceRule {
     static func facts(of control: ControlData) -> DivergenceFacts? {
         let isRecovery = control.state == .shutDownInRecovery || control.state == .inArchiveRecovery
         if isRecovery, control.minimumRecoveryEnd != .zero, control.minimumRecoveryTimeline != 0 {
-            return DivergenceFacts(
+            var facts = DivergenceFacts(
                 localTimeline: control.minimumRecoveryTimeline, localPosition: control.minimumRecoveryEnd,
                 localInRecovery: true, sourceTimeline: 0, sourceInRecovery: false, sourceHistory: [])
+            facts.localEnd = control.minimumRecoveryEnd
+            return facts
         }
         guard control.checkpointTimeline != 0, control.checkpoint != .zero else { return nil }
         var facts = DivergenceFacts(

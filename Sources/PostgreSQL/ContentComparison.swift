@@ -78,15 +78,16 @@ struct WALPages {
 }
 
 extension Administrator {
-    /// Whether what was replayed last here is something else than the source has there. `facts` are of a standby on the
-    /// source's timeline. What cannot be read proves nothing.
+    /// Whether what was replayed last here is something else than the source has there. `facts` are of a standby on a
+    /// timeline of the source's. What cannot be read proves nothing.
     func contentDiffers(_ facts: DivergenceFacts, _ source: PostgreSQLConnection, _ deadline: BootInstant)
         async throws(PostgreSQLError) -> Bool
     {
-        guard let end = try replayed(facts, deadline), end > .zero, let there = facts.sourcePosition, end <= there
-        else {
-            return false
-        }
+        let left = facts.sourceHistory.first { $0.timeline == facts.localTimeline }?.position
+        let isCurrent = facts.localTimeline == facts.sourceTimeline
+        guard let end = try replayed(facts, deadline), end > .zero,
+            let there = isCurrent ? facts.sourcePosition : left, end <= there
+        else { return false }
         let rows = try source.query(
             "SELECT (SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'), "
                 + "(SELECT setting FROM pg_settings WHERE name = 'wal_block_size')", deadline: deadline)
@@ -102,6 +103,8 @@ extension Administrator {
             guard let theirs = found.first?.first.flatMap({ $0 }).flatMap(Self.unhex) else { continue }
             if pages.differ(part, mine, theirs) { return true }
         }
+        // Where the source has left the timeline, nothing follows on it.
+        guard isCurrent || end < there else { return false }
         let next = await instance.dumpWAL(timeline: facts.localTimeline, from: end, count: 1, deadline: deadline)
         return next?.records.first.map { !pages.begins($0.position, at: end) } ?? false
     }

@@ -63,6 +63,8 @@ public struct Coverage: Sendable {
         case standbyLed = "a standby cluster was led"
         case standbySucceeded = "another node took over in a standby cluster"
         case clusterPromoted = "the leader of a standby cluster was promoted with it"
+        case siteFollowed = "a node streamed from another site"
+        case siteRewound = "a node that had parted from another site was rewound from there"
         case healed = "the cluster was whole again after the faults"
 
         /// In how many worlds a state is to be expected that few worlds come to.

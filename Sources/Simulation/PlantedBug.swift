@@ -59,6 +59,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case failsafeMembersDropped
     case standbyClusterIgnored
     case keyLeftByDemotion
+    case formerSiteBelieved
 
     /// What it does, for people.
     public var summary: String {
@@ -111,6 +112,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .failsafeMembersDropped: "a member leaves /failsafe as soon as its key is gone"
         case .standbyClusterIgnored: "a primary goes on although standby_cluster is set"
         case .keyLeftByDemotion: "a cluster that is to follow another gives the key up before its primary is stopped"
+        case .formerSiteBelieved: "what was found by a site that is followed no more is believed of the next"
         }
     }
 
@@ -132,7 +134,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
             .failsafeMembersDropped:
             .failsafe
-        case .standbyClusterIgnored, .keyLeftByDemotion: .sites
+        case .standbyClusterIgnored, .keyLeftByDemotion, .formerSiteBelieved: .sites
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
             .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly, .circleFollowed:
@@ -150,6 +152,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             if self == .refusalForgotten { memory.refusedPromotion = nil }
             if self == .failedPromotionKept { memory.promotions.failed = Memory.Retries() }
             if self == .promotionRecordsCount { memory.promotions.from = nil }
+            if self == .formerSiteBelieved { memory.judge = seen.settings.standbyCluster }
             return spoil(decide(seen, &memory), seen)
         }
     }
@@ -201,7 +204,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .promotionRecordsCount, .confirmationSkipped, .settlingSkipped, .namesForgottenFirst,
             .promotionWithoutNames, .claimSkipped, .namesForgottenAtRestart, .strictIgnored, .circleFollowed,
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafeOneNotAsked,
-            .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion:
+            .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion, .formerSiteBelieved:
             break
         }
     }
@@ -312,7 +315,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .priorityIgnored,
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
-            .failsafeMembersDropped, .standbyClusterIgnored, .keyLeftByDemotion:
+            .failsafeMembersDropped, .standbyClusterIgnored, .keyLeftByDemotion,
+            .formerSiteBelieved:
             return nil
         }
     }

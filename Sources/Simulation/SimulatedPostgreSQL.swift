@@ -127,9 +127,9 @@ struct SimulatedPostgreSQL {
             localInRecovery: inRecovery, checkpointEnd: inRecovery ? nil : position,
             sourceTimeline: source.log.timeline, sourceInRecovery: source.isStandby, sourceHistory: history)
         facts.sourcePosition = source.position
-        facts.contentDiffers =
-            inRecovery && log.timeline == source.log.timeline && log.count <= source.log.count
-            && !log.isBeginning(of: source.log)
+        facts.localEnd = facts.localPosition
+        let theirs = source.log.end(ofTimeline: log.timeline) ?? 0
+        facts.contentDiffers = inRecovery && log.count <= theirs && !log.isBeginning(of: source.log)
         return facts
     }
 

@@ -34,7 +34,8 @@ extension World {
         let isContinued =
             lines.count >= history.count
             && zip(history, lines).allSatisfy { $0.timeline == $1.timeline && $0.position == $1.position }
-        if !isContinued, coverage.reached[.timelineTwice] == nil {
+        // Who has followed another site goes on with its history.
+        if !isContinued, coverage.reached[.timelineTwice] == nil, otherSite == nil {
             violate(.S10, "the history went from \(history.count) lines to \(lines.count), and not by growing")
         }
         history = lines
@@ -152,7 +153,7 @@ extension World {
     mutating func checkRemoval(_ index: Int, _ source: Upstream, _ operation: PostgreSQLOperation) {
         let mine = nodes[index].postgreSQL
         guard mine.isInitialized, let peer = self.index(of: source.name) else { return }
-        let theirs = nodes[peer].postgreSQL
+        let theirs = server(peer)
         if mine.log.isBeginning(of: theirs.log) && mine.log.timeline == theirs.log.timeline {
             violate(.S7, "\(name(index)) does \(operation.name) although its log is the beginning of \(source.name)'s")
         }

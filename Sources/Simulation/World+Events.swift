@@ -104,7 +104,7 @@ extension World {
         configuration.synchronous.write(to: &document)
         if setup.isFailsafe { document["failsafe_mode"] = true }
         if configuration.isPaused { document["pause"] = true }
-        if configuration.followers > 0 { document["standby_cluster"] = ["host": "elsewhere"] }
+        if configuration.followers > 0 { document["standby_cluster"] = ["host": .string(Self.hostElsewhere)] }
         return document
     }
 

@@ -87,14 +87,14 @@ extension World {
             return reply(.node(.compared(.failure(error))), to: index, incarnation, after: 1...2000)
         }
         receive(index)
-        let facts = nodes[index].postgreSQL.divergence(from: nodes[peer].postgreSQL)
+        let facts = nodes[index].postgreSQL.divergence(from: server(peer))
         reply(.node(.compared(.success(facts))), to: index, incarnation, after: 2...40)
     }
 
     /// The running server that an upstream names, where this node reaches it.
     func reachable(_ source: Upstream, from index: Int) -> Int? {
         guard let peer = self.index(of: source.name), peer != index, !isCut(index, peer),
-            nodes[peer].postgreSQL.process == .running, nodes[peer].answers
+            server(peer).process == .running, answers(peer)
         else { return nil }
         return peer
     }

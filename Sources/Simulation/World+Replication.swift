@@ -25,6 +25,7 @@ extension World {
                 nodes[index].postgreSQL.wroteUntil + .nanoseconds(records * interval)
             acknowledge(index)
         }
+        commitElsewhere()
     }
 
     mutating func replicate() {
@@ -34,7 +35,7 @@ extension World {
     /// A standby takes from its source what has reached it by now.
     mutating func receive(_ index: Int) {
         guard let source = source(of: index) else { return }
-        let theirs = nodes[source].postgreSQL
+        let theirs = server(source)
         let mine = nodes[index].postgreSQL.log
         guard nodes[index].stalled == 0, mine != theirs.log, mine.isBeginning(of: theirs.log) else { return }
         let delay = nodes[index].replicationFaults.max() ?? nodes[index].replicationDelay
@@ -67,7 +68,7 @@ extension World {
 
     func isStreaming(_ index: Int) -> Bool {
         guard let source = source(of: index) else { return false }
-        return nodes[index].postgreSQL.log.isBeginning(of: nodes[source].postgreSQL.log)
+        return nodes[index].postgreSQL.log.isBeginning(of: server(source).log)
     }
 
     /// The server that a standby follows, where it reaches it.
@@ -76,8 +77,8 @@ extension World {
         guard mine.process == .running, mine.isStandby, nodes[index].answers, let source = mine.upstream,
             source != index
         else { return nil }
-        let process = nodes[source].postgreSQL.process
-        guard process == .running || process == .stopping, nodes[source].answers, !isCut(index, source) else {
+        let process = server(source).process
+        guard process == .running || process == .stopping, answers(source), !isCut(index, source) else {
             return nil
         }
         return source

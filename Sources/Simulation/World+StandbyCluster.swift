@@ -3,10 +3,58 @@ import HighAvailability
 import Node
 import Ports
 
-/// A cluster that is told to follow a primary elsewhere, and some time later that it is one of its own again. Nobody
-/// answers there, so all that it had stays what it has.
+/// A cluster that is told to follow a primary elsewhere, and some time later that it is one of its own again. In half
+/// of the worlds nobody answers there, and all that it had stays what it has. In the others somebody does who was
+/// promoted with what the cluster had, or with less of it, and goes on from there.
 extension World {
+    static let hostElsewhere = "elsewhere"
+    /// The number of that primary among the servers; no fault meets it.
+    static let elsewhere = 1000
+
+    func indexElsewhere(_ name: String) -> Int? {
+        otherSite != nil && name == "\(Self.hostElsewhere):5432" ? Self.elsewhere : nil
+    }
+
+    /// Of a node, or the primary elsewhere.
+    func server(_ index: Int) -> SimulatedPostgreSQL {
+        index == Self.elsewhere ? otherSite ?? SimulatedPostgreSQL() : nodes[index].postgreSQL
+    }
+
+    func answers(_ index: Int) -> Bool { index == Self.elsewhere || nodes[index].answers }
+
+    private mutating func makeOtherSite() {
+        otherSite = nil
+        let leader = store.leader.flatMap { index(of: $0.text) }
+        guard generator.oneIn(2), let leader, nodes[leader].postgreSQL.log.count > 0 else { return }
+        let log = nodes[leader].postgreSQL.log
+        let lacks = generator.oneIn(3) ? 0 : generator.number(in: 0...min(log.count - 1, 100))
+        var server = SimulatedPostgreSQL()
+        server.isInitialized = true
+        server.process = .running
+        server.log = log.prefix(log.count - lacks)
+        server.promote(branch: newBranch(Self.elsewhere), now)
+        otherSite = server
+        lastPromoted = max(lastPromoted, server.log.timeline)
+        note("another site goes on at \(server.position), \(lacks) records behind, on timeline \(server.log.timeline)")
+    }
+
+    mutating func commitElsewhere() {
+        guard let written = otherSite?.wroteUntil else { return }
+        let interval = Self.commitInterval.nanoseconds
+        let records = (now.nanoseconds - written.nanoseconds) / interval
+        guard records > 0 else { return }
+        otherSite?.log.append(Int(records))
+        otherSite?.wroteUntil = written + .nanoseconds(records * interval)
+    }
+
+    /// A node has left what its own cluster had handed over.
+    mutating func noteMovedSite() {
+        coverage.count(.siteRewound)
+        handedOver = nil
+    }
+
     mutating func followElsewhere() {
+        if configuration.followers == 0 { makeOtherSite() }
         configuration.followers += 1
         followsSince = followsSince ?? now
         hasFollowed = true
@@ -47,6 +95,7 @@ extension World {
 
     /// What a snapshot says of it.
     mutating func noteFollowing(_ published: PublishedSnapshot, _ index: Int) {
+        if otherSite != nil, source(of: index) == Self.elsewhere, isStreaming(index) { coverage.count(.siteFollowed) }
         if published.snapshot.running?.plan.kind == .demoteCluster { coverage.count(.clusterDemoted) }
         if published.snapshot.role == .standbyLeader {
             coverage.count(.standbyLed)

@@ -121,6 +121,8 @@ public struct World {
     var hasFollowed = false
     /// The branches of promotions that came to nothing: their records are nobody's data.
     var promotedInVain: Set<Int> = []
+    /// The primary elsewhere; nil as long as nobody answers there.
+    var otherSite: SimulatedPostgreSQL?
     /// Since when nobody accepts commits although somebody could.
     var primaryOwedSince: BootInstant?
     var pids: Int32 = 100
@@ -181,7 +183,7 @@ public struct World {
     func name(_ index: Int) -> String { nodes[index].name }
 
     /// The node of that name.
-    func index(of name: String) -> Int? { nodes.firstIndex { $0.name == name } }
+    func index(of name: String) -> Int? { nodes.firstIndex { $0.name == name } ?? indexElsewhere(name) }
 }
 
 extension World {

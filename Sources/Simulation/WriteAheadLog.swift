@@ -60,6 +60,9 @@ struct WriteAheadLog: Hashable {
     /// Where the records of `branch` end in this log; nil where it has none of them.
     func end(of branch: Int) -> Int? { segments.last { $0.branch == branch }?.end }
 
+    /// Where the timeline of that number ends in this log; nil where it has none.
+    func end(ofTimeline timeline: TimelineID) -> Int? { segments.last { $0.timeline == timeline }?.end }
+
     /// Where each earlier timeline was left, as a history file tells it.
     var switchPoints: [(timeline: TimelineID, end: Int)] {
         var points: [(timeline: TimelineID, end: Int)] = []

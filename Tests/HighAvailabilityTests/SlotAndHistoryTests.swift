@@ -202,6 +202,13 @@ import Testing
     }
 
     /// Timeline 3 was a branch that died: nobody has followed who promoted to it.
+    @Test(arguments: [(1, []), (2, [1]), (3, [1, 2]), (4, nil), (9, nil)] as [(TimelineID, [TimelineID]?)])
+    func whatTheOtherSiteDoesNotKnowIsCutOff(_ timeline: TimelineID, _ left: [TimelineID]?) {
+        let stored = TimelineHistory(
+            lines: (1...3).map { .init(timeline: $0, position: WALPosition(UInt64($0) * 100), reason: "no") })
+        #expect(historyElsewhere(stored: stored, timeline: timeline)?.map(\.timeline) == left)
+    }
+
     static let skipping: [TimelineHistory.Line] = [
         line, .init(timeline: 2, position: WALPosition(1900), reason: "no recovery target specified"),
     ]

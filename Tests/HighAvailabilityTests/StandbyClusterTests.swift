@@ -25,6 +25,36 @@ import Testing
         return memory
     }
 
+    @Test(
+        "What was found by who was followed before is compared again, and by nobody else",
+        arguments: [
+            (nil, "far", true), ("far", nil, true), ("far", "farther", true), (nil, nil, false), ("far", "far", false),
+        ] as [(String?, String?, Bool)])
+    func anotherJudge(_ before: String?, _ now: String?, _ isComparedAgain: Bool) {
+        var kept = Memory()
+        kept.judge = before.flatMap { StandbyCluster(["host": .string($0)]) }
+        kept.kept = .rewindImpossible
+        kept.rewind = .failed("the source lacks WAL")
+        kept.rejoining.note("a full disk", at: Scene.now, first: .seconds(60), longest: .seconds(60))
+        let settings: JSONObject = now.map { ["standby_cluster": ["host": .string($0)]] } ?? [:]
+        let (_, after) = Scene.decided(Scene.seen(Scene.view(leader: "n2"), Scene.stopped(), settings: settings), kept)
+        #expect(after.judge == now.flatMap { StandbyCluster(["host": .string($0)]) })
+        // Nothing is taken for good (S7): it is suspected, or the cycle has begun to compare already.
+        #expect((after.kept == nil) == isComparedAgain)
+        #expect(after.rewind == (isComparedAgain ? .suspected : kept.rewind))
+        #expect((after.rejoining == Memory.Retries()) == isComparedAgain)
+    }
+
+    @Test("Who leads a standby cluster keeps its word when the section goes; who starts as any standby does not")
+    func leadsAfterAStart() {
+        for (upstream, isKept) in [(Self.far(leads: true), true), (Self.far(leads: false), false), (nil, false)] {
+            var memory = Memory()
+            memory.hasWonKey = true
+            memory.learnSuccess(of: .startStandby(of: upstream, timeout: .seconds(1)), in: .rewind)
+            #expect(memory.hasWonKey == isKept)
+        }
+    }
+
     static func follows(_ upstream: Upstream) -> Row.Expectation {
         .action(.carryOut(Plan(.follow, [.postgreSQL(.follow(upstream))])))
     }

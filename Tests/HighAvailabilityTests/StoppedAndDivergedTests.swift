@@ -217,6 +217,11 @@ import Testing
         ("same timeline, led by both", facts(5000, source: 1), .diverged(leftAt: nil)),
         ("newer timeline here", facts(5000, local: 3), .diverged(leftAt: nil)),
         ("a timeline the source does not know", facts(5000, local: 2, source: 4), .diverged(leftAt: nil)),
+        ("another timeline of that number here", begun(at: 2000, end: 1999), .diverged(leftAt: nil)),
+        ("the source's timeline, just begun", begun(at: 2000, end: 2000), .same),
+        ("another one, and the source has left it", begun(at: 2000, end: 1999, source: 3), .diverged(leftAt: nil)),
+        ("an older position of the timeline before", begun(at: 2000, end: 2500, source: 3), .same),
+        ("other WAL on a timeline that the source has left", otherBefore(900), .diverged(leftAt: nil)),
         (
             "source in recovery", facts(5000, sourceInRecovery: true),
             .undecided("the source is itself in recovery")
@@ -244,6 +249,23 @@ import Testing
     static func other(_ position: UInt64, source: UInt64) -> DivergenceFacts {
         var facts = behind(position, source: source)
         facts.contentDiffers = true
+        return facts
+    }
+
+    static func otherBefore(_ position: UInt64) -> DivergenceFacts {
+        var facts = facts(position, recovery: true)
+        facts.contentDiffers = true
+        return facts
+    }
+
+    /// On timeline 2, which began at `beginning` at the source and was left at 3000, where it was left.
+    static func begun(at beginning: UInt64, end: UInt64, source: TimelineID = 2) -> DivergenceFacts {
+        var facts = facts(1500, recovery: true, local: 2, source: source)
+        let history = [(1, beginning), (2, 3000)] as [(TimelineID, UInt64)]
+        facts.sourceHistory = history.prefix(Int(source) - 1).map {
+            .init(timeline: $0.0, position: WALPosition($0.1))
+        }
+        facts.localEnd = WALPosition(end)
         return facts
     }
 

@@ -78,6 +78,50 @@ struct ContentServerTests {
         }
     }
 
+    @Test("A second timeline that another site has made is not the second one here", arguments: [true, false])
+    func anotherSecond(_ beganLater: Bool) async throws {
+        try await withServers { root in
+            let (first, second, third) = (
+                try TestServer("n1", in: root), try TestServer("n2", in: root), try TestServer("n3", in: root)
+            )
+            _ = try await first.bootstrap()
+            try await second.join(first)
+            try await third.join(first)
+            try await first.sql("CREATE TABLE t (a text)")
+            try await Self.catchUp(second, first)
+            try await Self.catchUp(third, first)
+
+            // The other site's second timeline; who has been on the first alone may follow.
+            _ = try await second.controller.perform(.promote)
+            let left = try await Self.compare(third, second)
+            #expect(left.localTimeline == 1 && left.sourceTimeline == 2 && !left.contentDiffers)
+            #expect(left.localPosition <= left.sourceHistory.first?.position ?? .zero)
+            try await Self.fill(second, rows: beganLater ? 10 : 3000)
+            _ = try await second.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            _ = try await second.startStandby(of: nil)
+
+            // Ours begins later, or earlier and goes on for longer, and then there is a third.
+            try await Self.fill(first, rows: beganLater ? 3000 : 10)
+            try await Self.catchUp(third, first)
+            _ = try await third.controller.perform(.promote)
+            try await Self.fill(third, rows: 9000)
+            _ = try await third.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            _ = try await third.startStandby(of: nil)
+            _ = try await third.controller.perform(.promote)
+
+            let parted = try await Self.compare(second, third)
+            #expect(parted.localTimeline == 2 && parted.sourceTimeline == 3 && parted.localInRecovery)
+            let (end, beginning) = (try #require(parted.localEnd), try #require(parted.beginning(of: 2)))
+            #expect(beganLater == (end < beginning))
+            #expect(beganLater || parted.contentDiffers)
+            #expect(parted.localPosition < parted.sourceHistory.last?.position ?? .zero, "the positions do not tell")
+        }
+    }
+
+    private static func fill(_ server: TestServer, rows: Int) async throws {
+        try await server.sql("INSERT INTO t SELECT md5(random()::text) FROM generate_series(1, \(rows)) AS a")
+    }
+
     private static func catchUp(_ standby: TestServer, _ source: TestServer) async throws {
         let text = try await source.sql("SELECT pg_current_wal_flush_lsn()").first?.first.flatMap { $0 }
         let end = try #require(text.flatMap { WALPosition($0) })

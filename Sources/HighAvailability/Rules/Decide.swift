@@ -39,6 +39,7 @@ private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
 /// Takes into memory what later cycles need of this observation.
 private func remember(_ seen: Observation, _ memory: inout Memory) {
     if seen.settings.isPaused { memory.wasPaused = true } else if memory.wasPaused { memory.resume() }
+    memory.note(judge: seen.settings.standbyCluster)
     if seen.local.readiness == .accepting {
         memory.failedStarts = 0
         memory.starting = Memory.Retries()

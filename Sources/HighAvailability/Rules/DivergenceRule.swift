@@ -20,8 +20,7 @@ public func judgeDivergence(_ facts: DivergenceFacts, ledTimeline: TimelineID? =
         // A timeline has one writer. Where a leader was lost before anybody heard of its timeline, the next one makes
         // another of the same number: what was written here is not a part of it.
         let wrote = !facts.localInRecovery || ledTimeline == facts.localTimeline
-        if wrote { return .diverged(leftAt: nil) }
-        if facts.contentDiffers { return .diverged(leftAt: nil) }
+        if wrote || followsAnother(facts) { return .diverged(leftAt: nil) }
         // All that a standby has was the primary's once. One that has less now was set back to an older copy, or its
         // disk has lost what it had promised: what it writes there from now on is something else.
         if let end = facts.sourcePosition, facts.localPosition > end { return .diverged(leftAt: end) }
@@ -30,11 +29,22 @@ public func judgeDivergence(_ facts: DivergenceFacts, ledTimeline: TimelineID? =
     guard facts.localTimeline < facts.sourceTimeline,
         let left = facts.sourceHistory.first(where: { $0.timeline == facts.localTimeline })?.position
     else { return .diverged(leftAt: nil) }
-    if facts.localInRecovery { return facts.localPosition > left ? .diverged(leftAt: left) : .same }
+    if facts.localInRecovery {
+        if facts.localPosition > left { return .diverged(leftAt: left) }
+        return followsAnother(facts) ? .diverged(leftAt: nil) : .same
+    }
     // A shut down primary: its checkpoint record begins at the position. The source may have taken over exactly behind
     // it.
     if facts.localPosition >= left { return .diverged(leftAt: left) }
     return facts.checkpointEnd == left ? .same : .diverged(leftAt: left)
+}
+
+/// A timeline of the source's number here is not the source's. Two sites count theirs each for itself: one that was
+/// followed for a while may have left us its second, and the leader here has made another second since.
+private func followsAnother(_ facts: DivergenceFacts) -> Bool {
+    guard facts.localInRecovery, !facts.contentDiffers else { return facts.localInRecovery }
+    guard let end = facts.localEnd, let beginning = facts.beginning(of: facts.localTimeline) else { return false }
+    return end < beginning
 }
 
 /// After a crash the last checkpoint tells how far the local WAL goes at least: enough where the source's timeline had

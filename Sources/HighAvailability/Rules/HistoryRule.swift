@@ -9,6 +9,14 @@ public enum HistoryVerdict: Sendable, Hashable {
     case rebuild
 }
 
+/// What is left of the stored history once the leader of a standby cluster is on the other site's `timeline`: numbers
+/// that this site alone had are no part of it, and by them nobody could lead once the cluster is its own again. Nil
+/// where nothing is to be written.
+public func historyElsewhere(stored: TimelineHistory, timeline: TimelineID) -> [TimelineHistory.Line]? {
+    let kept = stored.lines.filter { $0.timeline < timeline }
+    return kept.count < stored.lines.count ? kept : nil
+}
+
 /// Compares the stored history with the primary's timeline; S10: it only grows, or is rebuilt from the file.
 public func historyVerdict(stored: TimelineHistory, timeline: TimelineID) -> HistoryVerdict {
     if timeline <= 1 { return stored.lines.isEmpty ? .upToDate : .writeEmpty }

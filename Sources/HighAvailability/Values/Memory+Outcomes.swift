@@ -12,15 +12,27 @@ extension Memory {
     /// taken for mended: what was kept is compared again.
     mutating func resume() {
         wasPaused = false
-        if case .failed = rewind { rewind = .suspected }
-        if kept != nil { rewind = .suspected }
-        kept = nil
+        judgeAgain()
         failedStarts = 0
         triedSingleUserRecovery = false
-        rejoining = Retries()
         starting = Retries()
         failedCopies = nil
         promotions = Promotions()
+    }
+
+    /// Who is followed is another one by an operator's word, elsewhere or here: what was found by the one that was
+    /// followed before says nothing of it. A directory that another site has left is the newest that this one has.
+    mutating func note(judge now: StandbyCluster?) {
+        guard judge != now else { return }
+        judge = now
+        judgeAgain()
+    }
+
+    private mutating func judgeAgain() {
+        if case .failed = rewind { rewind = .suspected }
+        if kept != nil { rewind = .suspected }
+        kept = nil
+        rejoining = Retries()
     }
 
     /// What a successful operation teaches.
@@ -28,8 +40,9 @@ extension Memory {
         switch operation {
         case .startStandby(let upstream, _):
             following = .upstream(upstream)
-            // What comes up is compared before it is promoted: the key was won with what stood there before.
-            hasWonKey = false
+            // What comes up is compared before it is promoted: the key was won with what stood there before. Only the
+            // leader of a standby cluster has what is elsewhere, whatever its own site had once.
+            if upstream?.isFollowedByLeader != true { hasWonKey = false }
         case .follow(let upstream): following = .upstream(upstream)
         case .clone, .restore, .rewind:
             rewind = .unsuspected

@@ -16,6 +16,8 @@ public struct Memory: Sendable, Hashable {
     /// The comparison has proved that the data directory has parted, and this is why it stays as it is. Until something
     /// else is known of it, PostgreSQL does not start on it, leader or not.
     public var kept: Keeping?
+    /// The primary elsewhere by which `kept` and `rewind` are judged; nil where it is the leader.
+    public var judge: StandbyCluster?
     /// What keeps failing and is tried again later: mending a parted directory, starting a standby, setting recovery.
     public var rejoining = Retries()
     /// Copies of logical slots, each of which has cost a restart.
