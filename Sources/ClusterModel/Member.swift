@@ -34,6 +34,8 @@ public struct Member: Sendable, Hashable {
     public var timeline: TimelineID? { data["timeline"]?.int.flatMap { TimelineID(exactly: $0) } }
     /// When its server was started, as PostgreSQL prints it; ours alone, and only while it runs.
     public var postmasterStartTime: String? { nonEmpty("postmaster_start_time") }
+    /// The logical slots that it would lack, or have unsafe, if it were promoted now; ours alone.
+    public var unreadySlots: [String] { (data["slots_not_ready"]?.array ?? []).compactMap(\.string) }
     public var isPaused: Bool { data["pause"]?.bool == true }
 
     /// Whether the node, as a leader, has written a checkpoint since its promotion, so that pg_rewind may trust its

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Configuration
+import Glibc
 import Ports
 import Posix
 
@@ -29,24 +30,26 @@ public enum Program {
         _ words: CommandLineWords, _ environment: [String: String], _ terminal: any Terminal
     ) async -> Int32 {
         var type: any ParsableCommand.Type = Matriarchctl.self
+        let width = helpWidth(terminal, environment)
         do {
             if words.command == nil, words.global.contains(where: { $0 == "--help" || $0 == "-h" }) {
-                terminal.write(Matriarchctl.helpMessage(columns: terminal.columns) + "\n")
+                terminal.write(Matriarchctl.helpMessage(columns: width) + "\n")
                 return 0
             }
             let global = try GlobalOptions.parse(words.global)
             guard let name = words.command else {
-                terminal.complain(Matriarchctl.helpMessage(columns: terminal.columns) + "\n")
+                terminal.complain(Matriarchctl.helpMessage(columns: width) + "\n")
                 return 2
             }
             if name == "help" {
                 let about = words.rest.first.flatMap(Matriarchctl.command) ?? Matriarchctl.self
-                terminal.write(about.helpMessage(columns: terminal.columns) + "\n")
+                terminal.write(about.helpMessage(columns: width) + "\n")
                 return 0
             }
-            guard let found = Matriarchctl.command(name) else { throw CtlError.usage("No such command '\(name)'.") }
+            guard let found = Matriarchctl.command(name) else { throw CtlError.usage(Self.unknown(name)) }
             type = found
-            var parsed = try found.parseAsRoot(words.rest)
+            let isSpaced = found == EditConfigCommand.self
+            var parsed = try found.parseAsRoot(isSpaced ? EditConfigCommand.spaced(words.rest) : words.rest)
             guard let command = parsed as? any CtlCommand else {
                 // One of ArgumentParser's own: it ends with the text that was asked for.
                 try parsed.run()
@@ -54,14 +57,34 @@ public enum Program {
             }
             let session = try await Session.open(global, environment, terminal)
             try await command.run(session)
-            return 0
+            return isToldWhole(terminal) ? 0 : 1
         } catch {
-            return end(error, type, terminal)
+            return end(error, type, terminal, width)
         }
     }
 
+    /// Whoever reads our output must not take a part of it for the whole. Who has closed it knows.
+    private static func isToldWhole(_ terminal: any Terminal) -> Bool {
+        guard let code = terminal.outputFailure else { return true }
+        if code != EPIPE {
+            terminal.complain("Error: \(SystemError(call: "write", subject: "standard output", code: code))\n")
+        }
+        return false
+    }
+
+    /// How wide help may be: as wide as the terminal, or as `COLUMNS` says; not so narrow that words have no place.
+    private static func helpWidth(_ terminal: any Terminal, _ environment: [String: String]) -> Int {
+        max(40, terminal.columns ?? environment["COLUMNS"].flatMap { Int($0) } ?? 80)
+    }
+
+    private static func unknown(_ name: String) -> String {
+        let names = Matriarchctl.configuration.subcommands.map { $0._commandName }
+        let near = names.first { !name.isEmpty && $0.hasPrefix(name) } ?? EditDistance.nearest(name, among: Set(names))
+        return "No such command '\(name)'." + (near.map { " Did you mean '\($0)'?" } ?? "")
+    }
+
     private static func end(
-        _ error: any Error, _ type: any ParsableCommand.Type, _ terminal: any Terminal
+        _ error: any Error, _ type: any ParsableCommand.Type, _ terminal: any Terminal, _ width: Int
     ) -> Int32 {
         switch error {
         case CtlError.refused(let message):
@@ -84,7 +107,7 @@ public enum Program {
         default:
             // ArgumentParser's: a request for help is one that ends well.
             if type.exitCode(for: error).isSuccess {
-                terminal.write(type.fullMessage(for: error, columns: terminal.columns) + "\n")
+                terminal.write(type.fullMessage(for: error, columns: width) + "\n")
                 return 0
             }
             return complain(type.message(for: error), type, terminal)

@@ -60,11 +60,16 @@ extension CycleMachine {
             identity.addresses, shownIdentity, role: role, local: local, settings: settings,
             checkpointPending: chores[.checkpoint] != .idle && local.isPrimary && lease != nil,
             leaderTimeline: view?.leaderMember?.timeline, scheduledRestart: commands.scheduledRestart,
-            needsOperator: told.decision?.needsOperator)
+            needsOperator: told.decision?.needsOperator, unreadySlots: unreadySlots(at: run.now))
         let prolonging = mayTouchProlong(me, view, lease: lease)
         return .store(
             .touch(value, seen: view?.member(me.name), prolonging: prolonging),
             deadline: run.now + settings.timings.retryTimeout)
+    }
+
+    private func unreadySlots(at now: BootInstant) -> [String] {
+        guard local.facts?.inRecovery == true, let view = slotView(at: now), namesake == nil else { return [] }
+        return rules.slots(me, view, settings, local, memory.slots, now).unready
     }
 
     mutating func touched(_ result: Result<Void, DCSError>, _ run: inout Run) {

@@ -158,6 +158,25 @@ import Testing
         #expect(stale.obstacle(to: "pg-c")?.contains("it does not run (stopped)") == true)
     }
 
+    /// The leader hands over to it, and does not know what its logical slots are like: the member says so itself.
+    @Test func whoseLogicalSlotsAreNotReadyIsNotHandedOverTo() {
+        let more: JSONObject = [
+            "api_url": "http://h:1/patroni", "xlog_location": .int(240 << 20), "slots_not_ready": ["l", "m"],
+        ]
+        let keys = ["members/pg-b": Pictures.member("h", more)]
+        let why = "its logical slots are not ready (l, m): their readers would miss changes"
+        let plan = text(keys.mapValues { $0 }, to: "pg-b")
+        #expect(plan.contains("In the way:\n  pg-b: \(why)\n"), "\(plan)")
+        let picture = Pictures.picture("orders", Pictures.orders.merging(keys) { $1 })
+        let verdict: JSONValue = ["name": "pg-b", "switchover": ["possible": true, "reasons": []]]
+        let told: JSONObject = ["leader": "pg-a", "members": [verdict]]
+        let asked = Succession(picture, .switchover, document: told)
+        #expect(asked.obstacle(to: "pg-b") == "pg-b cannot take over now: \(why)")
+        // A failover is for when there is nothing better; what it costs is told.
+        #expect(text(keys.mapValues { $0 }, .failover, to: "pg-b").contains("  pg-b: \(why)\n"))
+        #expect(SuccessionText.of(picture, told, names: []).contains("\n      \(why)\n"))
+    }
+
     @Test func aFailoverMayLoseCommits() {
         #expect(text([:], .failover, to: nil).contains("a failover needs a candidate"))
         #expect(text([:], .failover, to: "pg-b").contains("commits that pg-b has not received are lost"))

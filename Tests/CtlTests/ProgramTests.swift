@@ -23,6 +23,10 @@ import Testing
             (["-d", "consul://a", "list", "a"], 1, "Error: "),
             (["history"], 2, "CLUSTER_NAME"),
             (["-d", "127.0.0.1:1", "remove", "/"], 1, "Error: '/' is no name of a cluster"),
+            (["lst"], 2, "Error: No such command 'lst'. Did you mean 'list'?"),
+            (["edit"], 2, "Did you mean 'edit-config'?"),
+            (["-d", "etcd3://127.0.0.1:abc", "list", "a"], 1, "Error: 'abc' in the URL of the store is no port"),
+            (["-d", "127.0.0.1:70000", "list", "a"], 1, "Error: '70000' in the URL of the store is no port"),
             (["-d", "127.0.0.1:1", "list", "a/b"], 1, "Error: 'a/b' is no name of a cluster"),
         ] as [([String], Int32, String)])
     func refusals(words: [String], code: Int32, says: String) async {
@@ -49,6 +53,16 @@ import Testing
             #expect(await Program.run(["patronictl"] + words, environment: [:], terminal: terminal) == 0)
             #expect(terminal.output.contains("USAGE: patronictl"))
             #expect(terminal.output.contains("Examples:"))
+        }
+    }
+
+    /// However narrow the terminal is, or says that it is.
+    @Test(arguments: ["1", "0", "-5", "junk", "30", "99999999"]) func helpHasPlaceForItsWords(columns: String) async {
+        for words in [["--help"], ["help", "edit-config"], ["list", "--help"], []] {
+            let terminal = ScriptedTerminal()
+            let code = await Program.run(["m"] + words, environment: ["COLUMNS": columns], terminal: terminal)
+            #expect(code == (words.isEmpty ? 2 : 0))
+            #expect((terminal.output + terminal.errors).contains("USAGE: "))
         }
     }
 

@@ -23,6 +23,8 @@ final class ScriptedTerminal: Terminal {
     var note: String? { state.withLock { $0.note } }
     /// What nobody has asked for.
     var answersLeft: Int { state.withLock { $0.answers.count } }
+    var isOutputLost: Bool { false }
+    var outputFailure: Int32? { nil }
     var columns: Int? { nil }
     var lines: Int? { nil }
 

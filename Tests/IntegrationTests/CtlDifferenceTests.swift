@@ -118,6 +118,13 @@ extension ClusterIntegrationTests {
         ("edit-config healthy --apply -", "ttl: 5\npostgresql: null\n"), ("query healthy", ""),
         ("query healthy -m n1 -r any -c x", ""), ("demote-cluster healthy", ""),
         ("demote-cluster leaderless --host h", ""), ("promote-cluster healthy", ""),
-        ("demote-cluster healthy --host h", "n\n"), ("list -f xml", ""), ("nothing", ""), ("", ""),
+        ("demote-cluster healthy --host h", "n\n"), ("edit-config healthy -sttl=21 -pwork_mem=1MB", "n\n"),
+        ("edit-config healthy -s -x=1", "n\n"), ("query healthy -c x -f /nowhere", ""),
+        ("restart healthy n1 --timeout", ""), ("list -fjson healthy", ""), ("list --format=tsv healthy", ""),
+        ("switchover healthy --candidate N2 --force", ""), ("failover healthy --leader n1", ""),
+        ("reinit healthy n9 --force", ""), ("history nobody", ""), ("pause nobody", ""),
+        ("topology nobody healthy", ""),
+        ("list -- healthy", ""), ("list --ext healthy", ""), ("dsn healthy extra", ""), ("list -f xml", ""),
+        ("nothing", ""), ("", ""),
     ]
 }

@@ -217,7 +217,40 @@ extension ClusterIntegrationTests {
                 program: .ours, options: ["-k", "-d", "etcd3://127.0.0.1:\(cluster.etcdPort)"])
             let refused = try await stranger.run("reload", "demo", name, "--force")
             #expect(refused.code == 1 && refused.output.contains("Failed: reload for member \(name), ("))
+            try await strangers(cluster, name)
         }
+    }
+
+    /// Another authority, a wrong password, and none: each is told in a line.
+    private func strangers(_ cluster: TestCluster, _ name: String) async throws {
+        let known = try #require(cluster.certificates)
+        let alone = "\(cluster.directory)/alone.pem"
+        try await Certificates.makeAlone(alone)
+        func run(_ ctl: JSONObject, _ options: [String] = []) async throws -> OperatorTool.Outcome {
+            let file = "\(cluster.directory)/stranger.yml"
+            let store: JSONValue = ["host": .string("127.0.0.1:\(cluster.etcdPort)")]
+            let document: JSONObject = ["scope": "demo", "etcd3": store, "ctl": .object(ctl)]
+            try Files.replace(file, with: JSON.text(document).utf8, mode: 0o600)
+            let tool = OperatorTool(program: .ours, options: ["-c", file] + options)
+            return try await tool.run("reload", "demo", name, "--force")
+        }
+        var ctl = known.ctl
+        let nobody = try await run(ctl)
+        #expect(nobody.code == 0 && nobody.output.contains("for member \(name), status code=401, ("), "\(nobody)")
+        ctl["authentication"] = ["username": "u", "password": "wrong"]
+        let wrong = try await run(ctl)
+        #expect(wrong.code == 0 && wrong.output.contains("for member \(name), status code=401, ("), "\(wrong)")
+        ctl["authentication"] = ["username": "u", "password": "p"]
+        #expect(try await run(ctl).output.contains(" member \(name)"))
+        ctl["cacert"] = .string("\(alone).crt")
+        let untrusted = try await run(ctl)
+        #expect(untrusted.code == 1, "\(untrusted)")
+        #expect(untrusted.output.contains("Failed: reload for member \(name), ("), "\(untrusted)")
+        // As with the peer: with a certificate of one's own the chain is looked at all the same.
+        #expect(try await run(ctl, ["-k"]).code == 1)
+        ctl["cacert"] = "/nowhere/ca.crt"
+        let missing = try await run(ctl)
+        #expect(missing.code == 1 && missing.output.contains("Failed: reload for member \(name), ("), "\(missing)")
     }
 
     @Test("Removing a cluster takes three answers, and leaves nothing", .timeLimit(.minutes(2)))

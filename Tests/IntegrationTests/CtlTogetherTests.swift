@@ -3,36 +3,6 @@ import Testing
 
 /// Our tool and the peer's on one cluster that runs: what one does the other sees, and both show it alike.
 extension ClusterIntegrationTests {
-    private struct Both {
-        let ours: OperatorTool
-        let peer: OperatorTool
-
-        init(_ cluster: TestCluster) {
-            (ours, peer) = (cluster.tool(), cluster.tool(.peer))
-        }
-
-        /// Both say the same, as soon as the cluster has come to rest.
-        func alike(_ words: String..., input: String = "", at line: SourceLocation = #_sourceLocation) async throws {
-            var difference = ""
-            for _ in 1...20 {
-                let mine = try await ours.run(words, input: input)
-                let theirs = try await peer.run(words, input: input)
-                if mine.code == theirs.code, mine.output == theirs.output { return }
-                difference = "\(words): \(mine.code) \(mine.output)\(mine.errors) != \(theirs.code) \(theirs.output)"
-            }
-            Issue.record("\(difference)", sourceLocation: line)
-        }
-
-        /// One does it, and says so.
-        func done(
-            _ tool: KeyPath<Both, OperatorTool>, _ words: String..., says text: String,
-            at line: SourceLocation = #_sourceLocation
-        ) async throws {
-            let outcome = try await self[keyPath: tool].run(words)
-            #expect(outcome.code == 0 && outcome.output.contains(text), "\(words): \(outcome)", sourceLocation: line)
-        }
-    }
-
     @Test(
         "Both tools work on one cluster that runs, in turn",
         .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"), .timeLimit(.minutes(10)))
@@ -40,7 +10,7 @@ extension ClusterIntegrationTests {
         try await TestCluster.with { cluster in
             let first = try await cluster.bootstrap()
             let second = try #require(cluster.nodes.first { $0 != first })
-            let both = Both(cluster)
+            let both = BothTools(cluster)
             try await showAlike(both)
             try await changeInTurn(both, cluster)
             try await scheduleInTurn(both, cluster.name(second))
@@ -59,7 +29,7 @@ extension ClusterIntegrationTests {
         }
     }
 
-    private func showAlike(_ both: Both) async throws {
+    private func showAlike(_ both: BothTools) async throws {
         for format in ["pretty", "tsv", "json", "yaml"] {
             try await both.alike("list", "-e", "-f", format)
             try await both.alike("query", "-c", "SELECT 1 AS n, 'é' AS text", "--format", format)
@@ -72,7 +42,7 @@ extension ClusterIntegrationTests {
         try await both.alike("query", "-r", "replica", "-c", "SELECT pg_is_in_recovery()")
     }
 
-    private func changeInTurn(_ both: Both, _ cluster: TestCluster) async throws {
+    private func changeInTurn(_ both: BothTools, _ cluster: TestCluster) async throws {
         try await both.done(\.peer, "pause", "--wait", says: "Success: cluster management is paused")
         try await both.alike("pause")
         try await both.alike("list")
@@ -102,7 +72,7 @@ extension ClusterIntegrationTests {
         try await both.alike("reload", "demo", name, "--force")
     }
 
-    private func scheduleInTurn(_ both: Both, _ name: String) async throws {
+    private func scheduleInTurn(_ both: BothTools, _ name: String) async throws {
         try await both.done(
             \.peer, "restart", "demo", name, "--scheduled", "2050-01-01T10:00Z", "--force",
             says: "Success: restart scheduled on member \(name)")
@@ -129,7 +99,7 @@ extension ClusterIntegrationTests {
         try await TestCluster.with([.peer]) { cluster in
             try await cluster.start(1)
             try await waitUntil("n1 leads", within: 60) { await cluster.leader() == 1 }
-            let both = Both(cluster)
+            let both = BothTools(cluster)
             try await both.alike("promote-cluster")
             let demoted = try await both.ours.run("demote-cluster", "--host", "127.0.0.1", "--port", "1", "--force")
             #expect(demoted.code == 0 && demoted.output.contains(" cluster is successfully demoted\n"), "\(demoted)")

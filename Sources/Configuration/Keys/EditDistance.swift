@@ -1,7 +1,7 @@
 /// How many letters must change to make one word of another.
-enum EditDistance {
+public enum EditDistance {
     /// The word of `words` that is nearest to `word`; nil where even that is another word altogether.
-    static func nearest(_ word: String, among words: Set<String>) -> String? {
+    public static func nearest(_ word: String, among words: Set<String>) -> String? {
         let ranked = words.map { (distance: between(word, $0), word: $0) }
         guard let best = ranked.min(by: { ($0.distance, $0.word) < ($1.distance, $1.word) }) else { return nil }
         return best.distance <= max(1, word.count / 3) ? best.word : nil

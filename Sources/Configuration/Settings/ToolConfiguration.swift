@@ -136,6 +136,9 @@ enum StoreURL {
         }
         let authority = rest.prefix { $0 != "/" }
         let path = rest[authority.endIndex...]
+        if let text = portText(authority), !(1...65_535).contains(Int(text) ?? 0) {
+            throw ConfigurationError("'\(text)' in the URL of the store is no port")
+        }
         let parsed = HostPort(url: "x://\(authority.isEmpty ? "localhost" : authority)", defaultPort: 0)
         let host = parsed?.host ?? "localhost"
         let given = parsed.flatMap { $0.port == 0 ? nil : $0.port }
@@ -151,5 +154,12 @@ enum StoreURL {
             }
         if path.utf8.count > 1 { sections["namespace"] = .string(String(path)) }
         return sections
+    }
+
+    /// What stands where a port does; nil where nothing does.
+    private static func portText(_ authority: Substring) -> String? {
+        guard let colon = authority.lastIndex(of: ":") else { return nil }
+        let text = authority[colon...].dropFirst()
+        return text.hasSuffix("]") || text.isEmpty ? nil : String(text)
     }
 }

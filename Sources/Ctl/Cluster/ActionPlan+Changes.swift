@@ -23,7 +23,9 @@ extension ActionPlan {
                 plan.steps.append(
                     "\(leader) hands over to a member that could take over then, and restarts as a replica")
                 plan.verdicts = view.members.filter { $0.name != leader }.map { member in
-                    let against = Candidacy.objections(member, picture, .switchover)
+                    let against =
+                        Candidacy.objections(member, picture, .switchover)
+                        + [Candidacy.slotObjection(member)].compactMap(\.self)
                     return "\(member.name): "
                         + (against.isEmpty ? "could take over now" : against.joined(separator: "; "))
                 }

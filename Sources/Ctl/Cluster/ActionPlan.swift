@@ -63,6 +63,9 @@ struct ActionPlan: Sendable {
         if occasion == .failover {
             plan.clients.append(
                 "commits that \(successor) has not received are lost, where the leader cannot hand over")
+            if let member = candidate.flatMap(view.member), let unready = Candidacy.slotObjection(member) {
+                plan.clients.append("\(member.name): \(unready)")
+            }
         }
         return plan
     }

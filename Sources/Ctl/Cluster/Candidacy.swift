@@ -31,4 +31,12 @@ enum Candidacy {
         }
         return found
     }
+
+    /// What a promotion of `member` would break for others than the cluster: it could be promoted, and readers of
+    /// logical slots would miss changes there. The leader does not know of it; the member says so itself.
+    static func slotObjection(_ member: Member) -> String? {
+        let names = member.unreadySlots
+        if names.isEmpty { return nil }
+        return "its logical slots are not ready (\(names.joined(separator: ", "))): their readers would miss changes"
+    }
 }

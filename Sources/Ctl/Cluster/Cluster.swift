@@ -17,7 +17,7 @@ struct Cluster: Sendable {
 
     /// A name is one part of a path: what is none would mean every cluster of the namespace, or a part of one.
     init(_ name: String, group: Int?, _ session: Session) throws {
-        let isName = !name.isEmpty && name.utf8.allSatisfy { $0 > 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") }
+        let isName = !name.isEmpty && name.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7F && $0 != UInt8(ascii: "/") }
         guard isName else { throw CtlError.refused("'\(name.printable)' is no name of a cluster") }
         self.name = name
         self.group = group
@@ -57,15 +57,21 @@ struct Cluster: Sendable {
     /// Between two attempts that found nobody.
     private static let pause = Duration.seconds(5)
 
+    /// Who sits before a screen on which nothing comes is soon told why; a store that is slow is given its time.
+    private static let firstPatience = Duration.seconds(2)
+
     private func persisting<Value>(_ body: (BootInstant) async throws -> Value) async throws -> Value {
-        while true {
+        for round in 1... {
+            let isFirst = round == 1
             do {
-                return try await body(session.now + Self.patience)
+                return try await body(session.now + (isFirst ? Self.firstPatience : Self.patience))
             } catch DCSError.unreachable(let reason) {
-                session.warn("the store does not answer, it is asked again in 5 seconds: \(reason)")
-                await session.pause(Self.pause)
+                session.warn(
+                    "the store does not answer, it is asked again\(isFirst ? "" : " in 5 seconds"): \(reason)")
+                if !isFirst { await session.pause(Self.pause) }
             }
         }
+        throw CtlError.aborted
     }
 }
 

@@ -29,6 +29,8 @@ struct ClusterRoleChange {
         if !isForced, try await !session.confirms("Are you sure you want to \(kind.verb) \(name) cluster?") {
             throw CtlError.refused("Aborted cluster \(noun)")
         }
+        session.terminal.setInterruptionNote(
+            "The \(noun) may have been asked for already, and goes on then: \(Program.name) list shows it.")
         try await request(name, leader, session)
         session.terminal.setInterruptionNote(
             "The \(noun) was accepted and goes on in the cluster; \(Program.name) list shows it.")

@@ -62,6 +62,7 @@ enum SuccessionText {
             }
             lines.append("  \(name)  " + words.joined(separator: ", "))
             lines += reasons(member, leader).map { "      \($0)" }
+            lines += slots(of: name, picture)
         }
         if lines.count == 1 { lines.append("  there is no other member") }
         return lines.map(\.printable).joined(separator: "\n") + "\n"
@@ -75,10 +76,14 @@ enum SuccessionText {
             if !names.isEmpty, !names.contains(member.name) { continue }
             let against = Candidacy.objections(member, picture, leader == nil ? .failover : .switchover)
             lines.append("  \(member.name)  " + (against.isEmpty ? "could take over" : "could not take over"))
-            lines += against.map { "      \($0)" }
+            lines += against.map { "      \($0)" } + slots(of: member.name, picture)
         }
         if lines.count == 1 { lines.append("  there is no other member") }
         return lines.map(\.printable).joined(separator: "\n") + "\n"
+    }
+
+    private static func slots(of name: String, _ picture: ClusterPicture) -> [String] {
+        picture.view.member(name).flatMap(Candidacy.slotObjection).map { ["      \($0)"] } ?? []
     }
 
     /// Whether anybody could take over, in the way that is left: a leader hands over, and without one there is a race

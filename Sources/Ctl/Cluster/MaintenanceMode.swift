@@ -11,6 +11,8 @@ enum MaintenanceMode {
             throw CtlError.refused("Cluster is \(paused ? "already" : "not") paused")
         }
         let body: JSONObject = ["pause": paused ? true : .null]
+        session.terminal.setInterruptionNote(
+            "A member may have been asked already: \(Program.name) list shows whether the cluster is paused.")
         guard let answer = try await ask(body, picture, session) else {
             throw CtlError.refused("Can not find accessible cluster member")
         }

@@ -17,6 +17,8 @@ struct MemberActions {
     mutating func ask(
         _ method: String, _ endpoint: String, of member: Member, body: JSONObject? = nil, for action: String
     ) async -> MemberClient.Answer? {
+        session.terminal.setInterruptionNote(
+            "The \(action) of \(member.name) may have begun, and goes on then; the members after it were not asked.")
         do throws(HTTPClientError) {
             return try await client.send(method, endpoint, to: member, body: body)
         } catch {

@@ -41,6 +41,8 @@ struct RollingRestartRun {
     private func ask(
         _ method: String, _ body: JSONObject?, _ picture: ClusterPicture
     ) async throws -> MemberClient.Answer {
+        session.terminal.setInterruptionNote(
+            "A member may have been asked already, and goes on then: \(Program.name) rolling-restart --show shows it.")
         let client = try MemberClient(session)
         // One of ours first: any of them takes it.
         let members = picture.leaderFirst

@@ -10,7 +10,17 @@ enum ScheduledTime {
             throw .refused(
                 "Unable to parse scheduled timestamp (\(text)). It should be in an unambiguous format (e.g. ISO 8601)")
         }
-        return time.hasOffset ? time : local(time)
+        if time.hasOffset { return time }
+        if let zone = zone(text) {
+            session.warn("the zone '\(zone)' is not understood: \(text) is taken as local time")
+        }
+        return local(time)
+    }
+
+    /// A name that stands where a zone does: `CET`.
+    private static func zone(_ text: String) -> Substring? {
+        guard let word = text.split(separator: " ").last, word.allSatisfy(\.isLetter) else { return nil }
+        return word
     }
 
     /// The instant at which clocks here show it.

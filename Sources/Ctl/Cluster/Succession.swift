@@ -35,8 +35,10 @@ struct Succession: Sendable {
 
     /// What stands against `member`; empty where nothing does.
     func objections(_ member: Member) -> [String] {
-        if member.name != picture.view.leaderName, let told = told[member.name] { return told }
-        return Candidacy.objections(member, picture, occasion)
+        if member.name == picture.view.leaderName { return Candidacy.objections(member, picture, occasion) }
+        let known = told[member.name] ?? Candidacy.objections(member, picture, occasion)
+        // An operator's failover is for when there is nothing better.
+        return known + (occasion == .switchover ? [Candidacy.slotObjection(member)].compactMap(\.self) : [])
     }
 
     /// Why it cannot come about: the candidate cannot take over, or, where none is named, nobody can. Nil where it can,

@@ -22,12 +22,12 @@ struct EditConfigCommand: CtlCommand {
     var isQuiet = false
 
     @Option(
-        name: [.customShort("s", allowingJoined: true), .customLong("set")], parsing: .singleValue,
+        name: [.customShort("s", allowingJoined: true), .customLong("set")], parsing: .unconditionalSingleValue,
         help: "One setting: PATH=VALUE in YAML, an empty value to remove it.")
     var settings: [String] = []
 
     @Option(
-        name: [.customShort("p", allowingJoined: true), .customLong("pg")], parsing: .singleValue,
+        name: [.customShort("p", allowingJoined: true), .customLong("pg")], parsing: .unconditionalSingleValue,
         help: "One parameter of PostgreSQL: NAME=VALUE.")
     var parameters: [String] = []
 
@@ -43,6 +43,16 @@ struct EditConfigCommand: CtlCommand {
     @Argument(help: "The cluster; the one of the configuration where none is named.")
     var clusterName: String?
 
+    /// `-sttl=20` and `-pwork_mem=8MB` with a space after the letter: the parser would take what stands before the `=`
+    /// for the option.
+    static func spaced(_ words: [String]) -> [String] {
+        let end = words.firstIndex(of: "--") ?? words.count
+        return words[..<end].flatMap { word -> [String] in
+            let isJoined = (word.hasPrefix("-s") || word.hasPrefix("-p")) && word.utf8.count > 2
+            return isJoined ? [String(word.prefix(2)), String(word.dropFirst(2))] : [word]
+        } + words[end...]
+    }
+
     func run(_ session: Session) async throws {
         let name = try session.clusterName(clusterName)
         let cluster = try Cluster(name, group: group.number ?? session.group, session)
@@ -56,6 +66,10 @@ struct EditConfigCommand: CtlCommand {
             return
         }
         if !isQuiet { try await DiffView.show(before, text, session) }
+        // It goes past the members, who would have refused it: whoever does it knows.
+        for objection in DynamicCheck.judge(after, inPlaceOf: config.data).objections {
+            session.warn("the members cannot go by this: \(objection)")
+        }
         if apply == "-" || replace == "-", !isForced {
             return session.terminal.write("Use --force option to apply changes\n")
         }

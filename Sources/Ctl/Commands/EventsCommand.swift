@@ -43,7 +43,11 @@ struct EventsCommand: CtlCommand {
                         }
                     }
                 }
-                await session.pause(Self.interval)
+                let end = session.now + Self.interval
+                while session.now < end {
+                    try session.stopWithoutReader()
+                    await session.pause(.milliseconds(500))
+                }
             }
         }
     }
@@ -111,6 +115,7 @@ enum MemberEvents {
                     if buffer.count > eventMax { buffer = [] }
                 }
             } catch {
+                if Task.isCancelled { return }
                 if failures == 0 { session.warn("\(member.name) does not answer, it is asked again: \(error)") }
             }
             await session.pause(.seconds(pauses[min(failures, pauses.count - 1)]))

@@ -34,10 +34,12 @@ struct QueryCommand: CtlCommand {
     @OptionGroup var watch: WatchOptions
     @OptionGroup var choice: MemberChoice
 
-    @Option(help: "What stands between two columns of tsv.")
+    @Option(parsing: .unconditional, help: "What stands between two columns of tsv.")
     var delimiter = "\t"
 
-    @Option(name: [.customShort("c", allowingJoined: true), .customLong("command")], help: "The SQL.")
+    @Option(
+        name: [.customShort("c", allowingJoined: true), .customLong("command")], parsing: .unconditional,
+        help: "The SQL.")
     var command: String?
 
     @Option(name: [.customShort("d", allowingJoined: true), .customLong("dbname")], help: "The database.")
@@ -47,8 +49,9 @@ struct QueryCommand: CtlCommand {
     var clusterName: String?
 
     func run(_ session: Session) async throws {
+        let written = try await fileContent()
         if choice.isContradiction { throw CtlError.refused("--role and --member are mutually exclusive options") }
-        let statements = try await statements()
+        let statements = try statements(written)
         let picture = try await Cluster(try session.clusterName(clusterName), group: group.number, session).load()
         var password: String?
         if asksPassword {
@@ -64,17 +67,21 @@ struct QueryCommand: CtlCommand {
         }
     }
 
-    private func statements() async throws -> String {
-        switch (command, file) {
+    /// A file that cannot be read is a wrong word, whatever the others are.
+    private func fileContent() async throws -> String? {
+        guard let file else { return nil }
+        do {
+            return String(decoding: try await Editor.read(file), as: UTF8.self)
+        } catch {
+            throw CtlError.usage("Invalid value for '--file' / '-f': \(error)")
+        }
+    }
+
+    private func statements(_ written: String?) throws -> String {
+        switch (command, written) {
         case (nil, nil): throw CtlError.refused("You need to specify either --command or --file")
         case (_?, _?): throw CtlError.refused("--file and --command are mutually exclusive options")
-        case (let command?, nil): return command
-        case (nil, let file?):
-            do {
-                return String(decoding: try await Editor.read(file), as: UTF8.self)
-            } catch {
-                throw CtlError.usage("Invalid value for '--file' / '-f': \(error)")
-            }
+        case (let one?, nil), (nil, let one?): return one
         }
     }
 

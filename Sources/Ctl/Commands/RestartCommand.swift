@@ -25,7 +25,9 @@ struct RestartCommand: CtlCommand {
     @Flag(name: .customLong("pending"), help: "Only where a setting waits for a restart.")
     var isPending = false
 
-    @Option(help: "How long it may take before it counts as failed, and another member leads.")
+    @Option(
+        parsing: .unconditional,
+        help: "How long it may take before it counts as failed, and another member leads.")
     var timeout: String?
 
     @Flag(name: .customLong("force"), help: "Ask nothing.")
@@ -102,8 +104,6 @@ struct RestartCommand: CtlCommand {
     ) async throws {
         var actions = try MemberActions(session)
         for member in members {
-            session.terminal.setInterruptionNote(
-                "The restart of \(member.name) may have begun, and goes on then; the members after it were not asked.")
             if isScheduled, isForced, member.data["scheduled_restart"]?.isTruthy == true {
                 if let answer = await actions.ask("DELETE", "restart", of: member, for: "flush scheduled restart"),
                     answer.status >= 400

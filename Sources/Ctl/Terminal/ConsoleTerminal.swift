@@ -15,9 +15,16 @@ public final class ConsoleTerminal: Terminal {
     /// The terminal's settings while typed text is hidden.
     private let shown = Mutex<termios?>(nil)
 
+    private let failure = Mutex<Int32?>(nil)
+
     public init() { isOutputTerminal = isatty(1) == 1 }
 
     public var isTerminal: Bool { isOutputTerminal }
+
+    public var isOutputLost: Bool {
+        var output = pollfd(fd: 1, events: 0, revents: 0)
+        return poll(&output, 1, 0) == 1 && output.revents & Int16(POLLERR | POLLHUP) != 0
+    }
 
     public var columns: Int? { size.map { Int($0.ws_col) } }
 
@@ -29,20 +36,27 @@ public final class ConsoleTerminal: Terminal {
         return size
     }
 
-    public func write(_ text: String) { put(text, to: 1) }
+    public var outputFailure: Int32? { failure.withLock { $0 } }
 
-    public func complain(_ text: String) { put(text, to: 2) }
+    public func write(_ text: String) {
+        guard let code = put(text, to: 1) else { return }
+        failure.withLock { $0 = $0 ?? code }
+    }
 
     /// Nobody is left to tell when this fails.
-    private func put(_ text: String, to number: Int32) {
+    public func complain(_ text: String) { _ = put(text, to: 2) }
+
+    /// Nil, or why it was not all written.
+    private func put(_ text: String, to number: Int32) -> Int32? {
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { buffer in
                 retryingInterrupts { Glibc.write(number, buffer.baseAddress, buffer.count) }
             }
-            if count <= 0 { return }
+            if count <= 0 { return count < 0 ? errno : EIO }
             bytes = bytes.dropFirst(count)
         }
+        return nil
     }
 
     public func setInterruptionNote(_ note: String?) { self.note.withLock { $0 = note } }

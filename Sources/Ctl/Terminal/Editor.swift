@@ -13,7 +13,16 @@ enum Editor {
         }
         let path = try await offPool { try temporaryFile(text, name) }
         defer { unlink(path) }
-        let code = try await ChildProgram.run(program, [path], session)
+        // One program, or one with options where there is none of the whole name.
+        var words = [program]
+        if !Files.isReadable(program) { words = program.split(separator: " ").map(String.init) }
+        let found = ChildProgram.find(words.first, [], session.environment) ?? program
+        let code: Int32
+        do {
+            code = try await ChildProgram.run(found, Array(words.dropFirst()) + [path], session)
+        } catch let error as SystemError {
+            throw CtlError.refused("The editor '\(program)' cannot be started: \(error)")
+        }
         if code != 0 { throw CtlError.refused("Editor exited with return code \(code)") }
         return String(decoding: try await read(path), as: UTF8.self)
     }

@@ -12,6 +12,10 @@ public protocol Terminal: Sendable {
     func readAll() async throws -> [UInt8]
     /// Whether what is written is seen by a person.
     var isTerminal: Bool { get }
+    /// Whether nobody reads standard output any more: the other end of a pipe was closed.
+    var isOutputLost: Bool { get }
+    /// Why standard output did not take all that was written; nil where it did.
+    var outputFailure: Int32? { get }
     /// How wide a line may be; nil where nobody says.
     var columns: Int? { get }
     /// How many lines fit; nil where nobody says.

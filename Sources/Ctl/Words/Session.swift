@@ -95,6 +95,11 @@ struct Session: Sendable {
         }
     }
 
+    /// Ends what would go on for ever for nobody: whoever read our output has closed it.
+    func stopWithoutReader() throws(CtlError) {
+        if terminal.isOutputLost { throw .ended(1) }
+    }
+
     /// Runs `body` once, or again and again on a cleared screen.
     func repeating(_ options: WatchOptions, clears: Bool = true, _ body: () async throws -> Void) async throws {
         guard let interval = options.interval else { return try await body() }
@@ -102,6 +107,7 @@ struct Session: Sendable {
             let begin = now
             if clears, terminal.isTerminal { terminal.write("\u{1B}[2J\u{1B}[1;1H") }
             try await body()
+            try stopWithoutReader()
             await clock.sleep(until: begin + interval)
         }
     }

@@ -10,6 +10,19 @@ public struct SlotPlan: Sendable, Hashable {
 
     public init() {}
 
+    /// The logical slots whose readers would lose changes if this standby were promoted now: the leader has them, and
+    /// here they are not, or not known to be safe.
+    public var unready: [String] {
+        Set(
+            reasons.flatMap { reason -> [String] in
+                switch reason {
+                case .mustBeCopied(let names), .notReady(let names): names
+                default: []
+                }
+            }
+        ).sorted()
+    }
+
     /// Where the slots could not be read: to make one that is there does nothing, and everything else rests on what
     /// may not be so any more.
     fileprivate var onlyMaking: SlotPlan {

@@ -30,7 +30,7 @@ public struct MemberKey: Sendable, Hashable {
         _ addresses: Addresses, _ me: NodeIdentity, role: NodeRole, local: PostgreSQLStatus,
         settings: DynamicConfiguration,
         checkpointPending: Bool, leaderTimeline: TimelineID?, scheduledRestart: RestartRequest? = nil,
-        needsOperator: String? = nil
+        needsOperator: String? = nil, unreadySlots: [String] = []
     ) -> JSONObject {
         var object: JSONObject = [
             "conn_url": .string(addresses.connectionURL), "api_url": .string(addresses.apiURL),
@@ -52,6 +52,8 @@ public struct MemberKey: Sendable, Hashable {
             // Ours as well: `/cluster` tells of it wherever it is asked.
             let slots = slotsHoldingBackWAL(facts, settings).compactMap(\.slotBeyondWarning)
             if !slots.isEmpty { object["slots_beyond_warning"] = .array(slots.map { .string($0) }) }
+            // Ours alone: by it nobody hands over unknowingly to who would break the readers of logical slots.
+            if !unreadySlots.isEmpty { object["slots_not_ready"] = .array(unreadySlots.map { .string($0) }) }
             addPositions(of: facts, to: &object)
             // Ours alone: by it a restart is known to have happened.
             let start = facts.postmasterStartTime

@@ -94,6 +94,10 @@ final class TypedTool: Sendable {
 extension OperatorTool {
     /// Runs one command at a terminal, while `body` looks at it and types.
     func typed(_ words: String..., body: (TypedTool) async throws -> Void) async throws {
+        try await typed(words, body: body)
+    }
+
+    func typed(_ words: [String], body: (TypedTool) async throws -> Void) async throws {
         let (program, options, more) = (program, options, environment)
         let tool = try await Blocking.run("typed") {
             let directory = Leftovers.directory(for: "ctl\(BootClock.now().nanoseconds)")
