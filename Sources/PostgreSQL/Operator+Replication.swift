@@ -144,6 +144,9 @@ extension Operator {
                 program: instance.program("postgres"),
                 arguments: ["--single", "-D", directory.path] + settings + ["template1"],
                 environment: Instance.plainLocale, deadline: BootClock.now() + .seconds(3600)))
+        // The segment that the recovery has ended with holds what nobody else has: beside the one of the new timeline,
+        // whoever recovers from the archive alone would take it first, and part as well.
+        try emptyArchiveStatus()
     }
 
     /// Recovery must not wait for an archiver that does not run, nor recycle what it has not seen.

@@ -7,7 +7,7 @@ import Testing
 @testable import PostgreSQL
 
 /// What our escapers write, read by PostgreSQL itself.
-@Suite("Escapes before a server", .enabled(if: TestServer.binDirectory != nil), .timeLimit(.minutes(2)))
+@Suite("Escapes before a server", .enabled(if: TestServer.binDirectory != nil), .timeLimit(.minutes(5)))
 struct EscapesServerTests {
     private static let texts: [String] = {
         let specials = [

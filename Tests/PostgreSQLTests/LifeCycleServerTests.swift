@@ -243,15 +243,21 @@ struct LifeCycleServerTests {
         }
     }
 
-    @Test("Crash recovery in single-user mode ends with a clean control file")
+    @Test("Crash recovery in single-user mode ends with a clean control file, and leaves the archive alone")
     func singleUser() async throws {
         try await withServers { root in
-            let server = try TestServer("n1", in: root)
+            let server = try TestServer("n1", in: root) { configuration in
+                configuration.parameters["archive_mode"] = "on"
+                configuration.parameters["archive_command"] = "echo %f >> \(root)/archived"
+            }
             _ = try await server.bootstrap()
             _ = try await server.controller.perform(.stop(.immediate, timeout: .seconds(5)))
             #expect(await server.observe().control?.state == .inProduction)
             #expect(try await server.controller.perform(.recoverSingleUser) == .done)
             #expect(await server.observe().control?.state == .shutDown)
+            // A segment that others have without its last records.
+            let waiting = try Files.list(server.configuration.dataDirectory + "/pg_wal/archive_status")
+            #expect(!waiting.contains { $0.hasSuffix(".ready") }, "\(waiting)")
         }
     }
 
