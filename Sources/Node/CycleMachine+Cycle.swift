@@ -63,7 +63,10 @@ extension CycleMachine {
         if sight.see(view, isMine: isMine, asked: schedule.began, wallTime: run.wallTime) {
             run.log(.info, "the DCS answers again")
         }
-        if let leader = view.leaderName, leader != me.name { schedule.backOff.succeeded() }
+        if let leader = view.leaderName, leader != me.name {
+            schedule.backOff.succeeded()
+            memory.promotions = Memory.Promotions()
+        }
         if view.leaderName != me.name || namesake != nil, lease != nil, !goesOnWithoutKey(view, at: run.now) {
             tenure.ends()
             // Health checks must not have to wait for the rest of the cycle.
@@ -71,7 +74,6 @@ extension CycleMachine {
         }
         if view.leaderName != me.name {
             memory.hasWonKey = false
-            memory.promotions = Memory.Promotions()
             synchronous = SynchronousStanding()
         }
         failsafe.see(view, isLeading: view.leaderName == me.name && namesake == nil, hasLease: lease != nil)
@@ -83,6 +85,7 @@ extension CycleMachine {
             for warning in warnings { run.log(.warning, warning) }
             adopt(settings.document, &run)
         }
+        if settings.isStandbyCluster { sight.seesStandbyCluster() }
         tellUnbuilt(&run)
     }
 

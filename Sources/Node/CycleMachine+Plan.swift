@@ -147,7 +147,7 @@ extension CycleMachine {
     /// nor is a server that may accept writes left alone so long.
     private func pauseAfterFailure(_ times: Int) -> Duration {
         let pause = LeaseArithmetic.retryInterval(settings.timings)
-        if isLeading || local.mayAcceptWrites { return pause }
+        if isLeading || local.mayYetAcceptWrites { return pause }
         return min(pause * (1 << min(times - 1, 8)), settings.timings.loopWait)
     }
 

@@ -77,7 +77,7 @@ struct Progress: Sendable {
         self.number = number
         running = RunningPlan(plan: plan, since: now)
         stepBegan = now
-        beganWritable = local.mayAcceptWrites
+        beganWritable = local.mayYetAcceptWrites
         publication = claim.map { .claimed($0) }
     }
 

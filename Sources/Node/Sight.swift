@@ -113,6 +113,13 @@ struct Sight: Sendable {
         isSettled = true
     }
 
+    /// While `standby_cluster` is set nobody is promoted, and a promotion of before is taken back when it is seen.
+    mutating func seesStandbyCluster() {
+        guard mayBePromoting || inherited != nil else { return }
+        if inherited == local.postmaster { local.promotionWasAsked = false }
+        settle()
+    }
+
     /// Whether a member key, which is gone or unreadable for nil, says something else than before of what decisions of
     /// others rest on. The positions, which every member publishes all the time, are no part of that.
     mutating func hasChanged(_ member: String, _ data: JSONObject?) -> Bool {

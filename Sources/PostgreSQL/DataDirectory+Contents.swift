@@ -56,7 +56,6 @@ extension DataDirectory {
             let entries = try Files.list(draft)
             for name in entries where !isFilledInPlace(name) { mark.moved[name] = Files.inode("\(draft)/\(name)") }
             try write(mark)
-            if mark.moved[Self.cacheName] != nil { try Files.removeTree("\(path)/\(Self.cacheName)") }
             for name in entries where name != "global" { try moveUp(name) }
             try Files.synchronize(directory: path)
             try moveUp("global")
@@ -66,18 +65,26 @@ extension DataDirectory {
             rmdir(draft)
             try Files.synchronize(directory: path)
         } catch {
-            if error.code == EEXIST { throw occupied((try? foreign(mark)) ?? [], mark) }
+            if error.code == EEXIST { throw occupied((try? foreign(mark)) ?? [lastComponent(error.subject)], mark) }
             throw .failed("cannot move the new data directory into its place: \(error)")
         }
     }
 
-    /// Nothing is overwritten, whenever it came.
+    /// Nothing is overwritten, whenever it came. What is no part of a cluster and stands there already stays, and the
+    /// draft's goes.
     private func moveUp(_ name: String) throws(SystemError) {
-        let from = "\(draft)/\(name)"
+        let (from, to) = ("\(draft)/\(name)", "\(path)/\(name)")
         if isFilledInPlace(name) {
             guard unlink(from) == 0 else { throw SystemError(call: "unlink", subject: from) }
-        } else {
-            try Files.rename(from, toNew: "\(path)/\(name)")
+            return
+        }
+        // Only an empty one goes.
+        if isEmptyDirectory(to) { rmdir(to) }
+        do throws(SystemError) {
+            try Files.rename(from, toNew: to)
+        } catch {
+            guard error.code == EEXIST, !Self.isOfCluster(name) else { throw error }
+            try Files.removeTree(from)
         }
     }
 

@@ -13,14 +13,24 @@ extension DataDirectory {
         let places = mark.filled + mark.tablespaces.map(\.path) + [mark.walDirectory].compactMap(\.self)
         let roots = [path, realPath(path)]
         return try contents().filter { name in
-            if name.hasPrefix(Self.cacheName) || isFilledInPlace(name) || isOurs(name, mark) { return false }
+            guard Self.isOfCluster(name), !isEmptyDirectory("\(path)/\(name)") else { return false }
+            if isFilledInPlace(name) || isOurs(name, mark) { return false }
             let isPlace = places.contains { place in roots.contains { "\(place)/".hasPrefix("\($0)/\(name)/") } }
             return !isPlace && !Files.isMountPoint("\(path)/\(name)")
         }
     }
 
-    /// The dynamic configuration as the daemon keeps it: it may come when the directory was not seen to be empty yet.
-    static let cacheName = "patroni.dynamic.json"
+    /// What shows that somebody restores a cluster. Anything else is put there by tools that know of no cluster: keys,
+    /// settings, logs, a shell's history.
+    static func isOfCluster(_ name: String) -> Bool {
+        switch name {
+        case "PG_VERSION", "base", "global", "backup_label", "tablespace_map", "postmaster.pid": true
+        case "pg_hba.conf", "pg_ident.conf", "pg_log": false
+        default: name.hasPrefix("pg_") || name.hasSuffix(".signal")
+        }
+    }
+
+    func isEmptyDirectory(_ path: String) -> Bool { (try? Files.list(path))?.isEmpty ?? false }
 
     /// A file system of its own that is mounted in ours is filled through a link.
     func isFilledInPlace(_ name: String) -> Bool { Files.target(ofLink: "\(draft)/\(name)") == "\(path)/\(name)" }

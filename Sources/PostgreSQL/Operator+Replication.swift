@@ -11,9 +11,17 @@ extension Operator {
     func promote() async throws(PostgreSQLError) {
         var deadline = BootClock.now() + configuration.startTimeout
         guard let postmaster = instance.postmaster() else { throw .failed("PostgreSQL is not running") }
-        let connection = try instance.connect(deadline: min(deadline, BootClock.now() + .seconds(5)))
-        guard try isInRecovery(connection, deadline) else { return }
-        var replayed = try replayedPosition(connection, deadline)
+        let connection: PostgreSQLConnection
+        var replayed: String?
+        do throws(PostgreSQLError) {
+            connection = try instance.connect(deadline: min(deadline, BootClock.now() + .seconds(5)))
+            guard try isInRecovery(connection, deadline) else { return }
+            replayed = try replayedPosition(connection, deadline)
+        } catch {
+            // Nothing was asked for: this is no promotion that came no further.
+            guard case .timedOut(let what) = error else { throw error }
+            throw .failed("no answer in time before it was asked for: \(what)")
+        }
         instance.remember { memory in
             memory.promoted = postmaster.pid
             memory.standby = nil
@@ -24,7 +32,7 @@ extension Operator {
             log.warning("pg_promote failed, asking by signal: \(error)")
             try await promoteBySignal(postmaster.pid)
         }
-        while try isInRecovery(connection, deadline) {
+        while try isInRecovery(connection, deadline + .seconds(5)) {
             if await instance.watch.waitForExit(of: postmaster.pid, deadline: BootClock.now() + .milliseconds(5)) {
                 throw .failed("postmaster \(postmaster.pid) ended while it was promoted")
             }

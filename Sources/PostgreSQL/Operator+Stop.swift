@@ -22,7 +22,7 @@ extension Operator {
         let timeout = min(timeout, Self.longest)
         let running = try postmaster(toStop: mode)
         if let running {
-            if mode == .fastAfterCheckpoint { checkpointBeforeStop() }
+            if mode == .fastAfterCheckpoint { try checkpointBeforeStop(isOptional: heirs == nil) }
             let deadline = BootClock.now() + timeout
             if announce { instance.set(.stopping) }
             do throws(PostgreSQLError) {
@@ -59,12 +59,14 @@ extension Operator {
     }
 
     /// Makes the checkpoint of the shutdown short, while sessions still work: none of this is time without a primary.
-    private func checkpointBeforeStop() {
+    /// Who hands over does not go on without it: nothing is down yet, and the shutdown would not end in time either.
+    private func checkpointBeforeStop(isOptional: Bool) throws(PostgreSQLError) {
         guard instance.state != .starting else { return }
         let deadline = BootClock.now() + StopMode.checkpointPatience
         do throws(PostgreSQLError) {
             try instance.connect(statementTimeout: .zero, deadline: deadline).query("CHECKPOINT", deadline: deadline)
         } catch {
+            if case .timedOut = error, !isOptional { throw error }
             log.warning("no checkpoint before the stop: \(error)")
         }
     }

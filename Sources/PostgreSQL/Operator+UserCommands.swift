@@ -15,11 +15,11 @@ extension Operator {
         guard status == 0 else { throw .failed("it ended with status \(status)") }
     }
 
-    /// The operator's command before a clean stop, which waits for it for a quarter of its time at most, whatever it
+    /// The operator's command before a clean stop, which waits for it for half of its time at most, whatever it
     /// says (postgresql.md §6.3). What has to end at once waits for nobody.
     func runBeforeStop(_ timeout: Duration) async throws(PostgreSQLError) {
         guard let words = configuration.beforeStop else { return }
-        let limit = min(timeout / 4, configuration.startTimeout)
+        let limit = min(timeout / 2, configuration.startTimeout)
         do throws(PostgreSQLError) {
             let status = try await UserCommand.run(
                 "before_stop", words, with: instance.scripts, deadline: BootClock.now() + limit, endsAtOnce: true,

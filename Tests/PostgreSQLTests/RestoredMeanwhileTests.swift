@@ -50,6 +50,34 @@ import Testing
         #expect(try directory.contents() == [])
     }
 
+    @Test("What is no part of a cluster keeps no draft out, and stays: keys, settings, histories of shells")
+    func keysAndHistories() throws {
+        let scene = CopyScene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        let mark = try directory.beginDraft(try directory.beginFilling(.copy), places: [])
+        try scene.makeCluster(directory.draft)
+        let names = [".bash_history", "server.key", "postgresql.conf", "pg_hba.conf", "log/today"]
+        for name in names {
+            try scene.file("\(directory.draft)/\(name)")
+            try scene.file("\(directory.path)/\(name)")
+            try Files.replace("\(directory.path)/\(name)", with: "here".utf8, mode: 0o600)
+        }
+        // Tools that know no cluster make its directories at times; an empty one is nobody's.
+        try Files.makeDirectory(directory.path + "/base")
+        try directory.installDraft(mark)
+        #expect(Files.exists(directory.controlFile) && !Files.exists(directory.draft))
+        for name in names { #expect(try Files.readText("\(directory.path)/\(name)") == "here") }
+    }
+
+    @Test(arguments: [
+        ("base", true), ("PG_VERSION", true), ("pg_wal", true), ("standby.signal", true), ("pg_hba.conf", false),
+        ("pg_log", false), ("server.crt", false), (".pgpass", false), ("log", false),
+    ])
+    func tellsAClustersOwn(_ name: String, _ isOfCluster: Bool) {
+        #expect(DataDirectory.isOfCluster(name) == isOfCluster)
+    }
+
     @Test("What appears while a draft is moved up is not replaced") func noOverwriting() throws {
         let scene = CopyScene()
         defer { scene.remove() }

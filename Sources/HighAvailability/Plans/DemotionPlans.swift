@@ -10,7 +10,9 @@ enum DemotionPlans {
     /// The cluster is to follow a primary elsewhere (ha-loop.md §13): a clean stop, so that whoever receives from here
     /// has everything, under the lease all the while. What then stands here is compared before it follows anybody.
     static func standbyCluster(_ seen: Observation) -> Plan {
-        let stop = PostgreSQLOperation.stop(.fastAfterCheckpoint, timeout: seen.settings.stopTimeout)
+        // Nobody here takes over, so there is no hurry: whoever follows from elsewhere may have much to receive.
+        let stop = PostgreSQLOperation.stop(
+            .fastAfterCheckpoint, timeout: max(seen.settings.stopTimeout, archivingPatience))
         return Plan(.demoteCluster, [.postgreSQL(stop), .postgreSQL(.archiveLastSegment)])
     }
 

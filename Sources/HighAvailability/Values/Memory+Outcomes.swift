@@ -51,6 +51,7 @@ extension Memory {
             ledTimeline = nil
             ledPosition = .zero
             failedCopies = nil
+            promotions = Promotions()
         case .promote:
             following = .unknown
             rewind = .unsuspected
