@@ -123,6 +123,44 @@ import Testing
         #expect(sight.storeFailure == nil && sight.viewAt == now && sight.storeLastSeen == 7)
     }
 
+    /// A promotion that an earlier daemon may have asked for, and what shows that none is pending.
+    @Test func whatAnEarlierDaemonMayHaveAskedFor() {
+        func standby(_ postmaster: Int32?, after seconds: Int64) -> PostgreSQLStatus {
+            PostgreSQLStatus(
+                dataDirectory: .initialized, state: .running, postmaster: postmaster, readiness: .accepting,
+                facts: postmaster.map { _ in .init(inRecovery: true, timeline: 1) }, hasStandbySignal: true,
+                observedAt: now + .seconds(seconds))
+        }
+        // The guardian's lease tells of the postmaster that was there, and of no other one.
+        var sight = Sight(now: now, inheritsLease: true)
+        sight.see(standby(7, after: 1))
+        #expect(sight.local.isPromoting)
+        sight.see(standby(7, after: 100))
+        #expect(sight.local.isPromoting)
+        sight.see(standby(8, after: 101))
+        #expect(!sight.local.isPromoting)
+        // What is started later nobody has asked before.
+        sight = Sight(now: now, inheritsLease: true)
+        sight.see(standby(nil, after: 1))
+        sight.see(standby(7, after: 2))
+        #expect(!sight.local.isPromoting)
+        // The key alone tells so for a minute.
+        sight = Sight(now: now)
+        sight.see(standby(7, after: 1))
+        #expect(!sight.local.isPromoting)
+        _ = sight.see(ClusterView(), isMine: true, asked: now + .seconds(1), wallTime: 0)
+        #expect(sight.local.isPromoting)
+        sight.see(standby(7, after: 62))
+        #expect(!sight.local.isPromoting)
+        // The leader of a standby cluster is never promoted.
+        sight = Sight(now: now, inheritsLease: true)
+        sight.see(standby(7, after: 1))
+        sight.seesStandbyCluster()
+        #expect(!sight.local.isPromoting)
+        sight.see(standby(7, after: 2))
+        #expect(!sight.local.isPromoting)
+    }
+
     @Test func choresAreBegunOnce() {
         var chores = Chores()
         #expect(Chore.allCases.allSatisfy { chores[$0] == .idle })
