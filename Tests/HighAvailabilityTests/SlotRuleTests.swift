@@ -313,27 +313,6 @@ import Testing
         #expect(plan.reasons.map { Reason.slot($0).code } == because)
     }
 
-    /// Readers of logical slots would lose changes, where one is not here, or its copy is not known to be safe.
-    @Test(
-        arguments: [
-            ([], ["l": 600], ["l"]), ([], [:], []), ([copy(ready: false)], ["l": 500], ["l"]),
-            ([copy()], ["l": 500], []),
-        ] as [([Slot], [String: UInt64], [String])])
-    func whatIsNotReadyIsPublished(_ slots: [Slot], _ published: [String: UInt64], _ expected: [String]) {
-        var local = Scene.standby()
-        local.facts?.slots = slots + [Self.n2]
-        let me = NodeIdentity(name: "n1")
-        let settings = DynamicConfiguration(document: Self.logical) ?? DynamicConfiguration()
-        let unready = slotRule(me, Self.published(published), settings, local).unready
-        #expect(unready == expected)
-        let addresses = MemberKey.Addresses(connectionURL: "", apiURL: "", version: "4.1.5")
-        let key = MemberKey.value(
-            addresses, me, role: .replica, local: local, settings: settings, checkpointPending: false,
-            leaderTimeline: nil, unreadySlots: unready)
-        #expect(Member(name: "n1", data: key).unreadySlots == expected)
-        #expect(expected.isEmpty == (key["slots_not_ready"] == nil))
-    }
-
     /// Each try costs a restart, so the next one waits.
     @Test func copiesAreMadeByARestart() {
         var local = Scene.standby()

@@ -15,10 +15,9 @@ public struct SlotPlan: Sendable, Hashable {
     public var unready: [String] {
         Set(
             reasons.flatMap { reason -> [String] in
-                switch reason {
-                case .mustBeCopied(let names), .notReady(let names): names
-                default: []
-                }
+                if case .mustBeCopied(let names) = reason { return names }
+                if case .notReady(let names) = reason { return names }
+                return []
             }
         ).sorted()
     }
