@@ -23,9 +23,9 @@ extension WaitingIntegrationTests {
             try await waitUntil("the writer writes", within: 20) { writer.rows.count > 20 }
             let postmaster = try #require(cluster.postmaster(leader)).pid
 
-            // For less than a lease, and for as long as that three end.
+            // For less than a lease, and for as long as that seven end.
             try await outage(cluster, leader, lasts: 5) { _ in }
-            try await outage(cluster, leader, lasts: 24) { since in
+            try await outage(cluster, leader, lasts: 60) { since in
                 guard bootSeconds() > since + 10 else { return }
                 for node in cluster.nodes {
                     let status = await cluster.get(node, "/patroni")?.json
@@ -138,7 +138,7 @@ extension WaitingIntegrationTests {
         let postmaster = try #require(cluster.postmaster(leader)).pid
         // Patroni knows no lease of less than 20 s, and steps down a retry_timeout after the store went;
         // ours steps down in 14.7 s.
-        try await outage(cluster, leader, lasts: 18) { _ in }
+        try await outage(cluster, leader, lasts: 30) { _ in }
         #expect(try await cluster.healthy(within: 60) == leader)
         try await writer.stop()
         #expect(writer.failures == 0)

@@ -41,7 +41,8 @@ extension WaitingIntegrationTests {
                 }
                 return true
             }
-            try await waitUntil("the lease has run out", within: ttl * 2) { bootSeconds() > lost + ttl + 3 }
+            let absence = loss == .frozen ? 60 : ttl + 3
+            try await waitUntil("the lease has run out", within: absence + 10) { bootSeconds() > lost + absence }
             let last = try #require(writer.lastAcknowledged)
             #expect(last < end, "a row was acknowledged \(last - lost) s after the loss of the store")
             #expect(await cluster.leader() == nil)
