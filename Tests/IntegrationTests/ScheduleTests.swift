@@ -6,8 +6,8 @@ import Testing
 extension ClusterIntegrationTests {
     /// In so many seconds, by the clock of the machine: as text, and when the machine has been up for so long.
     private func instant(_ cluster: TestCluster, in seconds: Int) async throws -> (text: String, at: Double) {
-        let statement =
-            "SELECT to_char(now() AT TIME ZONE 'utc' + interval '\(seconds) s', 'YYYY-MM-DD\"T\"HH24:MI:SS\"+00:00\"')"
+        let format = "YYYY-MM-DD\"T\"HH24:MI:SS\"+00:00\""
+        let statement = "SELECT to_char(now() AT TIME ZONE 'utc' + interval '\(seconds) s', '\(format)')"
         let leader = try #require(await cluster.leader())
         let text = try #require(await cluster.value(leader, statement))
         return (text, bootSeconds() + Double(seconds))
