@@ -13,7 +13,7 @@ extension ClusterIntegrationTests {
         return (text, bootSeconds() + Double(seconds))
     }
 
-    @Test("A scheduled restart and a scheduled switchover happen at their time, and not before", .timeLimit(.minutes(4)))
+    @Test("A scheduled restart and a switchover happen at their time, not before", .timeLimit(.minutes(4)))
     func schedules() async throws {
         try await TestCluster.with(dynamic: NodeConfiguration.quickest) { cluster in
             let leader = try await cluster.bootstrap()
