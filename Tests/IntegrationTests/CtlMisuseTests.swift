@@ -57,9 +57,10 @@ extension ClusterIntegrationTests {
         try await TestCluster.with([.subject]) { cluster in
             try await cluster.bootstrap()
             var tool = cluster.tool()
-            tool.environment["EDITOR"] = "sed -i s/loop_wait:.2/loop_wait:3/"
+            // A blank would begin another option.
+            tool.environment["EDITOR"] = "sed -i s/loop_wait:.2/loop_wait:\\x203/"
             let edited = try await tool.run(["edit-config"], input: "n\n")
-            #expect(edited.code == 0 && edited.output.contains("+loop_wait:3\n"), "\(edited)")
+            #expect(edited.code == 0 && edited.output.contains("+loop_wait: 3\n"), "\(edited)")
             tool.environment["EDITOR"] = "/nowhere/ed -x"
             let missing = try await tool.run("edit-config")
             #expect(missing.code == 1, "\(missing)")
@@ -125,7 +126,7 @@ extension ClusterIntegrationTests {
             try await tool.typed("watch", "citus") { typed in
                 try await typed.expect("Citus cluster: citus ")
                 for group in 0..<3 { try await typed.expect("|     \(group) | n3 ") }
-                try await typed.expect(" Citus group: 1")
+                try await typed.expect("Citus group: 1")
                 for (columns, lines) in [(20, 5), (3, 2), (1, 1)] as [(UInt16, UInt16)] {
                     typed.resize(columns: columns, lines: lines)
                     try await typed.expect("\u{1B}[J")
