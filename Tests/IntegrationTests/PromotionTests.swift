@@ -32,6 +32,13 @@ extension ClusterIntegrationTests {
             try await waitUntil("the first leads", within: 60) { await cluster.leader() == 1 }
             for node in [2, 3] { try await cluster.start(node) }
             try await cluster.healthy(within: 60)
+            // pg_rewind cannot go back to where a segment begins of which nothing was written.
+            try await cluster.sql(1, RowWriter.table)
+            for node in [2, 3] {
+                try await waitUntil("\(cluster.name(node)) has the table", within: 30) {
+                    await cluster.value(node, "SELECT count(*) FROM written") == "0"
+                }
+            }
 
             try set(Self.crashes, of: 2, cluster)
             try await cluster.loseHost(1)
