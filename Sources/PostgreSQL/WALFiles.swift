@@ -77,20 +77,24 @@ struct WALFiles {
         let (info, rest) = (page.number(2, UInt16.self), Int(page.number(16, UInt32.self)))
         var offset = info & 0x2 != 0 ? 40 : 24
         if info & 0x1 != 0 { offset += aligned(rest) }
-        // What the record that ends here was is not known: it may have been a switch.
-        var mayHaveSwitched = info & 0x1 != 0
+        // What the record that ends here was is not known: it may have been a switch, where so little of it is left.
+        var mayHaveSwitched = info & 0x1 != 0 && rest <= Self.headerSize - 8
         while offset + 8 <= page.count {
             let length = Int(page.number(offset, UInt32.self))
             if length == 0 { return mayHaveSwitched ? nil : offset }
             // Torn, or nothing that is known here.
-            guard length >= 24 else { return page.count }
-            // XLOG_SWITCH of the resource manager XLOG.
+            guard length >= Self.headerSize else { return page.count }
+            // XLOG_SWITCH of the resource manager XLOG, which has nothing but its header.
             mayHaveSwitched =
-                offset + 24 > page.count || page[offset + 17] == 0 && page[offset + 16] & 0xF0 == 0x40
+                length == Self.headerSize
+                && (offset + Self.headerSize > page.count || page[offset + 17] == 0 && page[offset + 16] & 0xF0 == 0x40)
             offset += aligned(length)
         }
         return page.count
     }
+
+    /// Of a record, in bytes; 8 of them at least are on the page on which it begins.
+    private static let headerSize = 24
 
     private static func aligned(_ length: Int) -> Int { (length + 7) & ~7 }
 

@@ -109,7 +109,11 @@ extension ClusterIntegrationTests {
                 for (leaf, value) in healthy.keys { try await cluster.put(name, leaf, value) }
                 let listed = try await tool.run(["list", name])
                 #expect(listed.code == 0 && listed.output.hasPrefix("+ Cluster: \(name) ("), "\(listed)")
-                if Programs.hasPeer { #expect(try await peer.run(["list", name]) == listed) }
+                if Programs.hasPeer {
+                    // Its drawn title is a column too long for each wide letter.
+                    let theirs = try await peer.run(["list", name, "-f", "json"])
+                    #expect(try await tool.run(["list", name, "-f", "json"]) == theirs)
+                }
                 let gone = try await tool.run(["remove", name], input: "\(name)\nYes I am aware\nn1\n")
                 #expect(gone.code == 0, "\(gone)")
                 #expect(try await tool.run(["list", name, "-f", "json"]).output == "[]\n")

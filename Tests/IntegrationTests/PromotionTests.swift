@@ -9,7 +9,13 @@ extension ClusterIntegrationTests {
     @Sendable private static func endOfRecovery(_ node: Int, _ directory: String) -> JSONObject {
         let file = "\(directory)/end"
         let command = "echo end >> \(directory)/ended; if [ -e \(file) ]; then exec /bin/sh \(file); fi"
-        return ["postgresql": ["recovery_conf": ["recovery_end_command": .string(command)], "pg_ctl_timeout": 4]]
+        return [
+            "postgresql": [
+                "recovery_conf": ["recovery_end_command": .string(command)], "pg_ctl_timeout": 4,
+                // pg_rewind gives up where the old timeline ends within a record, as it may when a host is lost.
+                "remove_data_directory_on_rewind_failure": true,
+            ]
+        ]
     }
 
     private func set(_ script: String, of node: Int, _ cluster: TestCluster) throws {
@@ -32,18 +38,11 @@ extension ClusterIntegrationTests {
             try await waitUntil("the first leads", within: 60) { await cluster.leader() == 1 }
             for node in [2, 3] { try await cluster.start(node) }
             try await cluster.healthy(within: 60)
-            // pg_rewind cannot go back to where a segment begins of which nothing was written.
-            try await cluster.sql(1, RowWriter.table)
-            for node in [2, 3] {
-                try await waitUntil("\(cluster.name(node)) has the table", within: 30) {
-                    await cluster.value(node, "SELECT count(*) FROM written") == "0"
-                }
-            }
 
             try set(Self.crashes, of: 2, cluster)
             try await cluster.loseHost(1)
             #expect(try await cluster.newLeader(after: 1, within: 60) == 3)
-            try await waitUntil("what the second wrote by itself is rewound away", within: 60) {
+            try await waitUntil("what the second wrote by itself is gone", within: 60) {
                 await cluster.streams(2)
             }
             try await cluster.start(1)

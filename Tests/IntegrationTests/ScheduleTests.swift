@@ -23,7 +23,9 @@ extension ClusterIntegrationTests {
             let restart = try await instant(cluster, in: 4)
             let body = #"{"schedule": "\#(restart.text)"}"#
             #expect(try await cluster.answer("POST", replica, "/restart", body: body).status == 202)
-            #expect(await cluster.get(replica, "/patroni")?.json["scheduled_restart"]?.object != nil)
+            try await waitUntil("the restart is told of", within: 3) {
+                await cluster.get(replica, "/patroni")?.json["scheduled_restart"]?.object != nil
+            }
             try await waitUntil("the replica was restarted", within: 30) {
                 let now = cluster.postmaster(replica)
                 // The text has whole seconds.
