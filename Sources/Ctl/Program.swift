@@ -48,7 +48,7 @@ public enum Program {
             }
             guard let found = Matriarchctl.command(name) else { throw CtlError.usage(Self.unknown(name)) }
             type = found
-            let isSpaced = found == EditConfigCommand.self
+            let isSpaced = found == EditConfigCommand.self || found == PlanCommand.self
             var parsed = try found.parseAsRoot(isSpaced ? EditConfigCommand.spaced(words.rest) : words.rest)
             guard let command = parsed as? any CtlCommand else {
                 // One of ArgumentParser's own: it ends with the text that was asked for.

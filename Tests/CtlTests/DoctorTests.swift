@@ -184,15 +184,23 @@ import Testing
 
     @Test func restartsSayWhoseTurnItIs() {
         let picture = Pictures.picture("orders", Pictures.orders)
-        let plan = ActionPlan.restart(picture, picture.members(.any))
+        let plan = ActionPlan.restart(picture, .any)
         #expect(plan.text.contains("  1. pg-a, which leads and goes on leading: "))
-        #expect(!ActionPlan.restart(picture, []).isPossible)
+        #expect(plan.text.contains("nothing is written while the leader restarts"))
+        let one = ActionPlan.restart(picture, .replica, names: ["pg-b"])
+        #expect(one.steps == ["pg-b: a checkpoint, a fast stop, a start"] && one.isPossible)
+        #expect(ActionPlan.restart(picture, .replica, names: ["pg-a", "x"]).obstacles.count == 2)
+        #expect(ActionPlan.restart(picture, .any, names: ["x"]).obstacles == ["x is no member"])
+        #expect(ActionPlan.restart(picture, .any, isForPending: true).obstacles == ["no member waits for a restart"])
+        #expect(
+            ActionPlan.restart(Pictures.picture("none", [:]), .any).obstacles == ["there is no such member"])
     }
 
     @Test func theScreenIsCutToTheTerminal() {
         let picture = Pictures.picture("orders", Pictures.orders)
         let events = (1...30).map { "event \($0)" }
-        let guardians: [String: JSONObject] = ["pg-a": ["armed": true, "lease_remaining_seconds": 17]]
+        let place = WatchPlace(cluster: "orders", group: nil, member: "pg-a")
+        let guardians: [WatchPlace: JSONObject] = [place: ["armed": true, "lease_remaining_seconds": 17]]
         let screen = WatchScreen(time: "now", pictures: [picture], guardians: guardians, events: events)
         let lines = screen.frame(columns: 60, lines: 20).split(separator: "\r\n")
         #expect(lines.count == 19)

@@ -7,7 +7,7 @@ final class ScriptedTerminal: Terminal {
         var output = ""
         var errors = ""
         var answers: [String]
-        var note: String?
+        var interruption: (@Sendable () -> String)?
     }
 
     private let state: Mutex<State>
@@ -20,7 +20,7 @@ final class ScriptedTerminal: Terminal {
 
     var output: String { state.withLock { $0.output } }
     var errors: String { state.withLock { $0.errors } }
-    var note: String? { state.withLock { $0.note } }
+    var note: String? { state.withLock { $0.interruption }?() }
     /// What nobody has asked for.
     var answersLeft: Int { state.withLock { $0.answers.count } }
     var isOutputLost: Bool { false }
@@ -33,7 +33,7 @@ final class ScriptedTerminal: Terminal {
     func holdScreen(_ isHeld: Bool) {}
     func readKey(within patience: Duration) async -> UInt8? { UInt8(ascii: "q") }
     func lend(_ isLent: Bool) {}
-    func setInterruptionNote(_ note: String?) { state.withLock { $0.note = note } }
+    func onInterruption(_ tell: (@Sendable () -> String)?) { state.withLock { $0.interruption = tell } }
 
     func readLine() async throws -> String? {
         state.withLock { $0.answers.isEmpty ? nil : $0.answers.removeFirst() }

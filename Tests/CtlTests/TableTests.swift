@@ -63,6 +63,8 @@ import Testing
             ("list", [], "list", []), ("-c x list -c y", ["-c", "x"], "list", ["-c", "y"]),
             ("-k --dcs-url=a query -d b", ["-k", "--dcs-url=a"], "query", ["-d", "b"]),
             ("-- list a", [], "list", ["a"]),
+            ("failover --candidate= --set=a= -s a=", [], "failover", ["--candidate", "", "--set=a=", "-s", "a="]),
+            ("--dcs-url= list", ["--dcs-url", ""], "list", []),
             ("--help", ["--help"], nil, []), ("-c", ["-c"], nil, []), ("-cx list", ["-cx"], "list", []),
         ] as [(String, [String], String?, [String])])
     func words(line: String, global: [String], command: String?, rest: [String]) {

@@ -21,6 +21,8 @@ public struct ToolConfiguration: Sendable, Hashable {
     public let timings = ClusterTimings()
     /// What was read, where it is a daemon's: with what it runs and where.
     public let daemon: LocalConfiguration?
+    /// All that was read, with the store that counts.
+    public let tree: JSONObject
     private let storeOutcome: Result<StoreSettings, ConfigurationError>
 
     /// Where the clusters' keys are. Commands that need no store go without one.
@@ -54,6 +56,7 @@ public struct ToolConfiguration: Sendable, Hashable {
 
     private init(_ reader: inout SettingReader, daemon: LocalConfiguration?) {
         self.daemon = daemon
+        tree = reader.tree.root
         scope = reader.filledText("scope")
         namespace = (reader.filledText("namespace") ?? "service").trimmingSlashes
         storeOutcome = Self.store(reader)

@@ -6,11 +6,14 @@ import HighAvailability
 extension ActionPlan {
     // MARK: Restarting all
 
-    static func rollingRestart(_ picture: ClusterPicture, isForPending: Bool) -> ActionPlan {
+    static func rollingRestart(
+        _ picture: ClusterPicture, isForPending: Bool, names: [String] = []
+    ) -> ActionPlan {
         var plan = ActionPlan(title: "rolling restart of \(picture.name)")
         let (view, settings) = (picture.view, picture.settings)
         var request = RollingRestartRequest()
         request.isForPending = isForPending
+        if !names.isEmpty { request.members = names }
         do throws(RollingRestartRequest.Refusal) {
             // The members judge by the same rule.
             let rolling = try request.rollingRestart(view, settings, now: "")

@@ -83,9 +83,22 @@ struct ActionPlan: Sendable {
 
     // MARK: Restarting
 
-    static func restart(_ picture: ClusterPicture, _ members: [Member]) -> ActionPlan {
+    /// Of all members of the role where no names are given.
+    static func restart(
+        _ picture: ClusterPicture, _ role: RoleFilter, isForPending: Bool = false, names: [String] = []
+    ) -> ActionPlan {
         var plan = ActionPlan(title: "restart of \(picture.name)")
-        if members.isEmpty { plan.obstacles.append("there is no such member") }
+        let meant = picture.members(role).filter { names.isEmpty || names.contains($0.name) }
+        let members = meant.filter { !isForPending || $0.data["pending_restart"]?.isTruthy == true }
+        // The command passes over a name that is none; a plan says so.
+        for name in names where !meant.contains(where: { $0.name == name }) {
+            plan.obstacles.append("\(name) is no member" + (role == .any ? "" : " of the role \(role.rawValue)"))
+        }
+        if meant.isEmpty, names.isEmpty {
+            plan.obstacles.append("there is no such member")
+        } else if members.isEmpty, !meant.isEmpty {
+            plan.obstacles.append("no member waits for a restart")
+        }
         let leader = picture.view.leaderName
         plan.verdicts = members.map { member in
             let reasons = member.data["pending_restart_reason"]?.object?.keys ?? []

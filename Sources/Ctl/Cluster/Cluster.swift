@@ -66,6 +66,7 @@ struct Cluster: Sendable {
             do {
                 return try await body(session.now + (isFirst ? Self.firstPatience : Self.patience))
             } catch DCSError.unreachable(let reason) {
+                try Task.checkCancellation()
                 session.warn(
                     "the store does not answer, it is asked again\(isFirst ? "" : " in 5 seconds"): \(reason)")
                 if !isFirst { await session.pause(Self.pause) }

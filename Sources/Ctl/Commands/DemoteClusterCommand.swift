@@ -29,13 +29,14 @@ struct DemoteClusterCommand: CtlCommand {
     var clusterName: String?
 
     func run(_ session: Session) async throws {
-        guard host != nil || port != nil || restoreCommand != nil else {
-            throw CtlError.refused("At least --host, --port or --restore-command should be specified")
-        }
+        // What is empty is as good as not given.
         var section = JSONObject()
         section["host"] = host.flatMap { $0.isEmpty ? nil : .string($0) }
-        section["port"] = port.map { .int(Int64($0)) }
+        section["port"] = port.flatMap { $0 == 0 ? nil : .int(Int64($0)) }
         section["restore_command"] = restoreCommand.flatMap { $0.isEmpty ? nil : .string($0) }
+        if section.isEmpty {
+            throw CtlError.refused("At least --host, --port or --restore-command should be specified")
+        }
         section["primary_slot_name"] = slotName.flatMap { $0.isEmpty ? nil : .string($0) }
         let change = ClusterRoleChange(kind: .demotion, section: .object(section), isForced: isForced)
         try await change.run(try session.clusterName(clusterName), session)

@@ -11,8 +11,8 @@ struct DoctorCommand: CtlCommand {
     static var configuration: CommandConfiguration {
         .of(
             "doctor", "Looks for what commonly goes wrong, and says what to do about it.",
-            "Looks at the cluster, at its store and, with a daemon's file, at that. The exit code is 1 where something "
-                + "is wrong now.",
+            "Looks at the cluster, at its store, at the certificates that the configuration names and, where it is a "
+                + "daemon's, at all of it. The exit code is 1 where something is wrong now.",
             examples: ["-c /etc/patroni.yml doctor", "doctor batman --json"])
     }
 
@@ -30,8 +30,9 @@ struct DoctorCommand: CtlCommand {
         var findings: [Finding] = []
         if let daemon = session.configuration.daemon {
             findings += ConfigurationRules.findings(daemon, picture.view.config?.data)
-            findings += try await offPool { CertificateRules.findings(daemon.tree) }
         }
+        let tree = session.configuration.tree
+        findings += try await offPool { CertificateRules.findings(tree) }
         findings += ClusterRules.findings(picture.view, try? await cluster.condition())
         findings += await members(picture, session)
         findings.sort { $0.severity > $1.severity }

@@ -68,9 +68,12 @@ struct MemberEvent: Sendable {
     }
 
     /// One line for people.
-    var text: String {
+    var text: String { text(as: member) }
+
+    /// With another name for the member, where its own would not be enough.
+    func text(as name: String) -> String {
         let at = data["at"]?.string.flatMap(Timestamp.init).map { LocalTime.seconds($0.nanosecondsSinceEpoch) } ?? ""
-        return "\(at) \(member) \(kind): \(summary)"
+        return "\(at) \(name) \(kind): \(summary)".printable.replacing("\n", with: " ")
     }
 
     private var summary: String {

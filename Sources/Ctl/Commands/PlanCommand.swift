@@ -6,9 +6,9 @@ struct PlanCommand: CtlCommand {
     static var configuration: CommandConfiguration {
         .of(
             "plan", "Says what a command would do, in which order, and what is in its way; changes nothing.",
-            "The exit code is 1 where it could not be done now.",
+            "The exit code is 1 where it could not be done now. Members may be named for restart and rolling-restart.",
             examples: [
-                "plan switchover batman --candidate n2", "plan failover batman", "plan restart batman",
+                "plan switchover batman --candidate n2", "plan failover batman", "plan restart batman n1",
                 "plan rolling-restart batman --pending", "plan edit-config batman -s ttl=20 -p max_connections=200",
                 "plan demote-cluster batman --host 10.0.0.9",
             ])
@@ -27,16 +27,18 @@ struct PlanCommand: CtlCommand {
     @Option(help: "Who would lead.")
     var candidate: String?
 
-    @Flag(name: .customLong("pending"), help: "Of rolling-restart: only members on which a setting waits for it.")
+    @Flag(
+        name: .customLong("pending"),
+        help: "Of restart and rolling-restart: only members on which a setting waits for it.")
     var isPending = false
 
     @Option(
-        name: [.customShort("s", allowingJoined: true), .customLong("set")], parsing: .singleValue,
+        name: [.customShort("s", allowingJoined: true), .customLong("set")], parsing: .unconditionalSingleValue,
         help: "Of edit-config: PATH=VALUE.")
     var settings: [String] = []
 
     @Option(
-        name: [.customShort("p", allowingJoined: true), .customLong("pg")], parsing: .singleValue,
+        name: [.customShort("p", allowingJoined: true), .customLong("pg")], parsing: .unconditionalSingleValue,
         help: "Of edit-config: one parameter of PostgreSQL, NAME=VALUE.")
     var parameters: [String] = []
 
@@ -55,6 +57,15 @@ struct PlanCommand: CtlCommand {
     @Argument(help: "The cluster; the one of the configuration where none is named.")
     var clusterName: String?
 
+    @Argument(help: "Of restart and rolling-restart: the members; all where none is named.")
+    var memberNames: [String] = []
+
+    func validate() throws {
+        if !memberNames.isEmpty, action != .restart, action != .rollingRestart {
+            throw ValidationError("plan \(action.rawValue) takes no names of members.")
+        }
+    }
+
     func run(_ session: Session) async throws {
         let picture = try await Cluster(
             try session.clusterName(clusterName), group: group.number, session
@@ -63,8 +74,8 @@ struct PlanCommand: CtlCommand {
             switch action {
             case .switchover: .handover(try await .asked(picture, .switchover, session), candidate: candidate)
             case .failover: .handover(try await .asked(picture, .failover, session), candidate: candidate)
-            case .restart: .restart(picture, picture.members(role.role))
-            case .rollingRestart: .rollingRestart(picture, isForPending: isPending)
+            case .restart: .restart(picture, role.role, isForPending: isPending, names: memberNames)
+            case .rollingRestart: .rollingRestart(picture, isForPending: isPending, names: memberNames)
             case .editConfig: try editConfig(picture)
             case .demoteCluster: .demoteCluster(picture, section: section)
             }

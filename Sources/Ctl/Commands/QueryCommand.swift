@@ -109,9 +109,17 @@ struct QueryCommand: CtlCommand {
         let target = parameters + [("host", address.host), ("port", "\(address.port)")]
         // Who is asked for by a role must have it: the store may be behind.
         let inRecovery = choice.expectsRecovery
+        let terminal = session.terminal
+        defer { terminal.onInterruption(nil) }
         let outcome = try await offPool { () -> Result<Table?, QueryConnection.Failure>? in
             do throws(QueryConnection.Failure) {
                 let connection = try QueryConnection(target)
+                let cancellation = connection.cancellation
+                terminal.onInterruption {
+                    cancellation?.ask() == true
+                        ? "The server was asked to cancel the statement."
+                        : "The statement may go on on the server."
+                }
                 if let inRecovery {
                     let found = try connection.run("SELECT pg_catalog.pg_is_in_recovery()")?.rows.first?.first
                     if found != .bool(inRecovery) { return nil }

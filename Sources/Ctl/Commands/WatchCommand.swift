@@ -25,55 +25,98 @@ struct WatchCommand: CtlCommand {
             throw CtlError.refused("watch needs a terminal; events and list -W write to pipes as well")
         }
         let names = clusterNames.isEmpty ? [try session.clusterName(nil)] : clusterNames
-        let clusters = try names.map { try Cluster($0, group: group.number, session) }
+        let board = WatchBoard(session.now)
+        // A line on standard error would stand in the middle of the screen.
+        let quiet = session.warning { board.add($0) }
+        let clusters = try names.map { try Cluster($0, group: group.number, quiet) }
+        let feed = WatchFeed(clusters, try MemberClient(quiet), quiet, board)
         let pause = Duration.seconds(min(max(interval, 0.2), 3600))
         session.terminal.holdScreen(true)
         defer { session.terminal.holdScreen(false) }
-        let client = try MemberClient(session)
-        let seen = SeenEvents()
         try await withThrowingTaskGroup(of: Void.self) { group in
-            var followed: Set<String> = []
-            var offset = 0
-            while true {
-                var pictures: [ClusterPicture] = []
-                for cluster in clusters { pictures.append(try await cluster.load()) }
-                for member in pictures.flatMap({ $0.members(.any) }) where member.ownVersion != nil {
-                    guard let url = member.apiURL, followed.insert(url).inserted else { continue }
-                    group.addTask { await MemberEvents.follow(member, client, session) { seen.add($0.text) } }
-                }
-                let guards = await Self.guardians(pictures, client)
-                var screen = WatchScreen(
-                    time: LocalTime.seconds(session.wallTime), pictures: pictures, guardians: guards,
-                    events: seen.last)
-                screen.offset = offset
-                let isGoingOn = await Self.show(&screen, until: session.now + pause, session)
-                offset = screen.offset
-                if !isGoingOn { break }
-            }
+            group.addTask { await feed.run(every: pause) }
+            try await Self.show(board, every: pause, session)
             group.cancelAll()
         }
     }
 
-    /// Shows it and moves it as keys say; false where it is left.
-    private static func show(_ screen: inout WatchScreen, until end: BootInstant, _ session: Session) async -> Bool {
+    /// How soon a screen of another size is drawn anew, and how often it is looked whether there is something new.
+    private static let glance = Duration.milliseconds(200)
+
+    /// Draws what is new, and moves it as keys say, until it is left. Whether the store answers or not, a key does.
+    private static func show(_ board: WatchBoard, every pause: Duration, _ session: Session) async throws {
         let terminal = session.terminal
+        var offset = 0
+        var drawn: (frame: String, columns: Int?, lines: Int?) = ("", nil, nil)
         while true {
-            terminal.write(screen.frame(columns: terminal.columns, lines: terminal.lines))
-            guard let key = await terminal.readKey(within: end - session.now) else { return true }
-            if key == UInt8(ascii: "q") { return false }
-            screen.move(key, lines: terminal.lines)
+            var screen = try board.screen(now: session.now, patience: pause + patience)
+            screen.offset = offset
+            let (columns, lines) = (terminal.columns, terminal.lines)
+            let next = (screen.frame(columns: columns, lines: lines), columns, lines)
+            // A terminal of another size may have moved what stood there.
+            if next != drawn { terminal.write(next.0) }
+            drawn = next
+            guard let key = await terminal.readKey(within: glance) else { continue }
+            if key == UInt8(ascii: "q") { return }
+            screen.move(key, lines: lines)
+            offset = screen.offset
+        }
+    }
+
+    /// A round takes its time; what is older than one and this is told to be.
+    private static let patience = Duration.seconds(3)
+}
+
+/// Reads the clusters, and follows what happens on their members.
+private struct WatchFeed: Sendable {
+    private let clusters: [Cluster]
+    private let client: MemberClient
+    private let session: Session
+    private let board: WatchBoard
+
+    init(_ clusters: [Cluster], _ client: MemberClient, _ session: Session, _ board: WatchBoard) {
+        self.clusters = clusters
+        self.client = client
+        self.session = session
+        self.board = board
+    }
+
+    func run(every pause: Duration) async {
+        await withTaskGroup(of: Void.self) { group in
+            var followed: Set<String> = []
+            while !Task.isCancelled {
+                let next = session.now + pause
+                var pictures: [ClusterPicture] = []
+                do {
+                    for cluster in clusters { pictures.append(try await cluster.load()) }
+                } catch {
+                    board.fail(error)
+                    break
+                }
+                for (place, member) in pictures.flatMap(WatchPlace.all) where member.ownVersion != nil {
+                    guard let url = member.apiURL, followed.insert(url).inserted else { continue }
+                    let name = place.name(among: clusters.count)
+                    group.addTask { [client, session, board] in
+                        await MemberEvents.follow(member, client, session) { board.add($0.text(as: name)) }
+                    }
+                }
+                let guardians = await guardians(pictures)
+                board.show(pictures, guardians, at: session.now, LocalTime.seconds(session.wallTime))
+                await session.pause(max(.zero, next - session.now))
+            }
+            group.cancelAll()
         }
     }
 
     private static let patience = Duration.seconds(1)
 
     /// What the members say of their guardians.
-    private static func guardians(_ pictures: [ClusterPicture], _ client: MemberClient) async -> [String: JSONObject] {
-        await withTaskGroup(of: (String, JSONObject?).self) { group in
-            for member in pictures.flatMap({ $0.members(.any) }) where member.ownVersion != nil {
-                group.addTask {
-                    let answer = try? await client.send("GET", "patroni", to: member, within: patience)
-                    return (member.name, answer?.json?["guardian"]?.object)
+    private func guardians(_ pictures: [ClusterPicture]) async -> [WatchPlace: JSONObject] {
+        await withTaskGroup(of: (WatchPlace, JSONObject?).self) { group in
+            for (place, member) in pictures.flatMap(WatchPlace.all) where member.ownVersion != nil {
+                group.addTask { [client] in
+                    let answer = try? await client.send("GET", "patroni", to: member, within: Self.patience)
+                    return (place, answer?.json?["guardian"]?.object)
                 }
             }
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
@@ -81,83 +124,48 @@ struct WatchCommand: CtlCommand {
     }
 }
 
-/// The last events of all members.
-private final class SeenEvents: Sendable {
-    private static let countMax = 100
-    private let lines = Mutex<[String]>([])
+/// What is there to be shown.
+private final class WatchBoard: Sendable {
+    private struct State {
+        var time = ""
+        var readAt: BootInstant
+        var pictures: [ClusterPicture] = []
+        var guardians: [WatchPlace: JSONObject] = [:]
+        /// The oldest first.
+        var events: [String] = []
+        var failure: (any Error)?
+    }
 
-    var last: [String] { lines.withLock { $0 } }
+    private static let countMax = 100
+    private let state: Mutex<State>
+
+    init(_ now: BootInstant) { state = Mutex(State(readAt: now)) }
 
     func add(_ line: String) {
-        lines.withLock { lines in
-            lines.append(line)
-            lines.removeFirst(max(0, lines.count - Self.countMax))
-        }
-    }
-}
-
-/// One picture of the screen; pure.
-struct WatchScreen: Sendable {
-    let time: String
-    let pictures: [ClusterPicture]
-    /// By the name of the member.
-    let guardians: [String: JSONObject]
-    /// The oldest first.
-    let events: [String]
-
-    /// How many lines are above the screen, where there are more than fit.
-    var offset = 0
-
-    /// What is drawn from the upper left corner on: every line is cut to the screen and clears what stood behind it.
-    func frame(columns: Int?, lines: Int?) -> String {
-        let (width, height) = (columns ?? 80, lines ?? Self.usualHeight)
-        var shown = ["\(Program.name) \(time)    q ends"]
-        let rows = rows
-        // The newest events fill what is left.
-        if let room = room(lines, rows.count) {
-            let first = min(offset, rows.count - room)
-            shown += rows[first..<first + room]
-            shown.append("... lines \(first + 1) to \(first + room) of \(rows.count): j, k, space and b move")
-        } else {
-            shown += rows + events.suffix(max(0, height - rows.count - 2))
-        }
-        let text = shown.map { String($0.prefix(width)) + "\u{1B}[K" }.joined(separator: "\r\n")
-        return "\u{1B}[H\(text)\u{1B}[J"
-    }
-
-    /// A key moves what does not fit: a line, or a screen. The arrows are known by their last byte.
-    mutating func move(_ key: UInt8, lines: Int?) {
-        let count = rows.count
-        guard let room = room(lines, count) else { return }
-        let step =
-            switch key {
-            case UInt8(ascii: "j"), UInt8(ascii: "B"): 1
-            case UInt8(ascii: "k"), UInt8(ascii: "A"): -1
-            case UInt8(ascii: " "): room
-            case UInt8(ascii: "b"): -room
-            default: 0
-            }
-        offset = max(0, min(min(offset, count - room) + step, count - room))
-    }
-
-    private static let usualHeight = 24
-
-    private var rows: [String] {
-        pictures.flatMap { picture in
-            MemberListing(picture, .format(.pretty)).text.split(separator: "\n").map(String.init)
-                + picture.members(.any).compactMap { member in guardians[member.name].map { line(member, $0) } }
+        state.withLock { state in
+            state.events.append(line)
+            state.events.removeFirst(max(0, state.events.count - Self.countMax))
         }
     }
 
-    /// How many of `count` rows are shown at once, between the line above and the one below; nil where all fit.
-    private func room(_ lines: Int?, _ count: Int) -> Int? {
-        let height = lines ?? Self.usualHeight
-        return count + 1 < height ? nil : min(count, max(1, height - 2))
+    func show(
+        _ pictures: [ClusterPicture], _ guardians: [WatchPlace: JSONObject], at now: BootInstant, _ time: String
+    ) {
+        state.withLock { state in
+            (state.pictures, state.guardians) = (pictures, guardians)
+            (state.readAt, state.time) = (now, time)
+        }
     }
 
-    private func line(_ member: Member, _ guardian: JSONObject) -> String {
-        let isArmed = guardian["armed"]?.bool == true
-        let lease = guardian["lease_remaining_seconds"].map { ", lease \(PythonText.text($0)) s" } ?? ""
-        return " \(member.name): guardian \(isArmed ? "armed" : "not armed")\(isArmed ? lease : "")"
+    func fail(_ error: any Error) { state.withLock { $0.failure = error } }
+
+    /// What is shown now; throws what ended the reading.
+    func screen(now: BootInstant, patience: Duration) throws -> WatchScreen {
+        let state = state.withLock { $0 }
+        if let failure = state.failure { throw failure }
+        let age = now - state.readAt
+        return WatchScreen(
+            time: state.time, pictures: state.pictures, guardians: state.guardians, events: state.events,
+            secondsOld: age > patience ? age.components.seconds : nil)
     }
 }

@@ -39,19 +39,21 @@ struct MemberListing {
         func isTrue(_ key: String) -> Bool { member[key]?.isTruthy == true }
     }
 
-    private var members: [Row] {
-        picture.groups.flatMap { group in
+    /// All of them; of a tree also those that follow one another in a circle, and have no place there.
+    private var groups: [[Row]] {
+        picture.groups.map { group in
             let document = ClusterDocument.object(
                 group.view, ClusterPicture.settings(group.view), scope: picture.name)
-            let rows = (document["members"]?.array ?? []).compactMap(\.object).map {
+            return (document["members"]?.array ?? []).compactMap(\.object).map {
                 Row(group: group.number, member: $0)
             }
-            return style == .tree ? Self.tree(rows) : rows
         }
     }
 
     var table: Table {
-        let members = members
+        let groups = groups
+        let members = groups.flatMap(\.self)
+        let shown = style == .tree ? groups.flatMap(Self.tree) : members
         let optional = [
             ("Pending restart", "pending_restart"), ("Pending restart reason", "pending_restart_reason"),
             ("Scheduled restart", "scheduled_restart"), ("Tags", "tags"),
@@ -67,7 +69,7 @@ struct MemberListing {
         ]
         columns += optional.map { Table.Column($0.0) }
         let showsPort = Self.needsPorts(members)
-        let rows = members.map { row -> [JSONValue] in
+        let rows = shown.map { row -> [JSONValue] in
             var cells: [JSONValue] = style.isDrawn ? [] : [.string(picture.name)]
             if showsGroup { cells.append(row.group.map { .int(Int64($0)) } ?? "") }
             cells += [.string(row.name), Self.host(row.member, showsPort), Self.role(row.member)]

@@ -1,6 +1,7 @@
 import CLibPQ
 import ClusterModel
 import Glibc
+import Posix
 
 /// One connection to a member's PostgreSQL for one statement. Blocking: it lives on a thread of its own.
 final class QueryConnection {
@@ -43,6 +44,9 @@ final class QueryConnection {
 
     deinit { PQfinish(handle) }
 
+    /// Ends from elsewhere what runs here; nil where that cannot be.
+    var cancellation: QueryCancellation? { PQgetCancel(handle).map(QueryCancellation.init) }
+
     /// Runs `statements`; the rows of the last, nil where it has none.
     func run(_ statements: String) throws(Failure) -> Table? {
         guard let result = PQexec(handle, statements) else {
@@ -71,6 +75,31 @@ final class QueryConnection {
             }
         }
         return Table(columns: columns, rows: rows)
+    }
+}
+
+/// Asks a server to end the statement of a connection. libpq makes it for any thread, and nothing of it changes.
+final class QueryCancellation: @unchecked Sendable {
+    private let handle: OpaquePointer
+
+    fileprivate init(_ handle: OpaquePointer) { self.handle = handle }
+
+    deinit { PQfreeCancel(handle) }
+
+    private static let patience = Duration.seconds(2)
+
+    /// Whether the server was reached; who wants to leave does not wait longer than `patience` for it.
+    func ask() -> Bool {
+        let told = Condition()
+        do throws(SystemError) {
+            try NamedThread.start("cancel") { [self] in
+                var message = [CChar](repeating: 0, count: 256)
+                if PQcancel(handle, &message, 256) == 1 { told.signal() }
+            }
+        } catch {
+            return false
+        }
+        return told.wait(until: BootClock.now() + Self.patience)
     }
 }
 

@@ -9,7 +9,8 @@ public final class ConsoleTerminal: Terminal {
     private let isOutputTerminal: Bool
     /// What was read and not yet asked for.
     private let buffer = Mutex<[UInt8]>([])
-    private let note = Mutex<String?>(nil)
+    private let interruption = Mutex<(@Sendable () -> String)?>(nil)
+    private let ending = Mutex(false)
     private let isLent = Mutex(false)
     private let holdsScreen = Mutex(false)
     /// The terminal's settings while typed text is hidden.
@@ -39,6 +40,7 @@ public final class ConsoleTerminal: Terminal {
     public var outputFailure: Int32? { failure.withLock { $0 } }
 
     public func write(_ text: String) {
+        if isEnding { return }
         guard let code = put(text, to: 1) else { return }
         failure.withLock { $0 = $0 ?? code }
     }
@@ -59,14 +61,21 @@ public final class ConsoleTerminal: Terminal {
         return nil
     }
 
-    public func setInterruptionNote(_ note: String?) { self.note.withLock { $0 = note } }
+    public func onInterruption(_ tell: (@Sendable () -> String)?) { interruption.withLock { $0 = tell } }
 
     public func lend(_ isLent: Bool) { self.isLent.withLock { $0 = isLent } }
 
     /// Whether another program has the terminal now.
     public var isWithAnother: Bool { isLent.withLock { $0 } }
 
-    public var interruptionNote: String? { note.withLock { $0 } }
+    /// Does what is to be done when Ctrl-C ends the program; what there is to say.
+    public func interrupt() -> String? {
+        ending.withLock { $0 = true }
+        return interruption.withLock { $0 }?()
+    }
+
+    /// Whether Ctrl-C ends the program: what comes of its work now is nobody's any more.
+    public var isEnding: Bool { ending.withLock { $0 } }
 
     public func readLine() async throws -> String? { try await offPool { [self] in try nextLine() } }
 
@@ -99,7 +108,8 @@ public final class ConsoleTerminal: Terminal {
     public func holdScreen(_ isHeld: Bool) {
         if !isHeld { return restore() }
         holdsScreen.withLock { $0 = true }
-        hide(~tcflag_t(ECHO | ICANON))
+        // Stopped in the middle it would leave the shell on a screen that is ours; q ends it.
+        hide(~tcflag_t(ECHO | ICANON), staysInFront: true)
         write(Self.hold)
     }
 
@@ -135,11 +145,13 @@ public final class ConsoleTerminal: Terminal {
         }
     }
 
-    private func hide(_ mask: tcflag_t = ~tcflag_t(ECHO)) {
+    private func hide(_ mask: tcflag_t = ~tcflag_t(ECHO), staysInFront: Bool = false) {
         var settings = termios()
         guard isatty(0) == 1, tcgetattr(0, &settings) == 0 else { return }
         shown.withLock { $0 = settings }
         settings.c_lflag &= mask
+        // The place of VSUSP, which stands for no key with zero.
+        if staysInFront { settings.c_cc.10 = 0 }
         tcsetattr(0, TCSAFLUSH, &settings)
     }
 

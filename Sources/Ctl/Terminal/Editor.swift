@@ -12,7 +12,11 @@ enum Editor {
             throw CtlError.refused("EDITOR environment variable is not set. editor or vi are not available")
         }
         let path = try await offPool { try temporaryFile(text, name) }
-        defer { unlink(path) }
+        session.terminal.setInterruptionNote("What was edited so far stands in \(path).")
+        defer {
+            session.terminal.setInterruptionNote(nil)
+            unlink(path)
+        }
         // One program, or one with options where there is none of the whole name.
         var words = [program]
         if !Files.isReadable(program) { words = program.split(separator: " ").map(String.init) }

@@ -20,12 +20,20 @@ public protocol Terminal: Sendable {
     var columns: Int? { get }
     /// How many lines fit; nil where nobody says.
     var lines: Int? { get }
-    /// Said when Ctrl-C ends the program: in what state things are left. Nil for nothing.
-    func setInterruptionNote(_ note: String?)
+    /// Done when Ctrl-C ends the program: what it gives is said, in what state things are left. Nil for nothing.
+    func onInterruption(_ tell: (@Sendable () -> String)?)
     /// Another program has the terminal, until it is given back: Ctrl-C is that one's affair.
     func lend(_ isLent: Bool)
     /// Takes the whole screen, without a cursor and without showing what is typed, or gives it back as it was.
     func holdScreen(_ isHeld: Bool)
     /// The next key that is pressed; nil where none is in time.
     func readKey(within patience: Duration) async -> UInt8?
+}
+
+extension Terminal {
+    /// Said when Ctrl-C ends the program. Nil for nothing.
+    func setInterruptionNote(_ note: String?) {
+        guard let note else { return onInterruption(nil) }
+        onInterruption { note }
+    }
 }

@@ -8,9 +8,18 @@ struct CommandLineWords: Sendable, Hashable {
 
     private static let takingValues = ["-c", "--config-file", "-d", "--dcs-url", "--dcs"]
 
+    /// `--candidate=` as scripts write it that have no value to give: an empty one, which the parser would miss.
+    private static func withEmptyValue(_ word: String) -> [String] {
+        let bytes = word.utf8
+        let isSo =
+            word.hasPrefix("--") && bytes.count > 3
+            && bytes.firstIndex(of: UInt8(ascii: "=")) == bytes.index(before: bytes.endIndex)
+        return isSo ? [String(word.dropLast()), ""] : [word]
+    }
+
     /// `words` without the program's own.
     init(_ words: some Sequence<String>) {
-        var left = Array(words)[...]
+        var left = words.flatMap(Self.withEmptyValue)[...]
         var global: [String] = []
         while let word = left.first, word.utf8.first == UInt8(ascii: "-"), word != "-" {
             left = left.dropFirst()

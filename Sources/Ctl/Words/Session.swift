@@ -10,6 +10,8 @@ struct Session: Sendable {
     let configuration: ToolConfiguration
     /// Certificates are not checked: the configuration says so, or the command line.
     let isInsecure: Bool
+    /// What takes warnings in place of standard error.
+    private var warnings: (@Sendable (String) -> Void)?
     private let clock: any Ports.Clock = SystemClock()
 
     static func open(
@@ -58,7 +60,16 @@ struct Session: Sendable {
 
     /// A line of a log, as the peer's tool writes it to standard error.
     func warn(_ message: String) {
-        terminal.complain("\(LocalTime.milliseconds(wallTime)) - WARNING - \(message)\n")
+        let line = "\(LocalTime.milliseconds(wallTime)) - WARNING - \(message)"
+        if let warnings { return warnings(line) }
+        terminal.complain("\(line)\n")
+    }
+
+    /// The same with `take` for its warnings, line by line.
+    func warning(_ take: @escaping @Sendable (String) -> Void) -> Session {
+        var session = self
+        session.warnings = take
+        return session
     }
 
     // MARK: Questions
