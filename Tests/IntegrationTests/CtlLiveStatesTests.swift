@@ -16,6 +16,11 @@ extension ClusterIntegrationTests {
             try await listed(both, ["Replica", "Sync Standby"])
             let sync = try #require(try await member(both, "Sync Standby"))
             let other = try #require(standbys.first { $0 != sync })
+            // Ours knows before it asks.
+            let refused = try await both.ours.run(["switchover", "--candidate", other], input: "\nnow\ny\n")
+            #expect(refused.code == 1 && !refused.output.contains("details"), "\(refused)")
+            #expect(refused.errors.contains("Error: \(other) cannot take over now: "), "\(refused)")
+            #expect(refused.errors.contains(" is not in /sync: it may lack acknowledged commits"), "\(refused)")
             // The leader refuses whom it did not wait for, and both tell its words.
             try await both.alike("switchover", "--candidate", other, "--force")
             try await both.alike("failover", "--candidate", other, input: "n\n")

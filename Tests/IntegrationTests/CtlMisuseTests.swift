@@ -49,6 +49,11 @@ extension ClusterIntegrationTests {
             let full = try await tool.run(["list"], prefix: ["/bin/sh", "-c", #"exec "$@" >/dev/full"#, "sh"])
             #expect(full.code == 1 && full.errors.hasPrefix("Error: "), "\(full)")
             #expect(full.errors.contains("No space left on device"), "\(full)")
+            // Streams that are closed are not those that the program opens in their place.
+            let deaf = try await tool.run(["restart", "demo"], prefix: ["/bin/sh", "-c", #"exec "$@" <&-"#, "sh"])
+            #expect(deaf.code == 1 && deaf.errors == "Aborted!\n", "\(deaf)")
+            let mute = try await tool.run(["list"], prefix: ["/bin/sh", "-c", #"exec "$@" >&-"#, "sh"])
+            #expect(mute.code == 1 && mute.errors.contains("Bad file descriptor"), "\(mute)")
         }
     }
 
@@ -88,8 +93,18 @@ extension ClusterIntegrationTests {
         try await TestCluster.with([.subject]) { cluster in
             try await cluster.bootstrap()
             let etcd = try cluster.process("etcd")
-            etcd.signal(SIGSTOP)
             defer { etcd.signal(SIGCONT) }
+            // A screen keeps what it has, and is left all the same.
+            try await cluster.tool().typed("watch", "--interval", "0.5") { typed in
+                try await typed.expect("| n1 ")
+                etcd.signal(SIGSTOP)
+                try await typed.expect("    the store has not answered for ")
+                try await typed.expect("| n1 ")
+                try await typed.expect(" - WARNING - the store does not answer, it is asked again")
+                try typed.type("q")
+                try await typed.expect("\u{1B}[?1049l", within: 3)
+                #expect(try await typed.end(within: 3) == 0)
+            }
             try await cluster.tool().typed("list") { typed in
                 try await typed.expect("the store does not answer, it is asked again: ", within: 5)
                 etcd.signal(SIGCONT)

@@ -76,6 +76,7 @@ extension ClusterIntegrationTests {
                 await cluster.value(node, "SHOW work_mem") == "5MB"
             }
         }
+        try await files(tool, cluster)
         let same = try await tool.run("edit-config", "-p", "work_mem=5MB", "--force")
         #expect(same.output == "Not changed\n")
 
@@ -92,6 +93,27 @@ extension ClusterIntegrationTests {
         #expect(emptied.code == 1, "an empty text is a mistake: \(emptied)")
         editing.environment["EDITOR"] = "/bin/false"
         #expect(try await editing.run("edit-config").errors == "Error: Editor exited with return code 1\n")
+    }
+
+    /// A file of changes, and one that takes the place of all; both from standard input as well.
+    private func files(_ tool: OperatorTool, _ cluster: TestCluster) async throws {
+        let file = "\(cluster.directory)/changes.yml"
+        let wanted = "postgresql: {parameters: {work_mem: 9MB}}\nmaximum_lag_on_failover: null\n"
+        try Files.replace(file, with: wanted.utf8, mode: 0o644)
+        let before = try await tool.run("show-config").output
+        let asked = try await tool.run(["edit-config", "--apply", "-"], input: wanted)
+        #expect(asked.code == 0 && asked.output.hasSuffix("Use --force option to apply changes\n"), "\(asked)")
+        #expect(try await tool.run("show-config").output == before)
+        let applied = try await tool.run(["edit-config", "--apply", file], input: "y\n")
+        #expect(applied.code == 0 && applied.output.hasSuffix("Configuration changed\n"), "\(applied)")
+        for node in cluster.nodes {
+            try await waitUntil("the parameter is at work", within: 30) {
+                await cluster.value(node, "SHOW work_mem") == "9MB"
+            }
+        }
+        let replaced = try await tool.run(["edit-config", "--replace", "-", "--force"], input: before)
+        #expect(replaced.code == 0 && replaced.output.contains("\n+maximum_lag_on_failover: 2000000\n"), "\(replaced)")
+        #expect(try await tool.run("show-config").output == before)
     }
 
     /// A program that edits its file with one command of sed.
@@ -218,6 +240,7 @@ extension ClusterIntegrationTests {
             let refused = try await stranger.run("reload", "demo", name, "--force")
             #expect(refused.code == 1 && refused.output.contains("Failed: reload for member \(name), ("))
             try await strangers(cluster, name)
+            try await expiry(cluster)
         }
     }
 
@@ -251,6 +274,28 @@ extension ClusterIntegrationTests {
         ctl["cacert"] = "/nowhere/ca.crt"
         let missing = try await run(ctl)
         #expect(missing.code == 1 && missing.output.contains("Failed: reload for member \(name), ("), "\(missing)")
+    }
+
+    /// The doctor speaks of certificates before they end: of a member's, and of those in a file of the tool's own.
+    private func expiry(_ cluster: TestCluster) async throws {
+        let known = try #require(cluster.certificates)
+        let told = try await cluster.tool().run("doctor")
+        let server = "restapi.certfile: the certificate \(known.directory)/n1.crt is good for 1 day more"
+        #expect(told.output.contains("warning: \(server)\n    make a new one, and reload the members\n"), "\(told)")
+        let alone = "\(cluster.directory)/three"
+        try await Certificates.makeAlone(alone, days: 3)
+        let file = "\(cluster.directory)/own.yml"
+        let document: JSONObject = [
+            "scope": "demo", "etcd3": ["host": .string("127.0.0.1:\(cluster.etcdPort)")],
+            "ctl": ["cacert": .string("\(alone).crt"), "certfile": .string(alone), "keyfile": .string(alone)],
+        ]
+        try Files.replace(file, with: JSON.text(document).utf8, mode: 0o600)
+        let own = try await OperatorTool(program: .ours, options: ["-c", file]).run("doctor", "--json")
+        for (setting, path) in [("cacert", "\(alone).crt"), ("certfile", alone)] {
+            let line = #"{"severity": "warning", "what": "ctl.\#(setting): the certificate \#(path) is good for "#
+            // In the second in which it was made it has all of them.
+            #expect([2, 3].contains { own.output.contains("\(line)\($0) days more\"") }, "\(own)")
+        }
     }
 
     @Test("Removing a cluster takes three answers, and leaves nothing", .timeLimit(.minutes(2)))

@@ -36,19 +36,34 @@ extension ClusterIntegrationTests {
                 #expect(!typed.output.contains(NodeConfiguration.password))
                 #expect(typed.echoes, "the terminal is as it was")
             }
-            // Ctrl-C at a question, and at a password: nothing was done, and the terminal is as it was.
-            try await tool.typed("rolling-restart", "demo") { typed in
-                try await typed.expect("one after another? [y/N]: ")
-                try typed.type("\u{3}")
-                try await typed.expect("Aborted!")
-                #expect(try await typed.end() == 1)
-            }
-            try await tool.typed("query", "--password", "-c", "SELECT 1") { typed in
-                try await waitUntil("nothing is shown", within: 10) { !typed.echoes }
-                try typed.type("\u{3}")
-                #expect(try await typed.end() == 1)
-                #expect(typed.echoes, "the terminal is as it was")
-            }
+            try await leaving(tool, cluster, leader: second)
+        }
+    }
+
+    /// Ctrl-C while a statement runs, at a question, and at a password.
+    private func leaving(_ tool: OperatorTool, _ cluster: TestCluster, leader: Int) async throws {
+        // Ctrl-C ends what runs on the server as well.
+        let sleepers =
+            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND state = 'active'"
+        try await tool.typed("query", "-c", "SELECT pg_sleep(600)") { typed in
+            try await waitUntil("the statement runs", within: 20) { await cluster.value(leader, sleepers) == "1" }
+            try typed.type("\u{3}")
+            try await typed.expect("The server was asked to cancel the statement.\r\nAborted!")
+            #expect(try await typed.end() == 1)
+            try await waitUntil("it has ended", within: 10) { await cluster.value(leader, sleepers) == "0" }
+        }
+        // Ctrl-C at a question, and at a password: nothing was done, and the terminal is as it was.
+        try await tool.typed("rolling-restart", "demo") { typed in
+            try await typed.expect("one after another? [y/N]: ")
+            try typed.type("\u{3}")
+            try await typed.expect("Aborted!")
+            #expect(try await typed.end() == 1)
+        }
+        try await tool.typed("query", "--password", "-c", "SELECT 1") { typed in
+            try await waitUntil("nothing is shown", within: 10) { !typed.echoes }
+            try typed.type("\u{3}")
+            #expect(try await typed.end() == 1)
+            #expect(typed.echoes, "the terminal is as it was")
         }
     }
 
@@ -79,6 +94,18 @@ extension ClusterIntegrationTests {
                 try typed.type("q")
                 try await typed.expect("\u{1B}[?1049l")
                 #expect(try await typed.end() == 0)
+                #expect(typed.echoes)
+            }
+            // Neither stops it on a screen of its own nor leaves the terminal as it had it: Ctrl-Z, Ctrl-\.
+            try await tool.typed("watch", "forty") { typed in
+                try await typed.expect("| n1 ")
+                try typed.type("\u{1A}")
+                typed.resize(columns: 90, lines: 12)
+                try await typed.expect("... lines 1 to 10 of 44")
+                try typed.type("\u{1C}")
+                try await typed.expect("\u{1B}[?1049l")
+                try await typed.expect("Aborted!")
+                #expect(try await typed.end() == 1)
                 #expect(typed.echoes)
             }
         }

@@ -4,15 +4,6 @@ import Testing
 
 /// What is asked for now and done at its time (rest-api.md §5, §6).
 extension ClusterIntegrationTests {
-    /// In so many seconds, by the clock of the machine: as text, and when the machine has been up for so long.
-    private func instant(_ cluster: TestCluster, in seconds: Int) async throws -> (text: String, at: Double) {
-        let format = "YYYY-MM-DD\"T\"HH24:MI:SS\"+00:00\""
-        let statement = "SELECT to_char(now() AT TIME ZONE 'utc' + interval '\(seconds) s', '\(format)')"
-        let leader = try #require(await cluster.leader())
-        let text = try #require(await cluster.value(leader, statement))
-        return (text, bootSeconds() + Double(seconds))
-    }
-
     @Test("A scheduled restart and a switchover happen at their time, not before", .timeLimit(.minutes(4)))
     func schedules() async throws {
         try await TestCluster.with(dynamic: NodeConfiguration.quickest) { cluster in
@@ -20,7 +11,7 @@ extension ClusterIntegrationTests {
             let replica = try #require(cluster.nodes.first { $0 != leader })
             let before = try #require(cluster.postmaster(replica))
 
-            let restart = try await instant(cluster, in: 4)
+            let restart = try await cluster.instant(in: 4)
             let body = #"{"schedule": "\#(restart.text)"}"#
             #expect(try await cluster.answer("POST", replica, "/restart", body: body).status == 202)
             try await waitUntil("the restart is told of", within: 3) {
@@ -36,7 +27,7 @@ extension ClusterIntegrationTests {
             #expect(try await cluster.healthy(within: 60) == leader)
             #expect(await cluster.get(replica, "/patroni")?.json["scheduled_restart"] == nil)
 
-            let switchover = try await instant(cluster, in: 4)
+            let switchover = try await cluster.instant(in: 4)
             let request = """
                 {"leader": "\(cluster.name(leader))", "candidate": "\(cluster.name(replica))", \
                 "scheduled_at": "\(switchover.text)"}

@@ -33,10 +33,10 @@ struct Certificates: Sendable {
     }
 
     /// A certificate that signed itself, with its key in the same file.
-    static func makeAlone(_ file: String) async throws {
+    static func makeAlone(_ file: String, days: Int = 2) async throws {
         _ = try await Tool.run([
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-            "-subj", "/CN=alone", "-keyout", file, "-out", "\(file).crt",
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-days", "\(days)", "-subj", "/CN=alone", "-keyout", file, "-out", "\(file).crt",
         ])
         try Files.replace(file, with: try Files.read(file) + Files.read("\(file).crt"), mode: 0o600)
         if let user = User.unprivileged { chown(file, user.uid, user.gid) }

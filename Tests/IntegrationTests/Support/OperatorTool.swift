@@ -52,7 +52,7 @@ struct OperatorTool {
             let terminal = #"script -qec "\#(quoted)" /dev/null <"$0/input" >"$0/output" 2>"$0/errors""#
             let process = try OwnedProcess.start(
                 ["/bin/sh", "-c", "\(onTerminal ? terminal : plain); echo $? > \"$0/status\"", directory] + command,
-                log: "\(directory)/log", directory: directory, environment: environment)
+                log: "\(directory)/log", directory: directory, environment: environment, brief: true)
             let ended = Blocking.wait(upTo: seconds) { !process.isAlive }
             for left in OwnedProcess.all(with: "\(Leftovers.mark)=\(directory)") { left.signal(SIGKILL) }
             let output = (try? Files.readText("\(directory)/output")) ?? ""
@@ -102,5 +102,20 @@ extension TestCluster {
         let body = #"{"key": "\#(key)", "value": "\#(Base64.encode(value))"}"#
         let answer = await call("POST", port: etcdPort, "/v3/kv/put", body: body)
         guard answer?.status == 200 else { throw Unmet(description: "etcd does not take \(scope)/\(leaf)") }
+    }
+
+    /// The keys below `/service/<scope>/` as they stand, but for what members write with every cycle.
+    func stored(_ scope: String) async throws -> [String: String] {
+        let path = "/service/\(scope)/"
+        let range = #"{"key": "\#(Base64.encode(path))", "range_end": "\#(Base64.encode(path.dropLast() + "0"))"}"#
+        let answer = await call("POST", port: etcdPort, "/v3/kv/range", body: range)
+        guard answer?.status == 200 else { throw Unmet(description: "etcd does not tell what is below \(path)") }
+        func text(_ value: JSONValue?) -> String {
+            value?.string.flatMap(Base64.decode).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        }
+        let rows = (answer?.json["kvs"]?.array ?? []).map {
+            (String(text($0["key"]).dropFirst(path.count)), text($0["value"]))
+        }
+        return Dictionary(rows) { $1 }.filter { !$0.key.hasPrefix("members/") && $0.key != "status" }
     }
 }

@@ -16,9 +16,12 @@ struct OwnedProcess: Sendable, Hashable {
         self.startTime = startTime
     }
 
-    /// Starts `arguments` detached, its output appended to `log`.
+    /// One that has ended: no process was started at the first tick.
+    private init(ended pid: pid_t) { (self.pid, startTime) = (pid, 0) }
+
+    /// Starts `arguments` detached, its output appended to `log`. What is `brief` may have ended by now.
     static func start(
-        _ arguments: [String], log: String, directory: String, environment: [String: String]
+        _ arguments: [String], log: String, directory: String, environment: [String: String], brief: Bool = false
     ) throws -> OwnedProcess {
         guard let program = arguments.first else { throw Unmet(description: "no program to start") }
         let output = try FileDescriptor.open(log, O_WRONLY | O_CREAT | O_APPEND, mode: 0o644)
@@ -30,7 +33,7 @@ struct OwnedProcess: Sendable, Hashable {
             }
         }
         guard code == 0 else { throw SystemError(call: "start", subject: program, code: code) }
-        guard let process = OwnedProcess(pid: pid) else {
+        guard let process = OwnedProcess(pid: pid) ?? (brief ? OwnedProcess(ended: pid) : nil) else {
             throw Unmet(description: "\(program) ended at once: see \(log)")
         }
         return process

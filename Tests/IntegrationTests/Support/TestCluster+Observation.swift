@@ -111,6 +111,15 @@ extension TestCluster {
         return try #require(found)
     }
 
+    /// In so many seconds, by the clock of the machine: as text, and when the machine has been up for so long.
+    func instant(in seconds: Int) async throws -> (text: String, at: Double) {
+        let format = "YYYY-MM-DD\"T\"HH24:MI:SS\"+00:00\""
+        let statement = "SELECT to_char(now() AT TIME ZONE 'utc' + interval '\(seconds) s', '\(format)')"
+        let leader = try #require(await leader())
+        let text = try #require(await value(leader, statement))
+        return (text, bootSeconds() + Double(seconds))
+    }
+
     /// Waits until a statement succeeds on `port`: writes resumed there.
     func writable(port: Int, within seconds: Double, at line: SourceLocation = #_sourceLocation) async throws {
         try await waitUntil("writes are accepted on port \(port)", within: seconds, at: line) {

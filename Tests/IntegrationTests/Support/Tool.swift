@@ -19,7 +19,7 @@ enum Tool {
             let script = #""$@"; echo $? > "$0/status""#
             let process = try OwnedProcess.start(
                 ["/bin/sh", "-c", script, directory] + words, log: "\(directory)/output", directory: directory,
-                environment: environment)
+                environment: environment, brief: true)
             let status = "\(directory)/status"
             let ended = Blocking.wait(upTo: seconds) { !process.isAlive }
             for left in OwnedProcess.all(with: "\(Leftovers.mark)=\(directory)") { left.signal(SIGKILL) }
