@@ -7,8 +7,6 @@ public struct DynamicConfiguration: Sendable, Hashable {
     public let timings: ClusterTimings
     /// What was adjusted of the times, in the peer's words.
     public let timingWarnings: [String]
-    /// What the document asks for and nobody does yet.
-    public let unbuilt: [UnbuiltSetting]
     /// The primary elsewhere that the cluster follows; nil where it is a cluster of its own.
     public let standbyCluster: StandbyCluster?
     /// A member of the cluster is the peer's: then a ttl below its minimum is raised to that.
@@ -38,7 +36,6 @@ public struct DynamicConfiguration: Sendable, Hashable {
         self.document = document
         self.timings = timings
         self.timingWarnings = timingWarnings
-        unbuilt = UnbuiltSetting.found(in: document)
         let standbyCluster = document["standby_cluster"]?.object.flatMap { StandbyCluster($0) }
         self.standbyCluster = standbyCluster
         self.isShared = isShared
@@ -54,6 +51,9 @@ public struct DynamicConfiguration: Sendable, Hashable {
 
     /// Bytes that a candidate may be behind the last status write.
     public var maximumLagOnFailover: Int64 { integer("maximum_lag_on_failover", 1_048_576) }
+    /// How long a standby waits for whoever led while WAL comes from it, and for a `loop_wait` at least; zero for not
+    /// at all.
+    public var primaryRaceBackoff: Duration { .seconds(min(max(0, integer("primary_race_backoff", 0)), 31_622_400)) }
     /// Rows that `/history` keeps; 0 for all.
     public var maxTimelinesHistory: Int { Int(clamping: integer("max_timelines_history", 0)) }
     /// How long a leader may take to start before another node is let lead.

@@ -50,7 +50,6 @@ enum StatusDocument {
         if !snapshot.settings.timingWarnings.isEmpty {
             object["adjusted_timings"] = .object(timings(snapshot.settings))
         }
-        if !snapshot.settings.unbuilt.isEmpty { object["unsupported_settings"] = .object(unbuilt(snapshot.settings)) }
         if let guarding = snapshot.guarding { object["guardian"] = .object(guardian(guarding, now: now)) }
         if let request = snapshot.scheduledRestart {
             object["scheduled_restart"] = .object(request.json(withStartTime: false))
@@ -82,11 +81,6 @@ enum StatusDocument {
             "retry_timeout": .double(timings.retryTimeout.inSeconds),
             "why": .array(settings.timingWarnings.map { .string($0) }),
         ]
-    }
-
-    /// Ours alone: what `/config` asks for and this version does not do, each with what happens instead.
-    static func unbuilt(_ settings: DynamicConfiguration) -> JSONObject {
-        JSONObject(settings.unbuilt.map { ($0.key, .string($0.reason)) })
     }
 
     /// Only while lines wait: a log that keeps up is nothing to tell of.

@@ -86,16 +86,6 @@ extension CycleMachine {
             adopt(settings.document, &run)
         }
         if settings.isStandbyCluster { sight.seesStandbyCluster() }
-        tellUnbuilt(&run)
-    }
-
-    /// What nobody does yet is said once for each change, and loudly: whoever has set it relies on it.
-    private mutating func tellUnbuilt(_ run: inout Run) {
-        let news = told.isAsked(for: settings.unbuilt)
-        for setting in news.new { run.log(.error, "/config asks for what this version does not do: \(setting)") }
-        for setting in news.gone {
-            run.log(.info, "/config asks no more for \(setting.key), which this version does not do")
-        }
     }
 
     private mutating func adoptSharing(_ view: ClusterView, _ run: inout Run) {
@@ -325,6 +315,7 @@ extension CycleMachine {
         let isAgain = schedule.end(next: plannedCycle(run.now))
         if let due = judgementDue(run.now) { schedule.hasten(to: due) }
         if let due = promisesDue(run.now) { schedule.hasten(to: due) }
+        if let due = memory.raceBackoffEnds(settings, after: run.now) { schedule.hasten(to: due) }
         if memory.hasToLookAgain { schedule.hasten(to: run.now + Self.lookInterval) }
         keepKeys(&run)
         run.isNews = true

@@ -24,7 +24,6 @@ struct Told: Sendable {
     private var complaints: [String: String] = [:]
     private var slots: [SlotReason] = []
     private var namesake: String?
-    private var unbuilt: [UnbuiltSetting] = []
 
     init(writesLog: Bool = true) { self.writesLog = writesLog }
 
@@ -48,14 +47,6 @@ struct Told: Sendable {
     mutating func isSo(of slots: [SlotReason]) -> [SlotReason] {
         defer { self.slots = slots }
         return slots.filter { !self.slots.contains($0) }
-    }
-
-    /// What nobody does yet: those that are new, and those that have gone.
-    mutating func isAsked(for unbuilt: [UnbuiltSetting]) -> (new: [UnbuiltSetting], gone: [UnbuiltSetting]) {
-        defer { self.unbuilt = unbuilt }
-        return (
-            unbuilt.filter { !self.unbuilt.contains($0) }, self.unbuilt.filter { !unbuilt.contains($0) }
-        )
     }
 
     /// True where another node of our name has come, gone or moved.

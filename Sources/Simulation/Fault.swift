@@ -7,6 +7,8 @@ public struct Fault: Sendable, Hashable {
         // MARK: Processes
         /// Daemon and PostgreSQL of a node at once; both come back later.
         case killNode(Int)
+        /// All hosts at once, and what the store knew; they come back one after another.
+        case loseSite
         /// PostgreSQL alone.
         case killPostgreSQL(Int)
         /// The daemon alone: PostgreSQL goes on without it.
@@ -158,7 +160,7 @@ extension Fault.Kind {
         case .switchover(let node): node.map { [$0] } ?? []
         case .spoilKey(.member(let node), _): [node]
         case .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .pause, .editTTL, .editMaximumLag,
-            .editSynchronous, .spoilKey, .rollingRestart, .followElsewhere:
+            .editSynchronous, .spoilKey, .rollingRestart, .followElsewhere, .loseSite:
             []
         }
     }

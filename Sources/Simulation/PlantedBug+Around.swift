@@ -56,3 +56,37 @@ extension PlantedBug {
         return worlds[self]
     }
 }
+
+extension Observation {
+    /// Another value in `/config`, or none.
+    mutating func set(_ key: String, _ value: JSONValue?) {
+        var document = settings.document
+        document[key] = value
+        if let changed = DynamicConfiguration(document: document) { settings = changed }
+    }
+
+    mutating func allowLag(_ bytes: Int64) {
+        set("maximum_lag_on_failover", .int(settings.maximumLagOnFailover + bytes))
+    }
+
+    /// Whoever is a voter is enough.
+    mutating func forgetVotes() {
+        guard let sync = view?.sync else { return }
+        view?.sync = SyncState(leader: sync.leader, voters: sync.voters, revision: sync.revision)
+    }
+
+    mutating func hidePriorities() {
+        peers = peers?.mapValues { answer in
+            guard case .status(var status) = answer, !status.tags.nofailover else { return answer }
+            status.tags = Tags(JSONObject())
+            return .status(status)
+        }
+    }
+
+    mutating func hidePeers(_ isHidden: (PeerStatus) -> Bool) {
+        guard let known = peers else { return }
+        peers = known.mapValues { answer in
+            if case .status(let status) = answer, isHidden(status) { .unreachable("not looked at") } else { answer }
+        }
+    }
+}

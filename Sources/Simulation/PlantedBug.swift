@@ -60,6 +60,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case standbyClusterIgnored
     case keyLeftByDemotion
     case formerSiteBelieved
+    case raceBackoffIgnored
+    case emptyStoreTrusted
 
     /// What it does, for people.
     public var summary: String {
@@ -112,6 +114,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .failsafeMembersDropped: "a member leaves /failsafe as soon as its key is gone"
         case .standbyClusterIgnored: "a primary goes on although standby_cluster is set"
         case .keyLeftByDemotion: "a cluster that is to follow another gives the key up before its primary is stopped"
+        case .emptyStoreTrusted: "a directory that was left behind begins a cluster where the store knows of none"
+        case .raceBackoffIgnored: "primary_race_backoff is ignored"
         case .formerSiteBelieved: "what was found by a site that is followed no more is believed of the next"
         }
     }
@@ -126,9 +130,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .synchronous
         case .promotionWithoutNames, .votesNotCounted: .quorum
         case .confirmationSkipped, .settlingSkipped: .modes
-        case .timelineNotChecked, .hungLeaderKept, .priorityIgnored: .process
+        case .timelineNotChecked, .hungLeaderKept, .priorityIgnored, .raceBackoffIgnored: .process
         case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
-            .promotionRecordsCount:
+            .promotionRecordsCount, .emptyStoreTrusted:
             .ground
         case .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
@@ -171,6 +175,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .storeLossNeverDemotes: if seen.view != nil { seen.lease?.since = seen.now }
         case .lagLimitOffByOne: seen.allowLag(Int64(SimulatedPostgreSQL.recordBytes))
         case .lagIgnored: seen.allowLag(1 << 40)
+        case .raceBackoffIgnored: seen.set("primary_race_backoff", nil)
+        case .emptyStoreTrusted: if seen.view?.initialize == .absent { seen.view?.status.optime = WALPosition(1) }
         case .raceIgnoresWhoIsAhead:
             let mine = seen.local.facts?.position ?? .zero
             seen.hidePeers { $0.position > mine }
@@ -190,14 +196,11 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
                 seen.divergence = .facts(facts)
             }
         case .priorityIgnored: seen.hidePriorities()
-        case .standbyClusterIgnored: if seen.local.mayAcceptWrites { seen.forgetStandbyCluster() }
+        case .standbyClusterIgnored: if seen.local.mayAcceptWrites { seen.set("standby_cluster", nil) }
         case .failsafePromiseBroken: seen.failsafe.promise = nil
         case .failsafePromiseForgotten: seen.failsafe.began = nil
         case .failsafePromiseNeverEnds: seen.failsafe.promise?.until = seen.now + .seconds(60)
-        case .votesNotCounted:
-            if let sync = seen.view?.sync {
-                seen.view?.sync = SyncState(leader: sync.leader, voters: sync.voters, revision: sync.revision)
-            }
+        case .votesNotCounted: seen.forgetVotes()
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
             .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts,
             .slotDroppedEarly, .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
@@ -315,8 +318,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .priorityIgnored,
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
-            .failsafeMembersDropped, .standbyClusterIgnored, .keyLeftByDemotion,
-            .formerSiteBelieved:
+            .failsafeMembersDropped, .standbyClusterIgnored, .keyLeftByDemotion, .raceBackoffIgnored,
+            .formerSiteBelieved, .emptyStoreTrusted:
             return nil
         }
     }
@@ -332,33 +335,4 @@ private func namesInPlace(
     var changed = plan
     changed.step = .setNames(.names(names))
     return changed
-}
-
-extension Observation {
-    fileprivate mutating func allowLag(_ bytes: Int64) {
-        var document = settings.document
-        document["maximum_lag_on_failover"] = .int(settings.maximumLagOnFailover + bytes)
-        if let changed = DynamicConfiguration(document: document) { settings = changed }
-    }
-
-    fileprivate mutating func forgetStandbyCluster() {
-        var document = settings.document
-        document["standby_cluster"] = nil
-        if let changed = DynamicConfiguration(document: document) { settings = changed }
-    }
-
-    fileprivate mutating func hidePriorities() {
-        peers = peers?.mapValues { answer in
-            guard case .status(var status) = answer, !status.tags.nofailover else { return answer }
-            status.tags = Tags(JSONObject())
-            return .status(status)
-        }
-    }
-
-    fileprivate mutating func hidePeers(_ isHidden: (PeerStatus) -> Bool) {
-        guard let known = peers else { return }
-        peers = known.mapValues { answer in
-            if case .status(let status) = answer, isHidden(status) { .unreachable("not looked at") } else { answer }
-        }
-    }
 }

@@ -68,6 +68,13 @@ struct SimulatedStore {
         }
     }
 
+    /// Its data is lost: a store that is made anew knows nothing of what was.
+    mutating func forget() {
+        for leaf in keys.keys.sorted() { set(leaf, nil) }
+        revision += 1
+        (sessions, sessionOfNode, views, changes) = ([:], [:], [], [])
+    }
+
     /// A new leader of the store gives every lease its whole length again.
     mutating func elect(_ now: BootInstant) {
         for session in sessions.keys {

@@ -12,6 +12,8 @@ public struct Violation: Sendable, Hashable, CustomStringConvertible {
         case nofailover
         /// Who leads has as much as another one that goes first (the tag `failover_priority`).
         case priority
+        /// Who leads has not waited for who had led (`primary_race_backoff`).
+        case backoff
         /// A cluster that is to follow a primary elsewhere accepts no writes.
         case standby
         case progress

@@ -191,6 +191,7 @@ extension World {
             promiseNothing()
             return
         }
+        checkRaceBackoff(index, published)
         checkSynchronousElection(index, view, published.settings)
         if published.settings.isPaused, view.failover == nil { return }
         checkLag(index, view, published.settings.maximumLagOnFailover)

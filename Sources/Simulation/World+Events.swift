@@ -64,6 +64,8 @@ extension World {
         nodes[index].machine = CycleMachine(machineSetup(index), now: now)
         note("\(name(index)): the daemon starts")
         nodes[index].daemonBegan = now
+        nodes[index].sawNoLeaderSince = nil
+        nodes[index].inflow = nil
         watchAdoption(index)
         deliver(.timer, to: index, nodes[index].incarnation)
     }
@@ -103,6 +105,7 @@ extension World {
         if setup.checkTimeline { document["check_timeline"] = true }
         configuration.synchronous.write(to: &document)
         if setup.isFailsafe { document["failsafe_mode"] = true }
+        if setup.raceBackoff > 0 { document["primary_race_backoff"] = .int(Int64(setup.raceBackoff)) }
         if configuration.isPaused { document["pause"] = true }
         if configuration.followers > 0 { document["standby_cluster"] = ["host": .string(Self.hostElsewhere)] }
         return document
@@ -210,6 +213,7 @@ extension World {
         if isPaused || nodes[index].isPaused { nodes[index].pausedUntil = now }
         nodes[index].isPaused = isPaused
         noteFollowing(published, index)
+        noteFreeKey(published, index)
         if let decision = published.snapshot.decision { count(decision) }
         if published.leadsByPromises(at: now), store.leader == nil { coverage.count(.keyOutlived) }
         if published.snapshot.running?.plan.steps.contains(.leaveDuty) == true { coverage.count(.dutyLeft) }
@@ -226,6 +230,8 @@ extension World {
             if case .eligibility(.notInSynchronousSet) = reason { coverage.count(.notInSync) }
             if case .race(.tooFewVotes) = reason { coverage.count(.tooFewVotes) }
             if case .race(.peerHasPriority) = reason { coverage.count(.lowerPriority) }
+            if case .backoff(.leaderMayReturn) = reason { coverage.count(.raceHeldBack) }
+            if case .backoff(.walArrives) = reason { coverage.count(.walArrived) }
             if case .follow(.goesInCircles) = reason { coverage.count(.circleLeft) }
             if case .failsafe(.granted) = reason { coverage.count(.failsafeGranted) }
             if case .failsafe(.notAll) = reason { coverage.count(.failsafeRefused) }

@@ -10,6 +10,7 @@ extension World {
         disturb(fault)
         switch fault {
         case .killNode(let node): killNode(node)
+        case .loseSite: loseSite()
         case .killPostgreSQL(let node): killPostgreSQL(node)
         case .killDaemon(let node):
             nodes[node].heldDown += 1
@@ -64,6 +65,7 @@ extension World {
             // What is due for the guardian comes before any session's next commit.
             if nodes[node].suspended == 0 { guardianLooks(node) }
             thaw(node)
+        case .loseSite: bringSiteBack()
         case .hangPostgreSQL(let node): letGo(node)
         case .stallDisk(let node): unstall(node)
         case .slowOperations(let node): nodes[node].slow -= 1
@@ -75,8 +77,7 @@ extension World {
         case .loseAnswers(let node): nodes[node].losesAnswers -= 1
         case .partition(let left, let right): mend([left, right])
         case .isolate(let node):
-            for other in nodes.indices where other != node { mend([node, other]) }
-            reconnect(node)
+            rejoin(node)
         case .slowReplication(let node, let milliseconds):
             nodes[node].replicationFaults.forget(.milliseconds(milliseconds))
         case .slowReplay(let node, let milliseconds): nodes[node].replayFaults.forget(.milliseconds(milliseconds))
@@ -107,7 +108,7 @@ extension World {
         switch fault {
         case .slowReplication, .slowReplay: break
         // Also what was said meanwhile is on its way for a while.
-        case .isolate, .spoilKey, .slowPeers: for index in nodes.indices { nodes[index].disturbedAt = now }
+        case .isolate, .spoilKey, .slowPeers, .loseSite: for index in nodes.indices { nodes[index].disturbedAt = now }
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
             .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,
             .deafenGuardian, .refusePromotions, .failCopies, .crashPromotions,
@@ -137,6 +138,11 @@ extension World {
 
     private mutating func mend(_ pair: Set<Int>) { cuts.forget(pair) }
 
+    private mutating func rejoin(_ index: Int) {
+        for other in nodes.indices where other != index { mend([index, other]) }
+        reconnect(index)
+    }
+
     private mutating func thaw(_ index: Int) {
         if nodes[index].isFrozen { return }
         let waiting = nodes[index].deferred
@@ -151,7 +157,7 @@ extension World {
         if lasted > .seconds(5), nodes.contains(where: { $0.commits }) { coverage.count(.outageSurvived) }
     }
 
-    private mutating func killNode(_ index: Int) {
+    mutating func killNode(_ index: Int) {
         noteCandidate(index)
         nodes[index].heldDown += 1
         endDaemon(index)

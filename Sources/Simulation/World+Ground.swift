@@ -24,7 +24,7 @@ extension World {
             .repeatWatch,
             .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous,
             .restartPostgreSQL,
-            .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere:
+            .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite:
             break
         }
     }
@@ -47,7 +47,7 @@ extension World {
             .staleReads,
             .muteWatch, .repeatWatch, .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag,
             .editSynchronous,
-            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere:
+            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite:
             break
         }
     }

@@ -9,6 +9,9 @@ extension World {
     /// not answer, a race that is run again, a slow promotion.
     private static let takeoverBound = Duration.seconds(35)
 
+    /// And what is waited for whoever led, before each of two races.
+    var backoffBound: Duration { setup.raceBackoff > 0 ? .seconds(max(setup.raceBackoff, 10) * 2) : .zero }
+
     /// With a store that works and one standby that nothing is wrong with and that has everything, there is a primary
     /// soon.
     mutating func lookForPrimary() {
@@ -26,7 +29,7 @@ extension World {
         // Whoever is refused a promotion has asked first, and the next one begins only then.
         let refused = nodes.count { $0.refusedAt.map { now - $0 < ttl + .seconds(60) } ?? false }
         let asked = (Self.prePromoteLimit + .seconds(10)) * refused
-        if now - since > patience + asked + ttl + .seconds(10) + Self.takeoverBound {
+        if now - since > patience + asked + ttl + .seconds(10) + backoffBound + Self.takeoverBound {
             violate(.L1, "nobody has accepted commits for \((now - since).inSeconds) s, and somebody could")
         }
     }

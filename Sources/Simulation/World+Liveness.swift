@@ -18,6 +18,7 @@ extension World {
         lookForStuckLeader()
         lookForPrimary()
         lookForWritesOfFollowers()
+        lookAtLostSite()
         switch chapter {
         case .making:
             if isWhole { beginFaults() }
@@ -105,7 +106,7 @@ extension World {
     private mutating func lookForHealing(_ since: BootInstant) {
         let primary = nodes.firstIndex { $0.commits }
         if primarySince == nil, primary != nil { primarySince = now }
-        if primarySince == nil, now - since > Self.primaryBound {
+        if primarySince == nil, now - since > Self.primaryBound + backoffBound {
             return violate(.L1, "no primary although everything has healed")
         }
         if isWhole {

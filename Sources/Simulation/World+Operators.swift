@@ -36,7 +36,7 @@ extension World {
             .crashPromotions, .killGuardian, .deafenGuardian,
             .lateRequests, .spoilKey, .isolateFromStore, .loseAnswers, .partition, .isolate, .slowReplication,
             .slowReplay, .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
-            .repeatWatch, .compactWatch, .refusePromotions, .failCopies:
+            .repeatWatch, .compactWatch, .refusePromotions, .failCopies, .loseSite:
             break
         }
     }

@@ -9,6 +9,7 @@ extension World {
 
     mutating func observe(_ deadline: BootInstant, _ index: Int, _ incarnation: Int) {
         let status = status(index)
+        noteInflow(status, index)
         guard !nodes[index].answers, status.postmaster != nil else {
             nodes[index].silentSince = nil
             feelStall(index, incarnation)

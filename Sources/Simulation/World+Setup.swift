@@ -25,6 +25,11 @@ extension World.Setup {
         }
         if generator.oneIn(6) { setup.rewindless = [generator.number(in: 0...size - 1)] }
         if generator.oneIn(3) { setup.drawTags(&generator) }
+        if profile == .ground, generator.oneIn(6) {
+            let at = generator.milliseconds(in: 10_000...Int(span.nanoseconds / 1_000_000))
+            setup.faults.append(Fault(.loseSite, at: at, lasts: generator.milliseconds(in: 1000...20_000)))
+        }
+        if generator.oneIn(8) { setup.raceBackoff = [2, 15, 40][generator.number(in: 0...2)] }
         return setup
     }
 }

@@ -93,6 +93,7 @@ extension World {
             let holds = store.holds(condition, key, claimant)
             let outcome = store.write(key, setup.bug?.written(key, value) ?? value, condition, by: claimant)
             checkWrite(key, holds, outcome, index)
+            if key == .initialize, case .written = outcome { checkDefinition(index) }
             if key == .rollingRestart, case .written = outcome { followRolling(by: index) }
             return .wrote(purpose, .success(outcome))
         case .delete(let key, let condition, let purpose):

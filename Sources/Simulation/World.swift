@@ -123,6 +123,10 @@ public struct World {
     var promotedInVain: Set<Int> = []
     /// The primary elsewhere; nil as long as nobody answers there.
     var otherSite: SimulatedPostgreSQL?
+    /// The store was emptied with all hosts, and nobody has said since whose cluster it is.
+    var lostSite: LostSite?
+    /// Losses of all hosts that have not healed.
+    var sitesLost = 0
     /// Since when nobody accepts commits although somebody could.
     var primaryOwedSince: BootInstant?
     var pids: Int32 = 100
@@ -205,6 +209,8 @@ extension World {
         public var isFailsafe: Bool
         /// The first value of `ttl`, in seconds.
         public var ttl = 30
+        /// `primary_race_backoff`, in seconds.
+        public var raceBackoff = 0
         /// The tags of those nodes that have any.
         public var tags: [Int: JSONObject] = [:]
         /// The nodes on which pg_rewind cannot run.
@@ -333,6 +339,10 @@ struct SimulatedNode {
     var isPaused = false
     /// When the node's own view last said that the cluster is paused.
     var pausedUntil: BootInstant?
+    /// Since when its daemon has seen nobody lead.
+    var sawNoLeaderSince: BootInstant?
+    /// How much it had of what it streamed when it was last looked at, and when a look last found more.
+    var inflow: (records: Int, grewAt: BootInstant?)?
     /// When its daemon began.
     var daemonBegan = BootInstant(nanoseconds: 0)
     /// When something was last wrong with its network or its processes.

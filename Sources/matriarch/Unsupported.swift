@@ -1,4 +1,3 @@
-import ClusterModel
 import Configuration
 
 /// Settings that a later version will honour. One that protects something must not be passed over in silence: it ends
@@ -12,9 +11,6 @@ enum Unsupported {
 
     static func warnings(_ effective: EffectiveConfiguration) -> [String] {
         var warnings: [String] = []
-        if let document = effective.bootstrap?.dynamicConfiguration {
-            warnings += UnbuiltSetting.found(in: document).map { "bootstrap.dcs.\($0)" }
-        }
         let path = "log.format"
         for remark in DaemonLog.remarks(effective.log) {
             let problem = ConfigurationProblem(SettingPath(dotted: path), remark, effective.origin(of: path))

@@ -86,7 +86,7 @@ import Testing
                 source.path.hasPrefix("Sources/Configuration/")
                     && !source.path.hasPrefix("Sources/Configuration/Keys/")
                     && !source.path.hasSuffix("EnvironmentTable.swift")
-                    || ["DynamicConfiguration", "ClusterTimings", "PermanentSlots", "UnbuiltSettings"].contains {
+                    || ["DynamicConfiguration", "ClusterTimings", "PermanentSlots"].contains {
                         source.path == "Sources/ClusterModel/\($0).swift"
                     }
             }

@@ -142,7 +142,7 @@ import Testing
         #expect(never.store.writes.count == 3)
     }
 
-    // MARK: What no node can use, and what nobody does yet
+    // MARK: What no node can use
 
     static let refused: [(body: String, why: String)] = [
         (#"{"postgresql": {"parameters": {"a": "x\u0000y"}}}"#, "postgresql.parameters.a: a text with a NUL"),
@@ -154,7 +154,7 @@ import Testing
         (#"{"standby_cluster": {"host": "a,b;c", "port": 5432}}"#, "standby_cluster.host: is no name and no address"),
         (#"{"standby_cluster": {"host": "a", "port": 70000}}"#, "standby_cluster.host: is no name and no address"),
         (#"{"standby_cluster": "far"}"#, "standby_cluster: found"),
-        (#"{"primary_race_backoff": 5}"#, "primary_race_backoff: not supported yet"),
+        (#"{"primary_race_backoff": -5}"#, "primary_race_backoff: found -5"),
         (
             #"{"postgresql": {"parameters_replica": {"a b": 1}}}"#,
             "postgresql.parameters_replica.a b: PostgreSQL reads no parameter"

@@ -71,9 +71,9 @@ extension ClusterIntegrationTests {
                     try await cluster.answer(method, leader, "/config", body: body).status == 400, "\(method) \(body)")
             }
         }
-        let unbuilt = try await cluster.answer(
-            "PATCH", leader, "/config", body: #"{"primary_race_backoff": 5}"#)
-        #expect(unbuilt.status == 400)
+        let negative = try await cluster.answer(
+            "PATCH", leader, "/config", body: #"{"primary_race_backoff": -5}"#)
+        #expect(negative.status == 400)
         #expect(try await cluster.answer("GET", leader, "/config").json == before)
         let same = try await cluster.answer("PUT", leader, "/config", body: JSON.text(before))
         #expect(same.status == 200)

@@ -7,7 +7,9 @@ extension SettingTable {
         retry_timeout | seconds | 10 | dynamic now | How long a request to the store is repeated; `loop_wait + 2 * \
         retry_timeout` fits into `ttl`.
         pause | bool | false | dynamic now | Maintenance: the daemons leave PostgreSQL alone.
-        primary_race_backoff | integer 0 31622400 | 0 | dynamic now | Seconds that a race for leader waits.
+        primary_race_backoff | integer 0 31622400 | 0 | dynamic now | Seconds that a standby \
+        waits for a leader whose key has gone, as long as WAL comes from it, and for `loop_wait` at least; 0 for not \
+        at all.
         maximum_lag_on_failover | integer 0 * | 1048576 | dynamic now | Bytes that a candidate may be behind the last \
         known position.
         maximum_lag_on_syncnode | integer -1 * B | -1 | dynamic now | Bytes that a synchronous standby may be behind; \

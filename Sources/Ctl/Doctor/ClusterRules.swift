@@ -89,11 +89,6 @@ enum ClusterRules {
                 severity: .warning, what: "the times do not fit into one another: \($0)",
                 remedy: "let ttl be at least loop_wait + 2 * retry_timeout (\(Program.name) edit-config)")
         }
-            + settings.unbuilt.map {
-                Finding(
-                    severity: .warning, what: "\($0.key) is set, and Matriarch does not do it yet: \($0.reason)",
-                    remedy: "take it out, or leave the cluster to Patroni")
-            }
     }
 
     /// Slots that hold more WAL than this are told of.

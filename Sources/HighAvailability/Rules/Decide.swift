@@ -57,6 +57,7 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
     memory.noteDirectory(seen.local)
     memory.noteObstacles(seen)
     noteStarving(seen, &memory)
+    memory.noteInflow(seen)
     if seen.local.isPrimary, let facts = seen.local.facts, let timeline = facts.timeline {
         memory.ledTimeline = timeline
         memory.ledPosition = facts.writePosition

@@ -29,7 +29,11 @@ func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) ->
     if let facts = seen.local.facts, facts.inRecovery, !memory.hasRunUnderUs, !seen.settings.isStandbyCluster {
         return Decision(.wait, .identity(.replicaWithoutCluster))
     }
-    return Decision(.write(.systemIdentifier(local)), .identity(.nobodyInitialized))
+    switch unknownCluster(seen, view, memory) {
+    case .standby?: return nil
+    case .formerPrimary(let timeline)?: return Decision(.wait, .identity(.directoryOutlivedStore(timeline: timeline)))
+    case nil: return Decision(.write(.systemIdentifier(local)), .identity(.nobodyInitialized))
+    }
 }
 
 /// Why nothing is known of the data directory, or nothing that is right.
@@ -58,6 +62,8 @@ public enum IdentityReason: Sendable, Hashable {
     case controlFile(PostgreSQLStatus.ControlTrouble)
     case systemIdentifierMismatch(cluster: String, local: String)
     case replicaWithoutCluster
+    /// The store knows of no cluster, and the directory has lived in one.
+    case directoryOutlivedStore(timeline: TimelineID)
     case configurationMissing
     case nobodyInitialized
 
@@ -78,6 +84,12 @@ public enum IdentityReason: Sendable, Hashable {
                 "replica-without-cluster",
                 "PostgreSQL runs as a replica and the cluster is not initialized: start the daemon on the primary first"
             )
+        case .directoryOutlivedStore(let timeline):
+            Explanation(
+                "directory-outlived-store", ["timeline": .fact(timeline)],
+                "the store knows of no cluster, and the data directory is of a primary on timeline \(timeline): "
+                    + "its cluster has changed its primary before, and may have gone on without it"
+            )
         case .configurationMissing: Explanation("configuration-missing", "/config is missing or empty")
         case .nobodyInitialized: Explanation("nobody-initialized", "nobody has initialized the cluster")
         }
@@ -91,8 +103,16 @@ public enum IdentityReason: Sendable, Hashable {
                 + "backup, or ask for a new copy (POST /reinitialize)"
         case .replicaWithoutCluster:
             "PostgreSQL here is a standby, and the store knows no cluster (/initialize is not there). Start the daemon "
-                + "on the node whose PostgreSQL is its primary: it writes the key. Where there is none any more, "
-                + "promote the standby that has most (pg_ctl promote), and its daemon goes on from there"
+                + "on the node whose PostgreSQL is its primary: it writes the key, or says what it waits for. Where "
+                + "there is none any more, promote the standby that has most (pg_ctl promote), and its daemon goes on "
+                + "from there"
+        case .directoryOutlivedStore(let timeline):
+            "the store knows nothing of the cluster whose primary's data stands here, on timeline \(timeline): nobody "
+                + "can tell whether it was the last. If the store is the wrong one, or can be restored, see to that. "
+                + "Else look at every node (pg_controldata: the highest timeline, then the highest location), and "
+                + "start PostgreSQL by hand where the data is that is to go on (pg_ctl start): a primary that runs is "
+                + "the cluster, its daemon writes the key, and the others follow it. So it is with a backup that was "
+                + "restored here"
         case .systemIdentifierMismatch, .configurationMissing, .nobodyInitialized: nil
         }
     }

@@ -47,6 +47,7 @@ private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memor
         return .no([.race(.storeKnowsNoCluster(wait: wait))])
     }
     if seen.me.tags.nofailover { return .no([.eligibility(.notAllowedToPromote)]) }
+    if let wait = raceBackoff(seen, view, memory) { return .no([.backoff(wait)]) }
     if let request = view.failover, isUnderWay(request, view, wallTime: seen.wallTime) {
         if let verdict = requestCandidacy(seen, view, facts, request, memory) { return verdict }
     }

@@ -48,6 +48,8 @@ public struct Memory: Sendable, Hashable {
     public var hasWonKey = false
     /// Since when views have named no leader.
     public var leaderlessSince: BootInstant?
+    /// What comes in while it streams; nil where it does not.
+    public var inflow: Inflow?
     /// Since when the store has known no cluster, where this daemon has never seen it know one.
     public var storeForgotSince: BootInstant?
     /// Since when a standby that streams from nobody has been where it is; nil while it streams.
@@ -103,6 +105,18 @@ public struct Memory: Sendable, Hashable {
             self.position = position
             self.timeline = timeline
             at = instant
+        }
+    }
+
+    /// WAL that a standby receives.
+    public struct Inflow: Sendable, Hashable {
+        public var position: WALPosition
+        /// When a look has found more than the one before.
+        public var grewAt: BootInstant?
+
+        public init(position: WALPosition, grewAt: BootInstant? = nil) {
+            self.position = position
+            self.grewAt = grewAt
         }
     }
 

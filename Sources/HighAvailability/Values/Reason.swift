@@ -5,6 +5,7 @@ public import ClusterModel
 /// The reasons of a rule are an enum in the rule's file, each with its code, facts and sentence beside it: a new one is
 /// an edit of that file. A new enum is a case here. docs/reasons.md lists the codes.
 public enum Reason: Sendable, Hashable {
+    case backoff(BackoffReason)
     case bootstrap(BootstrapReason)
     case candidate(CandidateReason)
     case eligibility(EligibilityReason)
@@ -29,6 +30,7 @@ public enum Reason: Sendable, Hashable {
 
     public var explanation: Explanation {
         switch self {
+        case .backoff(let reason): reason.explanation
         case .bootstrap(let reason): reason.explanation
         case .candidate(let reason): reason.explanation
         case .eligibility(let reason): reason.explanation
@@ -62,7 +64,7 @@ public enum Reason: Sendable, Hashable {
         case .promotion(let reason): reason.needsOperator
         case .rejoin(let reason): reason.needsOperator
         case .server(let reason): reason.needsOperator
-        case .candidate, .eligibility, .failsafe, .lease, .plan, .race, .request, .rolling, .slot, .store,
+        case .backoff, .candidate, .eligibility, .failsafe, .lease, .plan, .race, .request, .rolling, .slot, .store,
             .synchronous, .writes, .paused:
             nil
         }

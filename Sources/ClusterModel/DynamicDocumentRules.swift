@@ -1,34 +1,3 @@
-/// Settings of the dynamic configuration that this version has no rule for. Whoever sets one relies on it: the REST API
-/// refuses it, and one that stands in the store is told of in the log and in `/patroni`. None of them changes what the
-/// cluster does.
-public struct UnbuiltSetting: Sendable, Hashable, CustomStringConvertible {
-    /// `primary_race_backoff`.
-    public let key: String
-    /// What does not happen, in words.
-    public let reason: String
-
-    public var description: String { "\(key): \(reason)" }
-
-    /// Those in `document` that ask for anything else than what is done anyway, in the order of the table.
-    public static func found(in document: JSONObject) -> [UnbuiltSetting] {
-        let top = table.filter { row in document[row.key].map { row.asks($0) } ?? false }
-        return top.map { UnbuiltSetting(key: $0.key, reason: $0.reason) }
-    }
-
-    private struct Row: Sendable {
-        let key: String
-        let reason: String
-        /// Whether a value asks for more than the default.
-        var asks: @Sendable (JSONValue) -> Bool = { $0.isTruthy }
-    }
-
-    private static let table: [Row] = [
-        Row(
-            key: "primary_race_backoff", reason: "not supported yet; a race for leader begins at once",
-            asks: { (ValueParsing.integer($0) ?? 0) > 0 })
-    ]
-}
-
 /// What may go into `/config` through the REST API.
 public enum DynamicDocumentRules {
     /// Why a document is not taken: a key and a reason.
@@ -61,8 +30,8 @@ public enum DynamicDocumentRules {
     public static let valuesMax = 8192
     public static let parametersMax = 1000
 
-    /// What no node can use, and what nobody carries out yet. What stands in `present` already is no reason: it must be
-    /// possible to change something else, and to take it back.
+    /// What no node can use. What stands in `present` already is no reason: it must be possible to change something
+    /// else, and to take it back.
     public static func objections(to document: JSONObject, inPlaceOf present: JSONObject) -> [Objection] {
         var found: [Objection] = []
         func check(_ body: () throws(Objection) -> Void) {
@@ -77,11 +46,6 @@ public enum DynamicDocumentRules {
         check { () throws(Objection) in try checkText(.object(document), .object(present), "") }
         check { () throws(Objection) in try checkSlots(document, present) }
         check { () throws(Objection) in try checkStandbyCluster(document, present) }
-        let known = UnbuiltSetting.found(in: present)
-        for setting in UnbuiltSetting.found(in: document) {
-            if known.contains(setting), isSame(setting.key, document, present) { continue }
-            found.append(Objection(key: setting.key, reason: setting.reason))
-        }
         return found
     }
 
@@ -145,14 +109,6 @@ public enum DynamicDocumentRules {
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
-
-    private static func isSame(_ key: String, _ document: JSONObject, _ present: JSONObject) -> Bool {
-        let path = key.split(atByte: ".").map { String($0) }
-        func value(_ object: JSONObject) -> JSONValue? {
-            path.reduce(JSONValue.object(object)) { value, key in value?[key] }
-        }
-        return value(document) == value(present)
-    }
 
     /// No text with a NUL: PostgreSQL, libpq and every command line end there.
     private static func checkText(_ value: JSONValue, _ present: JSONValue?, _ path: String) throws(Objection) {

@@ -1,0 +1,90 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+
+/// All hosts are lost at once, and the store begins anew with nothing in it.
+extension World {
+    /// What a world knows of a store that was emptied.
+    struct LostSite {
+        /// Since when all daemons have been there again, and none has said whose cluster it is.
+        var waitingSince: BootInstant?
+    }
+
+    /// Only where every directory is whole: who has none would begin another cluster beside those that come later.
+    mutating func loseSite() {
+        let isWhole = nodes.allSatisfy { node in
+            if case .clone? = node.operation?.operation { return false }
+            return node.postgreSQL.isInitialized
+        }
+        guard isWhole, storeIsDown == 0, store.keys["history"] != nil || store.keys["status"] != nil else { return }
+        coverage.count(.siteLost)
+        for index in nodes.indices {
+            killNode(index)
+            nodes[index].enforced = nil
+        }
+        store.forget()
+        handedOver = nil
+        lostSite = LostSite()
+        sitesLost += 1
+    }
+
+    /// One host after another.
+    mutating func bringSiteBack() {
+        guard sitesLost > 0 else { return }
+        sitesLost -= 1
+        for index in nodes.indices {
+            nodes[index].heldDown -= 1
+            queue.add(.startDaemon(index), at: now + generator.milliseconds(in: 0...15_000))
+        }
+    }
+
+    /// S3: who says whose cluster it is goes on with what it has, and the others are rewound to that.
+    mutating func checkDefinition(_ index: Int) {
+        guard lostSite != nil else { return }
+        lostSite = nil
+        let server = nodes[index].postgreSQL
+        guard server.process == .down || server.isStandby else { return }
+        switch server.control {
+        case .shutDownInRecovery, .inArchiveRecovery:
+            violate(.S3, "\(name(index)), a standby, begins a cluster in a store that has forgotten it")
+        case .startingUp, .shutDown, .shuttingDown, .inCrashRecovery, .inProduction:
+            guard server.log.timeline > 1 else { return }
+            violate(.S3, "\(name(index)) begins a cluster in an empty store with timeline \(server.log.timeline)")
+        }
+    }
+
+    /// When all is there again and waits for hands, somebody looks at every node, and starts the newest that led.
+    mutating func lookAtLostSite() {
+        // Put there by hand.
+        if store.keys["initialize"]?.value == .text(SimulatedPostgreSQL.systemIdentifier) { lostSite = nil }
+        guard lostSite != nil, case .healing = chapter else { return }
+        let waits = nodes.allSatisfy { node in
+            node.machine != nil && node.operation == nil
+                && node.published?.snapshot.decision?.needsOperator != nil && node.published?.snapshot.running == nil
+        }
+        let since = waits ? lostSite?.waitingSince ?? now : nil
+        lostSite?.waitingSince = since
+        guard let since, now - since >= .seconds(10) else { return }
+        func isNewer(_ left: Int, _ right: Int) -> Bool {
+            let (mine, theirs) = (nodes[left].postgreSQL, nodes[right].postgreSQL)
+            let (a, b) = (mine.log.end(without: promotedInVain), theirs.log.end(without: promotedInVain))
+            return (mine.log.timeline, a, mine.isStandby ? 0 : 1) < (theirs.log.timeline, b, theirs.isStandby ? 0 : 1)
+        }
+        guard let newest = nodes.indices.max(by: isNewer) else { return }
+        coverage.count(.siteBroughtBack)
+        lostSite?.waitingSince = nil
+        note("an operator goes on with \(name(newest))")
+        let server = nodes[newest].postgreSQL
+        if server.process == .running, server.isStandby {
+            nodes[newest].postgreSQL.isPromoting = true
+            return queue.add(.promoted(node: newest, era: server.era), at: now + .milliseconds(300))
+        }
+        guard server.process == .down else { return }
+        pids += 1
+        nodes[newest].postgreSQL.pid = pids
+        nodes[newest].postgreSQL.isStandby = false
+        nodes[newest].postgreSQL.process = .starting
+        queue.add(.up(node: newest, era: server.era), at: now + .milliseconds(300))
+    }
+}
