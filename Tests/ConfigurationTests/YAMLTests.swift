@@ -96,6 +96,23 @@ import Testing
         #expect(throws: YAMLError.self) { try YAML.parse("a: \u{1}") }
     }
 
+    /// Where it is that a text is none; libyaml tells no place of it.
+    @Test(
+        arguments: [
+            ([0xFF], 1, 4), (Array("x\nb: c".utf8) + [0xE4, 0x0A], 2, 5), (Array("x\n\n\u{1}".utf8), 3, 1),
+        ] as [([UInt8], Int, Int)])
+    func whereBytesAreNoText(bytes: [UInt8], line: Int, column: Int) {
+        let error = #expect(throws: YAMLError.self) { try YAML.parse(bytes: Array("a: ".utf8) + bytes) }
+        #expect(error?.mark.line == line && error?.mark.column == column, "\(String(describing: error))")
+    }
+
+    @Test func aTabIsNamed() {
+        let error = #expect(throws: YAMLError.self) { try YAML.parse("a:\n  b: 1\n\tc: 2\n") }
+        #expect(error?.mark.line == 3 && error?.message.contains("tab") == true, "\(String(describing: error))")
+        let other = #expect(throws: YAMLError.self) { try YAML.parse("a: [1\nb: 2\n") }
+        #expect(other?.message.contains("tab") == false)
+    }
+
     @Test func aliasesDoNotMultiplyWithoutBound() {
         var text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
         for level in 1...9 {

@@ -35,11 +35,13 @@ struct YAMLEvent {
 struct YAMLEventReader: ~Copyable {
     private let parser: UnsafeMutablePointer<yaml_parser_t>
     private let text: UnsafeMutablePointer<UInt8>
+    private let count: Int
 
     /// libyaml keeps a pointer to the text, so the reader keeps a copy of it. Fails when memory is out.
     init(_ bytes: [UInt8]) throws(YAMLError) {
         parser = .allocate(capacity: 1)
         text = .allocate(capacity: max(1, bytes.count))
+        count = bytes.count
         text.initialize(from: bytes, count: bytes.count)
         guard yaml_parser_initialize(parser) == 1 else {
             parser.deallocate()
@@ -58,12 +60,38 @@ struct YAMLEventReader: ~Copyable {
     /// The next event.
     mutating func next() throws(YAMLError) -> YAMLEvent {
         var event = yaml_event_t()
-        guard yaml_parser_parse(parser, &event) == 1 else {
-            let problem = parser.pointee.problem.map { String(cString: $0) } ?? "malformed text"
-            throw YAMLError(message: problem, mark: YAMLEventReader.mark(parser.pointee.problem_mark))
-        }
+        guard yaml_parser_parse(parser, &event) == 1 else { throw failure() }
         defer { yaml_event_delete(&event) }
         return YAMLEventReader.copy(event)
+    }
+
+    /// Of bytes that are no text libyaml tells the offset and no place.
+    private func failure() -> YAMLError {
+        let problem = parser.pointee.problem.map { String(cString: $0) } ?? "malformed text"
+        if parser.pointee.error == YAML_READER_ERROR {
+            return YAMLError(
+                message: "\(problem): a configuration is text in UTF-8",
+                mark: place(ofByte: parser.pointee.problem_offset))
+        }
+        let mark = YAMLEventReader.mark(parser.pointee.problem_mark)
+        let hint = isIndentedByTab(mark.line) ? " (the line begins with a tab: YAML is indented with blanks)" : ""
+        return YAMLError(message: problem + hint, mark: mark)
+    }
+
+    private func place(ofByte offset: Int) -> YAMLMark {
+        let before = UnsafeBufferPointer(start: text, count: min(offset, count))
+        let start = before.lastIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? 0
+        return YAMLMark(
+            line: 1 + before.count { $0 == UInt8(ascii: "\n") }, column: 1 + before.count - start)
+    }
+
+    /// Whether a tab stands among the blanks that the line begins with.
+    private func isIndentedByTab(_ line: Int) -> Bool {
+        let lines = UnsafeBufferPointer(start: text, count: count).split(
+            separator: UInt8(ascii: "\n"), maxSplits: line, omittingEmptySubsequences: false)
+        guard lines.indices.contains(line - 1) else { return false }
+        return lines[line - 1].prefix { [UInt8(ascii: " "), UInt8(ascii: "\t")].contains($0) }
+            .contains(UInt8(ascii: "\t"))
     }
 
     private static func copy(_ event: yaml_event_t) -> YAMLEvent {
