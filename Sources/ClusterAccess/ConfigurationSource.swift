@@ -5,13 +5,11 @@ import Synchronization
 
 /// The local configuration as last read, and the way to read it again.
 public final class ConfigurationSource: Sendable {
-    private let path: String?
     private let environment: [String: String]
     private let local: Mutex<LocalConfiguration>
 
     /// Reads it for the first time.
     public init(_ path: String?) async throws {
-        self.path = path
         environment = ProcessEnvironment.variables
         let environment = environment
         local = Mutex(try await offPool { try LocalConfiguration.load(path: path, environment: environment) })
@@ -21,10 +19,9 @@ public final class ConfigurationSource: Sendable {
 
     /// Reads again; true where something changed.
     public func reload() async throws -> Bool {
-        let path = path
-        let environment = environment
+        let (current, environment) = (current, environment)
         guard current.isReloadable else { return false }
-        let fresh = try await offPool { try LocalConfiguration.load(path: path, environment: environment) }
+        let fresh = try await offPool { try current.again(environment: environment) }
         // One that is wrong must not stay: every later change of the dynamic configuration would be refused with it.
         let effective = try EffectiveConfiguration.effective(local: fresh, dynamic: nil)
         let fixed = effective.fixedChanges(since: try EffectiveConfiguration.effective(local: current, dynamic: nil))

@@ -22,6 +22,8 @@ import Testing
         ("log: {mode: 0644}", ""), ("log:\n  file_num: 3\n  file_num: 5", "b.yml:3: file_num stands twice"),
         ("base: &b {level: DEBUG}\nlog: {<<: *b, level: INFO}", "b.yml:1: base: unknown key"),
         ("watchdog: {mode: off}", ""),
+        ("postgresql:\n  pgpass: ~/pgpass", "b.yml:2: postgresql.pgpass: ~ is no home directory here"),
+        ("restapi: {certfile: /a~b}", ""),
     ])
     func yaml(changes: String, expected: String) throws {
         let warnings = try warnings(changes)
@@ -91,6 +93,13 @@ import Testing
         #expect(configuration.etcd.authentication?.password == "from a file")
         #expect(configuration.warnings == [])
         #expect(configuration.origin(of: "restapi.authentication.password")?.description.contains("b.yml:2") == true)
+    }
+
+    /// In Latin-1, say: the daemon would go on with another password than the operator's.
+    @Test func aVariableThatIsNoText() {
+        let environment = ["PATRONI_SUPERUSER_PASSWORD": "m\u{FFFD}we", "OTHER": "\u{FFFD}"]
+        let found = Example.problems("{}", environment: environment)
+        #expect(found == ["PATRONI_SUPERUSER_PASSWORD: holds bytes that are no text in UTF-8"])
     }
 
     @Test func aFileOfAPasswordThatCannotBeReadEndsTheStart() throws {

@@ -67,6 +67,44 @@ import Testing
         #expect(error?.description.hasPrefix("Config is empty") == true)
     }
 
+    /// SIGHUP while an editor has moved the file away: the variables, though whole by themselves, are no replacement.
+    @Test func aFileThatHasGoneIsNotReplacedByVariables() throws {
+        let directory = try TemporaryDirectory()
+        let file = "\(directory.path)/a.yml"
+        let environment = ["PATRONI_CONFIGURATION": Example.minimal, "PATRONI_NAME": "n1"]
+        try directory.write("a.yml", Example.minimal)
+        let local = try LocalConfiguration.load(path: file, environment: environment)
+        #expect(try local.again(environment: environment).isSame(as: local))
+        try Files.removeTree(file)
+        let error = #expect(throws: ConfigurationError.self) { try local.again(environment: environment) }
+        #expect(error?.description.contains("\(file) does not exist any more") == true, "\(String(describing: error))")
+        try directory.write("a.yml", Example.minimal.replacing("lab", with: "other"))
+        #expect(try local.again(environment: environment).tree["scope"] == "other")
+    }
+
+    /// A loop of links, a closed directory: what is there and cannot be read is not missing.
+    @Test func aFileThatCannotBeLookedAtIsNotMissing() throws {
+        let directory = try TemporaryDirectory()
+        let file = "\(directory.path)/a.yml"
+        symlink(file, file)
+        let error = #expect(throws: ConfigurationError.self) {
+            try LocalConfiguration.load(path: file, environment: ["PATRONI_NAME": "n1"])
+        }
+        #expect(error?.description.contains(file) == true, "\(String(describing: error))")
+    }
+
+    @Test func aDirectoryWithoutFilesSaysSo() throws {
+        let directory = try TemporaryDirectory()
+        try directory.write("patroni.conf", Example.minimal)
+        let error = #expect(throws: ConfigurationError.self) {
+            try LocalConfiguration.load(path: directory.path, environment: ["PATH": "/bin"])
+        }
+        let found = "Config is empty: no file in \(directory.path) ends in .yml or .yaml"
+        #expect(error?.description.hasPrefix(found) == true, "\(String(describing: error))")
+        let local = try LocalConfiguration.load(path: directory.path, environment: ["PATRONI_NAME": "n1"])
+        #expect(local.warnings.first?.hasPrefix("no file in") == true)
+    }
+
     @Test func neitherFileNorDirectory() {
         let error = #expect(throws: ConfigurationError.self) {
             try LocalConfiguration.load(path: "/dev/null", environment: [:])
@@ -104,7 +142,9 @@ import Testing
             ("REWIND_SSLMODE", "require", "postgresql.authentication.rewind.sslmode", "require"),
             ("REPLICATION_CHANNEL_BINDING", "x", "postgresql.authentication.replication.channel_binding", "x"),
             // Group D: any section.
-            ("ETCD3_HOSTS", "a:1,b:2", "etcd3.hosts", ["a:1", "b:2"]), ("ETCD_HOST", "", "etcd.host", ""),
+            ("ETCD3_HOSTS", "a:1,b:2", "etcd3.hosts", ["a:1", "b:2"]),
+            ("ETCD3_HOSTS", "'[::1]:2379,[::2]:2379'", "etcd3.hosts", "[::1]:2379,[::2]:2379"),
+            ("ETCD_HOST", "", "etcd.host", ""),
             ("CONSUL_PORT", "8500", "consul.port", 8500), ("ETCD3_USE_PROXIES", "yes", "etcd3.use_proxies", true),
             ("KUBERNETES_LABELS", "a: b", "kubernetes.labels", ["a": "b"]),
             ("ZOOKEEPER_USE_SSL", "false", "zookeeper.use_ssl", "false"),

@@ -18,6 +18,9 @@ import Testing
             "b.yml:1: restapi.listen: Invalid \"restapi\" config: expected <HOST>:<PORT> for \"listen\", "
                 + "but got \"127.0.0.1\""
         ),
+        (
+            "restapi: {listen: '127.0.0.1:5432'}", "b.yml:1: restapi.listen: port 5432 is that of postgresql.listen"
+        ),
         ("restapi: {listen: null}", "a.yml:3: restapi.listen: is not defined; needed is <HOST>:<PORT>"),
         ("name: 5", "b.yml:1: name: found 5, allowed is a text without slashes (quote a number)"),
         (

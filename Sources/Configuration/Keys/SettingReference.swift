@@ -127,6 +127,7 @@ public enum SettingReference {
         | `mode: off`, `scope: on` | YAML 1.1 reads booleans: a text is quoted |
         | `password: 0123`, `name: 1_000`, `12:30` | YAML 1.1 reads numbers: 83, 1000, 750 |
         | a key twice in one mapping | the last one counts |
+        | `pgpass: ~/pgpass` and other paths with `~` | no home: the path counts from where the daemon is started |
         | `PATRONI_ETCD_HOST=` with nothing behind it | makes a section `etcd`, which goes before `etcd3` |
         | `PATRONI_ETCD3_USERNAME` without another variable of etcd3 | nothing, also where a file has the section |
         | `PATRONI_CONFIGURATION` beside others | the others do not count; beside a file it does not count itself |

@@ -44,7 +44,8 @@ struct EnvironmentVariables {
                 if let name = names[SettingPath(Array(elements))] { return .environment(name) }
                 elements = elements.dropLast()
             }
-            return names.first { $0.key.elements.starts(with: path.elements) }.map { .environment($0.value) }
+            // Of several that made a section always the same one.
+            return names.filter { $0.key.elements.starts(with: path.elements) }.values.min().map { .environment($0) }
         }
     }
 
@@ -137,11 +138,11 @@ struct EnvironmentVariables {
         return .string(text)
     }
 
-    /// A YAML list, or what stands between its brackets.
+    /// A YAML list, or what stands between its brackets; of a text in quotes (`'[::1]:2379'`) the text.
     static func list(_ text: String) -> JSONValue? {
         let isList = text.hasPrefix("-") || text.contains("[")
-        guard let value = try? YAML.parse(isList ? text : "[\(text)]").value, value.array != nil else { return nil }
-        return value
+        guard let value = try? YAML.parse(isList ? text : "[\(text)]").value else { return nil }
+        return value.array != nil || value.string?.isEmpty == false ? value : nil
     }
 
     /// A YAML mapping, or what stands between its braces.

@@ -41,16 +41,37 @@ public struct LocalConfiguration: Sendable, Hashable {
         let whole = files.environment[EnvironmentVariables.wholeConfiguration].flatMap { $0.isEmpty ? nil : $0 }
         var configuration = try load(path, files.environment, whole)
         configuration.fill(files)
+        configuration.problems += notText(environment)
         return configuration
+    }
+
+    /// Reads the same files again. Without them there is nothing to go by: the variables alone are another
+    /// configuration than the one that runs.
+    public func again(environment: [String: String]) throws(ConfigurationError) -> LocalConfiguration {
+        guard case .path(let path) = source else { return self }
+        guard try LocalConfiguration.isThere(path) else {
+            throw ConfigurationError("\(path) does not exist any more; what was read before holds on")
+        }
+        let fresh = try LocalConfiguration.load(path: path, environment: environment)
+        guard fresh.source == source else { throw ConfigurationError("\(path) has just gone") }
+        return fresh
+    }
+
+    /// A file that cannot be looked at is not one that is missing: without it the variables alone would count.
+    private static func isThere(_ path: String) throws(ConfigurationError) -> Bool {
+        try reading { () throws(SystemError) in try Files.look(path, followingLinks: true) } != .missing
     }
 
     private static func load(
         _ path: String?, _ environment: [String: String], _ whole: String?
     ) throws(ConfigurationError) -> LocalConfiguration {
         let home = environment["HOME"].flatMap { $0.isEmpty ? nil : $0 }
-        if let path, Files.exists(path) {
+        if let path, try isThere(path) {
             let variables = EnvironmentVariables(environment)
             var (settings, warnings) = try readFiles(path)
+            if settings.root.isEmpty, variables.tree.isEmpty {
+                throw ConfigurationError("Config is empty: \(warnings.first ?? path), and no PATRONI_* variable is set")
+            }
             settings.apply(patch: variables.originated)
             if whole != nil {
                 warnings.append("\(EnvironmentVariables.wholeConfiguration) does not count, because \(path) is there")
@@ -106,11 +127,23 @@ public struct LocalConfiguration: Sendable, Hashable {
         problems += filled.problems
     }
 
+    /// Variables that were no UTF-8: what took the place of their bytes is not what the operator has written.
+    private static func notText(_ environment: [String: String]) -> [ConfigurationProblem] {
+        environment.sorted { $0.key < $1.key }.compactMap { name, value in
+            guard name.hasPrefix(EnvironmentVariables.prefix), value.unicodeScalars.contains("\u{FFFD}"),
+                EnvironmentTable.reads(String(name.dropFirst(EnvironmentVariables.prefix.count)))
+            else { return nil }
+            return ConfigurationProblem(SettingPath(), "holds bytes that are no text in UTF-8", .environment(name))
+        }
+    }
+
     private typealias Reading = (settings: OriginatedTree, warnings: [String])
 
     private static func readFiles(_ path: String) throws(ConfigurationError) -> Reading {
-        var (settings, warnings) = (OriginatedTree(), [String]())
-        for name in try fileNames(path) {
+        let names = try fileNames(path)
+        var settings = OriginatedTree()
+        var warnings = names.isEmpty ? ["no file in \(path) ends in .yml or .yaml"] : []
+        for name in names {
             let bytes = try reading { () throws(SystemError) in try Files.read(name, limit: YAML.Limit.bytes) }
             let file = try readFile(name, bytes)
             settings.apply(patch: file.settings)

@@ -78,6 +78,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         ctl = CtlSettings(&reader, restAPI: restAPI)
         store = StoreSettings(&reader)
         postgreSQL = PostgreSQLSettings(&reader, scope: scope, homeDirectory: homeDirectory)
+        EffectiveConfiguration.checkPorts(&reader, restAPI, postgreSQL)
         bootstrap = BootstrapSettings(&reader)
         log = LogSettings(&reader)
         guardian = GuardianSettings(&reader)
@@ -94,6 +95,16 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         for warning in TagRules.contradictions(tags.raw) { reader.warn(warning) }
         warnings = reader.warnings
         self.merged = merged
+    }
+
+    /// The REST API comes first, and PostgreSQL would never start.
+    private static func checkPorts(
+        _ reader: inout SettingReader, _ restAPI: RestAPISettings, _ postgreSQL: PostgreSQLSettings
+    ) {
+        let hosts = [restAPI.listenHost] + postgreSQL.listen.hosts
+        let isShared = hosts.contains(where: Wildcard.matches) || hosts.dropFirst().contains(restAPI.listenHost)
+        guard restAPI.listenPort != 0, restAPI.listenPort == postgreSQL.listen.port, isShared else { return }
+        reader.report("restapi.listen", "port \(restAPI.listenPort) is that of postgresql.listen")
     }
 
     /// A name stands in keys of the DCS and in URLs.

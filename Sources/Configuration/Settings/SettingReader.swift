@@ -97,6 +97,10 @@ struct SettingReader {
     /// A path of a file or a directory, absolute and in its plain form.
     mutating func path(_ path: String, allowed: String = "a path") -> String? {
         guard let text = filledText(path, allowed: allowed) else { return nil }
+        // A shell makes it a home, the peer and we do not.
+        if text.utf8.first == UInt8(ascii: "~") {
+            warn(path, "~ is no home directory here: the path counts from where the daemon is started")
+        }
         if let plain = PathText.absolute(text, from: PathText.workingDirectory) { return plain }
         wrong(path, allowed + " without a null byte")
         return nil
