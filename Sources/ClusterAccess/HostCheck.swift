@@ -13,8 +13,14 @@ public enum HostCheck {
     ) -> (problems: [ConfigurationProblem], warnings: [String]) {
         var problems = programs(effective) + dataDirectory(effective)
         if !ignoringListenPorts { problems += ports(effective) }
-        problems += store(effective) + logDirectory(effective) + files(effective)
+        problems += store(effective) + logDirectory(effective) + passwordFile(effective) + files(effective)
         return (problems, loopback(effective))
+    }
+
+    /// What of it a daemon that starts tells, without a look at others: it goes on all the same, because a PostgreSQL
+    /// that runs needs it, whatever has become of a file.
+    public static func findings(atStartOf effective: EffectiveConfiguration) -> [ConfigurationProblem] {
+        programs(effective) + passwordFile(effective) + files(effective)
     }
 
     private static func problem(
@@ -121,12 +127,30 @@ public enum HostCheck {
         return [problem(effective, "log.dir", "\(Secrets.shown(directory)) cannot be written to")]
     }
 
+    /// The daemon writes it, and makes the directories above it.
+    private static func passwordFile(_ effective: EffectiveConfiguration) -> [ConfigurationProblem] {
+        let settings = effective.postgreSQL
+        if settings.hasDefaultPasswordFile { return [] }
+        let file = settings.passwordFile
+        func problem(_ message: String) -> [ConfigurationProblem] {
+            [Self.problem(effective, "postgresql.pgpass", "\(Secrets.shown(file)) \(message)")]
+        }
+        if Files.exists(file), Files.kind(followingLinks: file) != .file { return problem("is not a file") }
+        var directory = Files.parent(file)
+        while !Files.exists(directory), directory != "/" { directory = Files.parent(directory) }
+        let isUsable = Files.kind(followingLinks: directory) == .directory && access(directory, W_OK | X_OK) == 0
+        return isUsable ? [] : problem("cannot be written: \(Secrets.shown(directory)) is closed to this user")
+    }
+
     private static func files(_ effective: EffectiveConfiguration) -> [ConfigurationProblem] {
-        let (tls, ctl) = (effective.restAPI.tls, effective.ctl)
+        let (tls, ctl, store) = (effective.restAPI.tls, effective.ctl, effective.store.files)
+        let section = effective.store.endpoints.section
         let named: [(String, String?)] = [
             ("restapi.certfile", tls?.certificateFile), ("restapi.keyfile", tls?.keyFile),
             ("restapi.cafile", tls?.authorityFile), ("ctl.certfile", ctl.certificateFile),
             ("ctl.keyfile", ctl.keyFile), ("ctl.cacert", ctl.authorityFile),
+            ("\(section).cacert", store.authority), ("\(section).cert", store.certificate),
+            ("\(section).key", store.key),
             ("postgresql.custom_conf", effective.postgreSQL.customConfiguration.flatMap { $0.first == "/" ? $0 : nil }),
         ]
         return named.compactMap { path, file in

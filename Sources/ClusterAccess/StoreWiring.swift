@@ -17,6 +17,16 @@ public enum StoreWiring {
         }
     }
 
+    /// What of the store's section changes while the daemon runs: who we are to it (configuration.md §3.7).
+    public static func adopt(_ effective: EffectiveConfiguration, _ store: any DistributedConfigurationStore) async {
+        switch effective.store {
+        case .etcd(let settings):
+            let authentication = settings.authentication
+            await (store as? EtcdStore)?.adopt(
+                username: authentication?.username, password: authentication?.password)
+        }
+    }
+
     /// The store as an operator's tool sees it: the cluster `scope`, `batman/1` for group 1 of a Citus cluster. Such a
     /// tool has no name of its own there and never starts the store: it reads, and writes what it was told to.
     public static func administration(

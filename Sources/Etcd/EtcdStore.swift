@@ -149,6 +149,11 @@ public actor EtcdStore: DistributedConfigurationStore {
         await watch.adopt(loopWait: loopWait, retryTimeout: retryTimeout)
     }
 
+    /// The name and the password were read again; nil is none.
+    public func adopt(username: String?, password: String?) async {
+        await transport.adopt(username: username, password: password)
+    }
+
     public func close() async {
         watching?.cancel()
         watched.leave(allBut: nil)

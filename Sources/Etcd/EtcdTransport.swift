@@ -19,7 +19,7 @@ actor EtcdTransport {
     static let bodyLimit = 64 << 20
 
     let client: HTTPClient
-    private let configuration: EtcdConfiguration
+    private var configuration: EtcdConfiguration
     private let keys: EtcdKeys
     private let watched: WatchedStream
     private let logger: Logger
@@ -141,6 +141,12 @@ actor EtcdTransport {
         self.ttl = ttl
         topologyLifetime = LeaseArithmetic.topologyLifetime(ttl: ttl)
         self.retryTimeout = retryTimeout
+    }
+
+    /// Who we are from the next call on. What is open goes on under the token that it was opened with.
+    func adopt(username: String?, password: String?) {
+        if (configuration.username, configuration.password) == (username, password) { return }
+        (configuration.username, configuration.password, authorization) = (username, password, .unknown)
     }
 
     /// The token is not valid any more; the next call gets another.

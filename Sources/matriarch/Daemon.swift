@@ -34,13 +34,14 @@ struct Daemon {
         do throws(SystemError) {
             log = try DaemonLog(effective.log)
         } catch {
-            Terminal.error("log: \(error)")
+            Terminal.error("\(effective.problem("log.dir", "\(error)"))")
             return 1
         }
         let logger = Logger(label: "matriarch")
         umask(0o077)
         for warning in effective.warnings + Unsupported.warnings(effective) { logger.warning("\(warning)") }
         for problem in effective.bootstrapProblems { logger.warning("\(problem); a new cluster has the default") }
+        tellFindings(effective, logger)
         let code: Int32
         do {
             code = try await Daemon(source: source, effective: effective, log: log, logger: logger).run()
@@ -52,12 +53,20 @@ struct Daemon {
         return code
     }
 
+    /// What `--validate-config` would say of this host's files. Nobody waits for it: one of them may hang.
+    private static func tellFindings(_ effective: EffectiveConfiguration, _ logger: Logger) {
+        Task {
+            let found = try? await offPool { HostCheck.findings(atStartOf: effective) }
+            for problem in found ?? [] { logger.error("\(problem)") }
+        }
+    }
+
     static func read(_ path: String?) async throws -> (ConfigurationSource, EffectiveConfiguration) {
         let source = try await ConfigurationSource(path)
         let local = try source.effective(nil)
         let effective = try local.bootstrap?.dynamicConfiguration.map(source.effective) ?? local
         let problems = Unsupported.problems(effective)
-        if !problems.isEmpty { throw StartFailure(description: problems.joined(separator: "\n")) }
+        if !problems.isEmpty { throw ConfigurationError(problems) }
         return (source, effective)
     }
 
@@ -91,15 +100,14 @@ struct Daemon {
             node: node, store: store, peers: peers, clock: clock, access: AccessRules(),
             logger: Logger(label: "restapi"), resolve: RestServer.lookUp, logQueue: logQueue,
             configurationRules: PostgreSQLWiring.rules(postgreSQL))
-        let server = try await RestServer(
-            effective.restAPI, handler: api, logger: Logger(label: "restapi"), admit: { api.adopt($0) })
+        let server = try await makeServer(api)
         let manager = ServiceManager()
         await node.onReload {
             manager.reloads()
             defer { manager.isReady() }
-            return await reload(server, peers, postgreSQL, watchdog)
+            return await reload(server, peers, postgreSQL, watchdog, store)
         }
-        try await server.start()
+        try await effective.carryingOut("restapi.listen") { try await server.start() }
         let code = try await run(node, manager)
         await server.stop()
         await store.close()
@@ -161,6 +169,13 @@ struct Daemon {
 
     private func makeLocalWatchdog(_ plan: WatchdogPlan) throws(SystemError) -> LocalWatchdog {
         try LocalWatchdog(plan, logger: Logger(label: "watchdog"))
+    }
+
+    private func makeServer(_ api: ControlAPI) async throws -> RestServer {
+        try await effective.carryingOut("restapi.certfile") {
+            try await RestServer(
+                effective.restAPI, handler: api, logger: Logger(label: "restapi"), admit: { api.adopt($0) })
+        }
     }
 
     private func makePostgreSQL(_ document: JSONObject, launcher: any PostmasterLauncher) throws -> LocalPostgreSQL {
@@ -278,7 +293,8 @@ struct Daemon {
     /// The event for the node where the local configuration changed; a configuration that is wrong changes nothing.
     /// Where an address was taken before, it is tried again.
     private func reload(
-        _ server: RestServer, _ peers: HTTPPeerClient, _ postgreSQL: LocalPostgreSQL, _ watchdog: WatchdogWiring
+        _ server: RestServer, _ peers: HTTPPeerClient, _ postgreSQL: LocalPostgreSQL, _ watchdog: WatchdogWiring,
+        _ store: any DistributedConfigurationStore
     ) async -> CycleEvent? {
         do {
             let isChanged = try await source.reload()
@@ -286,6 +302,7 @@ struct Daemon {
             // First, so that what follows is told where and as it is wanted now.
             if isChanged { adoptLog(fresh.log) }
             await watchdog.adopt(fresh)
+            await StoreWiring.adopt(fresh, store)
             Task { await refreshFiles(postgreSQL) }
             // The files that it names may be others, under the same names.
             try peers.adopt(StoreWiring.peers(fresh))
@@ -296,7 +313,9 @@ struct Daemon {
                     return nil
                 }
             } else {
-                for warning in fresh.warnings { logger.warning("\(warning)") }
+                for warning in fresh.warnings + fresh.changesOfNextStart(since: effective) {
+                    logger.warning("\(warning)")
+                }
             }
             await server.adopt(fresh.restAPI)
             return .reloaded(identity(fresh), addresses(fresh, apiURL: await server.apiURL))

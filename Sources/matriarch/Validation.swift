@@ -62,7 +62,6 @@ enum Validation {
         let message =
             "\(Secrets.shown(directory)) is of PostgreSQL \(Secrets.shown(String(found))), "
             + "\(Secrets.shown(program)) of \(version)"
-        let path = "postgresql.data_dir"
-        return [ConfigurationProblem(SettingPath(dotted: path), message, effective.origin(of: path))]
+        return [effective.problem("postgresql.data_dir", message)]
     }
 }

@@ -263,8 +263,9 @@ enum SpecifiedKeys {
 
     /// Where this version does otherwise, and why.
     static let differences: [String: String] = [
-        "etcd.username": "the client is made once", "etcd.password": "the client is made once",
-        "etcd3.username": "the client is made once", "etcd3.password": "the client is made once",
+        "postgresql.database": "it is taken from the next connection on",
+        "postgresql.bin_dir": "it is taken from the next program on",
+        "postgresql.pgpass": "the file is written where it is named now",
         "consul.token": "no such store yet", "consul.dc": "no such store yet",
         "consul.consistency": "no such store yet",
         "consul.register_service": "no such store yet", "consul.service_tags": "no such store yet",

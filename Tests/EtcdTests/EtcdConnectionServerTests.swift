@@ -202,6 +202,38 @@ struct EtcdConnectionServerTests {
         }
     }
 
+    /// A password that is changed in etcd and in the configuration, under a daemon that leads.
+    @Test func aPasswordThatChanges() async throws {
+        try await EtcdCluster.run { cluster in
+            try await enableAuthentication(cluster)
+            func own(_ configuration: inout EtcdConfiguration) {
+                configuration.username = "ours"
+                configuration.password = "secret"
+            }
+            try await cluster.withStore("n1", own) { store in
+                #expect(try await store.acquireLeader(deadline: soon()) != .refused)
+                try await cluster.withStore(
+                    "admin",
+                    {
+                        $0.username = "root"
+                        $0.password = "secret"
+                    }
+                ) { admin in
+                    let body: JSONObject = ["name": "ours", "password": "other"]
+                    _ = try await admin.transport.call("/auth/user/changepw", body, deadline: soon())
+                }
+                await store.adopt(username: "ours", password: "other")
+                let seen = try await store.load(deadline: soon()).leader
+                #expect(try await store.renewLeader(seen, replacingGone: false, deadline: soon()) != .refused)
+                // The one that holds no more is told, and the right one helps at once.
+                await store.adopt(username: "ours", password: "secret")
+                await #expect(throws: DCSError.self) { try await store.load(deadline: soon(.seconds(3))) }
+                await store.adopt(username: "ours", password: "other")
+                #expect(try await store.load(deadline: soon()).leader?.name == "n1")
+            }
+        }
+    }
+
     @Test func wrongCredentialsAreTold() async throws {
         try await EtcdCluster.run { cluster in
             try await enableAuthentication(cluster)

@@ -200,6 +200,9 @@ import Testing
         #expect(failure { $0.ciphers = "nonsense" } == "ciphers nonsense")
         #expect(failure { $0.ciphers = "HIGH:!aNULL" } == "")
         #expect(failure { $0.authorityFile = files.path("none") } == "authority none")
+        // In the system's words, where OpenSSL has none.
+        let error = #expect(throws: TLSError.self) { try TLSContext(TLSConfiguration(certificateFile: "/nowhere.pem")) }
+        #expect(error?.reason == "No such file or directory")
     }
 
     // MARK: Hostile clients

@@ -30,6 +30,7 @@ extension ClusterIntegrationTests {
             try await everyCharacter(cluster, leader: leader)
             try await editedByHand(cluster, replica)
             try await otherLog(cluster, replica)
+            try await laterChanges(cluster, replica)
             try await otherAddress(cluster, leader: leader, replica)
         }
     }
@@ -138,6 +139,24 @@ extension ClusterIntegrationTests {
         try await waitUntil("the log goes to stderr again", within: 15) {
             try Files.readText("\(cluster.directory)/\(cluster.name(node)).log").contains(" DEBUG: ")
         }
+    }
+
+    /// What waits for another start is told, and a file that has gone changes nothing.
+    private func laterChanges(_ cluster: TestCluster, _ node: Int) async throws {
+        let file = cluster.configurationFile(node)
+        let (old, new) = ("\"127.0.0.1:\(cluster.etcdPort)\"", "\"localhost:\(cluster.etcdPort)\"")
+        func told(_ line: String) async throws {
+            try cluster.daemon(node).signal(SIGHUP)
+            try await waitUntil(line, within: 15) {
+                try Files.readText("\(cluster.directory)/\(cluster.name(node)).log").contains(line)
+            }
+        }
+        try edit(cluster, node, old, new)
+        try await told("etcd3.hosts: the change holds from the next start of the daemon on")
+        try edit(cluster, node, new, old)
+        #expect(rename(file, "\(file).away") == 0)
+        try await told("the configuration was not read again: \(file) does not exist any more")
+        #expect(rename("\(file).away", file) == 0)
     }
 
     /// `restapi.listen` changes under a connection that is kept: first to an address that is taken, then to a free one.

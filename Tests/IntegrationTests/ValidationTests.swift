@@ -36,6 +36,9 @@ extension ClusterIntegrationTests {
                     "restapi.listen: Port \(cluster.etcdPort) is already in use."
                 ),
                 ("LOG_DIR", "/nowhere", "log.dir: /nowhere is not a directory"),
+                ("POSTGRESQL_PGPASS", "/tmp", "postgresql.pgpass: /tmp is not a file"),
+                ("POSTGRESQL_PGPASS", "/proc/x/y", "postgresql.pgpass: /proc/x/y cannot be written: /proc is closed"),
+                ("ETCD3_CACERT", "/nowhere.pem", "etcd3.cacert: /nowhere.pem cannot be read"),
                 ("RESTAPI_CERTFILE", "/nowhere.pem", "restapi.certfile: /nowhere.pem cannot be read"),
             ]
             for (variable, value, says) in cases {
@@ -48,6 +51,30 @@ extension ClusterIntegrationTests {
                 ["--validate-config", "-i", cluster.configurationFile(1)],
                 variables: ["PATRONI_RESTAPI_LISTEN": "127.0.0.1:\(cluster.etcdPort)"])
             #expect(taken.code == 0, "\(taken)")
+        }
+    }
+
+    @Test("What this host cannot do ends the start with the place of the key", .timeLimit(.minutes(3)))
+    func startsThatFail() async throws {
+        try await TestCluster.with([.subject]) { cluster in
+            let cases: [(variables: [String: String], says: String)] = [
+                (["LOG_DIR": "/nowhere"], "LOG_DIR: log.dir: open /nowhere/patroni.log: No such file or directory"),
+                (["CITUS_GROUP": "0", "CITUS_DATABASE": "c"], "CITUS_DATABASE: citus: is not supported"),
+                (
+                    ["RESTAPI_CERTFILE": "/nowhere.pem"],
+                    "RESTAPI_CERTFILE: restapi.certfile: certificate /nowhere.pem: No such file or directory"
+                ),
+                (
+                    ["RESTAPI_LISTEN": "127.0.0.1:\(cluster.etcdPort)"],
+                    "RESTAPI_LISTEN: restapi.listen: bind 127.0.0.1:\(cluster.etcdPort): Address already in use"
+                ),
+            ]
+            for (variables, says) in cases {
+                let named = Dictionary(uniqueKeysWithValues: variables.map { ("PATRONI_\($0.key)", $0.value) })
+                let found = try await cluster.program([cluster.configurationFile(1)], variables: named)
+                #expect(found.code == 1 && found.said.contains("PATRONI_\(says)"), "\(found)")
+                #expect(!Files.exists(cluster.dataDirectory(1)), "nothing was begun")
+            }
         }
     }
 

@@ -11,10 +11,10 @@ extension SettingTable {
         postgresql.config_dir | path | (that of `postgresql.data_dir`) | local daemon | Where postgresql.conf stands.
         postgresql.config_base_name | text | postgresql | both daemon | Files are called `<name>.conf` and \
         `<name>.base.conf`.
-        postgresql.database | text | postgres | both daemon | The database of our own connections.
-        postgresql.bin_dir | path | (found through `PATH`) | both daemon | Where PostgreSQL's programs are.
+        postgresql.database | text | postgres | both now | The database of our own connections.
+        postgresql.bin_dir | path | (found through `PATH`) | both now | Where PostgreSQL's programs are.
         postgresql.bin_name | section | - | both now | Programs that are called otherwise.
-        postgresql.pgpass | path | (`~/pgpass`) | local daemon | The password file that the daemon writes.
+        postgresql.pgpass | path | (`~/pgpass`) | local now | The password file that the daemon writes.
         postgresql.authentication | section | - | local now | The roles that the daemon connects as.
         postgresql.krbsrvname | text | - | both now | The Kerberos service name of connections.
         postgresql.use_unix_socket | bool | false | both now | Our own connections go through the socket in \

@@ -24,9 +24,9 @@ extension SettingTable {
         .cacert | path | - | local daemon | Certificates that the server's certificate is checked against.
         .cert | path | - | local daemon | The certificate that is shown.
         .key | path | (in `cert`) | local daemon | The key of the certificate.
-        .username | text | - | local daemon | Sent together with the password.
-        .password | text | - | local daemon | Sent together with the name.
-        .password_file | path | - | local daemon | A file with the password in its first line. Ours.
+        .username | text | - | local now | Sent together with the password.
+        .password | text | - | local now | Sent together with the name.
+        .password_file | path | - | local now | A file with the password in its first line. Ours.
         """
 
     /// Each is `is not used: …` once for the section, so the keys say nothing of it.

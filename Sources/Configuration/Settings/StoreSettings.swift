@@ -38,6 +38,13 @@ public enum StoreSettings: Sendable, Hashable {
         }
     }
 
+    /// What TLS to it needs, where it is configured.
+    public var files: (authority: String?, certificate: String?, key: String?) {
+        switch self {
+        case .etcd(let settings): (settings.authorityFile, settings.certificateFile, settings.keyFile)
+        }
+    }
+
     /// What the log calls it.
     public var name: String { kind.rawValue }
 

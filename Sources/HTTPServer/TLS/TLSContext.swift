@@ -56,6 +56,9 @@ public struct TLSError: Error, Sendable, Hashable, CustomStringConvertible {
         let code = ERR_get_error()
         ERR_clear_error()
         guard code != 0 else { return nil }
+        // A file that is missing or closed to us: OpenSSL has no words for what the system says.
+        let system: UInt = 0x8000_0000
+        if code & system != 0 { return SystemError.message(Int32(truncatingIfNeeded: code & ~system)) }
         return ERR_reason_error_string(code).map { String(cString: $0) } ?? "error \(code)"
     }
 }
