@@ -65,7 +65,8 @@ extension DataDirectory {
             rmdir(draft)
             try Files.synchronize(directory: path)
         } catch {
-            if error.code == EEXIST { throw occupied((try? foreign(mark)) ?? [lastComponent(error.subject)], mark) }
+            let names = error.code == EEXIST ? (try? foreign(mark)) ?? [lastComponent(error.subject)] : []
+            if !names.isEmpty { throw occupied(names, mark) }
             throw .failed("cannot move the new data directory into its place: \(error)")
         }
     }
@@ -76,6 +77,11 @@ extension DataDirectory {
         let (from, to) = ("\(draft)/\(name)", "\(path)/\(name)")
         if isFilledInPlace(name) {
             guard unlink(from) == 0 else { throw SystemError(call: "unlink", subject: from) }
+            return
+        }
+        // A file system that is mounted there keeps its place; what is to stand in it could not be moved.
+        if Files.isMountPoint(to) {
+            guard rmdir(from) == 0 else { throw SystemError(call: "move to the file system at", subject: to) }
             return
         }
         // Only an empty one goes.

@@ -7,9 +7,10 @@ import Posix
 /// wait for us, and has the better right to the place. It stays, whole or half, whoever dies meanwhile.
 extension DataDirectory {
     /// The names of what is neither of the draft that `mark` tells of nor in a place that is filled from outside. Only
-    /// while a draft is filled and moved up: the directory was empty then, but for mount points.
+    /// while a draft is filled and moved up: the directory was empty then, but for mount points. A command that was
+    /// told to fill the draft, and did, has not filled the directory as well.
     func foreign(_ mark: UnfinishedMark) throws(SystemError) -> [String] {
-        guard mark.phase == .filling, !isInstalled(mark) else { return [] }
+        guard mark.phase == .filling || hasFilledDraft(mark), !isInstalled(mark) else { return [] }
         let places = mark.filled + mark.tablespaces.map(\.path) + [mark.walDirectory].compactMap(\.self)
         let roots = [path, realPath(path)]
         return try contents().filter { name in
@@ -39,6 +40,10 @@ extension DataDirectory {
         mark.moved[name].map { $0 == Files.inode("\(path)/\(name)") } ?? false
     }
 
+    private func hasFilledDraft(_ mark: UnfinishedMark) -> Bool {
+        mark.phase == .handedOver && Files.kind(draft) == .directory && !isEmptyDirectory(draft)
+    }
+
     private func isInstalled(_ mark: UnfinishedMark) -> Bool { isOurs("global", mark) }
 
     /// Somebody's control file stands there, and beside it what we had moved up when we were broken off.
@@ -60,8 +65,8 @@ extension DataDirectory {
         if let mark { try refuse(foreignTo: mark) }
     }
 
-    /// For the complete draft of `mark`. A command that has filled one has put nothing else here: what stands here is
-    /// known to be somebody else's from now on.
+    /// For the complete draft of `mark`. What stands here is known to be somebody else's from now on: the draft, which
+    /// shows it, goes.
     func requireRoom(for mark: UnfinishedMark) throws(PostgreSQLError) {
         try refuse(foreignTo: mark, keepsMark: Files.exists(self.mark))
     }
@@ -70,7 +75,11 @@ extension DataDirectory {
         let names: [String]
         do throws(SystemError) {
             names = try foreign(mark)
-            if !names.isEmpty, keepsMark { try write(mark) }
+            if !names.isEmpty, keepsMark || mark.phase == .handedOver {
+                var known = mark
+                known.phase = .filling
+                try write(known)
+            }
         } catch {
             throw .failed("cannot look at the data directory: \(error)")
         }

@@ -37,6 +37,8 @@ final class Instance: Sendable {
         /// The postmaster that we have started, found or were told of. It is ours as long as it lives, whatever becomes
         /// of the pid file: that comes a moment later, and goes with the data directory.
         var launched: Int32?
+        /// The directory in which the last postmaster of ours worked, whatever stands at its path now.
+        var workplace: DirectoryIdentity?
         /// The postmaster that the bootstrap under way, or not published yet, has started.
         var bootstrapped: Int32?
         /// A postmaster is being started, and its pid is not known yet.
@@ -186,7 +188,11 @@ extension Instance {
                 dataDirectory: directory)
             if identity.isOurs(candidate, startTime: file.startTime) {
                 watch.watch(file.pid)
-                if !file.isSingleUser { remember { $0.launched = file.pid } }
+                let workplace = DirectoryIdentity("/proc/\(file.pid)/cwd")
+                remember { memory in
+                    memory.workplace = workplace ?? memory.workplace
+                    if !file.isSingleUser { memory.launched = file.pid }
+                }
                 return file
             }
         }

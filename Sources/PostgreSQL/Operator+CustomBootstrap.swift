@@ -58,6 +58,8 @@ extension Operator {
         if isDraft { return try install(mark) }
         mark.systemIdentifier = DataDirectory.systemIdentifier(directory.controlFile)
         do throws(SystemError) {
+            // All that the command has left is ours, as if a draft had been moved up.
+            for name in try directory.contents() { mark.moved[name] = Files.inode("\(directory.path)/\(name)") }
             try directory.write(mark)
         } catch {
             throw .failed("cannot mark the data directory: \(error)")

@@ -90,7 +90,7 @@ struct WALFiles {
                 && (offset + Self.headerSize > page.count || page[offset + 17] == 0 && page[offset + 16] & 0xF0 == 0x40)
             offset += aligned(length)
         }
-        return page.count
+        return mayHaveSwitched && offset == page.count ? nil : page.count
     }
 
     /// Of a record, in bytes; 8 of them at least are on the page on which it begins.

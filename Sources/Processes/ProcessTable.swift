@@ -118,6 +118,16 @@ public enum ProcessTable {
         }
     }
 
+    /// What a postmaster that has ended left behind in a directory, wherever that is now, removed ones too. Its number
+    /// may be another directory's once none of them is left; what works there for another postmaster does not count.
+    public static func orphans(in directory: DirectoryIdentity, programs: Set<String>) -> [Int32] {
+        all().filter { process in
+            isServer(process.pid, programs) && !isServer(process.parent, programs)
+                && commandLine(process.pid)?.first?.hasPrefix("postgres: ") == true
+                && DirectoryIdentity("/proc/\(process.pid)/cwd") == directory
+        }.map(\.pid)
+    }
+
     /// The servers whose parent is `parent`, whatever becomes of the directory that they work in: that may be moved, or
     /// hang, and no file system is waited for.
     public static func servers(of parent: Int32, programs: Set<String>) -> [Int32] {

@@ -73,7 +73,23 @@ import Testing
         seen.local.facts?.timeline = 9
         seen.local.facts?.receivedPosition = WALPosition(5000)
         _ = decide(seen, &memory)
+        // As long as none has failed a timeline that came is somebody else's.
+        #expect(memory.promotions.from?.position == position && memory.ledTimeline == nil)
+        memory.learnFailure(of: .promote, in: .promote, "crashed", isFinal: false, at: Scene.now)
+        // Nor is it known to be ours while others may lead unseen, or elsewhere.
+        var unseen = seen
+        unseen.storeFailure = "silent"
+        var elsewhere = seen
+        elsewhere.settings = DynamicConfiguration(document: ["standby_cluster": ["host": "far"]]) ?? elsewhere.settings
+        for other in [unseen, elsewhere] {
+            var known = memory
+            _ = decide(other, &known)
+            #expect(known.ledTimeline == nil)
+        }
+        _ = decide(seen, &memory)
         #expect(memory.promotions.from?.position == position && memory.ledTimeline == 9)
+        memory.note(judge: StandbyCluster(["host": "far"]))
+        #expect(memory.promotions == Memory.Promotions())
     }
 
     @Test func pausesGrow() {

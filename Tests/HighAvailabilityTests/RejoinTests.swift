@@ -129,6 +129,10 @@ import Testing
             description: "without a leader it waits", seen: Scene.seen(Scene.view(), halfRewound()),
             expected: .action(.wait), because: ["rewind-broken-off", "waiting-for-leader"]),
         Row(
+            description: "in a standby cluster that has an archive alone somebody else must act",
+            seen: Scene.seen(following, halfRewound(), settings: ["standby_cluster": ["restore_command": "false"]]),
+            expected: .action(.wait), because: ["rewind-broken-off", "nobody-to-rewind-from"]),
+        Row(
             description: "with one it asks whether that is a primary",
             seen: Scene.seen(following, halfRewound()),
             expected: .action(.ask(.divergence(from: Scene.upstream("n2")))), because: ["rewind-broken-off"]),

@@ -150,20 +150,24 @@ struct CustomBootstrapServerTests {
             #expect(status.state == .customBootstrapFailed && status.postmaster == nil)
             #expect(status.dataDirectory == .empty)
 
-            let method = try restore(root) { method in
-                method.recovery = [
-                    "restore_command": "cp \(root)/archive/%f %p", "recovery_target_name": "nowhere",
-                    "recovery_target_action": "promote",
-                ]
+            // Into a draft, and by a command that knows the place by itself.
+            for (name, isDirect) in [("n2", false), ("direct", true)] {
+                let method = try restore(root) { method in
+                    method.takesNoParameters = isDirect
+                    method.recovery = [
+                        "restore_command": "cp \(root)/archive/%f %p", "recovery_target_name": "nowhere",
+                        "recovery_target_action": "promote",
+                    ]
+                }
+                let lost = try TestServer(name, in: root) { $0.customBootstrap = method }
+                await #expect(throws: PostgreSQLError.self) { try await lost.controller.perform(.bootstrap) }
+                let half = await lost.observe()
+                #expect(half.postmaster == nil && half.unfinished == .bootstrap)
+                await #expect(throws: PostgreSQLError.self) { try await lost.startPrimary() }
+                _ = try await lost.controller.perform(.setAsideDataDirectory)
+                #expect(await lost.observe().dataDirectory == .empty)
+                #expect(Files.exists("\(root)/\(name).failed/PG_VERSION"))
             }
-            let lost = try TestServer("n2", in: root) { $0.customBootstrap = method }
-            await #expect(throws: PostgreSQLError.self) { try await lost.controller.perform(.bootstrap) }
-            let half = await lost.observe()
-            #expect(half.postmaster == nil && half.unfinished == .bootstrap)
-            await #expect(throws: PostgreSQLError.self) { try await lost.startPrimary() }
-            _ = try await lost.controller.perform(.setAsideDataDirectory)
-            #expect(await lost.observe().dataDirectory == .empty)
-            #expect(Files.exists("\(root)/n2.failed/PG_VERSION"))
         }
     }
 

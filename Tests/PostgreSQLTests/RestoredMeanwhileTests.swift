@@ -70,6 +70,66 @@ import Testing
         for name in names { #expect(try Files.readText("\(directory.path)/\(name)") == "here") }
     }
 
+    @Test(
+        "What is restored beside the draft that a command fills is whole as soon as it is seen",
+        arguments: [true, false])
+    func restoredBesideACommand(isBootstrap: Bool) throws {
+        let scene = CopyScene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        let work = isBootstrap ? UnfinishedMark.Work.bootstrap : .copy
+        try directory.handOverDraft(try directory.beginDraft(try directory.beginFilling(work), places: []))
+        try scene.file(directory.draft + "/base/1/1")
+        try scene.makeCluster(directory.path)
+        let error = #expect(throws: PostgreSQLError.self) {
+            if isBootstrap { try directory.setAside() } else { _ = try directory.beginFilling(.copy) }
+        }
+        #expect(error?.description.contains("somebody has put") == true)
+        #expect(Files.exists(directory.controlFile) && !Files.exists(directory.draft))
+        #expect(directory.look() == (.initialized, nil))
+        // A command that has filled the directory in place of the draft has left half of something there.
+        try directory.handOverDraft(try directory.beginDraft(UnfinishedMark(work), places: []))
+        _ = try directory.beginFilling(work)
+        #expect(!Files.exists(directory.controlFile))
+    }
+
+    @Test("What a command has filled itself is ours to set aside") func filledByACommand() throws {
+        let scene = CopyScene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        var mark = try directory.beginDraft(try directory.beginFilling(.bootstrap), places: [])
+        try scene.makeCluster(directory.path)
+        mark.systemIdentifier = DataDirectory.systemIdentifier(directory.controlFile)
+        try directory.write(mark)
+        #expect(throws: PostgreSQLError.self) { try directory.setAside() }
+        for name in try directory.contents() { mark.moved[name] = Files.inode("\(directory.path)/\(name)") }
+        try directory.write(mark)
+        try scene.file(directory.path + "/postmaster.opts")
+        try directory.setAside()
+        #expect(Files.exists(directory.path + ".failed/global/pg_control"))
+    }
+
+    @Test("A file system that is mounted in the directory keeps its place, and what cannot stand in it is named")
+    func mounted() throws {
+        let scene = CopyScene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        let place = directory.path + "/pg_stat_tmp"
+        try Files.makeDirectory(directory.path)
+        try Files.makeDirectory(place)
+        guard geteuid() == 0, mount("tmpfs", place, "tmpfs", 0, nil) == 0 else { return }
+        defer { umount(place) }
+        let mark = try directory.beginDraft(try directory.beginFilling(.copy), places: [])
+        try scene.makeCluster(directory.draft)
+        try scene.file(directory.draft + "/pg_stat_tmp/global.stat")
+        let error = #expect(throws: PostgreSQLError.self) { try directory.installDraft(mark) }
+        #expect(error?.description.contains(place) == true)
+        #expect(Files.exists(directory.draft))
+        try Files.removeTree(directory.draft + "/pg_stat_tmp/global.stat")
+        try directory.installDraft(mark)
+        #expect(directory.look() == (.initialized, nil) && !Files.exists(directory.draft))
+    }
+
     @Test(arguments: [
         ("base", true), ("PG_VERSION", true), ("pg_wal", true), ("standby.signal", true), ("pg_hba.conf", false),
         ("pg_log", false), ("server.crt", false), (".pgpass", false), ("log", false),

@@ -70,8 +70,8 @@ struct StopServerTests {
         while WallClock.nanosecondsSinceEpoch() < end { try await Task.sleep(for: .milliseconds(20)) }
     }
 
-    @Test("A stop ends what a postmaster that was killed has left behind")
-    func orphans() async throws {
+    @Test("A stop ends what a postmaster that was killed has left behind", arguments: [false, true])
+    func orphans(inDirectoryThatWasMoved isMoved: Bool) async throws {
         try await withServers { root in
             let server = try TestServer("n1", in: root)
             _ = try await server.bootstrap()
@@ -79,6 +79,8 @@ struct StopServerTests {
             let workers = ProcessTable.all().filter { $0.parent == postmaster }.map(\.pid)
             // What stands still notices no end of its postmaster; nor does what computes.
             for pid in workers { kill(pid, SIGSTOP) }
+            let directory = server.configuration.dataDirectory
+            if isMoved { #expect(rename(directory, directory + ".away") == 0) }
             kill(postmaster, SIGKILL)
             let deadline = BootClock.now() + .seconds(20)
             while ProcessTable.isAlive(postmaster), BootClock.now() < deadline {

@@ -145,6 +145,8 @@ struct WALEndServerTests {
         #expect(WALFiles.end(ofPage: page(info: 1, rest: 17, [])) == 24 + 24)
         #expect(WALFiles.end(ofPage: page([(32, 0x40)])) == 24 + 32)
         #expect(WALFiles.end(ofPage: page([(24, 0x40)])) == nil)
+        #expect(WALFiles.end(ofPage: page([(8144, 0), (24, 0x40)])) == nil)
+        #expect(WALFiles.end(ofPage: page([(8144, 0), (24, 0)])) == 8192)
         #expect(WALFiles.end(ofPage: page([(9000, 0)])) == 8192)
         #expect(WALFiles.end(ofPage: page(info: 1, rest: 20_000, [])) == 8192)
         #expect(WALFiles.end(ofPage: page([(23, 0)])) == 8192)

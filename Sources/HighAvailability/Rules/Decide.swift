@@ -62,9 +62,11 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         memory.ledTimeline = timeline
         memory.ledPosition = facts.writePosition
     }
-    // A promotion that failed has begun a timeline of its own.
+    // A promotion that failed has begun a timeline of its own. Another leader would have ended the count of them: one
+    // that may be there unseen, or elsewhere, begins timelines as well.
     if let facts = seen.local.facts, facts.inRecovery, let timeline = facts.timeline,
-        let from = memory.promotions.from, from.timeline > 0, timeline > from.timeline
+        let from = memory.promotions.from, from.timeline > 0, timeline > from.timeline,
+        memory.promotions.failed.failures > 0, seen.storeFailure == nil, !seen.settings.isStandbyCluster
     {
         memory.ledTimeline = timeline
         memory.ledPosition = facts.position

@@ -103,7 +103,10 @@ func unfinishedRewindRule(_ seen: Observation, _ view: ClusterView, _ memory: in
     let without = Reason.writes(.runningAsPrimaryWithoutLease)
     if let decision = giveUpWrites(seen, &memory, because: [.rejoin(.rewindBrokenOff), without]) { return decision }
     guard let origin = origin(seen, view) else {
-        return Decision(.wait, .rejoin(.rewindBrokenOff), .bootstrap(.waitingForLeader))
+        // An archive alone: nobody will come who could be asked.
+        let why: Reason =
+            seen.settings.isStandbyCluster ? .rejoin(.nobodyToRewindFrom) : .bootstrap(.waitingForLeader)
+        return Decision(.wait, .rejoin(.rewindBrokenOff), why)
     }
     let source = origin.upstream
     switch seen.divergence {
@@ -124,6 +127,7 @@ public enum RejoinReason: Sendable, Hashable {
     case rewindImpossible
     case rewindFailed(String)
     case rewindBrokenOff
+    case nobodyToRewindFrom
     case directoryKept(Memory.Keeping)
     case triedAgain(why: String, in: Duration)
     case sourceNotReadyForRewind(String)
@@ -149,6 +153,9 @@ public enum RejoinReason: Sendable, Hashable {
             Explanation(
                 "rewind-broken-off",
                 "pg_rewind was broken off in the data directory: it is rewound again or replaced first")
+        case .nobodyToRewindFrom:
+            Explanation(
+                "nobody-to-rewind-from", "standby_cluster names no host that the directory could be rewound from")
         case .directoryKept(let why): Explanation("directory-kept", ["obstacle": .fact(why.code)], why.text)
         case .triedAgain(let why, let pause):
             Explanation(
@@ -169,6 +176,9 @@ public enum RejoinReason: Sendable, Hashable {
     var needsOperator: String? {
         switch self {
         case .directoryKept(let why): why.text
+        case .nobodyToRewindFrom:
+            "pg_rewind was broken off in the data directory, and standby_cluster names no host to rewind it from: "
+                + "restore it by hand, ask for a new copy (POST /reinitialize), or name a host"
         case .diverged, .divergenceUnknown, .rewindImpossible, .rewindFailed, .rewindBrokenOff, .triedAgain,
             .sourceNotReadyForRewind, .nothingToLose:
             nil

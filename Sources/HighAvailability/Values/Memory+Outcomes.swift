@@ -26,6 +26,7 @@ extension Memory {
         guard judge != now else { return }
         judge = now
         judgeAgain()
+        promotions = Promotions()
     }
 
     private mutating func judgeAgain() {
