@@ -65,8 +65,8 @@ extension DataDirectory {
         if let mark { try refuse(foreignTo: mark) }
     }
 
-    /// For the complete draft of `mark`. What stands here is known to be somebody else's from now on: the draft, which
-    /// shows it, goes.
+    /// For the complete draft of `mark`. A command that has filled one has put nothing else here: what stands here is
+    /// known to be somebody else's from now on.
     func requireRoom(for mark: UnfinishedMark) throws(PostgreSQLError) {
         try refuse(foreignTo: mark, keepsMark: Files.exists(self.mark))
     }
@@ -75,20 +75,18 @@ extension DataDirectory {
         let names: [String]
         do throws(SystemError) {
             names = try foreign(mark)
-            if !names.isEmpty, keepsMark || mark.phase == .handedOver {
-                var known = mark
-                known.phase = .filling
-                try write(known)
-            }
+            if !names.isEmpty, keepsMark { try write(mark) }
         } catch {
             throw .failed("cannot look at the data directory: \(error)")
         }
         if !names.isEmpty { throw occupied(names, mark) }
     }
 
-    /// The draft goes, and its room is free for what stands there.
+    /// The draft goes, and its room is free for what stands there. One that shows that a command did not put it there
+    /// stays: what stands there may be half of something all the same, and is neither started nor removed.
     func occupied(_ names: [String], _ mark: UnfinishedMark) -> PostgreSQLError {
-        for own in [secret, draft] { try? Files.removeTree(own, while: { !Task.isCancelled }) }
+        let own = mark.phase == .handedOver ? [] : [secret, draft]
+        for place in own { try? Files.removeTree(place, while: { !Task.isCancelled }) }
         let work = mark.work == .copy ? "a copy" : "a new cluster"
         let ours = mark.moved.keys.filter { isOurs($0, mark) }.sorted()
         let half = ours.isEmpty ? "" : " (\(Self.list(ours)) there is half of it)"

@@ -71,23 +71,29 @@ import Testing
     }
 
     @Test(
-        "What is restored beside the draft that a command fills is whole as soon as it is seen",
+        "What is restored beside the draft that a command fills is neither removed nor started",
         arguments: [true, false])
     func restoredBesideACommand(isBootstrap: Bool) throws {
         let scene = CopyScene()
         defer { scene.remove() }
         let directory = scene.directory
         let work = isBootstrap ? UnfinishedMark.Work.bootstrap : .copy
+        let left: PostgreSQLStatus.UnfinishedWork = isBootstrap ? .bootstrap : .copy
         try directory.handOverDraft(try directory.beginDraft(try directory.beginFilling(work), places: []))
         try scene.file(directory.draft + "/base/1/1")
         try scene.makeCluster(directory.path)
-        let error = #expect(throws: PostgreSQLError.self) {
-            if isBootstrap { try directory.setAside() } else { _ = try directory.beginFilling(.copy) }
+        for _ in 1...2 {
+            let error = #expect(throws: PostgreSQLError.self) {
+                if isBootstrap { try directory.setAside() } else { _ = try directory.beginFilling(.copy) }
+            }
+            #expect(error?.description.contains("complete it and remove \(directory.mark)") == true)
+            #expect(Files.exists(directory.controlFile) && directory.look().unfinished == left)
         }
-        #expect(error?.description.contains("somebody has put") == true)
-        #expect(Files.exists(directory.controlFile) && !Files.exists(directory.draft))
+        // As the text says.
+        #expect(unlink(directory.mark) == 0)
         #expect(directory.look() == (.initialized, nil))
         // A command that has filled the directory in place of the draft has left half of something there.
+        try Files.removeTree(directory.draft)
         try directory.handOverDraft(try directory.beginDraft(UnfinishedMark(work), places: []))
         _ = try directory.beginFilling(work)
         #expect(!Files.exists(directory.controlFile))
