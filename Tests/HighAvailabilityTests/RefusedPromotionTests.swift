@@ -88,7 +88,7 @@ import Testing
         }
         _ = decide(seen, &memory)
         #expect(memory.promotions.from?.position == position && memory.ledTimeline == 9)
-        memory.note(judge: StandbyCluster(["host": "far"]))
+        _ = decide(elsewhere, &memory)
         #expect(memory.promotions == Memory.Promotions())
     }
 

@@ -137,6 +137,14 @@ import Testing
             seen: Scene.seen(leading, starting, lease: Scene.lease(), renewal: .held), memory: memory(startingFor: 299),
             expected: .action(.wait), because: ["not-running-yet"]),
         Row(
+            description: "whose renewal is refused is ended",
+            seen: Scene.seen(leading, starting, lease: Scene.lease(), renewal: .refused), expected: .plan(.demote),
+            because: ["not-running-yet", "lease-refused"]),
+        Row(
+            description: "but not one that is a standby: it writes nothing",
+            seen: Scene.seen(leading, startingStandby, lease: Scene.lease(), renewal: .refused),
+            expected: .action(.wait), because: ["not-running-yet", "lease-refused"]),
+        Row(
             description: "not longer than it may",
             seen: Scene.seen(leading, starting, lease: Scene.lease(), renewal: .held), memory: memory(startingFor: 300),
             expected: .asks(["n2", "n3"]), because: ["starting"]),
@@ -303,6 +311,12 @@ import Testing
         status.readiness = .rejecting
         status.state = .starting
         status.facts = nil
+        return status
+    }
+
+    static var startingStandby: PostgreSQLStatus {
+        var status = starting
+        status.hasStandbySignal = true
         return status
     }
 

@@ -104,7 +104,7 @@ private struct ProspectJudge {
         switch occasion {
         case .failover where view.isUnlocked:
             verdicts = objections(
-                to: answer, .anything, clusterTimeline: seen.settings.checkTimeline ? view.timeline : nil)
+                to: answer, .anything, clusterTimeline: seen.checksTimeline ? view.timeline : nil)
         case .switchover, .failover: verdicts = objections(to: member, answer, seen, view)
         case .race:
             verdicts = objections(to: answer, .anything, clusterTimeline: nil)

@@ -93,7 +93,7 @@ private func leaveToHeir(
     if case .status(let peer)? = answer {
         let mayNotLead = peer.isPrimary || peer.tags.nofailover || peer.watchdogFailed
         if mayNotLead || view.history.left(peer.timeline, before: peer.replayed) != nil { return nil }
-        if seen.settings.checkTimeline, peer.timeline < view.timeline { return nil }
+        if seen.checksTimeline, peer.timeline < view.timeline { return nil }
     }
     let limit = seen.settings.timings.retryTimeout
     let waited = waitedForLeader(seen, memory)

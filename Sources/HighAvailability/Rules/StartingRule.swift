@@ -21,7 +21,10 @@ func startingRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
         // A standby leader's start takes nobody the writes.
         if seen.settings.isStandbyCluster, let decision = laterUpstreamRule(seen, view, memory) { return decision }
         return slowStartRule(seen, view, memory)
-    case .refused?: return Decision(.carryOut(DemotionPlans.lost(seen)), .server(.notRunningYet), .lease(.leaseRefused))
+    case .refused?:
+        // A standby that starts writes nothing, and goes on.
+        let reasons: [Reason] = [.server(.notRunningYet), .lease(.leaseRefused)]
+        return giveUpWrites(seen, &memory, because: reasons) ?? Decision(.wait, reasons)
     }
 }
 
