@@ -76,25 +76,31 @@ struct WALFiles {
     static func end(ofPage page: [UInt8]) -> Int? {
         let (info, rest) = (page.number(2, UInt16.self), Int(page.number(16, UInt32.self)))
         var offset = info & 0x2 != 0 ? 40 : 24
-        if info & 0x1 != 0 { offset += aligned(rest) }
-        // What the record that ends here was is not known: it may have been a switch, where so little of it is left.
-        var mayHaveSwitched = info & 0x1 != 0 && rest <= Self.headerSize - 8
+        var hasSwitched = false
+        if info & 0x1 != 0 {
+            // A switch has nothing but its header, of which eight or sixteen bytes are left.
+            hasSwitched = (rest == 8 || rest == 16) && isSwitch(page, headerAt: offset + rest - headerSize)
+            offset += aligned(rest)
+        }
         while offset + 8 <= page.count {
             let length = Int(page.number(offset, UInt32.self))
-            if length == 0 { return mayHaveSwitched ? nil : offset }
+            if length == 0 { return hasSwitched ? nil : offset }
             // Torn, or nothing that is known here.
-            guard length >= Self.headerSize else { return page.count }
-            // XLOG_SWITCH of the resource manager XLOG, which has nothing but its header.
-            mayHaveSwitched =
-                length == Self.headerSize
-                && (offset + Self.headerSize > page.count || page[offset + 17] == 0 && page[offset + 16] & 0xF0 == 0x40)
+            guard length >= headerSize else { return page.count }
+            hasSwitched =
+                length == headerSize && offset + headerSize <= page.count && isSwitch(page, headerAt: offset)
             offset += aligned(length)
         }
-        return mayHaveSwitched && offset == page.count ? nil : page.count
+        return hasSwitched && offset == page.count ? nil : page.count
     }
 
-    /// Of a record, in bytes; 8 of them at least are on the page on which it begins.
+    /// Of a record, in bytes. Records begin at multiples of eight.
     private static let headerSize = 24
+
+    /// XLOG_SWITCH of the resource manager XLOG.
+    private static func isSwitch(_ page: [UInt8], headerAt offset: Int) -> Bool {
+        page[offset + 17] == 0 && page[offset + 16] & 0xF0 == 0x40
+    }
 
     private static func aligned(_ length: Int) -> Int { (length + 7) & ~7 }
 

@@ -66,6 +66,26 @@ struct WALEndServerTests {
         }
     }
 
+    @Test("A standby that was started again tells all that is on its disk, not only what it has replayed")
+    func unreplayed() async throws {
+        try await withServers { root in
+            let first = try TestServer("n1", in: root)
+            _ = try await first.bootstrap()
+            let second = try TestServer("n2", in: root) { $0.recovery["recovery_min_apply_delay"] = "1h" }
+            try await second.join(first)
+            _ = await second.wait { $0.facts?.receiver?.isStreaming == true }
+            try await first.sql("CREATE TABLE t AS SELECT generate_series(1, 20000) AS a")
+            let flushed = try await Self.position(first, Self.flushed)
+            let received = await second.wait { $0.facts.map { $0.receivedPosition >= flushed } ?? false }
+            #expect(received.facts.map { $0.receivedPosition >= flushed } == true)
+            try await Self.kill(first)
+            _ = try await second.restart(of: first.upstream)
+            let facts = try #require(await second.wait { $0.facts != nil }.facts)
+            #expect(facts.inRecovery && facts.receiver == nil && facts.replayedPosition < flushed)
+            #expect(facts.position >= flushed && facts.position - flushed < 64 << 10)
+        }
+    }
+
     @Test("A clean stop with an archive, and without one, ends where it was flushed")
     func cleanStop() async throws {
         for archives in [false, true] {
@@ -140,8 +160,14 @@ struct WALEndServerTests {
         #expect(WALFiles.end(ofPage: page(info: 2, [])) == 40)
         #expect(WALFiles.end(ofPage: page([(100, 0x30), (57, 0)])) == 24 + 104 + 64)
         #expect(WALFiles.end(ofPage: page(info: 1, rest: 30, [(24, 0)])) == 24 + 32 + 24)
-        // The record that ended here may have been a switch; one of which more is left was none.
-        #expect(WALFiles.end(ofPage: page(info: 1, rest: 16, [])) == nil)
+        // The record that ended here was a switch; others end likewise, or are longer.
+        for (rest, offset) in [(8, 24), (16, 32)] {
+            var switched = page(info: 1, rest: UInt32(rest), [])
+            switched[offset] = 0x40
+            #expect(WALFiles.end(ofPage: switched) == nil)
+            switched[offset + 1] = 1
+            #expect(WALFiles.end(ofPage: switched) == 24 + rest)
+        }
         #expect(WALFiles.end(ofPage: page(info: 1, rest: 17, [])) == 24 + 24)
         #expect(WALFiles.end(ofPage: page([(32, 0x40)])) == 24 + 32)
         #expect(WALFiles.end(ofPage: page([(24, 0x40)])) == nil)
