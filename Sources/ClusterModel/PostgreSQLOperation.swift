@@ -4,10 +4,8 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     case bootstrap
     /// The new cluster is published: its directory no longer counts as half-made.
     case finishBootstrap
-    /// A new data directory by base backup (postgresql.md §19). With `replacing`, what stands there is removed first:
-    /// that was decided, and why. Without it there was nothing, and where something has come meanwhile, a volume that
-    /// was mounted late or a cluster that was restored, it stays. With `onlyByBaseBackup` no other method is tried.
-    case clone(from: Upstream, replacing: Bool, onlyByBaseBackup: Bool = false)
+    /// A new data directory by base backup (postgresql.md §19). With `onlyByBaseBackup` no other method is tried.
+    case clone(from: Upstream, replacing: Replaced, onlyByBaseBackup: Bool = false)
     /// A new data directory where there was nothing, by a method that needs nobody to copy from: a backup, say.
     case restore
     /// Starts without any standby signal: the same timeline goes on (ha-loop.md §8.1.3). `on` is the directory that was
@@ -49,6 +47,17 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     /// Copies logical slots from a primary and leaves the standby stopped (postgresql.md §22.4). What is there is read
     /// and checked before the server goes down: a copy that cannot be made costs nothing.
     case copyLogicalSlots([PermanentSlot], from: Upstream, stopTimeout: Duration)
+
+    /// What becomes of what stands where a copy is to be put.
+    public enum Replaced: Sendable, Hashable {
+        /// There was nothing. Where something has come meanwhile, a volume that was mounted late or a cluster that was
+        /// restored, it stays.
+        case nothing
+        /// It goes before the copy begins: that was decided, and why.
+        case first
+        /// It may go, and stays until the copy is complete, where there is room for both.
+        case last
+    }
 
     /// How long a clean stop may take where nothing else is configured: with all that follows it is over before a
     /// service manager loses patience (TimeoutStopSec= of the unit; docs/time.md has the sum).

@@ -143,6 +143,15 @@ public enum Files {
         return isTooLarge ? nil : Int64(clamping: size)
     }
 
+    /// How many bytes whoever is not root may still write on the file system that `path` stands on; nil where it cannot
+    /// be asked.
+    public static func availableSpace(_ path: String) -> Int64? {
+        var space = statvfs()
+        guard retryingInterrupts({ statvfs(path, &space) }) == 0 else { return nil }
+        let (size, isTooLarge) = UInt64(space.f_bavail).multipliedReportingOverflow(by: UInt64(space.f_frsize))
+        return isTooLarge ? nil : Int64(clamping: size)
+    }
+
     /// Where a symbolic link leads, as it stands in the link; nil for what is no link.
     public static func target(ofLink path: String) -> String? {
         var buffer = [UInt8](repeating: 0, count: 4096)

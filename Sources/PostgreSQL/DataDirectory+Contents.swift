@@ -51,12 +51,10 @@ extension DataDirectory {
             if mark.work == .bootstrap {
                 mark.systemIdentifier = Self.systemIdentifier(draft + "/global/pg_control")
             }
-            // A base backup brings its source's files, whatever their names.
-            for name in Self.ownNames { try Files.removeTree("\(draft)/\(name)") }
-            let entries = try Files.list(draft)
-            for name in entries where !isFilledInPlace(name) { mark.moved[name] = Files.inode("\(draft)/\(name)") }
-            try write(mark)
-            for name in entries where name != "global" { try moveUp(name) }
+            mark.moved.merge(try draftEntries()) { $1 }
+            // One that tells all of it already is not written again: the disk may be full by now.
+            if try readMark() != mark { try write(mark) }
+            for name in try Files.list(draft) where name != "global" { try moveUp(name) }
             try Files.synchronize(directory: path)
             try moveUp("global")
             if let mode = Files.mode(draft), Files.mode(path) != mode, chmod(path, mode) != 0 {
@@ -69,6 +67,17 @@ extension DataDirectory {
             if !names.isEmpty { throw occupied(names, mark) }
             throw .failed("cannot move the new data directory into its place: \(error)")
         }
+    }
+
+    /// What the draft moves up, with the inodes.
+    func draftEntries() throws(SystemError) -> [String: UInt64] {
+        // A base backup brings its source's files, whatever their names.
+        for name in Self.ownNames { try Files.removeTree("\(draft)/\(name)") }
+        var entries: [String: UInt64] = [:]
+        for name in try Files.list(draft) where !isFilledInPlace(name) {
+            entries[name] = Files.inode("\(draft)/\(name)")
+        }
+        return entries
     }
 
     /// Nothing is overwritten, whenever it came. What is no part of a cluster and stands there already stays, and the
@@ -188,7 +197,7 @@ extension DataDirectory {
     }
 
     private func emptyInside() throws(SystemError) {
-        let names = try contents() + [draft, rewindMark, secret].map(lastComponent)
+        let names = try contents() + [draft, old, rewindMark, secret].map(lastComponent)
         for name in names {
             let entry = "\(path)/\(name)"
             // What is mounted here cannot go: it is emptied, and filled again.
@@ -311,7 +320,7 @@ extension DataDirectory {
 
     /// The mark last of all.
     private func removeOwn() throws(SystemError) {
-        for name in [draft, rewindMark, secret] { try Files.removeTree(name) }
+        for name in [draft, old, rewindMark, secret] { try Files.removeTree(name) }
         try Files.synchronize(directory: path)
         try removeMark()
     }

@@ -15,7 +15,7 @@ extension DataDirectory {
         let roots = [path, realPath(path)]
         return try contents().filter { name in
             guard Self.isOfCluster(name), !isEmptyDirectory("\(path)/\(name)") else { return false }
-            if isFilledInPlace(name) || isOurs(name, mark) { return false }
+            if isFilledInPlace(name) || isOurs(name, mark) || isReplaced(name, mark) { return false }
             let isPlace = places.contains { place in roots.contains { "\(place)/".hasPrefix("\($0)/\(name)/") } }
             return !isPlace && !Files.isMountPoint("\(path)/\(name)")
         }
@@ -46,10 +46,12 @@ extension DataDirectory {
 
     private func isInstalled(_ mark: UnfinishedMark) -> Bool { isOurs("global", mark) }
 
-    /// Somebody's control file stands there, and beside it what we had moved up when we were broken off.
+    /// Somebody's control file stands there, and beside it what we had moved up when we were broken off, or had not
+    /// set aside yet.
     func isMixed(_ mark: UnfinishedMark) -> Bool {
         guard mark.phase == .filling, !isInstalled(mark) else { return false }
         return mark.moved.contains { isOurs($0.key, mark) }
+            || mark.replaced.contains { Self.isOfCluster($0.key) && isReplaced($0.key, mark) }
     }
 
     /// Where something was broken off, and somebody has put something there since.

@@ -9,22 +9,25 @@ extension Operator {
 
     /// A new data directory by the methods that are configured, one after another until one has made it (postgresql.md
     /// §19). Without a source by those that need none.
-    func clone(from source: Upstream?, replacing: Bool, onlyByBaseBackup: Bool = false) async throws(PostgreSQLError) {
+    func clone(
+        from source: Upstream?, _ replacement: Replacement, onlyByBaseBackup: Bool = false
+    ) async throws(PostgreSQLError) {
         try refuseWhileRunning()
         instance.set(.creatingReplica)
         defer { if instance.state == .creatingReplica { instance.set(.stopped) } }
         try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
+        if try finishReplacement() { return }
         if let source { try writer.writePasswords(configuration.replication, to: source.address) }
         var last: PostgreSQLError?
-        var replacing = replacing
+        var replacement = replacement
         for method in onlyByBaseBackup ? [.baseBackup] : configuration.replicaMethods {
             do throws(PostgreSQLError) {
                 if method.command != nil {
                     if source == nil, !method.needsNoLeader { continue }
-                    try await copy(by: method, from: source, &replacing)
+                    try await copy(by: method, from: source, &replacement)
                 } else {
                     guard let source else { continue }
-                    try await copyTwice(source, &replacing)
+                    try await copyTwice(source, &replacement)
                 }
                 return
             } catch {
@@ -37,21 +40,22 @@ extension Operator {
     }
 
     /// A base backup, in up to two attempts.
-    private func copyTwice(_ source: Upstream, _ replacing: inout Bool) async throws(PostgreSQLError) {
+    private func copyTwice(_ source: Upstream, _ replacement: inout Replacement) async throws(PostgreSQLError) {
         do throws(PostgreSQLError) {
-            try await copy(source, &replacing)
+            try await copy(source, &replacement)
         } catch {
             // What is there by halves is known to be, and goes when there is time again: a daemon that ends has none.
             if error == .cancelled || Task.isCancelled { throw .cancelled }
             log.warning("base backup from \(source.name) failed, once more in 5 s: \(error)")
             try? await Task.sleep(for: .seconds(5))
             do throws(PostgreSQLError) {
-                try await copy(source, &replacing)
+                if try !finishReplacement() { try await copy(source, &replacement) }
             } catch {
                 freeSpace()
                 throw error
             }
         }
+        refusesBoth = nil
         log.info("base backup from \(source.name) is complete")
     }
 
@@ -59,6 +63,10 @@ extension Operator {
     func freeSpace() {
         // Where the source has not answered at all, what stands here is not half of anything.
         guard instance.postmaster() == nil, directory.look().unfinished == .copy else { return }
+        // A copy that is complete only has to be moved up; what it replaces is not gone back to any more.
+        if hasBrokenOffReplacement {
+            return removeOld()
+        }
         do throws(PostgreSQLError) {
             _ = try directory.beginFilling(.copy)
         } catch {
@@ -66,16 +74,19 @@ extension Operator {
         }
     }
 
-    private func copy(_ source: Upstream, _ replacing: inout Bool) async throws(PostgreSQLError) {
-        let sourceVersion = try identityOfAnswering(source).version
-        try refuseOccupied(replacing)
+    private func copy(_ source: Upstream, _ replacement: inout Replacement) async throws(PostgreSQLError) {
+        let identity = try identityOfAnswering(source)
+        let tablespaces = sourceTablespaces(source)
+        try refuseOccupied(replacement)
+        if let standing = try keptUntilComplete(&replacement, source, tablespaces) {
+            return try await copyBeside(standing, source, of: identity.systemIdentifier)
+        }
         var mark = try directory.beginFilling(.copy)
         // What stood there has gone; what comes to stand there is somebody else's.
-        replacing = false
+        replacement.isAllowed = false
         forgetCluster()
-        let places = ToolPlaces(
-            options: configuration.baseBackupOptions, mark, tablespaces: sourceTablespaces(source))
-        mark = try directory.beginDraft(mark, places: places.filled, sourceVersion: sourceVersion / 10000)
+        let places = ToolPlaces(options: configuration.baseBackupOptions, mark, tablespaces: tablespaces)
+        mark = try directory.beginDraft(mark, places: places.filled, sourceVersion: identity.version / 10000)
         try await runBaseBackup(source, places.arguments)
         try await synchronizeDraft(after: configuration.baseBackupOptions)
         try install(mark)
@@ -87,10 +98,12 @@ extension Operator {
     }
 
     /// Looked at once more: it was seen before somebody was waited for.
-    func refuseOccupied(_ replacing: Bool) throws(PostgreSQLError) {
-        if !replacing, directory.look().state != .empty {
+    func refuseOccupied(_ replacement: Replacement) throws(PostgreSQLError) {
+        if directory.look().state == .empty { return }
+        guard replacement.isAllowed else {
             throw .failed("the data directory is not empty any more; what stands there is not replaced")
         }
+        if let seen = replacement.seen { try directory.requireUnchanged(seen) }
     }
 
     /// A source that does not answer gives no copy: what stands here stays until one does. Its version, and whose
@@ -105,14 +118,11 @@ extension Operator {
     /// Where the source's tablespaces are. Who may not ask goes without: only the places that the options name are
     /// known to be ours then.
     func sourceTablespaces(_ source: Upstream) -> [UnfinishedMark.Tablespace]? {
-        let deadline = BootClock.now() + .seconds(5)
-        let target = instance.target(
-            configuration.rewindCredentials, host: source.address.host, port: source.address.port,
-            options: Instance.options(.seconds(3)))
         do throws(PostgreSQLError) {
-            let rows = try PostgreSQLConnection.connect(to: target, deadline: deadline).query(
+            let rows = try ask(
+                source,
                 "SELECT oid, pg_tablespace_location(oid) FROM pg_tablespace WHERE pg_tablespace_location(oid) <> ''",
-                deadline: deadline)
+                within: .seconds(5))
             return rows.compactMap { row in
                 guard row.count == 2, let oid = row[0], let path = row[1] else { return nil }
                 return .init(oid: oid, path: path)
@@ -123,7 +133,15 @@ extension Operator {
         }
     }
 
-    private func runBaseBackup(_ source: Upstream, _ more: [String]) async throws(PostgreSQLError) {
+    func ask(_ source: Upstream, _ statement: String, within limit: Duration) throws(PostgreSQLError) -> [[String?]] {
+        let deadline = BootClock.now() + limit
+        let target = instance.target(
+            configuration.rewindCredentials, host: source.address.host, port: source.address.port,
+            options: Instance.options(limit - .seconds(2)))
+        return try PostgreSQLConnection.connect(to: target, deadline: deadline).query(statement, deadline: deadline)
+    }
+
+    func runBaseBackup(_ source: Upstream, _ more: [String]) async throws(PostgreSQLError) {
         let (gate, log) = (ProgressGate(), log)
         try await instance.tools.succeed(
             .init(

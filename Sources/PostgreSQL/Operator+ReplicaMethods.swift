@@ -10,15 +10,15 @@ extension Operator {
     /// pg_basebackup does; one that knows the data directory by itself (`no_params`), or goes on with what stands there
     /// (`keep_data`), fills that.
     func copy(
-        by method: LocalPostgreSQLConfiguration.ReplicaMethod, from source: Upstream?, _ replacing: inout Bool
+        by method: LocalPostgreSQLConfiguration.ReplicaMethod, from source: Upstream?, _ replacement: inout Replacement
     ) async throws(PostgreSQLError) {
         let identity = try source.map { source throws(PostgreSQLError) in try identityOfAnswering(source) }
         let tablespaces = method.keepsData ? [] : source.flatMap { sourceTablespaces($0) } ?? []
-        try refuseOccupied(replacing)
+        try refuseOccupied(replacement)
         let isDraft = !method.keepsData && !method.takesNoParameters
         let mark = try beginCopy(method, tablespaces, version: identity?.version ?? 0)
         // What stood there has gone; what comes to stand there is somebody else's.
-        if !method.keepsData { replacing = false }
+        if !method.keepsData { replacement.isAllowed = false }
         forgetCluster()
         do throws(PostgreSQLError) {
             try await runCommand(of: method, source, into: isDraft ? directory.draft : directory.path)

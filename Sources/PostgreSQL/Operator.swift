@@ -12,6 +12,8 @@ actor Operator {
     var turns = Turns()
     /// A configuration came while an operation was under way; it is applied afterwards.
     var hasPostponedConfiguration = false
+    /// Why a cluster that is to be replaced does not stay until its copy is complete: an earlier attempt has shown it.
+    var refusesBoth: String?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -52,9 +54,9 @@ actor Operator {
         instance.remember { $0.stamp = nil }
         switch operation {
         case .bootstrap: try await makeCluster(halts: halts)
-        case .clone(let source, let replacing, let onlyByBaseBackup):
-            try await clone(from: source, replacing: replacing, onlyByBaseBackup: onlyByBaseBackup)
-        case .restore: try await clone(from: nil, replacing: false)
+        case .clone(let source, let replaced, let onlyByBaseBackup):
+            try await clone(from: source, Replacement(replaced), onlyByBaseBackup: onlyByBaseBackup)
+        case .restore: try await clone(from: nil, Replacement(.nothing))
         case .finishBootstrap: try finishBootstrap()
         case .startPrimary(let timeout, let stamp):
             try refuseUnfinished()
@@ -121,6 +123,7 @@ actor Operator {
     /// What an earlier daemon has left at work in the directory ends.
     func claimDirectory(deadline: BootInstant) async throws(PostgreSQLError) {
         try await instance.lock.acquire(directory.path, deadline: deadline)
+        if instance.postmaster() == nil { _ = try finishReplacement() }
         // What runs there may go on for long without a start of ours.
         if directory.look() == (.initialized, nil) { try forgetUnfinished() }
     }
@@ -139,10 +142,10 @@ actor Operator {
         try forgetUnfinished()
     }
 
-    /// What a bootstrap or a copy has left where somebody has restored a whole cluster: a password for initdb, and a
-    /// draft that may be as large as the cluster.
-    private func forgetUnfinished() throws(PostgreSQLError) {
-        for own in [directory.secret, directory.draft] where Files.kind(own) != .missing {
+    /// What a bootstrap or a copy has left where a whole cluster stands: a password for initdb, a draft, or what a
+    /// draft has replaced, which may be as large as the cluster.
+    func forgetUnfinished() throws(PostgreSQLError) {
+        for own in [directory.secret, directory.draft, directory.old] where Files.kind(own) != .missing {
             log.warning("\(own) is what something has left that was broken off: it is removed")
             do throws(SystemError) {
                 try Files.removeTree(own, while: { !Task.isCancelled })

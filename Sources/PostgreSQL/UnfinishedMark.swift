@@ -48,6 +48,9 @@ struct UnfinishedMark: Sendable, Hashable {
     /// The entries of a draft that are being moved up, with their inodes, which they keep: what else stands in the
     /// directory is not ours.
     var moved: [String: UInt64] = [:]
+    /// Where the draft was complete before anything went: the entries of the cluster that stood there until then. They
+    /// are set aside, and nothing else is.
+    var replaced: [String: UInt64] = [:]
 
     init(_ work: Work) { self.work = work }
 }
@@ -64,7 +67,9 @@ extension UnfinishedMark {
         lines += tablespaces.map { "tablespace \($0.oid) \(Self.escaped($0.path))" }
         lines += filled.map { "filled \(Self.escaped($0))" }
         lines += emptied.map { "emptied \(Self.escaped($0))" }
-        lines += moved.sorted { $0.key < $1.key }.map { "moved \($0.value) \(Self.escaped($0.key))" }
+        for (word, entries) in [("moved", moved), ("replaced", replaced)] {
+            lines += entries.sorted { $0.key < $1.key }.map { "\(word) \($0.value) \(Self.escaped($0.key))" }
+        }
         return """
             # Written by Matriarch while it makes or removes a data directory. With this file the directory is not
             # started. Remove it only where you have restored the whole cluster here by hand.
@@ -94,9 +99,9 @@ extension UnfinishedMark {
             case "tablespace":
                 guard let (oid, path) = Self.pair(words[1]) else { return nil }
                 rest.tablespaces.append(Tablespace(oid: oid, path: path))
-            case "moved":
+            case "moved", "replaced":
                 guard let (number, name) = Self.pair(words[1]), let inode = UInt64(number) else { return nil }
-                rest.moved[name] = inode
+                if words[0] == "moved" { rest.moved[name] = inode } else { rest.replaced[name] = inode }
             case "filled": rest.filled.append(Self.unescaped(words[1]))
             // A later version of ours may know more.
             default: continue
@@ -152,16 +157,19 @@ extension DataDirectory {
     /// The tools fill a directory below ours: they ask for an empty one, which a mount point with its `lost+found`, or
     /// a directory with a mark, is not. Complete, its files are moved up, the control file last.
     private static let draftName = ".matriarch-new"
+    /// What a complete draft has replaced, until it is removed.
+    private static let oldName = ".matriarch-old"
     /// A password while initdb reads it, and the passwords of the tools where the home directory takes none.
     private static let secretName = ".matriarch-secret"
     private static let passwordsName = ".matriarch-pgpass"
-    static let ownNames: Set = [markName, rewindMarkName, draftName, secretName, passwordsName]
+    static let ownNames: Set = [markName, rewindMarkName, draftName, oldName, secretName, passwordsName]
 
     var mark: String { "\(path)/\(Self.markName)" }
     /// A named pipe. pg_rewind removes every file, directory and link that its source does not have, and looks past
     /// everything else: of all that could stand here, only such a thing outlives it.
     var rewindMark: String { "\(path)/\(Self.rewindMarkName)" }
     var draft: String { "\(path)/\(Self.draftName)" }
+    var old: String { "\(path)/\(Self.oldName)" }
     var secret: String { "\(path)/\(Self.secretName)" }
 
     /// The mark of a copy or a bootstrap; nil without one. Throws where it cannot be read, or is none of ours.
@@ -246,6 +254,7 @@ extension DataDirectory {
         // A control file that cannot be looked at is not one that has gone.
         let isThere = try Files.look(controlFile, followingLinks: true) != .missing
         let stamp = isThere ? Files.modificationTime(controlFile) ?? 0 : nil
+        if isThere, let isWhole = isReplacedWhole(mark) { return isWhole ? rewind : .copy }
         if isThere, isMixed(mark) { return mark.work == .copy ? .copy : .bootstrap }
         switch mark.work {
         case .copy where mark.phase == .handedOver: return .copy

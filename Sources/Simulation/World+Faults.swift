@@ -166,7 +166,9 @@ extension World {
 
     /// The process and what was being done to it.
     private mutating func killServer(_ index: Int) {
-        if let operation = nodes[index].operation?.operation, case .clone = operation {
+        if let operation = nodes[index].operation?.operation, case .clone(_, let replaced, _) = operation,
+            !staysUntilCopied(replaced, index)
+        {
             nodes[index].postgreSQL.isInitialized = false
         }
         nodes[index].operation = nil

@@ -54,6 +54,11 @@ extension World {
 
     // MARK: Files
 
+    /// Every other node has room for an old directory and its copy.
+    func staysUntilCopied(_ replaced: PostgreSQLOperation.Replaced, _ index: Int) -> Bool {
+        replaced == .last && index.isMultiple(of: 2)
+    }
+
     /// Only where somebody else has all that may not be lost: who loses the only copy has lost it.
     private mutating func removeDirectory(_ index: Int, _ sessionsGoOn: Bool) {
         guard nodes[index].postgreSQL.isInitialized, nodes[index].operation == nil, !setup.isSynchronous else { return }

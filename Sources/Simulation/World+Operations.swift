@@ -21,7 +21,7 @@ extension World {
             let fails = nodes[index].failsCopies > 0
             nodes[index].operation?.failed = fails
             finish(after: 1000...8000, index)
-        case .clone(let source, _, _):
+        case .clone(let source, let replaced, _):
             checkRemoval(index, source, operation)
             // Nothing is removed before the source has answered.
             guard reachable(source, from: index) != nil else {
@@ -30,8 +30,8 @@ extension World {
             }
             let server = nodes[index].postgreSQL
             if server.process != .down { nodes[index].postgreSQL.crash() }
-            // What stood there is removed first.
-            nodes[index].postgreSQL.isInitialized = false
+            // What stood there is removed first, where there is no room for both.
+            if !staysUntilCopied(replaced, index) { nodes[index].postgreSQL.isInitialized = false }
             // The method fails, and what it has left by halves is removed.
             if nodes[index].failsCopies > 0 {
                 coverage.count(.copyFailed)

@@ -14,7 +14,7 @@ import Testing
         for turn in 0..<6 {
             let source = turn % 2 == 0 ? "n2" : "n3"
             memory.learnFailure(
-                of: .clone(from: Scene.upstream(source), replacing: false), in: .clone, "no", isFinal: false,
+                of: .clone(from: Scene.upstream(source), replacing: .nothing), in: .clone, "no", isFinal: false,
                 at: Scene.now)
         }
         let decision = decide(Scene.seen(Scene.view(leader: "n2"), Scene.empty), &memory)
@@ -87,7 +87,7 @@ import Testing
                     Plan(
                         .clone,
                         [
-                            .postgreSQL(.clone(from: Scene.upstream("n2"), replacing: false)),
+                            .postgreSQL(.clone(from: Scene.upstream("n2"), replacing: .nothing)),
                             .postgreSQL(.startStandby(of: Scene.upstream("n2"), timeout: .seconds(300))),
                         ]))), because: ["data-directory-empty", "clone-source"]),
         Row(
@@ -102,7 +102,7 @@ import Testing
                     Plan(
                         .clone,
                         [
-                            .postgreSQL(.clone(from: Scene.upstream("n3"), replacing: false)),
+                            .postgreSQL(.clone(from: Scene.upstream("n3"), replacing: .nothing)),
                             .postgreSQL(.startStandby(of: Scene.upstream("n2"), timeout: .seconds(300))),
                         ]))), because: ["data-directory-empty", "clone-source"]),
         Row(
@@ -113,7 +113,7 @@ import Testing
                     Plan(
                         .clone,
                         [
-                            .postgreSQL(.clone(from: Scene.upstream("n2"), replacing: false)),
+                            .postgreSQL(.clone(from: Scene.upstream("n2"), replacing: .nothing)),
                             .postgreSQL(.startStandby(of: nil, timeout: .seconds(300))),
                         ]))), because: ["data-directory-empty", "clone-source"]),
         Row(

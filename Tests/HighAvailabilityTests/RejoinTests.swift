@@ -25,6 +25,26 @@ import Testing
             seen: parted { $0.mayRemove.onDivergedTimelines = true }, memory: failed, expected: .plan(.reclone),
             because: ["diverged", "rewind-failed"]),
         Row(
+            description: "what another leader's directory made pg_rewind say is not said of this one's",
+            seen: parted { $0.mayRemove.onRewindFailure = true }, memory: refused(by: "n3"), expected: .plan(.rewind),
+            because: ["diverged"]),
+        Row(
+            description: "on the same it is not tried again",
+            seen: parted { $0.mayRemove.onRewindFailure = true }, memory: refused(by: "n2"), expected: .plan(.reclone),
+            because: ["diverged", "rewind-failed"]),
+        Row(
+            description: "copies that fail again and again are told",
+            seen: parted { $0.mayRemove.onRewindFailure = true }, memory: failedCopies, expected: .action(.wait),
+            because: ["diverged", "rewind-failed", "tried-again", "copy-failed"]),
+        Row(
+            description: "a directory whose copy has failed does not start without a leader",
+            seen: Scene.seen(Scene.view(), Scene.stopped(.shutDown)), memory: awaitingCopy, expected: .action(.wait),
+            because: ["not-running", "leader-key-free", "directory-kept"]),
+        Row(
+            description: "nor behind one that does not answer",
+            seen: parted(.unavailable("refused")), memory: awaitingCopy, expected: .action(.wait),
+            because: ["not-running", "directory-kept"]),
+        Row(
             description: "one that pg_rewind cannot be used on is kept",
             seen: parted { $0.canRewind = false }, expected: .action(.wait),
             because: ["diverged", "rewind-impossible", "directory-kept"]),
@@ -193,6 +213,23 @@ import Testing
         #expect(decision.needsOperator?.contains("POST /reinitialize") == true)
     }
 
+    @Test func whatIsToBeReplacedIsKeptUntilThen() {
+        let seen = Self.parted { $0.mayRemove.onRewindFailure = true }
+        var (decision, memory) = Scene.decided(seen, Self.failed)
+        guard case .carryOut(let plan) = decision.action else {
+            Issue.record("\(decision)")
+            return
+        }
+        let copy = Step.postgreSQL(.clone(from: Scene.upstream("n2"), replacing: .last))
+        #expect(plan.steps.contains(copy) && memory.kept == .awaitingCopy)
+        memory.learnFailure(
+            of: .clone(from: Scene.upstream("n2"), replacing: .last), in: .reclone, "no", isFinal: false, at: Scene.now)
+        #expect(memory.kept == .awaitingCopy)
+        // What has gone is kept no longer.
+        (decision, memory) = Scene.decided(Scene.seen(Self.following, Scene.empty), memory)
+        #expect(memory.kept == nil)
+    }
+
     @Test func aStandbyThatCrashedIsMadeCleanBeforePgRewindReadsIt() {
         let crashed = Scene.stopped(.inArchiveRecovery, standbySignal: true)
         let (decision, memory) = Scene.decided(
@@ -242,6 +279,27 @@ import Testing
     }
 
     static var failed: Memory { StoppedAndDivergedTests.memory(failed: true) }
+
+    static func refused(by source: String) -> Memory {
+        var memory = Memory()
+        memory.rewind = .suspected
+        memory.learnFailure(
+            of: .rewind(from: Scene.upstream(source)), in: .rewind, "no common ancestor", isFinal: true, at: Scene.now)
+        return memory
+    }
+
+    static var failedCopies: Memory {
+        var memory = failed
+        memory.rejoining = delayed(by: .seconds(1)).rejoining
+        memory.failedCopies = .init(source: "n2", times: 3, last: Scene.now)
+        return memory
+    }
+
+    static var awaitingCopy: Memory {
+        var memory = kept
+        memory.kept = .awaitingCopy
+        return memory
+    }
 
     static var kept: Memory {
         var memory = Memory()

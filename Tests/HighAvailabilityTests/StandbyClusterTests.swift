@@ -237,7 +237,7 @@ import Testing
         let settings = DynamicConfiguration(document: Self.settings) ?? DynamicConfiguration()
         #expect(
             bootstrapPlan(settings).steps == [
-                .postgreSQL(.clone(from: Self.far(leads: true), replacing: false)),
+                .postgreSQL(.clone(from: Self.far(leads: true), replacing: .nothing)),
                 .postgreSQL(.startStandby(of: Self.far(leads: true), timeout: .seconds(300))), .publishBootstrap,
             ])
         let archive = DynamicConfiguration(document: ["standby_cluster": ["restore_command": "false"]])

@@ -56,7 +56,7 @@ import Testing
     @Test func theEndOfTheDaemonBreaksACopyOff() throws {
         var scene = Scene()
         let source = Upstream(name: "n2", address: HostPort(host: "127.0.0.1", port: 5432))
-        Self.begin(Plan(.clone, [.postgreSQL(.clone(from: source, replacing: true))]), &scene)
+        Self.begin(Plan(.clone, [.postgreSQL(.clone(from: source, replacing: .first))]), &scene)
         let number = try #require(scene.machine.progress?.number)
         #expect(Self.breakOffs(scene.step(.shutdownRequested)).count == 1)
         let stopped = scene.step(.node(.performed(plan: number, .failure(.cancelled))))

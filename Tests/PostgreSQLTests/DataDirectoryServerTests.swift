@@ -92,7 +92,7 @@ struct DataDirectoryServerTests {
             var other = second.configuration
             other.baseBackupOptions = []
             let controller = try TestServer.controller(other)
-            _ = try await controller.perform(.clone(from: first.upstream, replacing: true))
+            _ = try await controller.perform(.clone(from: first.upstream, replacing: .first))
             #expect(Files.target(ofLink: "\(root)/n2/pg_wal") == "\(wal)/n2")
             let spaces = try Files.list("\(root)/n2/pg_tblspc").map { "\(root)/n2/pg_tblspc/\($0)" }
             #expect(spaces.map { Files.target(ofLink: $0) } == [ours])
@@ -298,12 +298,12 @@ struct DataDirectoryServerTests {
             let second = try TestServer("n2", in: root) { $0.binaryNames["pg_basebackup"] = backup }
             let error = await #expect(throws: PostgreSQLError.self) {
                 // Whatever stood there before may go; what came since may not.
-                try await second.controller.perform(.clone(from: first.upstream, replacing: true))
+                try await second.controller.perform(.clone(from: first.upstream, replacing: .first))
             }
             if found == .half { #expect(error?.description.contains("move it away") == true) }
             let next = try TestServer.controller(second.configuration)
             await #expect(throws: PostgreSQLError.self) {
-                try await next.perform(.clone(from: first.upstream, replacing: false))
+                try await next.perform(.clone(from: first.upstream, replacing: .nothing))
             }
             try await start.value
             try await checkTheirs(root, found, identifier, second)

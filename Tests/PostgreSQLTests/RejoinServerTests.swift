@@ -111,7 +111,7 @@ struct RejoinServerTests {
             _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
             let nobody = Upstream(name: "x", address: HostPort(host: "127.0.0.1", port: 1))
             await #expect(throws: PostgreSQLError.self) {
-                try await server.controller.perform(.clone(from: nobody, replacing: true))
+                try await server.controller.perform(.clone(from: nobody, replacing: .first))
             }
             let status = await server.observe()
             #expect(status.dataDirectory == .initialized)

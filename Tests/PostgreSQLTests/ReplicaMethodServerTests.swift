@@ -73,7 +73,7 @@ struct ReplicaMethodServerTests {
                 ]
             }
             await first.controller.apply([.create("n2")], deadline: BootClock.now() + .seconds(5))
-            _ = try await second.controller.perform(.clone(from: first.upstream, replacing: false))
+            _ = try await second.controller.perform(.clone(from: first.upstream, replacing: .nothing))
             let told = try Files.readText("\(root)/wal-g.told")
             #expect(told.hasPrefix("--threads=4 --label=a b --scope=test --role=replica --datadir="))
             #expect(
@@ -99,13 +99,13 @@ struct ReplicaMethodServerTests {
             let failing = try script(root, "no", "touch \(root)/asked; exit 1")
             let second = try TestServer("n2", in: root) { $0.replicaMethods = [method("no", failing)] }
             await #expect(throws: PostgreSQLError.self) {
-                try await second.controller.perform(.clone(from: first.upstream, replacing: false))
+                try await second.controller.perform(.clone(from: first.upstream, replacing: .nothing))
             }
             #expect(Files.exists("\(root)/asked"))
             #expect(await second.observe().unfinished == .copy)
             unlink("\(root)/asked")
             _ = try await second.controller.perform(
-                .clone(from: first.upstream, replacing: false, onlyByBaseBackup: true))
+                .clone(from: first.upstream, replacing: .nothing, onlyByBaseBackup: true))
             #expect(!Files.exists("\(root)/asked"))
             #expect(await second.observe().dataDirectory == .initialized)
         }
@@ -156,11 +156,11 @@ struct ReplicaMethodServerTests {
             let second = try pgBackRest(root, data)
             // Without permission nothing is done to what stands there.
             await #expect(throws: PostgreSQLError.self) {
-                try await second.controller.perform(.clone(from: first.upstream, replacing: false))
+                try await second.controller.perform(.clone(from: first.upstream, replacing: .nothing))
             }
             #expect(!Files.exists("\(root)/seen"))
             let controller = second.controller
-            let copy = Task { try await controller.perform(.clone(from: first.upstream, replacing: true)) }
+            let copy = Task { try await controller.perform(.clone(from: first.upstream, replacing: .first)) }
             let deadline = BootClock.now() + .seconds(30)
             while !Files.exists("\(root)/hangs"), BootClock.now() < deadline {
                 try await Task.sleep(for: .milliseconds(10))
@@ -175,7 +175,7 @@ struct ReplicaMethodServerTests {
 
             unlink("\(root)/hang")
             await first.controller.apply([.create("n2")], deadline: BootClock.now() + .seconds(5))
-            _ = try await second.controller.perform(.clone(from: first.upstream, replacing: true))
+            _ = try await second.controller.perform(.clone(from: first.upstream, replacing: .first))
             _ = try await second.startStandby(of: first.upstream)
             let status = await second.wait { $0.facts?.receiver?.isStreaming == true }
             #expect(status.unfinished == nil && status.facts?.receiver?.isStreaming == true)
@@ -203,12 +203,12 @@ struct ReplicaMethodServerTests {
             let stranger = try TestServer("n5", in: root)
             _ = try await stranger.bootstrap()
             await #expect {
-                try await other.controller.perform(.clone(from: stranger.upstream, replacing: false))
+                try await other.controller.perform(.clone(from: stranger.upstream, replacing: .nothing))
             } throws: { "\($0)".utf8.firstRange(of: "has brought the cluster".utf8) != nil }
             #expect(await other.observe().dataDirectory == .empty)
             let nothing = try TestServer("n6", in: root) { $0.replicaMethods = [method("true", ["/bin/true"])] }
             await #expect {
-                try await nothing.controller.perform(.clone(from: first.upstream, replacing: false))
+                try await nothing.controller.perform(.clone(from: first.upstream, replacing: .nothing))
             } throws: { "\($0)".utf8.firstRange(of: "has left no cluster".utf8) != nil }
         }
     }
@@ -229,7 +229,7 @@ struct ReplicaMethodServerTests {
                 """)
             let second = try TestServer("n2", in: root) { $0.replicaMethods = [method("hang", hanging)] }
             let controller = second.controller
-            let copy = Task { try await controller.perform(.clone(from: first.upstream, replacing: false)) }
+            let copy = Task { try await controller.perform(.clone(from: first.upstream, replacing: .nothing)) }
             let deadline = BootClock.now() + .seconds(30)
             var pid: Int32?
             while pid == nil, BootClock.now() < deadline {

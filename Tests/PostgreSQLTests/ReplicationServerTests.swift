@@ -135,7 +135,7 @@ struct ReplicationServerTests {
             let server = try TestServer("n1", in: root)
             let nobody = Upstream(name: "x", address: HostPort(host: "127.0.0.1", port: 1))
             await #expect(throws: PostgreSQLError.self) {
-                try await server.controller.perform(.clone(from: nobody, replacing: true))
+                try await server.controller.perform(.clone(from: nobody, replacing: .first))
             }
             #expect(await server.observe().dataDirectory == .empty)
             #expect(await server.observe().state == .stopped)

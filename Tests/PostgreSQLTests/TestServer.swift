@@ -137,7 +137,7 @@ struct TestServer: Sendable {
     func join(_ source: TestServer) async throws {
         await source.controller.apply(
             [.create(SlotName.of(member: configuration.name))], deadline: BootClock.now() + .seconds(5))
-        _ = try await controller.perform(.clone(from: source.upstream, replacing: true))
+        _ = try await controller.perform(.clone(from: source.upstream, replacing: .first))
         _ = try await startStandby(of: source.upstream)
     }
 }

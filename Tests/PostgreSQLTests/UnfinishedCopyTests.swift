@@ -305,6 +305,7 @@ struct CopyScene {
         mark.catalogue = 202_209_061
         mark.sourceVersion = 16
         mark.moved = ["base": 7, "a b\\": .max]
+        mark.replaced = ["base": 8]
         #expect(UnfinishedMark(mark.text) == mark)
         #expect(UnfinishedMark("") == nil)
     }

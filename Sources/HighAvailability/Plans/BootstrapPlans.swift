@@ -1,16 +1,18 @@
 public import ClusterModel
 
-/// A base backup, and a standby made of it. Only a plan of the kind `clone` finds nothing to replace.
+/// A base backup, and a standby made of it.
 func clonePlan(
     _ kind: Plan.Kind, _ me: NodeIdentity, _ settings: DynamicConfiguration, _ view: ClusterView, from source: Upstream,
     onlyByBaseBackup: Bool = false
 ) -> Plan {
     let upstream = upstream(me, view, settings, madeFrom: source)
+    // What nobody has asked to be rid of is gone back to where the copy fails, and may be mended later.
+    let replaced: PostgreSQLOperation.Replaced =
+        kind == .clone ? .nothing : kind == .reclone ? .last : .first
     return Plan(
         kind,
         [
-            .postgreSQL(
-                .clone(from: source, replacing: kind != .clone, onlyByBaseBackup: onlyByBaseBackup)),
+            .postgreSQL(.clone(from: source, replacing: replaced, onlyByBaseBackup: onlyByBaseBackup)),
             .postgreSQL(.startStandby(of: upstream, timeout: settings.startPatience)),
         ])
 }
@@ -34,7 +36,7 @@ public func bootstrapPlan(_ settings: DynamicConfiguration) -> Plan {
     return Plan(
         .bootstrap,
         [
-            .postgreSQL(source.hasAddress ? .clone(from: source, replacing: false) : .restore),
+            .postgreSQL(source.hasAddress ? .clone(from: source, replacing: .nothing) : .restore),
             .postgreSQL(.startStandby(of: source, timeout: settings.startPatience)), .publishBootstrap,
         ])
 }

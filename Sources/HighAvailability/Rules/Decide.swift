@@ -54,6 +54,7 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         memory.startingSince = nil
     }
     if seen.local.postmaster != nil || !seen.isNamedLeader { memory.received = nil }
+    if seen.local.dataDirectory == .empty { memory.kept = nil }
     memory.noteDirectory(seen.local)
     memory.noteObstacles(seen)
     noteStarving(seen, &memory)

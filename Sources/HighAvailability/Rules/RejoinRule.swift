@@ -11,17 +11,24 @@ func rejoin(
     // What is elsewhere replaces nothing here: the copy would cross from one site to the other, and what stands here
     // may be all that this site has (ha-loop.md §8.2).
     let allowed = source.remote == nil ? seen.local.mayRemove : PostgreSQLStatus.RemovalPermission()
+    // What another leader's directory made pg_rewind say does not hold for this one's. A half of a rewind is not tried
+    // on a second source.
+    if case .failed = memory.rewind, let judge = memory.rewindRefusedBy, judge != source.name,
+        seen.local.unfinished == nil
+    {
+        memory.rewind = .suspected
+    }
     if case .failed(let failure) = memory.rewind {
         let because = [reason, .rejoin(.rewindFailed(failure))]
         guard allowed.onRewindFailure || allowed.onDivergedTimelines else {
             return keep(seen, &memory, .rewindFailed, because: because)
         }
-        return replace(seen, view, source, memory, because: because)
+        return replaceParted(seen, view, source, &memory, because: because)
     }
     guard canRewind, seen.local.canRewind else {
         let because = [reason, .rejoin(.rewindImpossible)]
         guard allowed.onDivergedTimelines else { return keep(seen, &memory, .rewindImpossible, because: because) }
-        return replace(seen, view, source, memory, because: because)
+        return replaceParted(seen, view, source, &memory, because: because)
     }
     memory.kept = nil
     if let pause = memory.rejoining.pause(at: seen.now) {
@@ -57,11 +64,23 @@ private func isUnclean(_ state: ControlData.ClusterState?) -> Bool {
     }
 }
 
+/// Where the copy fails the directory may stand there still: it neither starts nor stands for election.
+private func replaceParted(
+    _ seen: Observation, _ view: ClusterView, _ source: Upstream, _ memory: inout Memory, because reasons: [Reason]
+) -> Decision {
+    memory.kept = .awaitingCopy
+    return replace(seen, view, source, memory, because: reasons)
+}
+
 func replace(
     _ seen: Observation, _ view: ClusterView, _ source: Upstream, _ memory: Memory, because reasons: [Reason]
 ) -> Decision {
     if let pause = memory.rejoining.pause(at: seen.now) {
-        return Decision(.wait, reasons + [.rejoin(.triedAgain(why: memory.rejoining.why, in: pause))])
+        var reasons = reasons + [.rejoin(.triedAgain(why: memory.rejoining.why, in: pause))]
+        if let times = memory.failedCopies?.times[source.name], times >= StuckArithmetic.failedCopies {
+            reasons.append(.bootstrap(.copyFailed(times: times, next: pause)))
+        }
+        return Decision(.wait, reasons)
     }
     return Decision(.carryOut(replacementPlan(seen, view, source)), reasons)
 }
@@ -175,6 +194,7 @@ public enum RejoinReason: Sendable, Hashable {
 
     var needsOperator: String? {
         switch self {
+        case .directoryKept(.awaitingCopy): nil
         case .directoryKept(let why): why.text
         case .nobodyToRewindFrom:
             "pg_rewind was broken off in the data directory, and standby_cluster names no host to rewind it from: "
@@ -191,21 +211,28 @@ extension Memory.Keeping {
         switch self {
         case .rewindImpossible: "rewind-impossible"
         case .rewindFailed: "rewind-failed"
+        case .awaitingCopy: "awaiting-copy"
         }
     }
 
     /// Why the directory stays as it is, and what an operator can do about it.
     var text: String {
-        let obstacle =
-            switch self {
-            case .rewindImpossible:
-                "pg_rewind cannot be used on it, and postgresql.remove_data_directory_on_diverged_timelines is off"
-            case .rewindFailed:
+        switch self {
+        case .rewindImpossible:
+            Self.needsHands(
+                "pg_rewind cannot be used on it, and postgresql.remove_data_directory_on_diverged_timelines is off")
+        case .rewindFailed:
+            Self.needsHands(
                 "pg_rewind gave up on it, and postgresql.remove_data_directory_on_rewind_failure and "
-                    + "remove_data_directory_on_diverged_timelines are off"
-            }
-        return
-            "the data directory has parted from the leader's timeline and is kept, PostgreSQL stays down: \(obstacle). "
+                    + "remove_data_directory_on_diverged_timelines are off")
+        case .awaitingCopy:
+            "the data directory has parted from the last leader's timeline: it stays until its copy is complete, and "
+                + "is not started before it has been compared with a leader"
+        }
+    }
+
+    private static func needsHands(_ obstacle: String) -> String {
+        "the data directory has parted from the leader's timeline and is kept, PostgreSQL stays down: \(obstacle). "
             + "Save what you need of it, then ask for a new copy (POST /reinitialize) or allow the removal"
     }
 }

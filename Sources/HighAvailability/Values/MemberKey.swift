@@ -95,7 +95,8 @@ public func shownState(_ local: PostgreSQLStatus, _ settings: DynamicConfigurati
 public func shownRole(
     _ local: PostgreSQLStatus, running: Plan?, wasPrimary: Bool, leadsStandbys: Bool = false
 ) -> NodeRole {
-    if local.dataDirectory == .empty { return .uninitialized }
+    // What is being replaced may stand there still.
+    if local.dataDirectory == .empty || local.state == .creatingReplica { return .uninitialized }
     if let role = running?.kind.traits.shownRole { return role }
     let standby: NodeRole = leadsStandbys ? .standbyLeader : .replica
     if let facts = local.facts { return facts.inRecovery ? standby : .primary }

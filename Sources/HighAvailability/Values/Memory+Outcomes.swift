@@ -90,7 +90,9 @@ extension Memory {
         case .startPrimary?, .startStandby?:
             failedStarts += 1
             return starting.note(text, at: now, first: .seconds(1), longest: .seconds(300))
-        case .rewind? where isFinal: return rewind = .failed(text)
+        case .rewind(let source)? where isFinal:
+            rewindRefusedBy = source.name
+            return rewind = .failed(text)
         case .clone(let source, _, _)?: noteFailedCopy(of: source.name, at: now)
         case .restore?: noteFailedCopy(of: FailedCopies.ofNobody, at: now)
         case .copyLogicalSlots?: copying.why = text

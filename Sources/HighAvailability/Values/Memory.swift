@@ -16,6 +16,8 @@ public struct Memory: Sendable, Hashable {
     /// The comparison has proved that the data directory has parted, and this is why it stays as it is. Until something
     /// else is known of it, PostgreSQL does not start on it, leader or not.
     public var kept: Keeping?
+    /// On whose directory pg_rewind gave up: another's may do.
+    var rewindRefusedBy: String?
     /// The primary elsewhere by which `kept` and `rewind` are judged; nil where it is the leader.
     public var judge: StandbyCluster?
     /// What keeps failing and is tried again later: mending a parted directory, starting a standby, setting recovery.
@@ -230,12 +232,14 @@ public struct Memory: Sendable, Hashable {
         }
     }
 
-    /// Why a data directory that has parted is neither rewound nor replaced.
+    /// Why a data directory that has parted stands there still.
     public enum Keeping: Sendable, Hashable {
         /// pg_rewind is not configured, or cannot do it, and nobody allows a removal.
         case rewindImpossible
         /// pg_rewind gave up, and nobody allows a removal.
         case rewindFailed
+        /// It is to be replaced, and its copy is not complete: it may stand there still.
+        case awaitingCopy
     }
 
     /// Something that failed is tried again, each time a longer while later.

@@ -190,8 +190,8 @@ enum Rendering {
         case .bootstrap, .finishBootstrap, .resumeReplay, .promote, .recoverSingleUser, .setAsideDataDirectory,
             .copyLogicalSlots, .nameSynchronous, .prePromote, .restore, .archiveLastSegment:
             operation.name
-        case .clone(let source, let replacing, _):
-            "clone from \(source.name)\(replacing ? " in place of what is here" : "")"
+        case .clone(let source, let replaced, _):
+            "clone from \(source.name)\(replaced == .nothing ? "" : " in place of what is here")"
         case .startPrimary(let timeout, _): "start primary within \(timeout)"
         case .startStandby(let upstream, let timeout):
             "start standby of \(upstream?.name ?? "nobody") within \(timeout)"
