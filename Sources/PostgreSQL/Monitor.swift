@@ -137,19 +137,8 @@ actor Monitor {
         if status.facts != nil { status.installedVersion = await instance.installedVersion(deadline: deadline) }
         if status.dataDirectory == .initialized, instance.state != .creatingReplica {
             await readControl(&status, isDown: status.postmaster == nil, deadline)
-            await addUnreplayed(&status, deadline)
+            await instance.addUnreplayed(&status, deadline)
         }
-    }
-
-    /// A standby that was started says nothing of what it had received before until it has replayed that, which takes
-    /// as long as it takes. All of it is on the disk, and a promotion would replay it first.
-    private func addUnreplayed(_ status: inout PostgreSQLStatus, _ deadline: BootInstant) async {
-        guard let facts = status.facts, facts.inRecovery, facts.receivedPosition == .zero else { return }
-        let output = await instance.control(deadline: deadline)
-        guard let timeline = output?.controlData?.checkpointTimeline,
-            let end = output?.walFiles(in: instance.dataDirectory.path)?.end(from: timeline)
-        else { return }
-        status.facts?.receivedPosition = end
     }
 
     private func readControl(_ status: inout PostgreSQLStatus, isDown: Bool, _ deadline: BootInstant) async {

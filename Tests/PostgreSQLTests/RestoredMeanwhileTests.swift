@@ -132,7 +132,7 @@ import Testing
         #expect(error?.description.contains(place) == true)
         #expect(Files.exists(directory.draft))
         try Files.removeTree(directory.draft + "/pg_stat_tmp/global.stat")
-        try directory.installDraft(mark)
+        try directory.installDraft(try #require(try directory.readMark()))
         #expect(directory.look() == (.initialized, nil) && !Files.exists(directory.draft))
     }
 
