@@ -59,19 +59,7 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
     memory.noteObstacles(seen)
     noteStarving(seen, &memory)
     memory.noteInflow(seen)
-    if seen.local.isPrimary, let facts = seen.local.facts, let timeline = facts.timeline {
-        memory.ledTimeline = timeline
-        memory.ledPosition = facts.writePosition
-    }
-    // A promotion that failed has begun a timeline of its own. Another leader would have ended the count of them: one
-    // that may be there unseen, or elsewhere, begins timelines as well.
-    if let facts = seen.local.facts, facts.inRecovery, let timeline = facts.timeline,
-        let from = memory.promotions.from, from.timeline > 0, timeline > from.timeline,
-        memory.promotions.failed.failures > 0, seen.storeFailure == nil, !seen.settings.isStandbyCluster
-    {
-        memory.ledTimeline = timeline
-        memory.ledPosition = facts.position
-    }
+    noteLed(seen, &memory)
     // Until a view with a leader comes, the members of the last one are still asked in a race.
     if let view = seen.view {
         let isAlone = !view.members.contains { $0.name != seen.me.name }
@@ -86,6 +74,23 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         } else if view.initialize == .absent, memory.lastLeader == nil {
             memory.storeForgotSince = memory.storeForgotSince ?? seen.now
         }
+    }
+}
+
+/// The timeline on which this node has accepted writes, and how far it came.
+private func noteLed(_ seen: Observation, _ memory: inout Memory) {
+    if seen.local.isPrimary, let facts = seen.local.facts, let timeline = facts.timeline {
+        memory.ledTimeline = timeline
+        memory.ledPosition = facts.writePosition
+    }
+    // A promotion that failed has begun a timeline of its own. Another leader would have ended the count of them: one
+    // that may be there unseen, or elsewhere, begins timelines as well.
+    if let facts = seen.local.facts, facts.inRecovery, let timeline = facts.timeline,
+        let from = memory.promotions.from, from.timeline > 0, timeline > from.timeline,
+        memory.promotions.failed.failures > 0, seen.storeFailure == nil, !seen.settings.isStandbyCluster
+    {
+        memory.ledTimeline = timeline
+        memory.ledPosition = facts.position
     }
 }
 
