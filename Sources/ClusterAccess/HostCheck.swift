@@ -23,12 +23,6 @@ public enum HostCheck {
         programs(effective) + passwordFile(effective) + files(effective)
     }
 
-    private static func problem(
-        _ effective: EffectiveConfiguration, _ path: String, _ message: String
-    ) -> ConfigurationProblem {
-        ConfigurationProblem(SettingPath(dotted: path), message, effective.origin(of: path))
-    }
-
     // MARK: PostgreSQL
 
     private static let needed = ["pg_ctl", "initdb", "pg_controldata", "pg_basebackup", "postgres", "pg_isready"]
@@ -38,7 +32,7 @@ public enum HostCheck {
         let directory = settings.binDirectory
         if !directory.isEmpty, Files.kind(followingLinks: directory) != .directory {
             let what = Files.exists(directory) ? "is not a directory" : "does not exist"
-            return [problem(effective, "postgresql.bin_dir", "\(Secrets.shown(directory)) \(what)")]
+            return [effective.problem("postgresql.bin_dir", "\(Secrets.shown(directory)) \(what)")]
         }
         return needed.compactMap { program in
             let name = settings.binaryNames.first { $0.name == program }?.value ?? program
@@ -46,7 +40,7 @@ public enum HostCheck {
             if places.contains(where: { access("\($0)/\(name)", X_OK) == 0 }) { return nil }
             let place = directory.isEmpty ? "$PATH" : Secrets.shown(directory)
             let message = "\(place) does not contain '\(Secrets.shown(name))', or it cannot be run"
-            return problem(effective, "postgresql.bin_dir", message)
+            return effective.problem("postgresql.bin_dir", message)
         }
     }
 
@@ -57,7 +51,7 @@ public enum HostCheck {
     private static func dataDirectory(_ effective: EffectiveConfiguration) -> [ConfigurationProblem] {
         let directory = effective.postgreSQL.dataDirectory
         func problem(_ message: String) -> [ConfigurationProblem] {
-            [Self.problem(effective, "postgresql.data_dir", "\(Secrets.shown(directory)) \(message)")]
+            [effective.problem("postgresql.data_dir", "\(Secrets.shown(directory)) \(message)")]
         }
         guard Files.exists(directory) else { return [] }
         guard Files.kind(followingLinks: directory) == .directory else { return problem("is not a directory") }
@@ -82,7 +76,7 @@ public enum HostCheck {
         return all.compactMap { host, port, path in
             let isAny = ["", "*", "0.0.0.0", "::"].contains(host)
             guard answers(isAny ? "127.0.0.1" : host, port) else { return nil }
-            return problem(effective, path, "Port \(port) is already in use.")
+            return effective.problem(path, "Port \(port) is already in use.")
         }
     }
 
@@ -91,7 +85,7 @@ public enum HostCheck {
         // One that answers is enough for a daemon; an operator wants to know of each.
         return addresses.filter { !answers($0.host, $0.port) }.map { address in
             let key = ["url", "proxy", "hosts", "host"].first { effective.origin(of: "\(section).\($0)") != nil }
-            return problem(effective, "\(section).\(key ?? "hosts")", "\(Secrets.shown("\(address)")) is not reachable")
+            return effective.problem("\(section).\(key ?? "hosts")", "\(Secrets.shown("\(address)")) is not reachable")
         }
     }
 
@@ -112,7 +106,7 @@ public enum HostCheck {
             ("postgresql.proxy_address", effective.postgreSQL.proxyAddress?.host ?? ""),
         ]
         return addresses.filter { own.contains($0.1) }.map { path, host in
-            problem(effective, path, "other nodes find themselves at \(host); name this node's own address").description
+            effective.problem(path, "other nodes find themselves at \(host); name this node's own address").description
         }
     }
 
@@ -121,10 +115,10 @@ public enum HostCheck {
     private static func logDirectory(_ effective: EffectiveConfiguration) -> [ConfigurationProblem] {
         guard let directory = effective.log.directory else { return [] }
         if Files.kind(followingLinks: directory) != .directory {
-            return [problem(effective, "log.dir", "\(Secrets.shown(directory)) is not a directory")]
+            return [effective.problem("log.dir", "\(Secrets.shown(directory)) is not a directory")]
         }
         if access(directory, W_OK) == 0 { return [] }
-        return [problem(effective, "log.dir", "\(Secrets.shown(directory)) cannot be written to")]
+        return [effective.problem("log.dir", "\(Secrets.shown(directory)) cannot be written to")]
     }
 
     /// The daemon writes it, and makes the directories above it.
@@ -133,7 +127,7 @@ public enum HostCheck {
         if settings.hasDefaultPasswordFile { return [] }
         let file = settings.passwordFile
         func problem(_ message: String) -> [ConfigurationProblem] {
-            [Self.problem(effective, "postgresql.pgpass", "\(Secrets.shown(file)) \(message)")]
+            [effective.problem("postgresql.pgpass", "\(Secrets.shown(file)) \(message)")]
         }
         if Files.exists(file), Files.kind(followingLinks: file) != .file { return problem("is not a file") }
         var directory = Files.parent(file)
@@ -155,7 +149,7 @@ public enum HostCheck {
         ]
         return named.compactMap { path, file in
             guard let file, !Files.isReadable(file), effective.origin(of: path) != nil else { return nil }
-            return problem(effective, path, "\(Secrets.shown(file)) cannot be read")
+            return effective.problem(path, "\(Secrets.shown(file)) cannot be read")
         }
     }
 }

@@ -136,19 +136,17 @@ public enum Files {
     }
 
     /// The size in bytes of the file system that `path` stands on; nil where it cannot be asked.
-    public static func fileSystemSize(_ path: String) -> Int64? {
-        var space = statvfs()
-        guard retryingInterrupts({ statvfs(path, &space) }) == 0 else { return nil }
-        let (size, isTooLarge) = UInt64(space.f_blocks).multipliedReportingOverflow(by: UInt64(space.f_frsize))
-        return isTooLarge ? nil : Int64(clamping: size)
-    }
+    public static func fileSystemSize(_ path: String) -> Int64? { space(path) { UInt64($0.f_blocks) } }
 
     /// How many bytes whoever is not root may still write on the file system that `path` stands on; nil where it cannot
     /// be asked.
-    public static func availableSpace(_ path: String) -> Int64? {
+    public static func availableSpace(_ path: String) -> Int64? { space(path) { UInt64($0.f_bavail) } }
+
+    /// So many blocks of the file system that `path` stands on, in bytes.
+    private static func space(_ path: String, _ blocks: (statvfs) -> UInt64) -> Int64? {
         var space = statvfs()
         guard retryingInterrupts({ statvfs(path, &space) }) == 0 else { return nil }
-        let (size, isTooLarge) = UInt64(space.f_bavail).multipliedReportingOverflow(by: UInt64(space.f_frsize))
+        let (size, isTooLarge) = blocks(space).multipliedReportingOverflow(by: UInt64(space.f_frsize))
         return isTooLarge ? nil : Int64(clamping: size)
     }
 

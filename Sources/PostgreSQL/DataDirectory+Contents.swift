@@ -197,7 +197,7 @@ extension DataDirectory {
     }
 
     private func emptyInside() throws(SystemError) {
-        let names = try contents() + [draft, old, rewindMark, secret].map(lastComponent)
+        let names = try contents() + (leavings + [rewindMark]).map(lastComponent)
         for name in names {
             let entry = "\(path)/\(name)"
             // What is mounted here cannot go: it is emptied, and filled again.
@@ -320,7 +320,7 @@ extension DataDirectory {
 
     /// The mark last of all.
     private func removeOwn() throws(SystemError) {
-        for name in [draft, old, rewindMark, secret] { try Files.removeTree(name) }
+        for name in leavings + [rewindMark] { try Files.removeTree(name) }
         try Files.synchronize(directory: path)
         try removeMark()
     }

@@ -36,8 +36,13 @@ extension DataDirectory {
     /// A file system of its own that is mounted in ours is filled through a link.
     func isFilledInPlace(_ name: String) -> Bool { Files.target(ofLink: "\(draft)/\(name)") == "\(path)/\(name)" }
 
-    private func isOurs(_ name: String, _ mark: UnfinishedMark) -> Bool {
-        mark.moved[name].map { $0 == Files.inode("\(path)/\(name)") } ?? false
+    private func isOurs(_ name: String, _ mark: UnfinishedMark) -> Bool { stands(name, of: mark.moved) }
+
+    func isReplaced(_ name: String, _ mark: UnfinishedMark) -> Bool { stands(name, of: mark.replaced) }
+
+    /// Whether the entry of that name is still the one that a mark tells of.
+    private func stands(_ name: String, of entries: [String: UInt64]) -> Bool {
+        entries[name].map { $0 == Files.inode("\(path)/\(name)") } ?? false
     }
 
     private func hasFilledDraft(_ mark: UnfinishedMark) -> Bool {

@@ -10,7 +10,7 @@ extension DataDirectory {
     /// An empty place for a draft beside a cluster: what an earlier attempt has left goes.
     func clearForDraft() throws(PostgreSQLError) {
         do throws(SystemError) {
-            for own in [draft, old, secret] { try Files.removeTree(own, while: { !Task.isCancelled }) }
+            for own in leavings { try Files.removeTree(own, while: { !Task.isCancelled }) }
             try Files.synchronize(directory: path)
         } catch {
             if error.code == ECANCELED { throw .cancelled }
@@ -87,10 +87,6 @@ extension DataDirectory {
         return ["PG_VERSION", "base", "pg_wal", "pg_xact"].allSatisfy {
             mark.replaced[$0] == nil || isReplaced($0, mark)
         }
-    }
-
-    func isReplaced(_ name: String, _ mark: UnfinishedMark) -> Bool {
-        mark.replaced[name].map { $0 == Files.inode("\(path)/\(name)") } ?? false
     }
 
     private func makeOld() throws(SystemError) {

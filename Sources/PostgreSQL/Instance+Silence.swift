@@ -100,8 +100,7 @@ extension Instance {
     /// within `patience`. What is to be signalled waits for no disk.
     func findPostmaster(patience: Duration) async -> Int32? {
         if let known = knownPostmaster() { return known }
-        let programs: Set = [lastComponent(program("postgres")), "postgres", "postmaster"]
-        let started = ProcessTable.postmasters(startedOn: [configuration.dataDirectory], programs: programs)
+        let started = ProcessTable.postmasters(startedOn: [configuration.dataDirectory], programs: serverPrograms)
         if let pid = started.first, ProcessTable.isAlive(pid), watch.watch(pid) { return pid }
         // One thread at most hangs there.
         let isFree = remember { memory in

@@ -53,14 +53,15 @@ extension Instance {
     /// on a dead disk may stay for ever, and the leader key must not (L1).
     func endOrphans(deadline: BootInstant, isKillEnough: Bool = false) async throws(PostgreSQLError) {
         let directory = realPath(configuration.dataDirectory)
-        let programs: Set = [lastComponent(program("postgres")), "postgres", "postmaster"]
-        let workplace = remember { $0.workplace }
+        let (programs, workplace) = (serverPrograms, remember { $0.workplace })
         var last: OrphanVerdict?
         while true {
             // Not watched through pidfd: these are no postmasters, and nobody is to be told. Those of a directory that
             // was moved or removed under them are not at its path any more.
             var found = Set(ProcessTable.servers(in: directory, programs: programs))
-            if let workplace { found.formUnion(ProcessTable.orphans(in: workplace, programs: programs)) }
+            if let workplace, workplace != DirectoryIdentity(directory) {
+                found.formUnion(ProcessTable.orphans(in: workplace, programs: programs))
+            }
             let orphans = found.sorted().map {
                 Orphan(pid: $0, isDoomed: ProcessTable.isDoomed($0))
             }

@@ -171,6 +171,9 @@ final class Instance: Sendable {
         let name = configuration.binaryNames[tool] ?? tool
         return configuration.binDirectory.isEmpty ? name : "\(configuration.binDirectory)/\(name)"
     }
+
+    /// What a server's process runs.
+    var serverPrograms: Set<String> { [lastComponent(program("postgres")), "postgres", "postmaster"] }
 }
 
 // MARK: - The process
@@ -216,8 +219,7 @@ extension Instance {
     }
 
     private func take(startedOn paths: Set<String>) {
-        let programs: Set = [lastComponent(program("postgres")), "postgres", "postmaster"]
-        guard let pid = ProcessTable.postmasters(startedOn: paths, programs: programs).first,
+        guard let pid = ProcessTable.postmasters(startedOn: paths, programs: serverPrograms).first,
             ProcessTable.isAlive(pid), watch.watch(pid)
         else { return }
         remember { $0.launched = pid }

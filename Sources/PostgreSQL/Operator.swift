@@ -145,7 +145,7 @@ actor Operator {
     /// What a bootstrap or a copy has left where a whole cluster stands: a password for initdb, a draft, or what a
     /// draft has replaced, which may be as large as the cluster.
     func forgetUnfinished() throws(PostgreSQLError) {
-        for own in [directory.secret, directory.draft, directory.old] where Files.kind(own) != .missing {
+        for own in directory.leavings where Files.kind(own) != .missing {
             log.warning("\(own) is what something has left that was broken off: it is removed")
             do throws(SystemError) {
                 try Files.removeTree(own, while: { !Task.isCancelled })

@@ -171,6 +171,8 @@ extension DataDirectory {
     var draft: String { "\(path)/\(Self.draftName)" }
     var old: String { "\(path)/\(Self.oldName)" }
     var secret: String { "\(path)/\(Self.secretName)" }
+    /// What a bootstrap or a copy that was broken off may have left beside a cluster.
+    var leavings: [String] { [secret, draft, old] }
 
     /// The mark of a copy or a bootstrap; nil without one. Throws where it cannot be read, or is none of ours.
     func readMark() throws(SystemError) -> UnfinishedMark? {

@@ -22,14 +22,7 @@ struct CustomBootstrapServerTests {
         _ = try await server.bootstrap()
         try await server.sql("CREATE TABLE t AS SELECT 1 AS a")
         try await server.sql("CREATE ROLE boss SUPERUSER LOGIN")
-        let tools = ToolRunner(helper: ToolRunner.testHelper, prefix: TestServer.commandPrefix)
-        try await tools.succeed(
-            .init(
-                program: (TestServer.binDirectory ?? "") + "/pg_basebackup",
-                arguments: [
-                    "-D", "\(root)/backup", "-X", "none", "-c", "fast", "-h", "127.0.0.1", "-p",
-                    "\(server.configuration.port)", "-U", "replicator",
-                ], environment: ["PGPASSWORD": "rep\\pass"], deadline: BootClock.now() + .seconds(60)))
+        try await server.backUp(to: "\(root)/backup", wal: "none")
         try await server.sql("INSERT INTO t VALUES (2)")
         try await server.sql("SELECT pg_create_restore_point('here')")
         try await server.sql("INSERT INTO t VALUES (3)")

@@ -209,14 +209,7 @@ struct ReplacementServerTests {
     func nextDaemon(_ found: Found) async throws {
         try await withServers { root in
             let (first, second) = try await part(root, backup: try backup(root))
-            let tools = ToolRunner(helper: ToolRunner.testHelper, prefix: TestServer.commandPrefix)
-            try await tools.succeed(
-                .init(
-                    program: (TestServer.binDirectory ?? "") + "/pg_basebackup",
-                    arguments: [
-                        "-D", "\(root)/n1.copy", "-X", "stream", "-c", "fast", "-h", "127.0.0.1", "-p",
-                        "\(second.configuration.port)", "-U", "replicator",
-                    ], environment: ["PGPASSWORD": "rep\\pass"], deadline: BootClock.now() + .seconds(60)))
+            try await second.backUp(to: "\(root)/n1.copy")
             try await breakOff(first, found)
             let next = try TestServer.controller(first.configuration)
             try await next.claimDirectory(deadline: BootClock.now() + .seconds(10))

@@ -27,14 +27,7 @@ struct ReplicaMethodServerTests {
 
     /// A base backup of `server`, for the scripts to restore.
     private func backUp(_ server: TestServer, to place: String) async throws {
-        let tools = ToolRunner(helper: ToolRunner.testHelper, prefix: TestServer.commandPrefix)
-        try await tools.succeed(
-            .init(
-                program: (TestServer.binDirectory ?? "") + "/pg_basebackup",
-                arguments: [
-                    "-D", place, "-X", "stream", "-c", "fast", "-h", "127.0.0.1", "-p", "\(server.configuration.port)",
-                    "-U", "replicator", "--tablespace-mapping=\(server.root)/space=\(place).space",
-                ], environment: ["PGPASSWORD": "rep\\pass"], deadline: BootClock.now() + .seconds(60)))
+        try await server.backUp(to: place, ["--tablespace-mapping=\(server.root)/space=\(place).space"])
     }
 
     /// Restores `backup` into the directory that it is told, which must be empty, as `wal-g backup-fetch` does.

@@ -133,6 +133,18 @@ struct TestServer: Sendable {
         try await controller.restart(of: upstream)
     }
 
+    /// A base backup of it, as an operator makes one; `wal` is what `-X` is told.
+    func backUp(to place: String, wal: String = "stream", _ options: [String] = []) async throws {
+        let tools = ToolRunner(helper: ToolRunner.testHelper, prefix: Self.commandPrefix)
+        try await tools.succeed(
+            .init(
+                program: (Self.binDirectory ?? "") + "/pg_basebackup",
+                arguments: [
+                    "-D", place, "-X", wal, "-c", "fast", "-h", "127.0.0.1", "-p", "\(configuration.port)",
+                    "-U", "replicator",
+                ] + options, environment: ["PGPASSWORD": "rep\\pass"], deadline: BootClock.now() + .seconds(60)))
+    }
+
     /// Clones from `source` and streams from it.
     func join(_ source: TestServer) async throws {
         await source.controller.apply(

@@ -17,11 +17,10 @@ extension EffectiveConfiguration {
         ]
         return fixed.compactMap { path, old, new in
             if old == new { return nil }
-            return ConfigurationProblem(
-                SettingPath(dotted: path),
+            return problem(
+                path,
                 "found '\(new)', where the running daemon goes by '\(old)': "
-                    + "it changes with a restart of the daemon only",
-                origin(of: path))
+                    + "it changes with a restart of the daemon only")
         }
     }
 

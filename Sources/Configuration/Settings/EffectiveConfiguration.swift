@@ -37,6 +37,11 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         return merged.value(at: path) == nil ? nil : merged.origin(of: path)
     }
 
+    /// What is wrong with what the key asks for, with the place where it stands.
+    public func problem(_ path: String, _ message: String) -> ConfigurationProblem {
+        ConfigurationProblem(SettingPath(dotted: path), message, origin(of: path))
+    }
+
     /// A name that the synchronous mode needs for itself.
     static let reservedName = SynchronousNames.placeholder
 

@@ -1,11 +1,6 @@
 import Configuration
 
 extension EffectiveConfiguration {
-    /// What is wrong with what the key asks for, with the place where it stands.
-    func problem(_ path: String, _ message: String) -> ConfigurationProblem {
-        ConfigurationProblem(SettingPath(dotted: path), message, origin(of: path))
-    }
-
     /// Does what a key asks for. That this host cannot do it is a mistake of the configuration as any other.
     func carryingOut<Value>(_ path: String, _ body: () async throws -> Value) async throws -> Value {
         do { return try await body() } catch { throw ConfigurationError([problem(path, "\(error)")]) }
