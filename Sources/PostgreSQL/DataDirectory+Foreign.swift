@@ -92,8 +92,9 @@ extension DataDirectory {
     /// The draft goes, and its room is free for what stands there. One that shows that a command did not put it there
     /// stays: what stands there may be half of something all the same, and is neither started nor removed.
     func occupied(_ names: [String], _ mark: UnfinishedMark) -> PostgreSQLError {
-        let own = mark.phase == .handedOver ? [] : [secret, draft]
-        for place in own { try? Files.removeTree(place, while: { !Task.isCancelled }) }
+        if mark.phase != .handedOver, forgetUnmoved(mark) {
+            for place in [secret, draft] { try? Files.removeTree(place, while: { !Task.isCancelled }) }
+        }
         let work = mark.work == .copy ? "a copy" : "a new cluster"
         let ours = mark.moved.keys.filter { isOurs($0, mark) }.sorted()
         let half = ours.isEmpty ? "" : " (\(Self.list(ours)) there is half of it)"
@@ -102,6 +103,21 @@ extension DataDirectory {
             somebody has put \(Self.list(names)) into \(path) while \(work) was made for it\(half): what stands there \
             stays as it is. If it is to be the cluster, complete it and remove \(self.mark); if not, move it away
             """)
+    }
+
+    /// What has not been moved up goes with the draft, and somebody else's entries may get its inodes. False where that
+    /// cannot be told: then the draft keeps them.
+    private func forgetUnmoved(_ mark: UnfinishedMark) -> Bool {
+        var left = mark
+        left.moved = mark.moved.filter { isOurs($0.key, mark) }
+        // Where the mark was taken away nobody claims anything.
+        if left.moved == mark.moved || !Files.exists(self.mark) { return true }
+        do throws(SystemError) {
+            try write(left)
+            return true
+        } catch {
+            return false
+        }
     }
 
     private static func list(_ names: [String]) -> String {
