@@ -143,6 +143,12 @@ extension Operator {
 
     func runBaseBackup(_ source: Upstream, _ more: [String]) async throws(PostgreSQLError) {
         let (gate, log) = (ProgressGate(), log)
+        let watch = CopyWatch(at: BootClock.now())
+        let teller = tell(of: watch, from: source)
+        defer {
+            teller.cancel()
+            instance.remember { $0.waitingFor = nil }
+        }
         try await instance.tools.succeed(
             .init(
                 program: instance.program("pg_basebackup"),
@@ -152,11 +158,27 @@ extension Operator {
                 deadline: BootClock.now() + Self.copyLimit,
                 onLine: { line in
                     guard let progress = BaseBackupProgress(line) else { return }
+                    watch.noteProgress(at: BootClock.now())
                     if gate.admits(progress, now: BootClock.now()) {
                         let (done, total) = (progress.doneKilobytes, progress.totalKilobytes)
                         log.info("base backup from \(source.name): \(progress.percent) % (\(done) of \(total) kB)")
                     }
                 }))
+    }
+
+    /// In the log, and as what is waited for, until it is cancelled.
+    private func tell(of watch: CopyWatch, from source: Upstream) -> Task<Void, Never> {
+        Task { [instance, log] in
+            while !Task.isCancelled {
+                try? await Task.sleep(for: .seconds(2))
+                let silence = watch.silence(at: BootClock.now())
+                let text = silence.map {
+                    "pg_basebackup from \(source.name), without progress for \($0.time.inSeconds) s"
+                }
+                instance.remember { if !Task.isCancelled { $0.waitingFor = text } }
+                if let text, silence?.isNews == true, !Task.isCancelled { log.warning("waiting for \(text)") }
+            }
+        }
     }
 }
 
