@@ -45,6 +45,11 @@ public struct Timestamp: Sendable, Hashable {
         BootInstant(nanoseconds: wallTime) - BootInstant(nanoseconds: nanosecondsSinceEpoch)
     }
 
+    /// Whether what was to be done then is done no more: a turn of the loop has passed, and half of another.
+    public func isMissed(at wallTime: Int64, _ timings: ClusterTimings) -> Bool {
+        lateness(at: wallTime) > timings.loopWait * 3 / 2
+    }
+
     /// Those whose nanoseconds an Int64 holds, whatever the offset.
     private static let years = 1700...2261
 

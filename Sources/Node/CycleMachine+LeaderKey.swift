@@ -4,6 +4,9 @@ import Ports
 
 /// What leaves this node for good passes here (S1; the sentence is in LeaderKeyRule.swift).
 extension CycleMachine {
+    /// Who has given the key up lets the others go first.
+    static let pauseAfterKey = Duration.seconds(1)
+
     mutating func released(_ result: Result<Bool, DCSError>, _ run: inout Run) {
         switch result {
         case .success(true): run.log(.info, "released the leader key")
@@ -14,7 +17,7 @@ extension CycleMachine {
         }
         if case .releaseLeader? = currentStep { return releasedInPlan(result, &run) }
         guard stage == .acting else { return }
-        pauseBeforeNextCycle(max(.seconds(1), (schedule.backOff.until ?? run.now) - run.now), &run)
+        pauseBeforeNextCycle(max(Self.pauseAfterKey, (schedule.backOff.until ?? run.now) - run.now), &run)
     }
 
     /// A store that has refused what the next leader must know (`/status`) has not let the key go either: who could

@@ -117,8 +117,7 @@ extension CycleMachine {
             toFinished: finished.kind, local, hasLease: lease != nil, isShuttingDown: life.isShuttingDown)
         goOn(with: next, after: finished, &run) { machine, run in
             guard finished.running.plan.givesKeyUp, machine.isIdle else { return machine.wake(&run) }
-            // Who has given the key up lets the others go first.
-            machine.schedule.moveNext(to: run.now + .seconds(1))
+            machine.schedule.moveNext(to: run.now + Self.pauseAfterKey)
         }
     }
 

@@ -118,7 +118,6 @@ public func judge(
         return .cancelled("PostgreSQL was restarted meanwhile")
     }
     if settings.isPaused { return .wait }
-    let late = due.lateness(at: wallTime)
-    if late > settings.timings.loopWait * 3 / 2 { return .cancelled("its time has passed") }
-    return late >= .zero ? .due : .wait
+    if due.isMissed(at: wallTime, settings.timings) { return .cancelled("its time has passed") }
+    return due.lateness(at: wallTime) >= .zero ? .due : .wait
 }

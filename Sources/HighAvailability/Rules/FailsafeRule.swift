@@ -126,7 +126,7 @@ func failsafeObstacle(_ seen: Observation, _ view: ClusterView) -> Reason? {
     else {
         return nil
     }
-    if members[seen.me.name] == nil { return .eligibility(.notInFailsafe) }
+    if !seen.eligibility(view).isInFailsafe(seen.me.name) { return .eligibility(.notInFailsafe) }
     guard members.count > 1, let began = seen.failsafe.began else { return nil }
     let end = began + seen.settings.timings.ttl
     return seen.now < end ? .failsafe(.mayBeBound(for: end - seen.now)) : nil

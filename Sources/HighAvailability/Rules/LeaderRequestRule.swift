@@ -82,8 +82,8 @@ func isScheduled(_ request: FailoverRequest) -> Bool { request.scheduledAt != ni
 private func scheduleRule(_ seen: Observation, _ request: FailoverRequest, _ clear: Action) -> Decision? {
     guard let text = request.scheduledAt, !seen.settings.isPaused else { return nil }
     guard let due = Timestamp(text), due.hasOffset else { return Decision(clear, .request(.scheduleInvalid(text))) }
-    let late = due.lateness(at: seen.wallTime)
-    return late > seen.settings.timings.loopWait * 3 / 2 ? Decision(clear, .request(.scheduleMissed(text))) : nil
+    let isMissed = due.isMissed(at: seen.wallTime, seen.settings.timings)
+    return isMissed ? Decision(clear, .request(.scheduleMissed(text))) : nil
 }
 
 private func isDue(_ seen: Observation, _ request: FailoverRequest) -> Bool {
