@@ -29,12 +29,14 @@ class FaultLab(cluster.Lab):
     """A lab without HAProxy, whose daemons nobody starts again but us."""
 
     def __init__(self, *arguments, small_disk=False, standard_error=None, more="", tablespaces=False, removes=True,
-                 rewinds=True, **named):
+                 rewinds=True, wal_apart=False, disk_may_die=False, **named):
         super().__init__(*arguments, **named)
         self.removes = removes  # a data directory that pg_rewind cannot mend may be replaced
         self.rewinds = rewinds  # pg_rewind is used
         self.small_disk = small_disk
         self.tablespaces = tablespaces  # base backups find a place for each other's tablespaces
+        self.wal_apart = wal_apart  # WAL stands outside the data directory
+        self.disk_may_die = disk_may_die  # what PostgreSQL writes hangs in the kernel while a file says so
         self.standard_error, self.drains = standard_error, {}  # "pipe" or "socket" instead of the file of the log
         self.mode, self.seed = None, 0  # the synchronous mode, and what lots are drawn from
         self.more = more  # sections of YAML that every node's configuration has on top
@@ -47,19 +49,38 @@ class FaultLab(cluster.Lab):
                            ("diverged_timelines", "rewind_failure") if self.removes)
         settings += "" if self.rewinds else "\n  use_pg_rewind: false"
         text = text.replace("\npostgresql:", f"\npostgresql:{settings}", 1)
-        if self.tablespaces:
-            others = [other for other in self.node_names() if other != name]
-            pairs = "".join(f'\n  - tablespace-mapping: "{self.tablespace(other)}={self.tablespace(name)}"'
-                            for other in others)
-            # Slow enough to be cut off.
-            text = text.replace("\npostgresql:", f"\npostgresql:\n  basebackup:{pairs}\n  - max-rate: 16M", 1)
+        if self.wal_apart:
+            text = text.replace("\n    - data-checksums", f'\n    - data-checksums\n    - waldir: "{self.wal(name)}"', 1)
+        if copies := self.copy_options(name):
+            lines = "".join(f"\n  - {option}" for option in copies)
+            text = text.replace("\npostgresql:", f"\npostgresql:\n  basebackup:{lines}", 1)
         return text + (f"\nlog:\n  dir: \"{self.disk(name)}\"\n" if self.small_disk else "")
 
+    def copy_options(self, name):
+        """What pg_basebackup is told."""
+        others = [other for other in self.node_names() if other != name and self.tablespaces]
+        found = [f'tablespace-mapping: "{self.tablespace(other)}={self.tablespace(name)}"' for other in others]
+        # Slow enough to be cut off.
+        found += ["max-rate: 16M"] if self.tablespaces else []
+        return found + ([f'waldir: "{self.wal(name)}"'] if self.wal_apart else [])
+
+    def environment(self, name):
+        if not self.disk_may_die or name not in self.node_names():
+            return {}
+        return {"LD_PRELOAD": str(self.directory / "dead-disk.so"), "MATRIARCH_DEAD_DISK": str(self.dead_disk(name))}
+
+    def dead_disk(self, name):
+        """The file that says that the node's disk is dead."""
+        return self.directory / f"{name}-disk-is-dead"
+
     def tablespace(self, name): return self.directory / name / "tablespace"
+
+    def wal(self, name): return self.directory / name / "wal"
 
     def remove_data(self, name):
         """The data directory of a node that is down, with what it leads to."""
         shutil.rmtree(self.data(name), ignore_errors=True)
+        shutil.rmtree(self.wal(name), ignore_errors=True)
         for entry in self.tablespace(name).iterdir():
             shutil.rmtree(entry)
 
@@ -74,6 +95,8 @@ class FaultLab(cluster.Lab):
         if self.small_disk:
             for name in self.node_names():
                 mount_small_disk(self.disk(name))
+        if self.disk_may_die:
+            compile_dead_disk(self.directory / "dead-disk.so")
 
     def start_node(self, name):
         if not self.standard_error:
@@ -161,6 +184,19 @@ def mount_small_disk(place):
                            "matriarch-faults", str(place)], capture_output=True, text=True)
     if done.returncode != 0:
         raise Skip(f"mounting a small file system: {done.stderr.strip()}")
+
+
+def compile_dead_disk(target):
+    """What is loaded before the C library by PostgreSQL's servers; other programs take no notice of it."""
+    compiler = shutil.which("gcc") or shutil.which("clang")
+    if not compiler:
+        raise Skip("no C compiler")
+    source = pathlib.Path(__file__).parent / "dead-disk.c"
+    done = subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-Wall", "-o", str(target), str(source), "-ldl"],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Trouble(f"{source} cannot be compiled: {done.stderr}")
+    target.chmod(0o755)
 
 
 # How long a fault lasts: longer than the lease, so that another node can take it while the old one is still broken.

@@ -136,8 +136,13 @@ class Lab:
         mark = {processes.MARK: str(self.directory), f"{processes.MARK}_PART": f"{self.directory}/{name}"}
         if platform.machine() == "aarch64":
             mark["ETCD_UNSUPPORTED_ARCH"] = "arm64"  # etcd 3.4 starts there only when told so
+        mark.update(self.environment(name))
         self.running[name] = processes.spawn(argv, self.log(name), self.directory, mark, output)
         self.save()
+
+    def environment(self, name):
+        """What a part has in its environment on top."""
+        return {}
 
     def start_etcd(self):
         etcd = layout.program("etcd")

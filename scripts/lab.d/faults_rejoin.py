@@ -117,14 +117,18 @@ def unseen(lab, leader):
         yield
 
 
-def part(lab, leader):
-    """The leader writes what nobody receives, and its machine is lost; the one that leads then."""
+def part(lab, leader, more=lambda: None):
+    """The leader writes what nobody receives, and its machine is lost; the one that leads then.
+
+    `more` is done there while nobody receives it.
+    """
     # As much as no socket holds is more than a standby may lack, once `/status` says that it is there.
     status, text = cluster.http("PATCH", lab.rest(leader, "/config"), {"maximum_lag_on_failover": 1 << 30}, timeout=30)
     if status != 200:
         raise Trouble(f"PATCH /config: {status} {text}")
     with unseen(lab, leader):
         fill(lab, leader)
+        more()
         kill_all(whole_node(lab, leader))
     led = new_leader(lab, leader)
     fill(lab, led, 1)
