@@ -15,6 +15,21 @@ public struct Pulse: Sendable, Hashable {
     /// looked because nothing was owed.
     public var stillSince: BootInstant?
     public var processes: Processes
+    /// The checkpointer, where it stands still. Nil where it was seen to sleep or to work, or where nobody knows it.
+    public var checkpointer: Checkpointer?
+
+    /// A checkpointer that does nothing although it does not sleep.
+    public struct Checkpointer: Sendable, Hashable {
+        /// Since when it has not been given a processor for a single moment.
+        public var since: BootInstant
+        /// By a signal or a debugger; else it is in the kernel, mostly on a dead disk.
+        public var isStopped: Bool
+
+        public init(since: BootInstant, isStopped: Bool) {
+            self.since = since
+            self.isStopped = isStopped
+        }
+    }
 
     /// How many processes the server has and in which states.
     public struct Processes: Sendable, Hashable {
@@ -35,7 +50,8 @@ public struct Pulse: Sendable, Hashable {
 
     public init(
         takenAt: BootInstant, postmaster: Int32, unansweredSince: BootInstant? = nil, closedSince: BootInstant? = nil,
-        unflushedSince: BootInstant? = nil, stillSince: BootInstant? = nil, processes: Processes = Processes()
+        unflushedSince: BootInstant? = nil, stillSince: BootInstant? = nil, processes: Processes = Processes(),
+        checkpointer: Checkpointer? = nil
     ) {
         self.takenAt = takenAt
         self.postmaster = postmaster
@@ -44,5 +60,6 @@ public struct Pulse: Sendable, Hashable {
         self.unflushedSince = unflushedSince
         self.stillSince = stillSince
         self.processes = processes
+        self.checkpointer = checkpointer
     }
 }

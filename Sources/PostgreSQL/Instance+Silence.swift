@@ -24,6 +24,11 @@ extension Instance {
     /// Since when sessions have waited for WAL to reach the disk and none did; nil for not.
     func noteUnflushed(since: BootInstant?) { remember { $0.owed.unflushedSince = since } }
 
+    /// Which process makes the checkpoints, as the server says.
+    func noteCheckpointer(_ pid: Int32?) { remember { $0.checkpointer = pid ?? $0.checkpointer } }
+
+    func checkpointer() -> Int32? { remember { $0.checkpointer } }
+
     func owed() -> Owed { remember { $0.owed } }
 
     func door() -> Knock.Door? { remember { $0.door } }

@@ -70,6 +70,8 @@ final class Instance: Sendable {
         var waitingFor: String?
         /// What a server that is silent owes.
         var owed = Owed()
+        /// The last that was known: another one's child, or none, where the server has replaced it since.
+        var checkpointer: Int32?
         /// The log knows that the disk does not answer.
         var hasToldUnseen = false
         /// A look at the data directory has come back.

@@ -310,7 +310,9 @@ actor Monitor {
             guard let part = due.popFirst() else { return }
             switch part {
             case .detail: detail = rows.first.flatMap(StatusQuery.decodeDetail) ?? detail
-            case .synchronous: synchronous = StatusQuery.decodeSynchronous(rows)
+            case .synchronous:
+                synchronous = StatusQuery.decodeSynchronous(rows)
+                instance.noteCheckpointer(StatusQuery.decodeCheckpointer(rows))
             case .control: control = rows.first.flatMap(StatusQuery.decodeControl)
             }
             if partTroubles.removeValue(forKey: part) != nil {

@@ -17,6 +17,7 @@ actor PulseTaker {
     private var knock: Knock?
     private var knockedAt: BootInstant?
     private var work = ProcessWork()
+    private var checkpointer = CheckpointerWork()
     private var pid: Int32?
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -37,6 +38,7 @@ actor PulseTaker {
         var pulse = Pulse(
             takenAt: now, postmaster: pid, unansweredSince: owed.unansweredSince,
             unflushedSince: owed.unflushedSince)
+        pulse.checkpointer = lookAtCheckpointer(of: pid, now)
         let state = ProcessTable.stat(pid)?.state
         let isStopped = state == "T" || state == "t"
         let isSilent = owed.unansweredSince.map { now - $0 >= Self.usual } ?? false
@@ -59,6 +61,16 @@ actor PulseTaker {
         knock = nil
         knockedAt = nil
         work = ProcessWork()
+        checkpointer = CheckpointerWork()
+    }
+
+    /// Of the process that the server named, as long as that is its child.
+    private func lookAtCheckpointer(of postmaster: Int32, _ now: BootInstant) -> Pulse.Checkpointer? {
+        guard let pid = instance.checkpointer(), let stat = ProcessTable.stat(pid), stat.parent == postmaster else {
+            checkpointer = CheckpointerWork()
+            return nil
+        }
+        return checkpointer.stuck(pid, state: stat.state, turns: ProcessTable.turns(pid), at: now)
     }
 
     /// Since when a knock has not been answered. Without a reason to ask, the server is asked seldom, and only where
@@ -77,6 +89,33 @@ actor PulseTaker {
             knock = nil
             return nil
         }
+    }
+}
+
+/// Whether the checkpointer stands still, by what the kernel counts each time that it gives a process a processor: who
+/// has written one block, or has waited for one, and goes on to the next, was given one.
+struct CheckpointerWork: Sendable, Hashable {
+    private struct Look: Sendable, Hashable {
+        var pid: Int32
+        var isStopped: Bool
+        var turns: UInt64
+    }
+
+    private var last: Look?
+    private var since: BootInstant?
+
+    /// Since when it is stopped, or in the kernel, and has had no turn. What sleeps, and what wants to run, does not
+    /// stand still.
+    mutating func stuck(_ pid: Int32, state: Character, turns: UInt64?, at now: BootInstant) -> Pulse.Checkpointer? {
+        let isStopped = state == "T" || state == "t"
+        guard isStopped || state == "D", let turns else {
+            last = nil
+            return nil
+        }
+        let look = Look(pid: pid, isStopped: isStopped, turns: turns)
+        if look != last { since = now }
+        last = look
+        return since.map { Pulse.Checkpointer(since: $0, isStopped: isStopped) }
     }
 }
 

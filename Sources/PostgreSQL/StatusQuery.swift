@@ -77,9 +77,9 @@ enum StatusQuery {
     /// once; while it waits for the disk it does not. The view of the same name waits for locks.
     static let synchronous = """
         SELECT current_setting('synchronous_standby_names'), current_setting('synchronous_commit'),
-        (SELECT coalesce(bool_and(lower(wait_event) IN ('checkpointermain', 'checkpointwritedelay')), true)
-            FROM pg_stat_get_activity(NULL) WHERE backend_type = 'checkpointer')
-        WHERE NOT pg_is_in_recovery()
+        coalesce(bool_and(lower(wait_event) IN ('checkpointermain', 'checkpointwritedelay')), true), max(pid)
+        FROM pg_stat_get_activity(NULL) WHERE backend_type = 'checkpointer' AND NOT pg_is_in_recovery()
+        HAVING NOT pg_is_in_recovery()
         """
 
     /// Whether a session waits for the disk to take WAL. The names changed their spelling in 17. The view of the same
@@ -118,9 +118,12 @@ enum StatusQuery {
 
     /// What the row of `Part.synchronous` says: nil on a standby, which gives none.
     static func decodeSynchronous(_ rows: [[String?]]) -> PostgreSQLStatus.Synchronous? {
-        guard let row = rows.first, row.count == 3, let names = row[0] else { return nil }
+        guard let row = rows.first, row.count == 4, let names = row[0] else { return nil }
         return PostgreSQLStatus.Synchronous(inForce: names, level: row[1] ?? "on", checkpointerListens: row[2] != "f")
     }
+
+    /// The pid of the checkpointer, of the same row.
+    static func decodeCheckpointer(_ rows: [[String?]]) -> Int32? { rows.first?.last?.flatMap { Int32($0) } }
 
     /// What the row of `Part.control` says: nil on a primary.
     static func decodeControl(_ row: [String?]) -> TimelineID? { row.first?.flatMap { TimelineID($0) } }

@@ -43,6 +43,24 @@ public enum ProcessTable {
         text("/proc/\(pid)/stat").flatMap { Stat($0) }
     }
 
+    /// How often a process was given a processor: a process whose number stays has not come out of what it waits in.
+    public static func turns(_ pid: Int32) -> UInt64? {
+        text("/proc/\(pid)/status").flatMap { turns(ofStatus: $0) }
+    }
+
+    /// Of its own accord and against it; both are counted when it has to leave the processor again.
+    public static func turns(ofStatus text: String) -> UInt64? {
+        var counts: [UInt64] = []
+        for line in text.split(separator: "\n") where line.contains("voluntary_ctxt_switches:") {
+            guard let count = line.split(whereSeparator: { $0 == "\t" || $0 == " " }).last.flatMap({ UInt64($0) })
+            else {
+                return nil
+            }
+            counts.append(count)
+        }
+        return counts.count == 2 ? counts[0] &+ counts[1] : nil
+    }
+
     /// Exists and is no zombie.
     public static func isAlive(_ pid: Int32) -> Bool {
         guard let stat = stat(pid) else { return false }

@@ -28,6 +28,13 @@ import Testing
         return status
     }
 
+    /// Everything is well but the checkpointer, which has not moved for so many seconds.
+    static func checkpointer(_ state: Character, _ seconds: Int, taken: Int = 0) -> Pulse {
+        var pulse = pulse(taken: taken)
+        pulse.checkpointer = Pulse.Checkpointer(since: Scene.now - .seconds(seconds), isStopped: state == "T")
+        return pulse
+    }
+
     enum Verdict: Sendable { case answering, late, hung }
 
     static let judgements: [(String, PostgreSQLStatus, Pulse?, Verdict)] = [
@@ -50,6 +57,13 @@ import Testing
         ("it lets nobody in for long", Scene.primary(), pulse(closed: 90), .hung),
         ("the disk takes WAL slowly", Scene.primary(), pulse(unflushed: 29), .late),
         ("the disk takes none", Scene.primary(), pulse(unflushed: 30), .hung),
+        ("the checkpointer is stopped for a moment", Scene.primary(), checkpointer("T", 9), .answering),
+        ("and for longer", Scene.primary(), checkpointer("T", 10), .late),
+        ("and for too long", Scene.primary(), checkpointer("T", 20), .hung),
+        ("it waits for a disk under load", Scene.primary(), checkpointer("D", 29), .answering),
+        ("for one that is very slow", Scene.primary(), checkpointer("D", 89), .late),
+        ("for a dead one", Scene.primary(), checkpointer("D", 90), .hung),
+        ("nobody knows what it does now", Scene.primary(), checkpointer("D", 99, taken: 16), .answering),
         ("an old pulse tells nothing", silent, pulse(unanswered: 80, still: 80, stopped, taken: 16), .answering),
     ]
 
@@ -81,6 +95,7 @@ import Testing
         #expect(SilenceArithmetic.hung(ttl: ttl) + LeaseArithmetic.lookInterval(timings) < ttl)
         #expect(SilenceArithmetic.stillness(ttl: ttl) < SilenceArithmetic.hung(ttl: ttl))
         #expect(SilenceArithmetic.slow(ttl: ttl) > SilenceArithmetic.unflushed(ttl: ttl))
+        #expect(SilenceArithmetic.kernel(ttl: ttl) >= SilenceArithmetic.slow(ttl: ttl))
     }
 
     // MARK: The rule
@@ -127,6 +142,14 @@ import Testing
         Row(
             description: "and one whose disk takes no WAL", seen: seen(pulse(unflushed: 30), Scene.primary()),
             expected: .asks(["n2", "n3"]), because: ["silent-flushes"]),
+        Row(
+            description: "and one whose checkpointer stands still", seen: seen(checkpointer("T", 20), Scene.primary()),
+            expected: .asks(["n2", "n3"]), because: ["silent-checkpoints"]),
+        Row(
+            description: "in pause not even that one is ended",
+            seen: seen(
+                checkpointer("T", 20), Scene.primary(), renewal: .held, peers: good, settings: ["pause": true]),
+            expected: .action(.wait), because: ["holding-lease", "silent-checkpoints"]),
         Row(
             description: "and one that nobody could look at", seen: seen(nil, unseen),
             expected: .asks(["n2", "n3"]), because: ["silent-observation"]),

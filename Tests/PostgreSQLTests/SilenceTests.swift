@@ -37,6 +37,36 @@ import Testing
     }
 }
 
+@Suite("Whether the checkpointer stands still") struct CheckpointerWorkTests {
+    private func at(_ seconds: Int64) -> BootInstant { BootInstant(nanoseconds: seconds * 1_000_000_000) }
+
+    @Test func whoHasNoTurnStandsStill() {
+        var work = CheckpointerWork()
+        func look(_ state: Character, _ turns: UInt64?, _ seconds: Int64, pid: Int32 = 7) -> BootInstant? {
+            work.stuck(pid, state: state, turns: turns, at: at(seconds))?.since
+        }
+        #expect(look("D", 100, 10) == at(10))
+        #expect(look("D", 100, 40) == at(10))
+        #expect(look("D", 101, 50) == at(50), "it has come out of the kernel, and has gone back")
+        #expect(look("R", 101, 60) == nil, "it wants to run")
+        #expect(look("D", 101, 70) == at(70))
+        #expect(look("S", 101, 80) == nil, "it sleeps")
+        #expect(look("D", nil, 90) == nil, "nobody knows")
+        #expect(look("T", 102, 100) == at(100))
+        #expect(look("T", 102, 110, pid: 8) == at(110), "another one")
+        #expect(look("D", 102, 120, pid: 8) == at(120), "it was let go on, and does not come far")
+        #expect(work.stuck(8, state: "t", turns: 102, at: at(130))?.isStopped == true)
+    }
+
+    @Test func turnsAreReadFromItsStatus() {
+        let text = "Name:\tpostgres\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t7\n"
+        #expect(ProcessTable.turns(ofStatus: text) == 157)
+        #expect(ProcessTable.turns(ofStatus: "Name:\tpostgres\n") == nil)
+        #expect(ProcessTable.turns(ofStatus: "voluntary_ctxt_switches:\nnonvoluntary_ctxt_switches:\t7\n") == nil)
+        #expect(ProcessTable.turns(getpid()) != nil)
+    }
+}
+
 private final class Counter: Sendable {
     private let value = Mutex(0)
     var count: Int { value.withLock { $0 } }
@@ -187,6 +217,31 @@ struct SilentServerTests {
             let end = BootClock.now() + .seconds(60)
             while BootClock.now() < end, await next.observe(deadline: BootClock.now() + .seconds(3)).control == nil {}
             #expect(await next.observe(deadline: BootClock.now() + .seconds(3)).dataDirectory == .initialized)
+        }
+    }
+
+    /// Sessions go on, and everything answers.
+    @Test func onlyTheCheckpointerIsStopped() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            _ = try #require(await server.wait(within: .seconds(60)) { $0.facts != nil }.postmaster)
+            let question = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+            let pid = try #require(try await server.sql(question).first?.first?.flatMap { Int32($0) })
+            // A checkpoint that writes, and one that sleeps between two blocks, is none that stands still.
+            try await server.sql("CREATE TABLE much AS SELECT repeat('x', 100) FROM generate_series(1, 50000)")
+            try await wait(server, lookingFor: .seconds(60)) { $0.checkpointer == nil }
+            try await server.sql("CHECKPOINT")
+            #expect(await server.controller.pulse()?.checkpointer == nil)
+            kill(pid, SIGSTOP)
+            try await wait(server, lookingFor: .seconds(60)) { pulse in
+                guard let checkpointer = pulse.checkpointer else { return false }
+                return checkpointer.isStopped && pulse.takenAt - checkpointer.since > .milliseconds(500)
+                    && pulse.unansweredSince == nil && pulse.closedSince == nil && pulse.unflushedSince == nil
+            }
+            kill(pid, SIGCONT)
+            try await wait(server, lookingFor: .seconds(60)) { $0.checkpointer == nil }
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
         }
     }
 

@@ -50,7 +50,8 @@ class FaultLab(cluster.Lab):
         settings += "" if self.rewinds else "\n  use_pg_rewind: false"
         text = text.replace("\npostgresql:", f"\npostgresql:{settings}", 1)
         if self.wal_apart:
-            text = text.replace("\n    - data-checksums", f'\n    - data-checksums\n    - waldir: "{self.wal(name)}"', 1)
+            before = "\n    - data-checksums"
+            text = text.replace(before, f'{before}\n    - waldir: "{self.wal(name)}"', 1)
         if copies := self.copy_options(name):
             lines = "".join(f"\n  - {option}" for option in copies)
             text = text.replace("\npostgresql:", f"\npostgresql:\n  basebackup:{lines}", 1)

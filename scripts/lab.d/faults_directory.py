@@ -72,8 +72,8 @@ def reinitialize(lab, name):
 
 def missing_rows(lab, leader):
     """Nodes on which the tablespace is not what it is on the leader, in words."""
-    statement = ("SELECT (SELECT count(*) || ' ' || sum(a) || ' ' || sum(hashtext(b)) FROM kept), (SELECT count(pg_relation_size(oid)) "
-                 "FROM pg_class WHERE relname LIKE 'small%%' AND pg_relation_size(oid) > 0)")
+    statement = ("SELECT (SELECT count(*) || ' ' || sum(a) || ' ' || sum(hashtext(b)) FROM kept), "
+                 "(SELECT count(pg_relation_size(oid)) FROM pg_class WHERE relname LIKE 'small%%' AND pg_relation_size(oid) > 0)")
     wanted, broken = witness.one(session(lab, leader), statement), []
     for name in lab.node_names():
         try:

@@ -30,10 +30,13 @@ def gone_on(stopped):
                 processes.send(pid, signal.SIGCONT)
 
 
-def another_leads(lab, leader, words):
-    """Waits for another leader while the old one hangs; what is worth telling of it (L1)."""
+def another_leads(lab, leader, words, bound=None):
+    """Waits for another leader while the old one hangs; what is worth telling of it (L1).
+
+    `bound` is when it is known to hang, where that is later than a ttl.
+    """
     begun = time.monotonic()
-    limit = lab.ttl + float(lab.dcs["loop_wait"]) + 5
+    limit = (bound or lab.ttl) + float(lab.dcs["loop_wait"]) + 5
     while time.monotonic() < begun + 2 * limit and lab.leader() in (None, leader):
         time.sleep(0.1)
     took, now = round(time.monotonic() - begun, 1), lab.leader()
@@ -62,6 +65,16 @@ def hungpostmaster(lab, leader, watch):
     processes.send(postmaster, signal.SIGSTOP)
     with gone_on(stopped):
         return another_leads(lab, leader, "PostgreSQL has let nobody in for")
+
+
+def checkpointerstop(lab, leader, watch):
+    """the checkpointer alone hangs (SIGSTOP): everything answers, and no checkpoint can be made"""
+    session = witness.connect(lab, [leader])
+    pid = witness.one(session, "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")[0]
+    session.close()
+    with gone_on([(pid, processes.start_time(pid))]):
+        processes.send(pid, signal.SIGSTOP)
+        return another_leads(lab, leader, "no checkpoint can be made for")
 
 
 def slots(lab, name):
@@ -137,4 +150,4 @@ def fill(lab, name, held):
             held.append(session)
 
 
-FAULTS = [hungserver, hungpostmaster, goneslots, connectionsfull]
+FAULTS = [hungserver, hungpostmaster, checkpointerstop, goneslots, connectionsfull]

@@ -10,6 +10,8 @@ public struct Silence: Sendable, Hashable {
         case connections
         /// WAL that sessions wait for on the disk.
         case flushes
+        /// Checkpoints, without which WAL piles up, the next start takes ever longer, and databases cannot be dropped.
+        case checkpoints
         /// Any look at it at all: its files and processes could not be looked at either.
         case observation
         /// The end of an operation upon it.
@@ -71,6 +73,9 @@ private func silences(_ local: PostgreSQLStatus, _ pulse: Pulse?, ttl: Duration,
         let letsNobodyIn = isStill || pulse.processes.isPostmasterStopped
         add(.connections, pulse.closedSince, bound: letsNobodyIn ? hung : slow)
         add(.flushes, pulse.unflushedSince, bound: SilenceArithmetic.unflushed(ttl: ttl))
+        if let checkpointer = pulse.checkpointer, let silence = silence(of: checkpointer, ttl: ttl, at: now) {
+            found.append(silence)
+        }
     }
     found.append(
         Silence(
@@ -79,14 +84,30 @@ private func silences(_ local: PostgreSQLStatus, _ pulse: Pulse?, ttl: Duration,
     return found
 }
 
+/// What is stopped does nothing until somebody lets it go on, and nobody may. What is in the kernel may be slow: it is
+/// told late, and judged later still.
+private func silence(of checkpointer: Pulse.Checkpointer, ttl: Duration, at now: BootInstant) -> Silence? {
+    let lasted = now - checkpointer.since
+    if checkpointer.isStopped {
+        let processes = Pulse.Processes(total: 1, stopped: 1)
+        return Silence(
+            .checkpoints, lasted: lasted, bound: SilenceArithmetic.hung(ttl: ttl), processes: processes, isStill: true)
+    }
+    guard lasted >= SilenceArithmetic.unflushed(ttl: ttl) else { return nil }
+    let processes = Pulse.Processes(total: 1, uninterruptible: 1)
+    return Silence(
+        .checkpoints, lasted: lasted, bound: SilenceArithmetic.kernel(ttl: ttl), processes: processes, isStill: true)
+}
+
 /// When the judgement changes next if the silence goes on; nil where nothing is owed.
 public func nextJudgement(_ pulse: Pulse?, ttl: Duration, after now: BootInstant) -> BootInstant? {
     guard let pulse else { return nil }
     let bounds = [
         SilenceArithmetic.late(ttl: ttl), SilenceArithmetic.hung(ttl: ttl), SilenceArithmetic.unflushed(ttl: ttl),
-        SilenceArithmetic.slow(ttl: ttl),
+        SilenceArithmetic.slow(ttl: ttl), SilenceArithmetic.kernel(ttl: ttl),
     ]
-    return [pulse.unansweredSince, pulse.closedSince, pulse.unflushedSince].compactMap(\.self)
+    let owed = [pulse.unansweredSince, pulse.closedSince, pulse.unflushedSince, pulse.checkpointer?.since]
+    return owed.compactMap(\.self)
         .flatMap { since in bounds.map { since + $0 } }.filter { $0 > now }.min()
 }
 
@@ -217,6 +238,7 @@ extension Silence {
         case .statements: Explanation("silent-statements", facts, "\(self)")
         case .connections: Explanation("silent-connections", facts, "\(self)")
         case .flushes: Explanation("silent-flushes", facts, "\(self)")
+        case .checkpoints: Explanation("silent-checkpoints", facts, "\(self)")
         case .observation: Explanation("silent-observation", facts, "\(self)")
         case .operation: Explanation("silent-operation", facts, "\(self)")
         }

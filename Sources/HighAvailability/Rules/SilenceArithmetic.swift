@@ -22,6 +22,10 @@ public enum SilenceArithmetic {
     /// A server whose processes work is slow, not hung; but one that has not said a word for this long is of no use.
     public static func slow(ttl: Duration) -> Duration { ttl * 3 }
 
+    /// A checkpointer that has been in the kernel for so long, and has not come out of it once, waits for a dead disk.
+    /// A disk under load may take long for a single wait, and the server serves on meanwhile: there is no hurry.
+    public static func kernel(ttl: Duration) -> Duration { max(ttl * 3, .seconds(60)) }
+
     /// For how long, at least, the processes must have been seen to do nothing. A moment without work proves nothing.
     public static func stillness(ttl: Duration) -> Duration { ttl / 6 }
 

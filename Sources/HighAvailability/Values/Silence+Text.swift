@@ -7,6 +7,9 @@ extension Silence: CustomStringConvertible {
         case .statements: return "PostgreSQL has not answered \(length)" + processesText
         case .connections: return "PostgreSQL has let nobody in \(length)" + processesText
         case .flushes: return "no WAL has reached the disk \(length), and sessions wait for it"
+        case .checkpoints:
+            let why = processes.stopped > 0 ? "is stopped" : "hangs in the kernel, as on a dead disk"
+            return "no checkpoint can be made \(length): the checkpointer \(why)"
         case .observation: return "PostgreSQL could not be looked at \(length)"
         case .operation: return "what is under way has not returned \(length)"
         }
