@@ -146,7 +146,7 @@ extension WaitingIntegrationTests {
     }
 
     /// `/failsafe` as every node tells it.
-    private func namesAll(_ cluster: TestCluster, by leader: Int) async throws {
+    func namesAll(_ cluster: TestCluster, by leader: Int) async throws {
         let all = Set(cluster.nodes.map(cluster.name))
         try await waitUntil("/failsafe names all members", within: 30) {
             for node in cluster.nodes {

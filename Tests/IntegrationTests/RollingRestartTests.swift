@@ -118,6 +118,39 @@ extension ClusterIntegrationTests {
         }
     }
 
+    @Test(
+        "A rolling restart that is called off: nobody else is restarted, and another may begin", .timeLimit(.minutes(5))
+    )
+    func rollingRestartCalledOff() async throws {
+        try await TestCluster.with(dynamic: NodeConfiguration.quickest) { cluster in
+            let first = try await cluster.bootstrap()
+            let tool = cluster.tool()
+            let before = try await starts(cluster)
+            #expect(try await tool.run("rolling-restart", "--force", "--detach").code == 0)
+            var turn: String?
+            try await waitUntil("somebody has a turn", within: 30) {
+                turn = await cluster.get(first, "/rolling-restart")?.json["turn"]?["member"]?.string
+                return turn != nil
+            }
+            let called = try await tool.run("rolling-restart", "--call-off")
+            #expect(called.code == 0, "\(called)")
+            try await cluster.healthy(within: 60)
+            // Until then the next would have had its turn.
+            let since = bootSeconds()
+            try await waitUntil("five cycles have passed", within: 20) { bootSeconds() > since + 5 }
+            let state = await cluster.get(first, "/rolling-restart")?.json["state"]
+            #expect(state == "called off")
+            let after = try await starts(cluster)
+            #expect(await cluster.leader() == first && after[first] == before[first])
+            #expect(cluster.nodes.count { after[$0] != before[$0] } <= 1, "of \(turn ?? "")'s turn alone")
+
+            let again = try await tool.run("rolling-restart", "--force", seconds: 200)
+            #expect(again.code == 0, "\(again)")
+            try await cluster.healthy(within: 60)
+            try await expectRestarted(cluster, since: before)
+        }
+    }
+
     @Test("A rolling restart keeps what synchronous commits were promised", .timeLimit(.minutes(5)))
     func rollingRestartInSynchronousMode() async throws {
         var dynamic = NodeConfiguration.quick

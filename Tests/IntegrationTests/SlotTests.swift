@@ -54,6 +54,55 @@ extension ClusterIntegrationTests {
     }
 }
 
+extension WaitingIntegrationTests {
+    @Test(
+        "In failsafe mode a logical consumer goes on without the store, and its slots on the others with it",
+        .timeLimit(.minutes(5)))
+    func failsafeMovesSlots() async throws {
+        var dynamic = Consumer.configuration
+        dynamic["ttl"] = 8
+        dynamic["failsafe_mode"] = true
+        try await TestCluster.with(dynamic: dynamic) { cluster in
+            let first = try await cluster.bootstrap()
+            try await namesAll(cluster, by: first)
+            try await cluster.logicalSlot(by: first)
+            var consumer = Consumer(cluster)
+            try await consumer.write(1...50, on: first)
+            try await consumer.read(on: first)
+            try await cluster.moved(consumer, from: first)
+
+            let etcd = try cluster.process("etcd")
+            let since = bootSeconds()
+            etcd.signal(SIGSTOP)
+            defer { etcd.signal(SIGCONT) }
+            // What the store granted has ended: it is the members who let it lead.
+            try await waitUntil("a lease has passed", within: 30) {
+                #expect(await cluster.get(first, "/primary")?.status == 200)
+                return bootSeconds() > since + 9
+            }
+            for ids in [51...70, 71...90] {
+                try await consumer.write(ids, on: first)
+                try await consumer.read(on: first)
+                try await cluster.moved(consumer, from: first)
+            }
+            try await consumer.write(91...100, on: first)
+            #expect(await cluster.get(first, "/patroni")?.json["failsafe_mode_is_active"] == true)
+            etcd.signal(SIGCONT)
+            #expect(try await cluster.healthy(within: 60) == first)
+            #expect(await cluster.timeline(first) == 1)
+
+            // Nothing is missing on the next leader, and nothing comes twice.
+            try await cluster.received(by: first)
+            try await cluster.loseHost(first)
+            let second = try await cluster.newLeader(after: first, within: 60)
+            try await cluster.writable(port: cluster.postgresqlPort(second), within: 20)
+            try await consumer.write(101...120, on: second)
+            try await consumer.read(on: second)
+            #expect(consumer.received == Array(1...120))
+        }
+    }
+}
+
 /// Reads a publication with pg_recvlogical, each time from where it has come.
 private struct Consumer {
     let cluster: TestCluster
@@ -130,6 +179,22 @@ extension TestCluster {
                 guard let copy = await value(node, confirmed).flatMap({ WALPosition($0) }), copy >= position else {
                     return false
                 }
+            }
+            return true
+        }
+    }
+
+    /// A publication, and a permanent slot on all nodes. Not made with the cluster: a slot needs WAL from before a
+    /// standby was copied, then, which none has.
+    fileprivate func logicalSlot(by leader: Int) async throws {
+        try await sql(leader, "CREATE TABLE t(id int PRIMARY KEY)")
+        try await sql(leader, "CREATE PUBLICATION p FOR TABLE t")
+        let body = #"{"slots": {"l": {"type": "logical", "database": "postgres", "plugin": "pgoutput"}}}"#
+        #expect(try await answer("PATCH", leader, "/config", body: body).status == 200)
+        try await waitUntil("every node has the slot", within: 90) {
+            for node in nodes {
+                let statement = "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'l'"
+                guard await value(node, statement) == "1" else { return false }
             }
             return true
         }

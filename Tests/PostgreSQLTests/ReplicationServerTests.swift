@@ -90,6 +90,53 @@ struct ReplicationServerTests {
         }
     }
 
+    /// The way to where they parted is gone from the directory itself, whose archive has it.
+    @Test("pg_rewind has WAL from the archive", arguments: [true, false])
+    func rewindByArchive(hasArchive: Bool) async throws {
+        try await withServers { root in
+            let archive = root + "/archive"
+            try Files.makeDirectory(archive)
+            if geteuid() == 0, let user = getpwnam("postgres") { chown(archive, user.pointee.pw_uid, 0) }
+            let first = try TestServer("n1", in: root) { configuration in
+                configuration.parameters["archive_mode"] = "on"
+                configuration.parameters["archive_command"] = "cp %p \(archive)/%f"
+                configuration.parameters["wal_keep_size"] = "0"
+                if hasArchive { configuration.parameters["restore_command"] = "cp \(archive)/%f %p" }
+            }
+            let second = try TestServer("n2", in: root)
+            _ = try await first.bootstrap()
+            try await second.join(first)
+            _ = await second.wait { $0.facts?.receiver?.isStreaming == true }
+            _ = try await second.controller.perform(.promote)
+            let parted = try #require(try await first.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")[0][0])
+            try await first.sql("CREATE TABLE lost AS SELECT 1 AS a")
+            try await first.sql("SELECT pg_switch_wal()")
+            try await first.sql("CREATE TABLE lost_too AS SELECT 1 AS a")
+            try await first.sql("SELECT pg_drop_replication_slot('n2')")
+            try await first.sql("CHECKPOINT")
+            try await second.controller.checkpoint(timeout: .seconds(20))
+            let wait = BootClock.now() + .seconds(30)
+            while !Files.exists("\(archive)/\(parted)"), BootClock.now() < wait {
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            _ = try await first.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            // Recycled, or not yet.
+            unlink("\(first.configuration.dataDirectory)/pg_wal/\(parted)")
+            guard hasArchive else {
+                await #expect(throws: PostgreSQLError.self) {
+                    try await first.controller.perform(.rewind(from: second.upstream))
+                }
+                return
+            }
+            #expect(try await first.controller.perform(.rewind(from: second.upstream)) == .done)
+            await second.controller.apply([.create("n1")], deadline: BootClock.now() + .seconds(5))
+            #expect(try await first.startStandby(of: second.upstream) == .done)
+            let joined = await first.wait { $0.facts?.receiver?.isStreaming == true }
+            #expect(joined.facts?.timeline == 2)
+            #expect(try await first.sql("SELECT to_regclass('lost') IS NULL") == [["t"]])
+        }
+    }
+
     @Test("A standby of nobody tells its timeline; slots come, advance and go")
     func standbyOfNobody() async throws {
         try await withServers { root in

@@ -36,6 +36,13 @@ def reached(what, seconds, holds):
 def session(lab, name): return witness.connect(lab, [name])
 
 
+def has_tablespace(lab, name):
+    try:
+        return witness.one(session(lab, name), "SELECT 1 FROM pg_tablespace WHERE spcname = 'outside'") is not None
+    except Exception:
+        return False
+
+
 def prepare(lab, leader):
     """A tablespace with tables. Its standbys are copied anew: replayed, its creation would name the leader's own."""
     source = session(lab, leader)
@@ -56,6 +63,9 @@ def prepare(lab, leader):
     for name in standbys:
         lab.remove_data(name)
         lab.start_node(name)
+    # The keys of their earlier daemons say that they stream, for a ttl yet.
+    lab.wait("copies with the tablespace", 120, lambda: next(
+        (f"{name} has none" for name in standbys if not has_tablespace(lab, name)), None))
     lab.wait("a cluster with a tablespace", 120, lab.trouble)
 
 
