@@ -117,14 +117,6 @@ def unseen(lab, leader):
         yield
 
 
-def has_gone_out(lab, leader):
-    """Whether a standby has all that the leader has written."""
-    end = witness.bytes_of(witness.one(session(lab, leader), "SELECT pg_current_wal_lsn()")[0]) - 4096
-    received = [witness.one(session(lab, name), "SELECT pg_last_wal_receive_lsn()")[0]
-                for name in lab.node_names() if name != leader]
-    return any(witness.bytes_of(position) >= end for position in received if position)
-
-
 def part(lab, leader, more=lambda: None):
     """The leader writes what nobody receives, and its machine is lost; the one that leads then.
 
@@ -134,17 +126,18 @@ def part(lab, leader, more=lambda: None):
     status, text = cluster.http("PATCH", lab.rest(leader, "/config"), {"maximum_lag_on_failover": 1 << 30}, timeout=30)
     if status != 200:
         raise Trouble(f"PATCH /config: {status} {text}")
-    for _ in range(3):
+    for attempt in range(3):
         with unseen(lab, leader):
-            fill(lab, leader)
-            time.sleep(0.3)
-            if has_gone_out(lab, leader):  # by a receiver that has begun since
+            try:
+                for name in [name for name in lab.node_names() if name != leader]:
+                    beyond_reach(lab, leader, name)
+            except Trouble:  # by a receiver that has begun since
+                if attempt == 2:
+                    raise
                 continue
             more()
             kill_all(whole_node(lab, leader))
             break
-    else:
-        raise Trouble(f"what {leader} writes is received although all receivers stand still")
     led = new_leader(lab, leader)
     fill(lab, led, 1)
     return led
