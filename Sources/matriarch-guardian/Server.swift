@@ -12,13 +12,15 @@ struct Server {
     private let signals: Int32
     private let dataDirectory: String
     private var connections: Set<Int32> = []
-    private var postmaster: Postmaster?
+    var postmaster: Postmaster?
     private var rule = DeadlineRule()
     private var watchdog = WatchdogKeeper()
-    private var stop: GuardianReply.Stop?
+    private var standby = StandbyKeeper()
+    var stop: GuardianReply.Stop?
     /// Servers of a postmaster that is gone may be left.
     private var mayHaveOrphans = false
-    private var programs: Set<String> = ["postgres", "postmaster"]
+    var programs: Set<String> = ["postgres", "postmaster"]
+    var pace = KillPace()
     /// Where the postmaster worked when it began.
     private var place: String?
     private var keeper = DaemonKeeper()
@@ -29,8 +31,8 @@ struct Server {
     private var lastOrder: Int64 = 0
 
     private static let linger: Int64 = 10_000_000_000
-    /// Between two rounds of SIGKILL, and of looking for what is left.
-    private static let killInterval: Int64 = 20_000_000
+    /// Between two looks whether it is time to end, where something is still there.
+    private static let endInterval: Int64 = 1_000_000_000
     /// Between two looks at a process without a pidfd.
     private static let lookInterval: Int64 = 50_000_000
     /// No daemon waits longer for an answer.
@@ -92,11 +94,13 @@ struct Server {
         }
         if mayHaveOrphans && postmaster == nil {
             mayHaveOrphans = killOrphans()
-            if mayHaveOrphans { wake = min(wake, now + Self.killInterval) } else { allHaveEnded(now) }
+            if mayHaveOrphans { wake = min(wake, now + pace.pause(now)) } else { allHaveEnded(now) }
         }
-        if connections.isEmpty { wake = min(wake, max(lingerUntil, now + Self.killInterval)) }
+        if connections.isEmpty { wake = min(wake, max(lingerUntil, now + Self.endInterval)) }
         if let restart = keeper.act(now, poll) { wake = min(wake, restart) }
-        return min(wake, enforce(now), watchdog.act(now))
+        let look = standby.look(now, postmaster, isAlone: connections.isEmpty)
+        if look.isPrimary { wake = min(wake, killAll(now, "a standby has become a primary by itself")) }
+        return min(wake, look.wake, enforce(now), watchdog.act(now))
     }
 
     private mutating func enforce(_ now: Int64) -> Int64 {
@@ -108,23 +112,13 @@ struct Server {
             stop = GuardianReply.Stop(at: now, postmaster: postmaster.pid)
             Log.line("the lease ends: SIGQUIT to postmaster \(postmaster.pid)")
             return enforce(now)
-        case .kill:
-            guard let postmaster else { return .max }
-            // Stopped, it makes no more children. They go first: they are known by their parent.
-            signal(SIGSTOP)
-            for pid in ProcessTable.servers(of: postmaster.pid, programs: programs) { kill(pid, SIGKILL) }
-            signal(SIGKILL)
-            if stop?.wasKilled != true || stop?.postmaster != postmaster.pid {
-                let at = stop?.postmaster == postmaster.pid ? stop?.at : nil
-                stop = GuardianReply.Stop(at: at ?? now, postmaster: postmaster.pid, wasKilled: true)
-                Log.line("the lease ends: SIGKILL to postmaster \(postmaster.pid) and all its processes")
-            }
-            return now + Self.killInterval
+        case .kill: return killAll(now, "the lease ends")
         }
     }
 
     private mutating func allHaveEnded(_ now: Int64) {
         watchdog.rest()
+        pace.end()
         guard let begun = stop, begun.over == 0 else { return }
         stop?.over = now
         Log.line("postmaster \(begun.postmaster) and its processes ended \((now - begun.at) / 1_000_000) ms later")
@@ -290,6 +284,7 @@ struct Server {
         case .launch(let launch): try self.launch(launch)
         case .enforce(let lease, let pid, let wanted):
             rule.enforce(lease)
+            standby.rest()
             watchdog.guards(lease, with: wanted, bootTime())
             // One of our own is guarded, even if the daemon has not heard of it yet.
             if pid > 0 && postmaster == nil { try watch(pid) }
@@ -300,6 +295,7 @@ struct Server {
         case .takeOver: try keeper.giveWay(to: connection)
         case .goodbye:
             keeper.forget()
+            standby.rest()
             isEnding = postmaster == nil
         }
     }
@@ -311,6 +307,7 @@ struct Server {
             throw Failure(text: "processes of the last postmaster are still ending")
         }
         mayHaveOrphans = false
+        pace.end()
         if launch.isStandby { rule.disarm() }
         if case .quit = rule.nextWithoutMemory(now: bootTime()) { throw Failure(text: "the lease has ended") }
         if !launch.isStandby { watchdog.resume(rule.lease, bootTime()) }
@@ -319,6 +316,7 @@ struct Server {
         place = ProcessTable.workingDirectory(pid)
         postmaster = Postmaster(pid: pid, descriptor: -1)
         rule.postmasterChanged()
+        standby.launched(isStandby: launch.isStandby)
         isEnding = false
         Log.line("started postmaster \(pid)")
     }
@@ -342,23 +340,6 @@ struct Server {
         postmaster = Postmaster(pid: pid, descriptor: descriptor)
         rule.postmasterChanged()
         Log.line("watching postmaster \(pid), which somebody else has started")
-    }
-
-    // MARK: Signals
-
-    private func signal(_ signal: Int32) {
-        guard let postmaster else { return }
-        // A child keeps its number until we collect it, and a watched process that ended is not signalled twice.
-        if kill(postmaster.pid, signal) != 0 && errno != ESRCH {
-            Log.line("signal \(signal) to \(postmaster.pid): \(Failure.reason())")
-        }
-    }
-
-    /// What a postmaster that is gone has left is a child of ours by now; true where there was any.
-    private func killOrphans() -> Bool {
-        let orphans = ProcessTable.servers(of: getpid(), programs: programs)
-        for pid in orphans { kill(pid, SIGKILL) }
-        return !orphans.isEmpty
     }
 
     private func add(_ descriptor: Int32) -> Bool { watchForInput(descriptor, poll) }

@@ -245,6 +245,27 @@ struct GuardianServerTests {
         }
     }
 
+    @Test("A standby that makes itself a primary while no daemon is there is ended", .timeLimit(.minutes(1)))
+    func selfMadePrimary() async throws {
+        try await withGuardian { scene in
+            // As PostgreSQL's own restart after a crash: all its processes are others, and none recovers.
+            func part(_ name: String) -> String { "bash -c 'exec -a \"postgres: demo: \(name)\" sleep 600' & " }
+            var command = scene.command(
+                part("checkpointer") + "a=$!; " + part("startup recovering 000000010000000000000003") + "b=$!; "
+                    + "while [ ! -e crash ]; do sleep 0.1; done; kill -9 $a $b; " + part("checkpointer")
+                    + GuardianScene.stubborn)
+            command.isStandby = true
+            let pid = try await scene.client.launch(command)
+            await scene.client.disconnect()
+            // It has to have been looked at before.
+            try await Task.sleep(for: .seconds(2))
+            #expect(ProcessTable.isAlive(pid))
+            try Files.replace(scene.data + "/crash", with: "".utf8, mode: 0o600)
+            #expect(await GuardianScene.hasEnded(pid))
+            #expect(try await scene.status().lastStop?.wasKilled == true)
+        }
+    }
+
     @Test("Another user is refused", .enabled(if: geteuid() == 0 && Files.exists("/usr/bin/perl")))
     func otherUser() async throws {
         try await withGuardian { scene in
