@@ -54,6 +54,13 @@ final class DirectoryLock: Sendable {
         }
     }
 
+    /// Who keeps us out of the directory at `path` and is no leftover of ours: another daemon, which runs. One that the
+    /// kernel ends, or that somebody has stopped, does nothing there any more. Nil once we have the lock.
+    func tenant(of path: String) -> String? {
+        guard let holders = try? attempt(path) else { return nil }
+        return holders.first { $0.isDaemon && $0.isAtWork }.map { "process \($0.pid) (\($0.name))" }
+    }
+
     /// One attempt; who has the lock where we have not got it.
     private func attempt(_ path: String) throws(PostgreSQLError) -> [Holder] {
         let unended = state.withLock { state in
@@ -134,6 +141,13 @@ private struct Holder {
     /// It is not ours to kill: another daemon, or what somebody who runs our program has forked and what has run no
     /// other one yet. That inherits every descriptor for the instant until it does.
     var isDaemon: Bool
+
+    /// One that cannot be seen may be.
+    var isAtWork: Bool {
+        guard pid != 0 else { return true }
+        guard let state = ProcessTable.stat(pid)?.state, !"ZXTt".contains(state) else { return false }
+        return !ProcessTable.isDoomed(pid)
+    }
 
     /// Every process of our user that has inherited the open file of the directory with its lock: with each descriptor
     /// the kernel names the locks of its file.

@@ -37,6 +37,8 @@ final class Instance: Sendable {
         /// The postmaster that we have started, found or were told of. It is ours as long as it lives, whatever becomes
         /// of the pid file: that comes a moment later, and goes with the data directory.
         var launched: Int32?
+        /// Another daemon, whose the data directory is.
+        var tenant: (name: String, nextLook: BootInstant)?
         /// The directory in which the last postmaster of ours worked, whatever stands at its path now.
         var workplace: DirectoryIdentity?
         /// The postmaster that the bootstrap under way, or not published yet, has started.

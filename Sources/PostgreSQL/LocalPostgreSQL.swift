@@ -68,6 +68,9 @@ public final class LocalPostgreSQL: PostgreSQLController {
         if let error = await answer.wait() { throw error }
     }
 
+    /// The data directory is another daemon's that runs, and with it its server and its guardian.
+    public var isKeptOut: Bool { instance.isKeptOut }
+
     public let exits: AsyncStream<Int32>
 
     public func observe(since: BootInstant, deadline: BootInstant) async -> PostgreSQLStatus {
@@ -76,6 +79,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
         let status = await looks.look(
             since: since, until: deadline, unseen: { instance.unseen(since: $0) },
             by: {
+                if let why = instance.lookForTenant() { return instance.keptOut(why, at: BootClock.now()) }
                 let status = await monitor.observe(deadline: deadline)
                 instance.noteSeen(status)
                 return status
@@ -91,6 +95,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
     }
 
     public func pulse() async -> Pulse? {
+        if isKeptOut { return nil }
         // One that does not come back is not waited for twice: the last one is given again, as old as it is.
         let isFree = lastPulse.withLock { last in
             defer { last.isTaking = true }
@@ -104,6 +109,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
 
     public func perform(_ operation: PostgreSQLOperation) async throws(PostgreSQLError) -> OperationResult {
         // It waits for no turn: what is under way may hang as the server does.
+        try instance.refuseTenant()
         if case .stop(.byForce, let timeout, _) = operation {
             try await instance.endByForce(timeout: timeout)
             return .shutDown(nil)
@@ -120,6 +126,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
     public func isFollowing(_ upstream: Upstream?) async -> Bool { await administrator.isFollowing(upstream) }
 
     public func apply(_ actions: [SlotAction], deadline: BootInstant) async {
+        if isKeptOut { return }
         // To move a logical slot the server decodes all WAL on the way, which may take long: nobody waits for it, and
         // what comes meanwhile finds the slot where it is.
         let moves = actions.filter { if case .advanceLogical = $0 { true } else { false } }
@@ -138,6 +145,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
     }
 
     public func checkpoint(timeout: Duration) async throws(PostgreSQLError) {
+        try instance.refuseTenant()
         try await checkpointer.checkpoint(timeout: timeout)
     }
 
@@ -170,5 +178,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
         await instance.callbacks.finish(deadline: BootClock.now() + duration)
     }
 
-    public func halt(deadline: BootInstant) async { await instance.halt(deadline: deadline) }
+    public func halt(deadline: BootInstant) async {
+        if !isKeptOut { await instance.halt(deadline: deadline) }
+    }
 }

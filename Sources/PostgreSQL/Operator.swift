@@ -50,6 +50,7 @@ actor Operator {
 
     private func carryOut(_ operation: PostgreSQLOperation, halts: Int) async throws(PostgreSQLError) -> OperationResult
     {
+        try instance.refuseTenant()
         try await lockDirectory(for: operation)
         instance.remember { $0.stamp = nil }
         switch operation {
@@ -122,7 +123,12 @@ actor Operator {
 
     /// What an earlier daemon has left at work in the directory ends.
     func claimDirectory(deadline: BootInstant) async throws(PostgreSQLError) {
-        try await instance.lock.acquire(directory.path, deadline: deadline)
+        do throws(PostgreSQLError) {
+            try await instance.lock.acquire(directory.path, deadline: deadline)
+        } catch {
+            instance.noteTenant()
+            throw error
+        }
         if instance.postmaster() == nil { _ = try finishReplacement() }
         // What runs there may go on for long without a start of ours.
         if directory.look() == (.initialized, nil) { try forgetUnfinished() }

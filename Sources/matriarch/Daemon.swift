@@ -93,7 +93,7 @@ struct Daemon {
         setup.adoptedLease = await adopt(postgreSQL, guardian)
         var world = NodeRunner.World(
             store: store, postgreSQL: postgreSQL, peers: peers, clock: clock, cache: cache,
-            guardian: guardian ?? petter)
+            guardian: guardian.map { OwnGuardian(guardian: $0, postgreSQL: postgreSQL) } ?? petter)
         world.watchdogObstacle = { watchdog.obstacle }
         let node = NodeRunner(setup, world, logger: logger)
         let api = ControlAPI(
@@ -115,7 +115,7 @@ struct Daemon {
         // They end with this process: what has just been called gets the time to do its work.
         await postgreSQL.finishCallbacks(within: await node.isLeaving ? .seconds(1) : .seconds(10))
         // Who leaves PostgreSQL running says nothing: the next daemon finds the guardian as it is.
-        if await !node.isLeaving { await guardian?.goodbye() }
+        if await !node.isLeaving, !postgreSQL.isKeptOut { await guardian?.goodbye() }
         logger.info("ended with code \(code)")
         return code
     }
@@ -153,7 +153,7 @@ struct Daemon {
     /// What an earlier daemon has left with its guardian: PostgreSQL goes on under the lease that is known there. A
     /// server that runs without a guardian gets one.
     private func adopt(_ postgreSQL: LocalPostgreSQL, _ guardian: GuardianClient?) async -> Lease? {
-        guard let guardian else { return nil }
+        guard let guardian, !postgreSQL.isKeptOut else { return nil }
         let running = await postgreSQL.observe(deadline: BootClock.now() + .seconds(3)).postmaster
         do throws(GuardianError) {
             guard let found = try await guardian.adopt(postmaster: running) else { return nil }

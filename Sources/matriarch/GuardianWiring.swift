@@ -1,8 +1,12 @@
+import ClusterModel
 import Configuration
 import Glibc
 import GuardianClient
+import HighAvailability
 import Logging
+import Ports
 import Posix
+import PostgreSQL
 
 /// The guardian as configured.
 enum GuardianWiring {
@@ -38,5 +42,20 @@ enum GuardianWiring {
         defer { free(path) }
         let text = String(cString: path)
         return String(text[..<(text.lastIndex(of: "/") ?? text.startIndex)])
+    }
+}
+
+/// A guardian belongs to who works in its data directory: a daemon that is kept out of it has nothing to say there.
+struct OwnGuardian: GuardianPort {
+    let guardian: GuardianClient
+    let postgreSQL: LocalPostgreSQL
+
+    func tell(_ order: GuardOrder, deadline: BootInstant) async throws(GuardianError) -> GuardianStatus {
+        guard postgreSQL.isKeptOut else { return try await guardian.tell(order, deadline: deadline) }
+        switch order {
+        // Nothing of ours runs.
+        case .disarm: return GuardianStatus(pid: 0)
+        case .enforce: throw GuardianError("the data directory is another daemon's", isRefusal: true)
+        }
     }
 }

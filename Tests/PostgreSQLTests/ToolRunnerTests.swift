@@ -185,6 +185,42 @@ struct DirectoryLockTests {
         }
     }
 
+    @Test(
+        "A directory in which another daemon works is none of ours: nothing is seen, written or ended there",
+        arguments: [false, true])
+    func tenant(isStopped: Bool) async throws {
+        try await Self.withDirectory { path in
+            let (program, data) = (path + "/matriarch", path + "/n1")
+            try makeProgram(program, try Files.read("/bin/sleep"))
+            mkdir(data, 0o700)
+            let pid = try Self.holder(program, data)
+            if isStopped { kill(pid, SIGSTOP) }
+            while isStopped, ProcessTable.stat(pid)?.state != "T" { try await Task.sleep(for: .milliseconds(2)) }
+            let server = try TestServer("n1", in: path)
+            _ = await #expect(throws: PostgreSQLError.self) {
+                try await server.controller.claimDirectory(deadline: BootClock.now() + .milliseconds(50))
+            }
+            let seen = await server.observe()
+            if case .inaccessible(let why) = seen.dataDirectory {
+                #expect(why.contains("process \(pid) (matriarch)") && !isStopped)
+            } else {
+                #expect(isStopped, "one that is stopped keeps nobody from looking")
+            }
+            if !isStopped {
+                for mode in [StopMode.fast, .byForce] {
+                    await #expect(throws: PostgreSQLError.self) {
+                        try await server.controller.perform(.stop(mode, timeout: .seconds(5)))
+                    }
+                }
+            }
+            kill(pid, SIGKILL)
+            #expect(waitpid(pid, nil, 0) == pid)
+            let freed = await server.wait { $0.dataDirectory == .empty }
+            #expect(freed.dataDirectory == .empty && !server.controller.isKeptOut)
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(5)))
+        }
+    }
+
     /// What is forked to run another program is ours until it does, and has our descriptors: here, our program itself,
     /// at more output than the pipe takes.
     @Test("Who runs our own program is waited for")

@@ -47,7 +47,7 @@ extension Operator {
     /// Writes the files of a running server and reloads it; a server that is down gets them when it starts.
     private func applyConfiguration() async throws(PostgreSQLError) {
         hasPostponedConfiguration = false
-        guard instance.postmaster() != nil else { return instance.remember { $0.retry = nil } }
+        guard !instance.isKeptOut, instance.postmaster() != nil else { return instance.remember { $0.retry = nil } }
         if instance.remember({ $0.role }) == nil { instance.take(role: directory.role) }
         instance.remember { $0.isConfigurationWritten = false }
         do throws(PostgreSQLError) {
