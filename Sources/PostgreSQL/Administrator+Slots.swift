@@ -49,7 +49,7 @@ extension Administrator {
         let until = min(deadline, BootClock.now() + .seconds(2))
         let target = instance.target(
             instance.configuration.rewindCredentials, host: primary.address.host, port: primary.address.port,
-            options: Instance.options(.seconds(2)))
+            options: instance.options(.seconds(2)))
         let there = horizons(
             try PostgreSQLConnection.connect(to: target, deadline: until)
                 .query(SlotStatements.catalogHorizons, deadline: until))

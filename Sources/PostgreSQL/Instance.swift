@@ -291,7 +291,7 @@ extension Instance {
         remember { $0.door = local.host.map { Knock.Door(host: $0, port: local.port) } }
         return target(
             configuration.superuser, host: local.host, port: local.port,
-            options: Self.options(statementTimeout) + " -c search_path=pg_catalog")
+            options: options(statementTimeout) + " -c search_path=pg_catalog")
     }
 
     /// A connection to `address` as `credentials`.
@@ -314,7 +314,7 @@ extension Instance {
     /// The primary that pg_rewind reads, as its user.
     func rewindTarget(_ address: HostPort, timeout: Duration) -> ConnectionTarget {
         target(
-            configuration.rewindCredentials, host: address.host, port: address.port, options: Self.options(timeout)
+            configuration.rewindCredentials, host: address.host, port: address.port, options: options(timeout)
         ).ofPrimary(address)
     }
 
@@ -325,13 +325,15 @@ extension Instance {
             socket: configuration.usesUnixSocketForReplication, running: postmaster())
         var target = target(
             configuration.replication, host: address?.host ?? local.host, port: address?.port ?? local.port,
-            options: Self.options(.seconds(2)))
+            options: options(.seconds(2)))
         target.parameters["replication"] = "1"
         return target
     }
 
+    /// A connection that waits for its next turn is no idle session, and the cluster may be set to a millisecond.
     /// Whatever the server or the role is set to, timestamps come as `2027-02-03 04:05:06+00`.
-    static func options(_ statementTimeout: Duration) -> String {
+    func options(_ statementTimeout: Duration) -> String {
         "-c statement_timeout=\(statementTimeout.nanoseconds / 1_000_000) -c datestyle=ISO"
+            + (dataDirectory.version >= 140_000 ? " -c idle_session_timeout=0" : "")
     }
 }

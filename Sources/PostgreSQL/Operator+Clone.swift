@@ -137,7 +137,7 @@ extension Operator {
         let deadline = BootClock.now() + limit
         let target = instance.target(
             configuration.rewindCredentials, host: source.address.host, port: source.address.port,
-            options: Instance.options(limit - .seconds(2)))
+            options: instance.options(limit - .seconds(2)))
         return try PostgreSQLConnection.connect(to: target, deadline: deadline).query(statement, deadline: deadline)
     }
 
@@ -243,6 +243,13 @@ enum ToolArguments {
         parameters["host"] = address.host
         parameters["port"] = String(address.port)
         parameters["connect_timeout"] = "10"
+        if !forScript {
+            // A host that has gone without a word is waited for no longer than this; by itself the kernel waits hours.
+            parameters["keepalives_idle"] = "20"
+            parameters["keepalives_interval"] = "10"
+            parameters["keepalives_count"] = "4"
+            parameters["tcp_user_timeout"] = "60000"
+        }
         for option in credentials.connectionOptions { parameters[option.name] = option.value }
         return ConnectionString.render(parameters, forScript: forScript)
     }

@@ -46,7 +46,7 @@ extension Operator {
     {
         let target = instance.target(
             configuration.rewindCredentials, host: source.address.host, port: source.address.port,
-            options: Instance.options(.seconds(5)))
+            options: instance.options(.seconds(5)))
         let connection = try PostgreSQLConnection.connect(to: target, deadline: deadline)
         guard connection.serverVersion / 10_000 == directory.version / 10_000 else {
             throw .failed("\(source.name) is of another version: its slots cannot be copied")

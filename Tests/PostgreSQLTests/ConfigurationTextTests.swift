@@ -176,7 +176,11 @@ struct ConfigurationTextTests {
     func tools() {
         var configuration = Self.configuration()
         let backup = ToolArguments.baseBackup(configuration, from: Self.upstream.address, into: "/d")
-        let source = "user='rep' host='10.0.0.2' port='5433' sslmode='require' connect_timeout='10'"
+        // A host that has gone without a word is not waited for without end.
+        let limits =
+            "connect_timeout='10' keepalives_idle='20' keepalives_interval='10' keepalives_count='4'"
+            + " tcp_user_timeout='60000'"
+        let source = "user='rep' host='10.0.0.2' port='5433' sslmode='require' \(limits)"
         #expect(
             backup == ["--pgdata=/d", "-X", "stream", "--dbname=\(source)", "--progress", "--checkpoint=fast"])
         configuration.baseBackupOptions = ["--checkpoint=spread", "--max-rate=1M"]
@@ -186,7 +190,7 @@ struct ConfigurationTextTests {
         #expect(
             ToolArguments.rewind(configuration, from: Self.upstream.address, serverVersion: 150_000) == [
                 "--restore-target-wal", "-D", "/d", "--source-server",
-                "dbname='postgres' user='postgres' host='10.0.0.2' port='5433' connect_timeout='10'",
+                "dbname='postgres' user='postgres' host='10.0.0.2' port='5433' \(limits)",
             ])
         configuration.configurationDirectory = "/etc/pg"
         #expect(

@@ -44,6 +44,17 @@ struct ObservationServerTests {
         }
     }
 
+    @Test("A limit for idle sessions, be it a millisecond, shuts none of ours out")
+    func idleSessions() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root) { $0.parameters["idle_session_timeout"] = "1ms" }
+            _ = try await server.bootstrap()
+            let (controller, log) = try Self.daemon(server.configuration)
+            for _ in 0..<20 { #expect(await Self.look(controller).facts != nil) }
+            #expect(log.lines.filter { $0.contains("cannot observe") } == [])
+        }
+    }
+
     @Test("A control file that is cut off hides neither the role nor the position")
     func truncatedControlFile() async throws {
         try await withServers { root in
