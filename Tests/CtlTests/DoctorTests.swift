@@ -124,6 +124,10 @@ import Testing
             ("pg-c", [:], "pg-c: it does not run (stopped)"), ("pg-a", [:], "pg-a leads already"),
             ("pg-x", [:], "pg-x is no member"), (nil, ["members/pg-b": nil], "no member could take over now"),
             ("pg-b", ["sync": #"{"leader": "pg-a", "sync_standby": "pg-c"}"#], "pg-b: it is not synchronous"),
+            (
+                "pg-b", ["config": #"{"failsafe_mode": true}"#, "failsafe": #"{"pg-a": "http://a"}"#],
+                "pg-b: it is not in /failsafe"
+            ),
             ("pg-b", ["status": #"{"optime": 999999999}"#], "bytes behind, and maximum_lag_on_failover is 1048576"),
             ("pg-b", ["leader": nil], "no member leads: use failover"),
         ] as [(String?, [String: String?], String)])

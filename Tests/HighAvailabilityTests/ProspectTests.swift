@@ -96,6 +96,12 @@ import Testing
             description: "not in failsafe", failsafe: ["n1": "a"], settings: ["failsafe_mode": true],
             occasion: .race, because: ["candidate-not-in-failsafe"]),
         Case(
+            description: "not in failsafe: the leader does not hand over to it", failsafe: ["n1": "a"],
+            settings: ["failsafe_mode": true], occasion: .switchover, because: ["candidate-not-in-failsafe"]),
+        Case(
+            description: "not in failsafe, and an operator's word", failsafe: ["n1": "a"],
+            settings: ["failsafe_mode": true], occasion: .failover, because: ["candidate-not-in-failsafe"]),
+        Case(
             description: "nothing is sent to it", local: Scene.primary(sendsTo: ["n3"]), occasion: .switchover,
             because: ["candidate-receives-nothing"]),
         Case(description: "in pause nobody races", settings: ["pause": true], occasion: .race, because: ["paused"]),

@@ -1,10 +1,18 @@
 import ClusterModel
+import HighAvailability
 
 /// Whether a member could take over, as far as the store tells: the members themselves judge again when it comes to it.
 enum Candidacy {
     /// Whether the leader hands over by itself, or is gone or not asked.
     enum Occasion: String, Sendable, Hashable {
         case switchover, failover
+
+        var succession: Eligibility.Succession {
+            switch self {
+            case .switchover: .handOver
+            case .failover: .manualFailover
+            }
+        }
     }
 
     /// What stands against `member`; empty where nothing does.
@@ -12,7 +20,6 @@ enum Candidacy {
         let (view, settings) = (picture.view, picture.settings)
         if member.name == view.leaderName { return ["it leads"] }
         var found: [String] = []
-        if member.tags.nofailover { found.append("its tags forbid it (nofailover, or failover_priority 0)") }
         if !member.isRunning { found.append("it does not run (\(member.state ?? "it tells no state"))") }
         if member.apiURL == nil { found.append("it has no API that could be asked") }
         let position = member.position ?? member.receivedPosition ?? .zero
@@ -24,10 +31,12 @@ enum Candidacy {
         if settings.checkTimeline, let timeline = member.timeline, timeline < view.timeline {
             found.append("it is on timeline \(timeline), and the cluster on \(view.timeline)")
         }
-        if occasion == .switchover, settings.synchronousMode != .off, !view.sync.isEmpty,
-            !view.sync.names(member.name)
-        {
-            found.append("it is not synchronous: commits may not have reached it")
+        found += Eligibility(view, settings).obstacles(to: member, occasion.succession).map { obstacle in
+            switch obstacle {
+            case .notAllowedToPromote: "its tags forbid it (nofailover, or failover_priority 0)"
+            case .notInSynchronousSet: "it is not synchronous: commits may not have reached it"
+            case .notInFailsafe: "it is not in /failsafe: a leader without the store would not ask it"
+            }
         }
         return found
     }

@@ -1,5 +1,6 @@
 import ClusterModel
 import HTTPClient
+import HighAvailability
 import Ports
 
 /// The steps of `switchover` and `failover` (ctl.md §6).
@@ -118,9 +119,7 @@ struct Handover {
 
     /// What an asynchronous standby has not received is lost.
     private func confirmAsynchronous(_ candidate: String, _ picture: ClusterPicture, _ session: Session) async throws {
-        let view = picture.view
-        guard !isForced, picture.settings.synchronousMode != .off, !view.sync.isEmpty, !view.sync.names(candidate)
-        else { return }
+        guard !isForced, !Eligibility(picture.view, picture.settings).hasEveryCommit(candidate) else { return }
         let question = "Are you sure you want to failover to the asynchronous node \(candidate)?"
         if try await !session.confirms(question) { throw CtlError.refused("Aborting failover") }
     }

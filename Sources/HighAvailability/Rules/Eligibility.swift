@@ -67,10 +67,20 @@ public struct Eligibility: Sendable {
         return failsafe[name] != nil
     }
 
-    /// Why `name` must not win a race, wherever it stands; nil where it may.
-    func obstacle(to name: String) -> EligibilityReason? {
-        if !isInFailsafe(name) { return .notInFailsafe }
-        return admits(name, .race) ? nil : .notInSynchronousSet(name)
+    /// Whether every commit that was acknowledged is there, as far as `/sync` tells, whatever the mode lets win.
+    public func hasEveryCommit(_ name: String) -> Bool { !isSynchronous || view.sync.names(name) }
+
+    /// Why `name` must not lead by that succession, wherever it stands.
+    func obstacles(to name: String, _ succession: Succession) -> [EligibilityReason] {
+        var found: [EligibilityReason] = []
+        if !isInFailsafe(name) { found.append(.notInFailsafe) }
+        if !admits(name, succession) { found.append(.notInSynchronousSet(name)) }
+        return found
+    }
+
+    /// Likewise of a member, by its key.
+    public func obstacles(to member: Member, _ succession: Succession) -> [EligibilityReason] {
+        (member.tags.nofailover ? [.notAllowedToPromote] : []) + obstacles(to: member.name, succession)
     }
 
     /// The members that can be asked, without those of these names; `former` are such as were there under the last
@@ -84,9 +94,7 @@ public struct Eligibility: Sendable {
     public func successors(
         by succession: Succession, except names: [String?], former: [Member] = []
     ) -> [Member] {
-        askable(except: names, former: former).filter {
-            !$0.tags.nofailover && admits($0.name, succession) && isInFailsafe($0.name)
-        }
+        askable(except: names, former: former).filter { obstacles(to: $0, succession).isEmpty }
     }
 }
 

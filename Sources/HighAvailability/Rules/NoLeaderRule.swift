@@ -102,7 +102,8 @@ func racers(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ memory: Memory, excluding: String?,
     isPreferred: Bool = false
 ) -> Candidacy {
-    if let obstacle = seen.eligibility(view).obstacle(to: seen.me.name) { return .no([.eligibility(obstacle)]) }
+    let obstacles = seen.eligibility(view).obstacles(to: seen.me.name, .race)
+    if let obstacle = obstacles.first { return .no([.eligibility(obstacle)]) }
     let members = electorate(seen, view, memory, excluding: excluding)
     guard let peers = seen.peers else { return .ask(.peers(members), [.lease(.leaderKeyFree)]) }
     let mine = standing(seen, facts)

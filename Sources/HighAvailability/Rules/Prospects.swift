@@ -11,6 +11,14 @@ public struct Prospect: Sendable, Hashable {
         case failover
         /// Nobody leads, or the leader dies now: the others race.
         case race
+
+        var succession: Eligibility.Succession {
+            switch self {
+            case .switchover: .handOver
+            case .failover: .manualFailover
+            case .race: .race
+            }
+        }
     }
 
     public var name: String
@@ -77,18 +85,15 @@ private struct ProspectJudge {
     /// What the store says against it.
     private func storeObjections(_ member: Member, _ occasion: Prospect.Occasion) -> [CandidateReason] {
         var found: [CandidateReason] = []
-        switch occasion {
-        case .switchover:
-            if !eligibility.admits(member.name, .handOver) { found.append(.notInSync(member.name)) }
-            if let lackOfVotes { found.append(lackOfVotes) }
-        case .failover: break
-        case .race:
-            switch eligibility.obstacle(to: member.name) {
-            case .notInFailsafe?: found.append(.notInFailsafe(member.name))
-            case .notInSynchronousSet?: found.append(.notInSync(member.name))
-            case .notAllowedToPromote?, nil: break
+        for obstacle in eligibility.obstacles(to: member.name, occasion.succession) {
+            switch obstacle {
+            case .notInFailsafe: found.append(.notInFailsafe(member.name))
+            case .notInSynchronousSet: found.append(.notInSync(member.name))
+            // Told with what it says of itself.
+            case .notAllowedToPromote: break
             }
         }
+        if occasion == .switchover, let lackOfVotes { found.append(lackOfVotes) }
         if occasion != .race, seen.isNamedLeader, !isReceiving(member, seen, view) {
             found.append(.receivesNothing(member.name))
         }

@@ -10,9 +10,7 @@ func requestCandidacy(
     _ memory: Memory
 ) -> Candidacy? {
     let eligibility = seen.eligibility(view)
-    if let candidate = request.candidate, eligibility.admits(candidate, request.succession),
-        eligibility.isInFailsafe(candidate)
-    {
+    if let candidate = request.candidate, eligibility.obstacles(to: candidate, request.succession).isEmpty {
         // In a standby cluster nothing is lost by it, whatever the candidate lacks: who is ahead of it waits.
         let verdict =
             request.leader == nil || seen.settings.isStandbyCluster
@@ -61,7 +59,7 @@ private func switchover(
         }
     }
     guard view.member(candidate) != nil || memory.membersUnderLastLeader.contains(where: { $0.name == candidate }),
-        seen.eligibility(view).obstacle(to: candidate) == nil
+        seen.eligibility(view).obstacles(to: candidate, .race).isEmpty
     else { return nil }
     guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
     if former != nil, let waits = leaveToHeir(candidate, peers[candidate], seen, view, memory) { return waits }
