@@ -63,25 +63,38 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     /// service manager loses patience (TimeoutStopSec= of the unit; docs/time.md has the sum).
     public static let customaryStopTimeout = Duration.seconds(60)
 
+    /// What an operation and the plan that is made for it are both called.
+    public enum CommonName {
+        public static let bootstrap = "bootstrap"
+        public static let clone = "creating replica"
+        public static let startPrimary = "starting primary after failure"
+        public static let startStandby = "starting as a standby"
+        public static let follow = "changing primary_conninfo"
+        public static let resumeReplay = "resuming WAL replay"
+        public static let promote = "promote"
+        public static let recoverSingleUser = "doing crash recovery in a single user mode"
+        public static let restart = "restart"
+    }
+
     /// The name under which the operation is logged and told over REST (ha-loop.md §3).
     public var name: String {
         switch self {
-        case .bootstrap: "bootstrap"
+        case .bootstrap: CommonName.bootstrap
         case .finishBootstrap: "finishing the bootstrap"
-        case .clone: "creating replica"
+        case .clone: CommonName.clone
         case .restore: "creating replica without a leader"
-        case .startPrimary: "starting primary after failure"
-        case .startStandby: "starting as a standby"
-        case .follow: "changing primary_conninfo"
+        case .startPrimary: CommonName.startPrimary
+        case .startStandby: CommonName.startStandby
+        case .follow: CommonName.follow
         case .archiveLastSegment: "archiving the last segment"
-        case .resumeReplay: "resuming WAL replay"
+        case .resumeReplay: CommonName.resumeReplay
         case .nameSynchronous: "naming the synchronous standbys"
         case .prePromote: "pre_promote"
-        case .promote: "promote"
+        case .promote: CommonName.promote
         case .stop: "stop"
-        case .stopToRestart: "restart"
+        case .stopToRestart: CommonName.restart
         case .rewind(let source): "running pg_rewind from \(source.name)"
-        case .recoverSingleUser: "doing crash recovery in a single user mode"
+        case .recoverSingleUser: CommonName.recoverSingleUser
         case .setAsideDataDirectory: "moving the data directory aside"
         case .copyLogicalSlots(let slots, _, _):
             "copying the logical slots \(slots.map(\.name).joined(separator: ", "))"

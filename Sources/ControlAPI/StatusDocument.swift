@@ -57,7 +57,7 @@ enum StatusDocument {
         addLog(log, to: &object)
         object["needs_operator"] = (snapshot.decision?.needsOperator).map { .string($0) }
         // Ours alone: what this node is busy with, for whoever wants to hand over to it.
-        if let kind = snapshot.running?.plan.kind, kind.isAway { object["operation"] = .string(kind.rawValue) }
+        if let kind = snapshot.running?.plan.kind, kind.isAway { object["operation"] = .string(kind.name) }
         // Ours alone: what a restart would bring, after packages were replaced.
         object["installed_server_version"] = local.installedVersion.map { .int(Int64($0)) }
         // Ours alone: what holds up a stop.

@@ -25,7 +25,7 @@ extension CycleMachine {
         // Where this node leads again later, it does not begin anew what was broken off.
         if ended?.kind == .handOver, let request = view?.failover {
             memory.calledOff = request.revision
-            memory.calledOffBecause = "it was broken off: \(plan.kind.rawValue)"
+            memory.calledOffBecause = "it was broken off: \(plan.kind.name)"
         }
         begin(plan, &run)
     }
@@ -54,7 +54,7 @@ extension CycleMachine {
     mutating func goOnWithoutOperation(_ run: inout Run) {
         guard let progress, let end = operationEnd, run.now >= end, case .postgreSQL(let operation)? = currentStep
         else { return }
-        let kind = progress.kind.rawValue
+        let kind = progress.kind.name
         run.log(.error, "\(kind): \(operation.name) does not return, PostgreSQL is ended by force")
         if let successor = progress.successor { return succeed(with: successor.byForce, &run) }
         run.emit(.node(.breakOff(deadline: run.now)))

@@ -27,7 +27,7 @@ extension CycleMachine {
     }
 
     private mutating func carryOut(_ id: Int, _ command: NodeCommand, _ run: inout Run) {
-        if life.isShuttingDown { return run.emit(.local(.reply(id, .busy(Plan.Kind.shutdown.rawValue)))) }
+        if life.isShuttingDown { return run.emit(.local(.reply(id, .busy(Plan.Kind.shutdown.name)))) }
         switch command {
         case .restart(let request):
             if request.schedule == nil { restart(id, request, &run) } else { schedule(id, request, &run) }
@@ -42,7 +42,7 @@ extension CycleMachine {
 
     private mutating func restart(_ id: Int?, _ request: RestartRequest, _ run: inout Run) {
         guard request.isSatisfied(role: role, local: local) else { return reply(id, .conditionsNotMet, &run) }
-        if let running = progress?.kind { return reply(id, .busy(running.rawValue), &run) }
+        if let running = progress?.kind { return reply(id, .busy(running.name), &run) }
         guard local.dataDirectory == .initialized, let view else { return reply(id, .failed, &run) }
         // What has parted, or was broken off, is not started by an operator's word either: it says what it needs.
         if local.postmaster == nil, memory.kept != nil || local.unfinished != nil {
@@ -104,7 +104,7 @@ extension CycleMachine {
         if leader == me.name || lease != nil { return run.emit(.local(.reply(id, .isLeader))) }
         if let running = progress?.kind {
             guard force, running.yieldsToReinitialize, progress?.successor == nil else {
-                return run.emit(.local(.reply(id, .busy(running.rawValue))))
+                return run.emit(.local(.reply(id, .busy(running.name))))
             }
         }
         guard let plan = reinitializePlan(me, local, view, settings, fromLeader: fromLeader) else {

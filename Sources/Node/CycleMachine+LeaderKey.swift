@@ -37,7 +37,7 @@ extension CycleMachine {
         let kind = progress?.kind
         run.log(
             .critical,
-            "\(kind?.rawValue ?? "the decision") would give the leader key away while PostgreSQL may accept writes")
+            "\(kind?.name ?? "the decision") would give the leader key away while PostgreSQL may accept writes")
         switch insteadOfRelease(by: kind, isPaused: settings.isPaused) {
         case .callOffHandOver: abandonHandOver("PostgreSQL was started again", &run)
         case .shutDownAgain:

@@ -24,7 +24,7 @@ extension CycleMachine {
         case .postgreSQL(.promote) where !mayPromote(run.now):
             failPlan("too little is left of the lease, nobody is promoted", nil, &run)
         case .postgreSQL(let operation):
-            run.log(.info, "\(progress.kind.rawValue): \(operation.name)")
+            run.log(.info, "\(progress.kind.name): \(operation.name)")
             let slots: [SlotAction] =
                 if case .promote = operation, let view { slotsBeforePromotion(me, view, settings, local) } else { [] }
             run.opensTheDoor = run.opensTheDoor || operation.opensTheDoor
@@ -110,9 +110,9 @@ extension CycleMachine {
         if let id = finished.command { commands.finish(id, finished.outcome) }
         sight.planEnded = run.now
         plans.noteSuccess(of: finished.kind)
-        _ = told.isDone(finished.kind.rawValue)
+        _ = told.isDone(finished.kind.name)
         let took = (run.now - finished.running.since).nanoseconds / 1_000_000
-        run.log(.info, "\(finished.kind.rawValue): done in \(took) ms")
+        run.log(.info, "\(finished.kind.name): done in \(took) ms")
         let next = sequel(
             toFinished: finished.kind, local, hasLease: lease != nil, isShuttingDown: life.isShuttingDown)
         goOn(with: next, after: finished, &run) { machine, run in
@@ -128,7 +128,7 @@ extension CycleMachine {
         guard let failed = plans.end() else { return }
         sight.planEnded = run.now
         if let id = failed.command { run.emit(.local(.reply(id, .failed))) }
-        run.log(told.failed(failed.kind.rawValue, text) ? .error : .debug, "\(failed.kind.rawValue): \(text)")
+        run.log(told.failed(failed.kind.name, text) ? .error : .debug, "\(failed.kind.name): \(text)")
         let times = plans.noteFailure(of: failed.kind)
         let pause = pauseAfterFailure(times)
         memory.learnFailure(of: operation, in: failed.kind, text, isFinal: isFinal, at: run.now)

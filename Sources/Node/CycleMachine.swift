@@ -162,7 +162,7 @@ public struct CycleMachine: Sendable {
         case .shutdownRequested: shutDown(&run)
         case .leaveRequested:
             life.leave()
-            if let progress { run.log(.info, "the daemon ends as soon as this is done: \(progress.kind.rawValue)") }
+            if let progress { run.log(.info, "the daemon ends as soon as this is done: \(progress.kind.name)") }
         }
     }
 

@@ -79,7 +79,7 @@ extension World {
                 isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,
                 timeline: facts.timeline ?? 0,
                 tags: identity(peer).tags, replayed: facts.inRecovery ? facts.replayedPosition : .zero,
-                busy: kind.flatMap { $0.isAway ? $0.rawValue : nil }))
+                busy: kind.flatMap { $0.isAway ? $0.name : nil }))
     }
 
     mutating func compare(_ source: Upstream, _ deadline: BootInstant, _ index: Int, _ incarnation: Int) {

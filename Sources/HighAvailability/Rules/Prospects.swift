@@ -149,7 +149,7 @@ extension Observation {
                 isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,
                 timeline: facts.timeline ?? 0, tags: me.tags,
                 replayed: facts.inRecovery ? facts.replayedPosition : .zero,
-                busy: running.flatMap { $0.plan.kind.isAway ? $0.plan.kind.rawValue : nil }))
+                busy: running.flatMap { $0.plan.kind.isAway ? $0.plan.kind.name : nil }))
     }
 }
 

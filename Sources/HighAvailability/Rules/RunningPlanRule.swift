@@ -55,8 +55,8 @@ public enum PlanReason: Sendable, Hashable {
         switch self {
         case .running(let kind, let passed):
             Explanation(
-                "operation-running", ["operation": .fact(kind.rawValue), "passed_seconds": .fact(passed)],
-                "\(kind.rawValue) in progress for \(seconds(passed))")
+                "operation-running", ["operation": .fact(kind.name), "passed_seconds": .fact(passed)],
+                "\(kind.name) in progress for \(seconds(passed))")
         }
     }
 }

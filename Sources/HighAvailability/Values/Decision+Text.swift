@@ -45,8 +45,8 @@ extension Action {
         case .write(.requestFailover(let request)): "asking for a \(request.action)"
         case .write(.rollingRestart): "writing /rolling_restart"
         case .write(.sync): "writing /sync"
-        case .carryOut(let plan): plan.kind.rawValue
-        case .breakOff(let plan): "breaking off what runs: \(plan.kind.rawValue)"
+        case .carryOut(let plan): plan.kind.name
+        case .breakOff(let plan): "breaking off what runs: \(plan.kind.name)"
         case .exit: "ending the daemon"
         }
     }

@@ -74,34 +74,59 @@ public struct Plan: Sendable, Hashable {
     public var steps: [Step]
 
     /// What a plan is for; rules and answers speak of it.
-    public enum Kind: String, Sendable, Hashable, CaseIterable {
+    public enum Kind: Sendable, Hashable, CaseIterable {
         case bootstrap
-        case clone = "creating replica"
-        case startPrimary = "starting primary after failure"
-        case startStandby = "starting as a standby"
-        case follow = "changing primary_conninfo"
-        case resumeReplay = "resuming WAL replay"
+        case clone
+        case startPrimary
+        case startStandby
+        case follow
+        case resumeReplay
         /// A standby is restarted with copies of the leader's logical slots.
-        case copySlots = "copying logical slots"
+        case copySlots
         case promote
         /// Step down for a candidate: stop cleanly, see that the candidate has everything, hand over the key.
-        case handOver = "switchover"
+        case handOver
         /// The lease is lost: stop at once.
         case demote
         /// The cluster is to follow a primary elsewhere: stop cleanly, under the lease.
-        case demoteCluster = "demoting to a standby cluster"
+        case demoteCluster
         /// The DCS is gone: stop cleanly before the lease ends, go on read-only.
-        case demoteOffline = "demote while the DCS is unreachable"
-        case rewind = "running pg_rewind"
+        case demoteOffline
+        case rewind
         /// A standby whose timeline has parted, and that is kept as it is: it must not serve, nor stand for election.
-        case stopParted = "stopping a standby whose timeline has parted"
-        case reclone = "reinitializing due to diverged timelines"
+        case stopParted
+        case reclone
         /// An operator asked for a new base backup.
         case reinitialize
-        case recoverSingleUser = "doing crash recovery in a single user mode"
+        case recoverSingleUser
         case restart
         /// The daemon ends: stop cleanly, hand over the key.
         case shutdown
+
+        /// The name under which the plan is logged and told over REST (ha-loop.md §3).
+        public var name: String {
+            switch self {
+            case .bootstrap: PostgreSQLOperation.CommonName.bootstrap
+            case .clone: PostgreSQLOperation.CommonName.clone
+            case .startPrimary: PostgreSQLOperation.CommonName.startPrimary
+            case .startStandby: PostgreSQLOperation.CommonName.startStandby
+            case .follow: PostgreSQLOperation.CommonName.follow
+            case .resumeReplay: PostgreSQLOperation.CommonName.resumeReplay
+            case .copySlots: "copying logical slots"
+            case .promote: PostgreSQLOperation.CommonName.promote
+            case .handOver: "switchover"
+            case .demote: "demote"
+            case .demoteCluster: "demoting to a standby cluster"
+            case .demoteOffline: "demote while the DCS is unreachable"
+            case .rewind: "running pg_rewind"
+            case .stopParted: "stopping a standby whose timeline has parted"
+            case .reclone: "reinitializing due to diverged timelines"
+            case .reinitialize: "reinitialize"
+            case .recoverSingleUser: PostgreSQLOperation.CommonName.recoverSingleUser
+            case .restart: PostgreSQLOperation.CommonName.restart
+            case .shutdown: "shutdown"
+            }
+        }
     }
 
     public init(_ kind: Kind, _ steps: [Step]) {
