@@ -34,17 +34,15 @@ extension CycleMachine {
     var operationEnd: BootInstant? {
         guard let progress, !life.hasEnded else { return nil }
         if progress.successor != nil { return progress.brokenOffUntil }
-        switch progress.kind {
-        case .demote, .demoteOffline:
+        switch progress.kind.takesDown {
+        case .forLackOfLease?:
             // Also of one that looks for what a postmaster has left, on a disk that may not answer: the key waits for
             // it.
             let isWaitedFor = local.mayYetAcceptWrites || progress.running.plan.givesKeyUp
             guard isWaitedFor, !settings.isPaused else { return nil }
         // They keep the key until PostgreSQL has ended, and the last one the service manager waiting.
-        case .handOver, .demoteCluster, .shutdown: break
-        case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .copySlots, .promote, .rewind,
-            .stopParted, .reclone, .reinitialize, .restart, .recoverSingleUser:
-            return nil
+        case .toHandOver?, .forGood?: break
+        case nil: return nil
         }
         return LeaseArithmetic.endIsDue(currentStep, since: progress.stepBegan, lease)
     }

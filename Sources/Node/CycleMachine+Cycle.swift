@@ -338,7 +338,7 @@ extension CycleMachine {
         guard !life.hasEnded, let lease, mayBeWritable, run.now >= LeaseArithmetic.stopBy(lease) else {
             return
         }
-        if let kind = progress?.kind, kind == .demote || kind == .demoteOffline { return }
+        if progress?.kind.takesDown == .forLackOfLease { return }
         if progress?.successor != nil || settings.isPaused { return }
         // A daemon that was restarted late has not asked the store yet; its guardian stands by the lease.
         if tenure.isUnproven, storeFailure == nil { return }

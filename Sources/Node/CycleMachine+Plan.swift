@@ -30,6 +30,8 @@ extension CycleMachine {
             run.opensTheDoor = run.opensTheDoor || operation.opensTheDoor
             run.emit(.node(.perform(operation, slots: slots, plan: progress.number)))
         case .confirmReceipt: askForReceipt(progress.number, &run)
+        // A renewal that is under way would bring the key back: its answer goes on with this step (`renewed`), and no
+        // other one is asked for meanwhile (`askForRenewal`).
         case .releaseLeader: if !tenure.isRenewing { releaseLeader(&run) }
         case .publishBootstrap: run.emit(.node(.observe(since: sight.planEnded, deadline: run.now + .seconds(3))))
         case .leaveDuty:

@@ -95,6 +95,16 @@ import Testing
             memory: RequestCandidacyTests.leaderless(for: .seconds(10)), expected: .breakOff(.demote),
             because: ["operation-running", "leader-key-free", "finished-shut-down"]),
         Row(
+            description: "likewise who was taken down because the store was away",
+            seen: Scene.seen(Scene.view(), LeaderKeyTests.finished(.shutDown), running: running(.demoteOffline)),
+            memory: RequestCandidacyTests.leaderless(for: .seconds(10)), expected: .breakOff(.demote),
+            because: ["operation-running", "leader-key-free", "finished-shut-down"]),
+        Row(
+            description: "but not who goes for good",
+            seen: Scene.seen(Scene.view(), LeaderKeyTests.finished(.shutDown), running: running(.demoteCluster)),
+            memory: RequestCandidacyTests.leaderless(for: .seconds(10)), expected: .action(.wait),
+            because: ["operation-running", "leader-key-free"]),
+        Row(
             description: "for a moment nobody leads after each hand-over",
             seen: Scene.seen(Scene.view(), LeaderKeyTests.finished(.shutDown), running: running(.handOver)),
             memory: RequestCandidacyTests.leaderless(for: .milliseconds(9_999)), expected: .action(.wait),

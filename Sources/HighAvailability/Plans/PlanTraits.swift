@@ -13,6 +13,20 @@ extension Plan.Kind {
         var yieldsToReinitialize = false
         /// A server that hangs would hold it up for long.
         var mayBeCutShort = false
+        var takesDown: TakingDown?
+        /// What it stops was, or may have become, a primary, and may have gone on alone: its timeline is compared
+        /// before it follows anybody.
+        var isComparedAfter = false
+    }
+
+    /// How a plan takes a primary down.
+    public enum TakingDown: Sendable, Hashable {
+        /// The lease has ended, or is about to: in good time before that, whatever it takes.
+        case forLackOfLease
+        /// Under the lease, for somebody else who is to lead; where nobody comes, this node leads again.
+        case toHandOver
+        /// Under the lease, and for good: the daemon ends, or the cluster follows a primary elsewhere.
+        case forGood
     }
 
     /// Whether PostgreSQL may accept writes while the plan runs or when it is done, which only the holder of the lease
@@ -36,10 +50,14 @@ extension Plan.Kind {
         case .follow, .resumeReplay: Traits(writes: .closed, yieldsToReinitialize: true)
         case .startPrimary: Traits(writes: .opens)
         case .promote: Traits(writes: .opens, shownRole: .promoted, mayBeCutShort: true)
-        case .handOver, .demoteCluster: Traits(writes: .ends, shownRole: .demoted, mayBeCutShort: true)
-        case .demote, .demoteOffline: Traits(writes: .closed, shownRole: .demoted)
+        case .handOver: Traits(writes: .ends, shownRole: .demoted, mayBeCutShort: true, takesDown: .toHandOver)
+        case .demoteCluster:
+            Traits(
+                writes: .ends, shownRole: .demoted, mayBeCutShort: true, takesDown: .forGood, isComparedAfter: true)
+        case .demote, .demoteOffline:
+            Traits(writes: .closed, shownRole: .demoted, takesDown: .forLackOfLease, isComparedAfter: true)
         case .restart: Traits(writes: .restarts, isAway: true, yieldsToReinitialize: true, mayBeCutShort: true)
-        case .shutdown: Traits(writes: .ends, isAway: true, mayBeCutShort: true)
+        case .shutdown: Traits(writes: .ends, isAway: true, mayBeCutShort: true, takesDown: .forGood)
         }
     }
 
@@ -57,9 +75,13 @@ extension Plan.Kind {
 
     /// Whether the node is away while it runs: nobody hands over to it.
     public var isAway: Bool { traits.isAway }
+
+    public var takesDown: TakingDown? { traits.takesDown }
 }
 
-/// Whether PostgreSQL accepts writes, or may before the running plan ends.
+/// Whether PostgreSQL accepts writes, or may before the running plan ends: what the guardian and the deadlines go by.
+/// What a rule would break off is another question (`hasWritesToLose`): a plan that takes PostgreSQL down has a server
+/// that accepts writes still, and nothing that would have to be broken off.
 public func mayBecomeWritable(_ local: PostgreSQLStatus, _ running: RunningPlan?) -> Bool {
     local.mayYetAcceptWrites || running?.plan.kind.mayAcceptWrites(local) ?? false
 }

@@ -57,9 +57,8 @@ enum FailsafeStep: Sendable, Hashable {
 
 /// Whether a primary without the lease of the store asks the others now.
 func failsafeStep(_ seen: Observation) -> FailsafeStep {
-    guard seen.settings.failsafeMode, !seen.settings.isPaused, let lease = seen.lease, mayWrite(seen) else {
-        return .told([])
-    }
+    guard seen.settings.failsafeMode, !seen.settings.isPaused, let lease = seen.lease, hasWritesToLose(seen)
+    else { return .told([]) }
     let granted = seen.failsafe.granted.map { [Reason.failsafe(.granted(by: $0))] } ?? []
     if let answers = seen.failsafe.answers {
         let lacking = lacking(in: answers)

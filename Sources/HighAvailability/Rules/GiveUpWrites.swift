@@ -8,7 +8,7 @@ public import ClusterModel
 func giveUpWrites(
     _ seen: Observation, _ memory: inout Memory, by plan: Plan? = nil, because reasons: [Reason]
 ) -> Decision? {
-    guard mayWrite(seen) else { return nil }
+    guard hasWritesToLose(seen) else { return nil }
     if seen.settings.isPaused {
         return Decision(.wait, reasons.contains(.paused) ? reasons : reasons + [.paused])
     }
@@ -16,8 +16,9 @@ func giveUpWrites(
     return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), reasons)
 }
 
-/// Whether PostgreSQL here accepts writes, or does so by the plan that runs or by a promotion that nobody waits for.
-func mayWrite(_ seen: Observation) -> Bool {
+/// Whether there is anything to take down or to break off: PostgreSQL here accepts writes and no plan ends that, or the
+/// plan that runs would let it. What the guardian and the deadlines go by is `mayBecomeWritable`.
+func hasWritesToLose(_ seen: Observation) -> Bool {
     seen.running?.plan.kind.mayAcceptWrites(seen.local) ?? seen.local.mayYetAcceptWrites
 }
 

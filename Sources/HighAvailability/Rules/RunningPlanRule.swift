@@ -19,8 +19,12 @@ func runningPlanRule(_ seen: Observation, _ view: ClusterView, _ running: Runnin
     }
     guard let leader = view.leaderName else {
         // Who may have to lead itself does not wait for its archive.
-        let takesDown = running.plan.kind == .handOver || running.plan.kind == .demote
-        if seen.local.finish == .shutDown, takesDown, isNobodyComing(seen, memory) {
+        let mayLeadAgain: Bool =
+            switch running.plan.kind.traits.takesDown {
+            case .toHandOver?, .forLackOfLease?: true
+            case .forGood?, nil: false
+            }
+        if seen.local.finish == .shutDown, mayLeadAgain, isNobodyComing(seen, memory) {
             return Decision(
                 .breakOff(DemotionPlans.lost(seen)), busy, .lease(.leaderKeyFree), .writes(.finished(.shutDown)))
         }

@@ -1,11 +1,11 @@
 public import ClusterModel
 
 extension Memory {
-    /// A plan begins, in the place of another one that is broken off where `breaksOff`. What it takes down was, or may
-    /// have become, a primary, and may have gone on alone: its timeline is compared before it follows anybody. The one
-    /// place that says so, whichever rule takes it down.
+    /// A plan begins, in the place of another one that is broken off where `breaksOff`, which may have been a
+    /// promotion: then a primary that went on alone is compared before it follows anybody. The one place that says so,
+    /// whichever rule takes it down.
     public mutating func begins(_ plan: Plan, breaksOff: Bool = false) {
-        if breaksOff || [.demote, .demoteOffline, .demoteCluster].contains(plan.kind) { rewind = .suspected }
+        if breaksOff || plan.kind.traits.isComparedAfter { rewind = .suspected }
     }
 
     /// Pause is over: whoever was at work on it may have mended what had failed before (ha-loop.md §4). Nothing is
