@@ -80,9 +80,8 @@ extension ControlAPI {
 
     /// A primary that has lost the DCS asks whether it may go on: this node's word, which it keeps (rest-api.md §15).
     func promise(_ request: HTTPRequest) async -> HTTPResponse {
-        let snapshot = node.snapshot()
-        guard snapshot.settings.failsafeMode else { return .stockError(502) }
-        if snapshot.local.state == .running && snapshot.role == .primary { return .text(500, "Running as a leader") }
+        // Patroni's answer. Whatever else is in the way the node itself judges, by what it is about to do, too.
+        guard node.snapshot().settings.failsafeMode else { return .stockError(502) }
         switch RequestBody.required(request) {
         case .refused(let response): return response
         case .object(let body):

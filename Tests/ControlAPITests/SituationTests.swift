@@ -97,7 +97,7 @@ struct Situation: Sendable, CustomStringConvertible {
                 var leading = Scene.leading(["failsafe_mode": true])
                 leading.view = failsafe
                 return leading
-            }(), view: failsafe, codes: ["GET /failsafe": 200, "POST /failsafe": 500]),
+            }(), view: failsafe, codes: ["GET /failsafe": 200, "POST /failsafe": 400]),
         Situation(
             description: "no configuration in the DCS",
             snapshot: Scene.snapshot(view: Scene.view(leader: "pg-a", config: nil)),
