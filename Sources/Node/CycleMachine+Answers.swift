@@ -34,23 +34,7 @@ extension CycleMachine {
             schedule.backOff.succeeded()
             run.log(.info, "acquired the leader key (session \(session))")
             if let request = view?.failover, isUnderWay(request, view ?? ClusterView(), wallTime: run.wallTime) {
-                // Where nobody has taken what this node gave away, it is not given away again, whatever becomes of the
-                // next write.
-                if request.leader == me.name {
-                    memory.calledOff = request.revision
-                    memory.calledOffBecause = "nobody has taken the leader key that was given away"
-                }
-                // The winner ends the request; with a lost compare-and-swap a newer one stands there. In pause its name
-                // stays until it is promoted (ha-loop.md §15): without it a standby gives the key back.
-                let isLeft = settings.isPaused && request.candidate == me.name
-                let back = request.leader == me.name ? memory.calledOffBecause : nil
-                let rest =
-                    isLeft
-                    ? FailoverRequest(leader: nil, candidate: me.name).json : FailoverRequest.ended(because: back)
-                run.emit(
-                    .store(
-                        .write(.failover, .object(rest), .unchanged(since: request.revision), .clearFailover),
-                        deadline: storeDeadline(run.now)))
+                endRequest(request, leaving: requestWhenWon(request, me, isPaused: settings.isPaused, &memory), &run)
             }
         case .success(.refused):
             run.log(.info, "could not acquire the leader key: another node was faster")

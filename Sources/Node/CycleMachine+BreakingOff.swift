@@ -24,8 +24,7 @@ extension CycleMachine {
         if let id = ended?.command { run.emit(.local(.reply(id, .failed))) }
         // Where this node leads again later, it does not begin anew what was broken off.
         if ended?.kind == .handOver, let request = view?.failover {
-            memory.calledOff = request.revision
-            memory.calledOffBecause = "it was broken off: \(plan.kind.name)"
+            memory.callsOff(request, because: "it was broken off: \(plan.kind.name)")
         }
         begin(plan, &run)
     }

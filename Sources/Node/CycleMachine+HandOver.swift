@@ -80,16 +80,16 @@ extension CycleMachine {
     /// not begun again. Why is told to whoever has asked, and in `/events`.
     mutating func callOff(_ why: String, _ run: inout Run) {
         guard let request = view?.failover else { return }
-        memory.calledOff = request.revision
-        memory.calledOffBecause = why
+        memory.callsOff(request, because: why)
         let reason = Reason.request(.calledOff(why: why))
         note(Decision(.write(.clearFailover(request.revision)), reason), &run)
+        endRequest(request, leaving: FailoverRequest.ended(because: "\(reason)"), &run)
+    }
+
+    mutating func endRequest(_ request: FailoverRequest, leaving rest: JSONObject, _ run: inout Run) {
         run.emit(
             .store(
-                .write(
-                    .failover, .object(FailoverRequest.ended(because: "\(reason)")),
-                    .unchanged(since: request.revision),
-                    .clearFailover),
+                .write(.failover, .object(rest), .unchanged(since: request.revision), .clearFailover),
                 deadline: storeDeadline(run.now)))
     }
 

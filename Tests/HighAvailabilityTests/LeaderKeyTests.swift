@@ -67,7 +67,7 @@ import Testing
 
     static var calledOff: Memory {
         var memory = led
-        memory.calledOff = 7
+        memory.callsOff(FailoverRequest(leader: "n1", candidate: nil, revision: 7), because: "nobody has everything")
         return memory
     }
 

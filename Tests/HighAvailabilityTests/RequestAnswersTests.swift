@@ -37,6 +37,26 @@ import Testing
         .status(PeerStatus(isPrimary: false, position: WALPosition(1000), timeline: 1, busy: what))
     }
 
+    /// What the winner of the key leaves in `/failover`, and whether it hands over again for the same request.
+    @Test(
+        arguments: [
+            ("n2", "n1", false, [:], false), ("n1", "n2", false, ["failed": .string(untaken)], true),
+            (nil, "n1", true, ["member": "n1"], false), (nil, "n2", true, [:], false),
+            ("n1", nil, true, ["failed": .string(untaken)], true),
+        ] as [(String?, String?, Bool, JSONObject, Bool)])
+    func whatTheWinnerLeaves(
+        _ leader: String?, _ candidate: String?, isPaused: Bool, _ expected: JSONObject, isCalledOff: Bool
+    ) {
+        var memory = Memory()
+        let rest = requestWhenWon(
+            FailoverRequest(leader: leader, candidate: candidate, revision: 7), NodeIdentity(name: "n1"),
+            isPaused: isPaused, &memory)
+        #expect(rest == expected)
+        #expect((memory.calledOff == 7) == isCalledOff)
+    }
+
+    private static let untaken = "nobody has taken the leader key that was given away"
+
     /// What a node of ours is doing, or the state of another's PostgreSQL.
     @Test(
         arguments: [

@@ -112,6 +112,19 @@ public func isUnderWay(_ request: FailoverRequest, _ view: ClusterView, wallTime
     return due.lateness(at: wallTime) >= .seconds(-60)
 }
 
+/// What the winner of the leader key leaves of the request that was under way; a newer one stays by compare-and-swap.
+///
+/// Where nobody has taken what this node gave away, it does not give it away again, whatever becomes of that write. In
+/// pause its own name stays until it is promoted (ha-loop.md §15): without it a standby gives the key back.
+public func requestWhenWon(
+    _ request: FailoverRequest, _ me: NodeIdentity, isPaused: Bool, _ memory: inout Memory
+) -> JSONObject {
+    let gaveAway = request.leader == me.name
+    if gaveAway { memory.callsOff(request, because: "nobody has taken the leader key that was given away") }
+    if isPaused, request.candidate == me.name { return FailoverRequest(leader: nil, candidate: me.name).json }
+    return FailoverRequest.ended(because: gaveAway ? memory.calledOffBecause : nil)
+}
+
 /// The leader itself was asked to step down: it does, where somebody else has all that it has. That one takes the key
 /// at once, or not at all: one that is healthy and cannot reach the store is not waited for without end (L1).
 private func stepDown(

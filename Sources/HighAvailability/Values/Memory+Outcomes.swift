@@ -8,6 +8,13 @@ extension Memory {
         if breaksOff || plan.kind.traits.isComparedAfter { rewind = .suspected }
     }
 
+    /// A hand-over that was asked for has come to nothing: where this node leads, or leads again, the same request does
+    /// not begin another one.
+    public mutating func callsOff(_ request: FailoverRequest, because why: String) {
+        calledOff = request.revision
+        calledOffBecause = why
+    }
+
     /// Pause is over: whoever was at work on it may have mended what had failed before (ha-loop.md §4). Nothing is
     /// taken for mended: what was kept is compared again.
     mutating func resume() {

@@ -65,9 +65,9 @@ public struct Memory: Sendable, Hashable {
     /// It was stopped to hand over, and has not run since: then it is started in pause, too.
     public var isHandingOver = false
     /// The request in `/failover` whose hand-over was called off.
-    public var calledOff: Revision?
+    public internal(set) var calledOff: Revision?
     /// Why it was.
-    public var calledOffBecause: String?
+    public internal(set) var calledOffBecause: String?
     /// The request in `/failover` none of whose candidates receives WAL, and since when.
     public var unreceived: Unreceived?
     /// Since when a postmaster has been there that accepts no connections.
