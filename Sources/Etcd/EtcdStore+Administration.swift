@@ -40,11 +40,18 @@ extension EtcdStore: StoreAdministration {
             let alarms = try await transport.call(Self.alarmPath, body, deadline: deadline) {
                 $0["alarms"]?.array ?? []
             }.value
+            let raised = alarms.compactMap { $0["alarm"]?.string }.filter { $0 != "NONE" }
             return StoreCondition(
-                servers: members.count, alarms: alarms.compactMap { $0["alarm"]?.string }.filter { $0 != "NONE" })
+                servers: members.count, alarms: raised.map { .init(name: $0, remedy: Self.remedy(of: $0)) })
         } catch {
             throw DCSError(error)
         }
+    }
+
+    private static func remedy(of alarm: String) -> String {
+        alarm == "NOSPACE"
+            ? "compact and defragment it (etcdctl compact, etcdctl defrag), then etcdctl alarm disarm"
+            : "replace the server that is corrupt (etcdctl alarm list tells which)"
     }
 
     private static let alarmPath = "/maintenance/alarm"

@@ -17,10 +17,21 @@ public protocol StoreAdministration: DistributedConfigurationStore {
 public struct StoreCondition: Sendable, Hashable {
     /// How many servers make it up.
     public let servers: Int
-    /// What they complain of, in words.
-    public let alarms: [String]
+    /// What they complain of.
+    public let alarms: [Alarm]
 
-    public init(servers: Int, alarms: [String]) {
+    /// In the store's own words, with what is to be done about it there.
+    public struct Alarm: Sendable, Hashable {
+        public let name: String
+        public let remedy: String
+
+        public init(name: String, remedy: String) {
+            self.name = name
+            self.remedy = remedy
+        }
+    }
+
+    public init(servers: Int, alarms: [Alarm]) {
         self.servers = servers
         self.alarms = alarms
     }

@@ -8,15 +8,11 @@ import Testing
 @Suite struct UnusedSettingsTests {
     /// For tools and tests, or read by another property of the same file.
     private static let exempt: Set<String> = [
-        "tree", "storePrefix", "listenAddresses", "configurationBaseName",
+        "tree", "storePrefix", "listenAddresses", "configurationBaseName", "removesDataDirectoryOnRewindFailure",
+        "removesDataDirectoryOnDivergedTimelines",
     ]
     /// Slots that are of no member are left alone whether they stand there or not.
     private static let needless: Set<String> = ["ignore_slots"]
-    /// Their readers are being written, each with the rule that it belongs to.
-    private static let awaited: Set<String> = [
-        "memberSlotsTTL", "isInsecure", "removesDataDirectoryOnRewindFailure",
-        "removesDataDirectoryOnDivergedTimelines",
-    ]
 
     private struct Source {
         let path: String
@@ -73,7 +69,7 @@ import Testing
         for file in declaring {
             let isHandedOn = file.path.hasPrefix("Sources/Configuration/")
             let others = readers.filter { $0.path != file.path && (isHandedOn || !$0.path.hasSuffix("Wiring.swift")) }
-            for name in Self.properties(file.text) where !Self.exempt.union(Self.awaited).contains(name) {
+            for name in Self.properties(file.text) where !Self.exempt.contains(name) {
                 #expect(others.contains { Self.isRead(name, in: $0.text) }, "\(file.path): nobody reads \(name)")
             }
         }
@@ -92,9 +88,11 @@ import Testing
             }
             .map(\.text).joined()
         let warned = Set(SettingTable.keys.filter { $0.withoutEffect != nil }.map(\.path))
-        let sections = ["", "log", "bootstrap", "bootstrap.dcs", "restapi", "ctl", "postgresql", "etcd", "guardian"]
+        let sections =
+            ["", "log", "bootstrap", "bootstrap.dcs", "restapi", "ctl", "postgresql", "guardian", "watchdog"]
+            + StoreSettings.spokenSections
         for section in sections {
-            for key in SettingTable.keys(of: section) where !Self.awaited.union(Self.needless).contains(key) {
+            for key in SettingTable.keys(of: section) where !Self.needless.contains(key) {
                 let path = section.isEmpty ? key : "\(section).\(key)"
                 // A section is read by its keys.
                 if !SettingTable.keys(of: path).isEmpty { continue }

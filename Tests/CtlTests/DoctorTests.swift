@@ -49,7 +49,7 @@ import Testing
 
     @Test func ofTheStore() {
         #expect(findings([:]) == ["PROBLEM: the store knows of no such cluster"])
-        #expect(findings(sound, StoreCondition(servers: 1, alarms: ["NOSPACE"])).count == 2)
+        #expect(findings(sound, StoreCondition(servers: 1, alarms: [.init(name: "NOSPACE", remedy: "")])).count == 2)
         #expect(findings(sound, StoreCondition(servers: 4, alarms: [])).first?.hasPrefix("notice: ") == true)
         #expect(findings(sound, nil) == ["notice: the store does not tell how it is"])
     }

@@ -10,9 +10,16 @@ public enum SettingReference {
 
     private static let sections: [(name: String, title: String)] = [
         ("", "The node"), ("log", "log"), ("restapi", "restapi"), ("ctl", "ctl"), ("postgresql", "postgresql"),
-        ("bootstrap", "bootstrap"), ("etcd3", "etcd3, etcd"), ("guardian", "guardian"), ("watchdog", "watchdog"),
+        ("bootstrap", "bootstrap"),
+    ] + stores + [
+        ("guardian", "guardian"), ("watchdog", "watchdog"),
         ("tags", "tags"), ("citus", "citus"), ("dynamic", "The dynamic configuration"),
     ]
+
+    /// Each by the section to use, with what its others are called.
+    private static let stores = StoreSettings.Kind.allCases.map { kind in
+        (name: kind.sections.last ?? kind.rawValue, title: kind.sections.reversed().joined(separator: ", "))
+    }
 
     private static func section(_ name: String, _ title: String) -> String {
         let keys = SettingTable.keys.filter { key in
@@ -79,7 +86,7 @@ public enum SettingReference {
         """
 
     private static var unspoken: String {
-        let stores = StoreSettings.sections.filter { !EtcdSettings.sections.contains($0) }.map { section in
+        let stores = StoreSettings.sections.filter { !StoreSettings.spokenSections.contains($0) }.map { section in
             let keys = SettingTable.keys.filter { $0.path.hasPrefix("\(section).") }
             let names = keys.map { "`\($0.path.dropFirst(section.count + 1))`" }.joined(separator: ", ")
             return "| `\(section)` | \(names) |"

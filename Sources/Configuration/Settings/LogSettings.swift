@@ -92,8 +92,7 @@ public struct LogSettings: Sendable, Hashable {
     private static let labels: [(own: String, peers: [String])] = [
         ("matriarch", ["patroni.ha", "patroni"]), ("postgresql", ["patroni.postgresql", "patroni"]),
         ("restapi", ["patroni.api", "patroni"]), ("guardian", ["patroni.watchdog", "patroni"]),
-        ("etcd", ["patroni.dcs.etcd3", "patroni.dcs.etcd", "patroni.dcs", "patroni"]),
-    ]
+    ] + StoreSettings.Kind.allCases.map { ($0.rawValue, $0.loggers + ["patroni.dcs", "patroni"]) }
 
     private static func loggers(_ reader: inout SettingReader) -> [ParameterSetting] {
         let given = (reader.parameters("log.loggers") ?? []).compactMap { logger -> ParameterSetting? in

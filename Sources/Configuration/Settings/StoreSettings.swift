@@ -5,15 +5,36 @@ public import ClusterModel
 public enum StoreSettings: Sendable, Hashable {
     case etcd(EtcdSettings)
 
-    /// The stores that we speak to. Whoever adds one to `StoreSettings` is asked for one here, for the sections that
-    /// name it, and for how these are read.
-    private enum Kind: String, CaseIterable {
+    /// The stores that we speak to. Whoever adds one to `StoreSettings` is asked for one here, and for all that others
+    /// have to know of it by name: nothing outside of this file goes round the stores by hand.
+    enum Kind: String, CaseIterable {
         case etcd
 
-        /// The sections that name the store.
+        /// The sections that name the store, in the order of `StoreSettings.sections`; the last is the one to use.
         var sections: [String] {
             switch self {
             case .etcd: EtcdSettings.sections
+            }
+        }
+
+        /// How it is told what this version speaks to.
+        var support: String {
+            switch self {
+            case .etcd: "etcd3 (and etcd, by the v3 API)"
+            }
+        }
+
+        /// The keys of its sections that name a file with certificates.
+        var certificateKeys: [String] {
+            switch self {
+            case .etcd: ["cert", "cacert"]
+            }
+        }
+
+        /// What Patroni calls the logger of this store, the nearest name first.
+        var loggers: [String] {
+            switch self {
+            case .etcd: ["patroni.dcs.etcd3", "patroni.dcs.etcd"]
             }
         }
     }
@@ -52,6 +73,14 @@ public enum StoreSettings: Sendable, Hashable {
     /// that we speak to.
     static let sections = ["consul", "etcd", "etcd3", "exhibitor", "kubernetes", "raft", "zookeeper"]
 
+    /// Those of them that we speak to.
+    static let spokenSections = sections.filter { kind(of: $0) != nil }
+
+    /// By each of these, the keys that name a file with certificates.
+    public static let certificateKeys = spokenSections.reduce(into: [String: [String]]()) { keys, section in
+        keys[section] = kind(of: section)?.certificateKeys
+    }
+
     init(_ reader: inout SettingReader) {
         let (kind, section) = StoreSettings.choose(&reader)
         switch kind {
@@ -64,9 +93,11 @@ public enum StoreSettings: Sendable, Hashable {
         let spoken = present.lazy.compactMap { section in kind(of: section).map { ($0, section: section) } }
         guard let chosen = spoken.first else {
             if let other = present.first {
-                reader.report(other, "this version supports etcd3 (and etcd, by the v3 API) only")
+                let supported = Kind.allCases.map(\.support).joined(separator: " and ")
+                reader.report(other, "this version supports \(supported) only")
             } else {
-                reader.missing("etcd3", "a section that names the DCS: etcd3 or etcd")
+                let sections = spokenSections.reversed().joined(separator: " or ")
+                reader.missing("etcd3", "a section that names the DCS: \(sections)")
             }
             return (.etcd, "etcd3")
         }

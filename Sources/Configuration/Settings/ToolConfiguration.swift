@@ -46,7 +46,7 @@ public struct ToolConfiguration: Sendable, Hashable {
         let isDaemons = local?.tree["postgresql"]?.object != nil
         let configuration = ToolConfiguration(&reader, daemon: isDaemons ? local : nil)
         // The files of PostgreSQL's passwords are the daemon's business.
-        let own = ["ctl", "restapi", "etcd", "etcd3"]
+        let own = ["ctl", "restapi"] + StoreSettings.spokenSections
         for problem in local?.problems ?? [] where problem.path.elements.first.map(own.contains) == true {
             reader.report(problem)
         }
@@ -75,7 +75,7 @@ public struct ToolConfiguration: Sendable, Hashable {
                 ConfigurationError(
                     [
                         "Can not find suitable configuration of distributed configuration store",
-                        "Available implementations: \(EtcdSettings.sections.joined(separator: ", "))",
+                        "Available implementations: \(StoreSettings.spokenSections.joined(separator: ", "))",
                     ].map { ConfigurationProblem(SettingPath(), $0) }))
         }
         var own = SettingReader(reader.tree)

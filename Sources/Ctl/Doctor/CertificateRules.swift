@@ -12,10 +12,9 @@ enum CertificateRules {
     }
 
     private static let daysMin: Int64 = 30
-    private static let places = [
-        "restapi": ["certfile", "cafile"], "ctl": ["certfile", "cacert"], "etcd3": ["cert", "cacert"],
-        "etcd": ["cert", "cacert"],
-    ]
+    private static let places = StoreSettings.certificateKeys.merging([
+        "restapi": ["certfile", "cafile"], "ctl": ["certfile", "cacert"],
+    ]) { $1 }
 
     /// - Parameter validity: of the certificate at a path; nil where there is none that can be read. As it is, it
     ///   blocks: it reads files.

@@ -17,10 +17,7 @@ enum ClusterRules {
         }
         var found = condition.alarms.map { alarm in
             Finding(
-                severity: .problem, what: "the store has raised an alarm: \(alarm)",
-                remedy: alarm == "NOSPACE"
-                    ? "compact and defragment it (etcdctl compact, etcdctl defrag), then etcdctl alarm disarm"
-                    : "replace the server that is corrupt (etcdctl alarm list tells which)")
+                severity: .problem, what: "the store has raised an alarm: \(alarm.name)", remedy: alarm.remedy)
         }
         if condition.servers == 1 {
             found.append(
