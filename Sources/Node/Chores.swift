@@ -1,6 +1,7 @@
 /// What a node owes the others beside its decisions. A new one is a case here, and says what it needs.
 enum Chore: Int, CaseIterable, Sendable {
-    /// In the order in which a cycle's end does them.
+    /// In the order in which a cycle's end does them. The checkpoint after a promotion makes the control file show its
+    /// timeline (postgresql.md §21.8).
     case cache, touch, slots, sync, status, failsafe, history, checkpoint
 
     /// What has to be so before it is done.

@@ -29,13 +29,9 @@ struct Cycle: Sendable {
         case renewal, peers, comparison, promises
     }
 
-    var renewal: Observation.Renewal?
-    var peers: [String: PeerAnswer]?
-    var divergence: Observation.Divergence?
-    var comparedAt: BootInstant?
-    /// Who was asked for a promise, and what they said.
+    var answers = Observation.Answers()
+    /// Who was asked for a promise.
     var failsafeAsked: Set<String>?
-    var failsafe: [String: FailsafeAnswer]?
     /// A claim to the leader key is under way, or has come to nothing that is known.
     var isClaiming = false
 

@@ -14,10 +14,10 @@ extension CycleMachine {
         switch result {
         case .success(.held(let since, let ttl, let session)):
             tenure.holds(since: since, ttl: min(ttl, settings.timings.ttl), session: session)
-            schedule.cycle?.renewal = .held
+            schedule.cycle?.answers.renewal = .held
         case .success(.refused):
             tenure.ends()
-            schedule.cycle?.renewal = .refused
+            schedule.cycle?.answers.renewal = .refused
         case .failure(let error): sight.storeIsSilent(error.description)
         }
         run.isNews = true
@@ -55,13 +55,13 @@ extension CycleMachine {
     mutating func compared(_ result: Result<DivergenceFacts, PostgreSQLError>, _ run: inout Run) {
         guard stage == .asking, schedule.cycle?.takes(.comparison) ?? false else { return }
         switch result {
-        case .success(let facts): schedule.cycle?.divergence = .facts(facts)
+        case .success(let facts): schedule.cycle?.answers.divergence = .facts(facts)
         case .failure(let error):
-            schedule.cycle?.divergence = .unavailable(error.description)
+            schedule.cycle?.answers.divergence = .unavailable(error.description)
             run.log(.warning, "comparing timelines failed: \(error)")
         }
-        schedule.cycle?.comparedAt = run.now
-        if let answer = schedule.cycle?.divergence { comparisons.note(answer, in: observation(run)) }
+        schedule.cycle?.answers.comparedAt = run.now
+        if let answer = schedule.cycle?.answers.divergence { sight.comparisons.note(answer, in: observation(run)) }
         decideNow(&run)
     }
 

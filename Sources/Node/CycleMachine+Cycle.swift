@@ -74,9 +74,9 @@ extension CycleMachine {
         }
         if view.leaderName != me.name {
             memory.hasWonKey = false
-            synchronous = SynchronousStanding()
+            tenure.synchronous = SynchronousStanding()
         }
-        failsafe.see(view, isLeading: view.leaderName == me.name && namesake == nil, hasLease: lease != nil)
+        tenure.failsafe.see(view, isLeading: view.leaderName == me.name && namesake == nil, hasLease: lease != nil)
         adoptSharing(view, &run)
         switch configuration.read(view.config) {
         case .nothing: break
@@ -153,17 +153,14 @@ extension CycleMachine {
         seen.wallTime = run.wallTime
         seen.storeFailure = storeFailure
         seen.lease = lease
-        seen.renewal = schedule.cycle?.renewal
-        seen.peers = schedule.cycle?.peers
-        seen.divergence = schedule.cycle?.divergence
+        if let answers = schedule.cycle?.answers { seen.answers = answers }
         seen.running = progress?.running
-        seen.comparedAt = schedule.cycle?.comparedAt
         seen.pulse = pulse
         seen.isServerGone = sight.isServerGone
         seen.namesake = namesake
         seen.notStreamingSince = sight.notStreamingSince
         seen.watchdogFailure = me.requiresWatchdog ? guardian?.watchdogFailure : nil
-        seen.failsafe = failsafe.facts(granted: tenure.granted, answers: schedule.cycle?.failsafe)
+        seen.failsafe = tenure.failsafe.facts(granted: tenure.granted)
         return seen
     }
 
@@ -171,10 +168,10 @@ extension CycleMachine {
     /// asks anew.
     private mutating func decide(_ run: Run) -> Decision {
         let seen = observation(run)
-        if seen.divergence == nil, let answer = comparisons.answer(for: seen) {
+        if seen.divergence == nil, let answer = sight.comparisons.answer(for: seen) {
             var (old, memory) = (seen, memory)
             old.divergence = answer
-            old.comparedAt = comparisons.comparedAt
+            old.comparedAt = sight.comparisons.comparedAt
             let decision = rules.decide(old, &memory)
             if case .wait = decision.action {
                 self.memory = memory

@@ -11,7 +11,7 @@ extension CycleMachine {
         let timings = settings.timings
         var deadline = run.now + LeaseArithmetic.peerPatience(ttl: timings.ttl)
         if let lease { deadline = min(deadline, LeaseArithmetic.stopBy(lease)) }
-        failsafe.asks(until: deadline, ttl: timings.ttl)
+        tenure.failsafe.asks(until: deadline, ttl: timings.ttl)
         schedule.cycle?.waits(for: [.promises])
         schedule.cycle?.failsafeAsked = Set(members.keys)
         let asked = members.sorted { $0.key < $1.key }.map { Member(name: $0.key, apiURL: $0.value) }
@@ -29,8 +29,8 @@ extension CycleMachine {
         guard stage == .asking, schedule.cycle?.takes(.promises) ?? false,
             let asked = schedule.cycle?.failsafeAsked
         else { return }
-        schedule.cycle?.failsafe = answers
-        failsafe.hear(answers)
+        schedule.cycle?.answers.failsafe = answers
+        tenure.failsafe.hear(answers)
         if let granted = failsafeLease(
             lease, asked: asked, answers, sent: sent, ttl: settings.timings.ttl, at: run.now)
         {
@@ -67,10 +67,10 @@ extension CycleMachine {
             run.log(.warning, "\(ping.name) asks to go on without the DCS, and is refused: \(refusal)")
             return run.emit(.local(.replyFailsafe(id, .refused(refusal))))
         }
-        if failsafe.kept(at: run.now) == nil {
+        if tenure.failsafe.kept(at: run.now) == nil {
             run.log(.warning, "\(ping.name) goes on without the DCS: this node takes part in no race meanwhile")
         }
-        failsafe.accept(ping, settings, at: run.now)
+        tenure.failsafe.accept(ping, settings, at: run.now)
         run.isNews = true
         run.emit(.local(.replyFailsafe(id, .accepted(local.facts?.position))))
         // Whoever was about to race, or has nobody to follow, has now.
@@ -81,15 +81,15 @@ extension CycleMachine {
     /// nothing is known, or where the store is silent and no failsafe mode stands in for it.
     func slotView(at now: BootInstant) -> ClusterView? {
         guard let view else { return nil }
-        if let promise = failsafe.kept(at: now), settings.failsafeMode { return view.led(by: promise.ping) }
-        if tenure.granted != nil { return view.standing(at: failsafe.positions) }
+        if let promise = tenure.failsafe.kept(at: now), settings.failsafeMode { return view.led(by: promise.ping) }
+        if tenure.granted != nil { return view.standing(at: tenure.failsafe.positions) }
         return storeFailure == nil ? view : nil
     }
 
     /// Until when failsafe mode counts as active.
     var failsafeUntil: BootInstant? {
         let own = tenure.granted == nil ? nil : lease?.deadline
-        return [own, failsafe.promise?.until].compactMap(\.self).max()
+        return [own, tenure.failsafe.promise?.until].compactMap(\.self).max()
     }
 
     // MARK: /failsafe
@@ -102,10 +102,9 @@ extension CycleMachine {
         for member in view.members where member.name != me.name {
             if let url = member.apiURL { present[member.name] = url }
         }
-        let wanted = failsafe.wanted(present, ttl: settings.timings.ttl, at: run.now)
-        guard let condition = failsafe.write(wanted, seen: view) else { return }
+        let wanted = tenure.failsafe.wanted(present, ttl: settings.timings.ttl, at: run.now)
+        guard let condition = tenure.failsafe.write(wanted, seen: view) else { return }
         chores.begin(.failsafe)
-        failsafeWritten = wanted
         let value = JSONObject(wanted.sorted { $0.key < $1.key }.map { ($0.key, .string($0.value)) })
         run.emit(
             .store(
@@ -116,8 +115,8 @@ extension CycleMachine {
     mutating func wroteFailsafe(_ result: Result<WriteOutcome, DCSError>, _ run: inout Run) {
         chores.end(.failsafe)
         if case .success(.written(let revision)) = result, lease != nil {
-            failsafe.wrote(failsafeWritten, at: revision)
-            run.log(.info, "/failsafe names \(failsafeWritten.keys.sorted().joined(separator: ", "))")
+            tenure.failsafe.wrote(at: revision)
+            run.log(.info, "/failsafe names \(tenure.failsafe.written.keys.sorted().joined(separator: ", "))")
         }
     }
 }

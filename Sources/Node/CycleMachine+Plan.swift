@@ -98,7 +98,7 @@ extension CycleMachine {
         // What is stopped accepts no writes, and no rule needs to break this plan off.
         case .stop, .stopToRestart: sight.assumeStopped(at: run.now)
         case .finishBootstrap: sight.assumeFinished()
-        case .nameSynchronous(let setting): synchronous.handed = setting
+        case .nameSynchronous(let setting): tenure.synchronous.handed = setting
         case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .rewind,
             .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .prePromote, .restore, .archiveLastSegment:
             break

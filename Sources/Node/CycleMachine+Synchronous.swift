@@ -28,17 +28,17 @@ extension CycleMachine {
 
     mutating func keepSynchronous(_ run: inout Run) {
         guard let view else { return }
-        synchronous.ledger.note(local, settles: rules.waitsForSettling)
-        let plan = rules.synchronous(me, view, settings, local, synchronous.ledger, synchronous.handed)
+        tenure.synchronous.ledger.note(local, settles: rules.waitsForSettling)
+        let plan = rules.synchronous(me, view, settings, local, tenure.synchronous.ledger, tenure.synchronous.handed)
         tell(plan.reasons, &run)
         if plan.isUnsettled {
-            synchronous.unsettledSince = synchronous.unsettledSince ?? run.now
+            tenure.synchronous.unsettledSince = tenure.synchronous.unsettledSince ?? run.now
         } else {
-            synchronous.unsettledSince = nil
+            tenure.synchronous.unsettledSince = nil
         }
         guard let step = plan.step.map({ certain($0, view) }) else { return }
         chores.begin(.sync)
-        synchronous.step = step
+        tenure.synchronous.step = step
         let condition = WriteCondition.leadingAsSeen(view.sync.revision)
         switch step {
         case .writeSync(let state):
@@ -50,17 +50,17 @@ extension CycleMachine {
             run.emit(.store(.delete(.sync, condition, .sync), deadline: storeDeadline(run.now)))
         case .setNames(let setting):
             // Until it is acknowledged it may be in force or not.
-            synchronous.handed = nil
+            tenure.synchronous.handed = nil
             if case .names(let names) = setting { run.log(.info, "synchronous_standby_names becomes '\(names.text)'") }
             run.emit(.node(.nameSynchronous(setting)))
         }
     }
 
     private mutating func tell(_ reasons: [SynchronousReason], _ run: inout Run) {
-        for reason in reasons where !synchronous.told.contains(reason) {
+        for reason in reasons where !tenure.synchronous.told.contains(reason) {
             run.log(reason == .nobodyAndStrict ? .warning : .info, "\(Reason.synchronous(reason))")
         }
-        synchronous.told = reasons
+        tenure.synchronous.told = reasons
     }
 
     /// The next step, where the facts for it are there already.
@@ -70,8 +70,8 @@ extension CycleMachine {
     }
 
     mutating func wroteSync(_ result: Result<WriteOutcome, DCSError>, _ run: inout Run) {
-        let step = synchronous.step
-        synchronous.step = nil
+        let step = tenure.synchronous.step
+        tenure.synchronous.step = nil
         chores.end(.sync)
         switch (result, step) {
         case (.success(.written(let revision)), .writeSync(let state)?):
@@ -82,17 +82,17 @@ extension CycleMachine {
         case (.success(.refused), _):
             // Somebody else has written it, or leads, or an earlier write of ours was done after all: the next view
             // tells.
-            synchronous.isUncertain = false
+            tenure.synchronous.isUncertain = false
             sight.forgetOwnSync()
             run.log(.warning, "/sync is not as it was seen, it is read again")
             wake(&run)
-        case (.failure, _): synchronous.isUncertain = true
+        case (.failure, _): tenure.synchronous.isUncertain = true
         case (.success, _): break
         }
     }
 
     private mutating func sawWritten(_ state: SyncState, at revision: Revision, _ run: inout Run) {
-        synchronous.isUncertain = false
+        tenure.synchronous.isUncertain = false
         sight.wrote(state, at: revision)
         run.isNews = true
         if isIdle { goOnWithSynchronous(&run) }
@@ -101,19 +101,19 @@ extension CycleMachine {
     /// A write without an answer may still be done, and PostgreSQL must not go by what that one would not cover.
     /// Another write, of the same, makes an end of it: the two rest on one revision.
     private func certain(_ step: SynchronousStep, _ view: ClusterView) -> SynchronousStep {
-        guard synchronous.isUncertain, case .setNames = step else { return step }
+        guard tenure.synchronous.isUncertain, case .setNames = step else { return step }
         return view.sync.isEmpty
             ? .writeSync(SyncState(leader: me.name))
             : .writeSync(SyncState(leader: view.sync.leader, voters: view.sync.voters, quorum: view.sync.quorum))
     }
 
     mutating func named(_ setting: SynchronousSetting, _ result: Result<Void, PostgreSQLError>, _ run: inout Run) {
-        synchronous.step = nil
+        tenure.synchronous.step = nil
         chores.end(.sync)
         switch result {
         case .success:
             isDone("setting synchronous_standby_names", &run)
-            synchronous.handed = setting
+            tenure.synchronous.handed = setting
             guard isIdle else { return }
             sight.lookedAt = run.now
             run.emit(.node(.observe(since: sight.planEnded, deadline: run.now + .seconds(3))))
@@ -153,7 +153,7 @@ extension CycleMachine {
 
     /// After which pause PostgreSQL is looked at again because of its standbys; nil where nothing is under way.
     var synchronousPause: Duration? {
-        guard let since = synchronous.unsettledSince, isLeading, chores[.sync] != .running else { return nil }
+        guard let since = tenure.synchronous.unsettledSince, isLeading, chores[.sync] != .running else { return nil }
         let isLong = sight.lookedAt - since > Self.synchronousPatience
         return isLong ? Self.laterSynchronousInterval : Self.synchronousInterval
     }

@@ -44,16 +44,10 @@ public struct CycleMachine: Sendable {
     var tenure: Tenure
     @Boxed var schedule: Schedule
     @Boxed var plans = Plans()
-    /// The checkpoint after a promotion makes the control file show its timeline (postgresql.md §21.8).
     var chores = Chores()
     var commands = Commands()
-    @Boxed var comparisons = Comparisons()
     var guardian: GuardianLink?
     @Boxed var memory = Memory()
-    var synchronous = SynchronousStanding()
-    var failsafe: FailsafeStanding
-    /// What the write of `/failsafe` that is under way puts there.
-    var failsafeWritten: [String: String] = [:]
     @Boxed var told: Told
 
     public init(_ setup: Setup, now: BootInstant) {
@@ -61,9 +55,10 @@ public struct CycleMachine: Sendable {
         identity = Identity(scope: setup.scope, me: setup.me, addresses: setup.addresses)
         configuration = AdoptedConfiguration(document: setup.document)
         sight = Sight(now: now, inheritsLease: setup.adoptedLease != nil)
-        tenure = Tenure(adopted: setup.adoptedLease, safetyMargin: setup.safetyMargin)
+        tenure = Tenure(
+            adopted: setup.adoptedLease, safetyMargin: setup.safetyMargin,
+            failsafe: FailsafeStanding(began: now, slip: setup.rules.failsafeSlip))
         schedule = Schedule(now: now)
-        failsafe = FailsafeStanding(began: now, slip: setup.rules.failsafeSlip)
         told = Told(writesLog: setup.writesLog)
         if setup.hasGuardian || setup.hasWatchdogOnly {
             guardian = GuardianLink(acknowledged: setup.adoptedLease, now: now, isReal: setup.hasGuardian)
@@ -82,7 +77,7 @@ public struct CycleMachine: Sendable {
         goOnWithoutOperation(&run)
         keepSchedule(&run)
         if life.hasEnded { refuseCommands(&run) }
-        if lease == nil { failsafe.forgetMembers() }
+        if lease == nil { tenure.failsafe.forgetMembers() }
         tellGuardian(&run)
         arm(&run)
         if run.isNews || role != roleBefore { run.published = .local(.publish(PublishedSnapshot(snapshot()))) }
@@ -146,7 +141,7 @@ public struct CycleMachine: Sendable {
         case .node(let answer): take(answer, &run)
         case .peers(.decision, let answers):
             guard stage == .asking, schedule.cycle?.takes(.peers) ?? false else { return }
-            schedule.cycle?.peers = answers
+            schedule.cycle?.answers.peers = answers
             decideWhenAnswered(&run)
         case .peers(.start(let plan), let answers): witnessesAnswered(plan, answers, &run)
         case .peers(.receipt(let plan), let answers): receiptAnswered(plan, answers, &run)

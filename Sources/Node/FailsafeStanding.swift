@@ -15,6 +15,8 @@ struct FailsafeStanding: Sendable {
     private var known: [String: String]? { didSet { first = first ?? known } }
     private var revision: Revision?
     private var attempt: Attempt?
+    /// What the last write puts there.
+    private(set) var written: [String: String] = [:]
     /// Since when members that `/failsafe` names have been without a key.
     private var missing: [String: BootInstant] = [:]
     /// The newest revision of the store that was seen.
@@ -85,13 +87,15 @@ struct FailsafeStanding: Sendable {
             return nil
         }
         attempt = Attempt(members: attempt.map { $0.members.merging(wanted) { $1 } } ?? wanted, onto: revision)
+        written = wanted
         return .some(revision)
     }
 
-    mutating func wrote(_ members: [String: String], at revision: Revision) {
+    /// The last write has been carried out.
+    mutating func wrote(at revision: Revision) {
         // A newer look knows what has become of it.
         guard revision >= newest else { return }
-        known = members
+        known = written
         self.revision = revision
         newest = revision
         attempt = nil
@@ -118,10 +122,9 @@ struct FailsafeStanding: Sendable {
 
     // MARK: For the rules
 
-    func facts(granted: [String]?, answers: [String: FailsafeAnswer]?) -> FailsafeFacts {
+    func facts(granted: [String]?) -> FailsafeFacts {
         var facts = FailsafeFacts()
         facts.members = members
-        facts.answers = answers
         facts.granted = granted
         facts.othersBoundUntil = othersBoundUntil
         facts.promise = promise

@@ -17,6 +17,8 @@ struct Sight: Sendable {
     /// Since when PostgreSQL has been seen as a standby that streams from nobody and comes no further.
     private(set) var notStreamingSince: BootInstant?
     private var standsAt: WALPosition?
+    /// What comparisons of timelines gave.
+    @Boxed var comparisons = Comparisons()
     /// When PostgreSQL was last asked to be observed.
     var lookedAt: BootInstant
     /// When the last plan ended: what was observed of PostgreSQL before is no longer so.

@@ -10,6 +10,10 @@ struct Tenure: Sendable {
     private var adopted: Lease?
     /// The lease is made of these members' promises (failsafe mode); nil where the store has granted it.
     private(set) var granted: [String]?
+    /// Of a leader, whom it would ask for these promises; of a member, what it has promised.
+    var failsafe: FailsafeStanding
+    /// Of a leader: how far its synchronous standbys are.
+    var synchronous = SynchronousStanding()
     /// A renewal is on its way. The key must not be released before it is answered: it would put the key again.
     private(set) var isRenewing = false
     /// This daemon has held the key by a session of its own.
@@ -17,7 +21,8 @@ struct Tenure: Sendable {
     /// The ttl by which the store was told to make sessions.
     private(set) var sessionTTL = ClusterTimings().ttl
 
-    init(adopted: Lease?, safetyMargin: Duration? = nil) {
+    init(adopted: Lease?, safetyMargin: Duration? = nil, failsafe: FailsafeStanding) {
+        self.failsafe = failsafe
         self.safetyMargin = safetyMargin
         lease = adopted
         self.adopted = adopted

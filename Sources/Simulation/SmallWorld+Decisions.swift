@@ -38,7 +38,7 @@ extension SmallWorld {
             for member in members { answers[member.name] = peer(member.name) }
             seen.peers = answers
         // Its settings are without failsafe mode.
-        case .failsafe: seen.failsafe.answers = [:]
+        case .failsafe: seen.answers.failsafe = [:]
         case .divergence(let source): seen.divergence = divergence(index, from: source.name)
         }
     }

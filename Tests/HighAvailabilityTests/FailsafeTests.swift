@@ -22,7 +22,7 @@ import Testing
         var seen = Scene.seen(
             view, local, lease: Scene.lease(heldFor: age), running: running, settings: settings, storeFailure: failure)
         seen.failsafe.members = members
-        seen.failsafe.answers = answers
+        seen.answers.failsafe = answers
         seen.failsafe.granted = granted
         seen.pulse = pulse
         return seen

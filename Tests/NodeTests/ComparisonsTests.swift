@@ -63,7 +63,7 @@ import Testing
         }
         var machine = CycleMachine(setup, now: Self.began)
         Self.cycle(&machine)
-        machine.comparisons.note(.unavailable("refused"), in: try #require(seen.take().last))
+        machine.sight.comparisons.note(.unavailable("refused"), in: try #require(seen.take().last))
         for action in [Action.wait, .releaseLeader] {
             seen.answer(action)
             let before = machine.memory.failedStarts

@@ -44,7 +44,7 @@ import Testing
         var standing = Self.leading(["n1"], revision: 10)
         let condition = standing.write(Self.map("n1", "n2"), seen: Self.view(["n1"], revision: 10))
         #expect(condition == .some(10))
-        standing.wrote(Self.map("n1", "n2"), at: 12)
+        standing.wrote(at: 12)
         standing.see(Self.view(["n1"], revision: 11, of: 10), isLeading: true, hasLease: true)
         #expect(standing.members == Self.map("n1", "n2"))
     }
@@ -67,7 +67,7 @@ import Testing
         var standing = Self.leading(nil)
         #expect(standing.members == nil)
         #expect(standing.write(Self.map("n1"), seen: Self.view(nil, revision: 10)) == .some(nil))
-        standing.wrote(Self.map("n1"), at: 11)
+        standing.wrote(at: 11)
         #expect(standing.members == Self.map("n1"))
     }
 

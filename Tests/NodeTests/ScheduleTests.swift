@@ -12,11 +12,12 @@ import Testing
         var schedule = Schedule(now: now)
         schedule.begin(at: now + .seconds(1))
         schedule.cycle?.again = true
-        schedule.cycle?.renewal = .held
+        schedule.cycle?.answers.renewal = .held
         let isAgain = schedule.end(next: now + .seconds(10))
         #expect(isAgain && schedule.cycle == nil)
         schedule.begin(at: now + .seconds(2))
-        #expect(schedule.cycle?.renewal == nil && schedule.cycle?.stage == .observing(local: false, store: false))
+        #expect(
+            schedule.cycle?.answers.renewal == nil && schedule.cycle?.stage == .observing(local: false, store: false))
         let isAgainLater = schedule.end(next: now + .seconds(10))
         #expect(!isAgainLater && schedule.began == now + .seconds(2))
     }

@@ -161,11 +161,11 @@ import Testing
     @Test func whatWasSetAndNotAcknowledgedIsNotTakenForWhatWasBefore() {
         var (scene, effects) = Self.leader("", SyncState(leader: "n1", revision: 5))
         #expect(Self.names(effects) == ["n2"])
-        scene.machine.synchronous.handed = .configured
+        scene.machine.tenure.synchronous.handed = .configured
         effects = scene.step(.node(.synchronousNamed(.configured, .success(()))))
-        #expect(scene.machine.synchronous.handed == .configured)
+        #expect(scene.machine.tenure.synchronous.handed == .configured)
         effects += Self.looks(&scene, "")
-        #expect(scene.machine.synchronous.handed == nil)
+        #expect(scene.machine.tenure.synchronous.handed == nil)
     }
 
     /// A view from before our write does not take it back.

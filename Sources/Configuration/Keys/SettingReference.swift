@@ -8,13 +8,14 @@ public enum SettingReference {
             .joined(separator: "\n")
     }
 
-    private static let sections: [(name: String, title: String)] = [
-        ("", "The node"), ("log", "log"), ("restapi", "restapi"), ("ctl", "ctl"), ("postgresql", "postgresql"),
-        ("bootstrap", "bootstrap"),
-    ] + stores + [
-        ("guardian", "guardian"), ("watchdog", "watchdog"),
-        ("tags", "tags"), ("citus", "citus"), ("dynamic", "The dynamic configuration"),
-    ]
+    private static let sections: [(name: String, title: String)] =
+        [
+            ("", "The node"), ("log", "log"), ("restapi", "restapi"), ("ctl", "ctl"), ("postgresql", "postgresql"),
+            ("bootstrap", "bootstrap"),
+        ] + stores + [
+            ("guardian", "guardian"), ("watchdog", "watchdog"),
+            ("tags", "tags"), ("citus", "citus"), ("dynamic", "The dynamic configuration"),
+        ]
 
     /// Each by the section to use, with what its others are called.
     private static let stores = StoreSettings.Kind.allCases.map { kind in

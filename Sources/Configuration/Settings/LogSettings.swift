@@ -89,10 +89,11 @@ public struct LogSettings: Sendable, Hashable {
     }
 
     /// Loggers that there are here, each with the peer's names for the same, the nearest first.
-    private static let labels: [(own: String, peers: [String])] = [
-        ("matriarch", ["patroni.ha", "patroni"]), ("postgresql", ["patroni.postgresql", "patroni"]),
-        ("restapi", ["patroni.api", "patroni"]), ("guardian", ["patroni.watchdog", "patroni"]),
-    ] + StoreSettings.Kind.allCases.map { ($0.rawValue, $0.loggers + ["patroni.dcs", "patroni"]) }
+    private static let labels: [(own: String, peers: [String])] =
+        [
+            ("matriarch", ["patroni.ha", "patroni"]), ("postgresql", ["patroni.postgresql", "patroni"]),
+            ("restapi", ["patroni.api", "patroni"]), ("guardian", ["patroni.watchdog", "patroni"]),
+        ] + StoreSettings.Kind.allCases.map { ($0.rawValue, $0.loggers + ["patroni.dcs", "patroni"]) }
 
     private static func loggers(_ reader: inout SettingReader) -> [ParameterSetting] {
         let given = (reader.parameters("log.loggers") ?? []).compactMap { logger -> ParameterSetting? in

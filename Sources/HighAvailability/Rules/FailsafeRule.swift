@@ -27,8 +27,6 @@ public struct FailsafeFacts: Sendable, Hashable {
     /// Of a leader: `/failsafe`, as far as it may stand in the store since this node leads; nil where that is not
     /// known.
     public var members: [String: String]?
-    /// What became of this cycle's question; nil before it was asked.
-    public var answers: [String: FailsafeAnswer]?
     /// Whose promises the lease is made of; nil where the store has granted it.
     public var granted: [String]?
     /// Until when others may be bound by what this node has asked of them.
@@ -60,7 +58,7 @@ func failsafeStep(_ seen: Observation) -> FailsafeStep {
     guard seen.settings.failsafeMode, !seen.settings.isPaused, let lease = seen.lease, hasWritesToLose(seen)
     else { return .told([]) }
     let granted = seen.failsafe.granted.map { [Reason.failsafe(.granted(by: $0))] } ?? []
-    if let answers = seen.failsafe.answers {
+    if let answers = seen.answers.failsafe {
         let lacking = lacking(in: answers)
         return .told(lacking.isEmpty ? granted : [.failsafe(.notAll(lacking))])
     }

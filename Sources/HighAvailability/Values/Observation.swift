@@ -21,17 +21,11 @@ public struct Observation: Sendable, Hashable {
     public var isServerGone = false
     /// The lease on the leader key that this node holds, by its own count; nil for none.
     public var lease: Lease?
-    /// What became of this cycle's renewal; nil before it was asked for.
-    public var renewal: Renewal?
-    /// The peers' answers; nil before they were asked.
-    public var peers: [String: PeerAnswer]?
+    /// What was asked for in this cycle, as far as it is answered.
+    public var answers = Answers()
     /// Since when PostgreSQL has been a running standby that streams from nobody and comes no further; nil where
     /// it is none.
     public var notStreamingSince: BootInstant?
-    /// What a comparison with the source of rewinds gave; nil before it was asked for.
-    public var divergence: Divergence?
-    /// When that comparison was made; nil for just now.
-    public var comparedAt: BootInstant?
     /// The operation that runs now.
     public var running: RunningPlan?
     /// Where another node is that bears our name: what stands in the store under this name is its, not ours.
@@ -40,6 +34,39 @@ public struct Observation: Sendable, Hashable {
     public var watchdogFailure: String?
     /// What is known of failsafe mode.
     public var failsafe = FailsafeFacts()
+
+    /// The answers to a cycle's questions, each nil before it was asked for. The cycle gathers them in this value, and
+    /// the rules read it: an answer that is added here cannot be forgotten on the way.
+    public struct Answers: Sendable, Hashable {
+        /// What became of the renewal.
+        public var renewal: Renewal?
+        public var peers: [String: PeerAnswer]?
+        /// What a comparison with the source of rewinds gave.
+        public var divergence: Divergence?
+        /// When that comparison was made; nil for just now.
+        public var comparedAt: BootInstant?
+        /// Who has promised to let this primary go on without the store.
+        public var failsafe: [String: FailsafeAnswer]?
+
+        public init() {}
+    }
+
+    public var renewal: Renewal? {
+        get { answers.renewal }
+        set { answers.renewal = newValue }
+    }
+    public var peers: [String: PeerAnswer]? {
+        get { answers.peers }
+        set { answers.peers = newValue }
+    }
+    public var divergence: Divergence? {
+        get { answers.divergence }
+        set { answers.divergence = newValue }
+    }
+    public var comparedAt: BootInstant? {
+        get { answers.comparedAt }
+        set { answers.comparedAt = newValue }
+    }
 
     /// What became of a renewal of the leader key.
     public enum Renewal: Sendable, Hashable {
