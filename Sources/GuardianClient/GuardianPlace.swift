@@ -53,11 +53,10 @@ enum GuardianPlace {
     /// The guardians of `dataDirectory` (canonical) that run as our user, and see our directory there: in another
     /// container, whose processes may be told to us too, another one is called the same.
     static func search(_ dataDirectory: String) -> [Found] {
-        let names = (try? Files.list("/proc")) ?? []
-        return names.compactMap { name in
+        ProcessTable.identifiers().compactMap { pid in
             // The name of a program is cut to 15 bytes; nothing else of a foreign process is worth a look.
-            guard let pid = Int32(name), (try? Files.readText("/proc/\(name)/comm")) == "matriarch-guard\n",
-                isOurs("/proc/\(name)"), ProcessTable.sees(pid, [dataDirectory]),
+            guard (try? Files.readText("/proc/\(pid)/comm")) == "matriarch-guard\n", isOurs("/proc/\(pid)"),
+                ProcessTable.sees(pid, [dataDirectory]),
                 let words = ProcessTable.commandLine(pid)
             else { return nil }
             guard let index = words.firstIndex(of: "--data-dir"), index + 1 < words.count,

@@ -152,13 +152,12 @@ private struct Holder {
     /// Every process of our user that has inherited the open file of the directory with its lock: with each descriptor
     /// the kernel names the locks of its file.
     static func search(_ path: String) -> [Holder] {
-        let names = (try? Files.list("/proc")) ?? []
         let program = Files.target(ofLink: "/proc/self/exe")
-        return names.compactMap { name in
-            guard let pid = Int32(name), pid != getpid(), hasLocked(path, "/proc/\(name)"),
-                let stat = ProcessTable.stat(pid)
-            else { return nil }
-            let isOurProgram = program != nil && Files.target(ofLink: "/proc/\(name)/exe") == program
+        return ProcessTable.identifiers().compactMap { pid in
+            guard pid != getpid(), hasLocked(path, "/proc/\(pid)"), let stat = ProcessTable.stat(pid) else {
+                return nil
+            }
+            let isOurProgram = program != nil && Files.target(ofLink: "/proc/\(pid)/exe") == program
             return Holder(pid: pid, name: stat.name, isDaemon: stat.name == "matriarch" || isOurProgram)
         }
     }

@@ -45,7 +45,7 @@ enum RecoveryParameters {
     }
 
     /// What does not depend on the upstream. Those that stand among the ordinary parameters take the place of
-    /// `recovery_conf`, as with the peer. The targets are emptied: one that an include file sets would end recovery.
+    /// `recovery_conf`, as with Patroni. The targets are emptied: one that an include file sets would end recovery.
     static func configured(_ configuration: LocalPostgreSQLConfiguration) -> ParameterMap {
         let among = configuration.parameters.filter { names.contains($0) }
         var result = (among.isEmpty ? configuration.recovery : among)

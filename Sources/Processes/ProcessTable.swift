@@ -88,19 +88,27 @@ public enum ProcessTable {
 
     public static func workingDirectory(_ pid: Int32) -> String? { readLink("/proc/\(pid)/cwd") }
 
-    /// Every process with its parent.
-    public static func all() -> [(pid: Int32, parent: Int32)] {
+    /// Every process that there is now, one that has ended and waits for its parent too: the one place that looks
+    /// through `/proc`.
+    public static func identifiers() -> [Int32] {
         guard let directory = opendir("/proc") else { return [] }
         defer { closedir(directory) }
-        var found: [(pid: Int32, parent: Int32)] = []
+        var found: [Int32] = []
         while let entry = readdir(directory) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
                 pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
-            guard let pid = Int32(name), let stat = stat(pid), stat.state != "Z" else { continue }
-            found.append((pid, stat.parent))
+            if let pid = Int32(name) { found.append(pid) }
         }
         return found
+    }
+
+    /// Every process with its parent.
+    public static func all() -> [(pid: Int32, parent: Int32)] {
+        identifiers().compactMap { pid in
+            guard let stat = stat(pid), stat.state != "Z" else { return nil }
+            return (pid, stat.parent)
+        }
     }
 
     /// `pid` and the processes below it, with what they do.
