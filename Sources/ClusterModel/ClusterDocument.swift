@@ -58,7 +58,7 @@ public enum ClusterDocument {
                 object[prefix + "lag"] = .int(max(0, view.status.optime - position))
                 object[prefix + "lsn"] = .string(position.description)
             } else {
-                // The peer's order differs here from the one above, and clients see it (rest-api.md §9).
+                // Patroni's order differs here from the one above, and clients see it (rest-api.md §9).
                 object[prefix + "lsn"] = "unknown"
                 object[prefix + "lag"] = "unknown"
             }

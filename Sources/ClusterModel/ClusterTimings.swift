@@ -22,16 +22,16 @@ public struct ClusterTimings: Sendable, Hashable {
         public var description: String { "\(key): found \(found.comparableText), allowed is a whole number of seconds" }
     }
 
-    /// The least ttl of a cluster with a member that is the peer's: it goes by no shorter one (configuration.md §4.2).
+    /// The least ttl of a cluster with a member that is Patroni's: it goes by no shorter one (configuration.md §4.2).
     public static let sharedMinimum = Duration.seconds(20)
     /// The least ttl where all members are ours: below it the margins that end writes in time would leave less than
     /// half of a lease for renewals.
     public static let ownMinimum = Duration.seconds(3)
 
     /// The times of a dynamic document, adjusted so that one load and one renewal of the lease fit into it
-    /// (configuration.md §4.2), and what was adjusted in the peer's words. The document itself keeps its values.
+    /// (configuration.md §4.2), and what was adjusted in Patroni's words. The document itself keeps its values.
     ///
-    /// `isShared`: a member of the cluster is the peer's. From a ttl of 20 s on the outcome is the same either way.
+    /// `isShared`: a member of the cluster is Patroni's. From a ttl of 20 s on the outcome is the same either way.
     /// Below it `loop_wait` and `retry_timeout` are often left at their defaults, which do not fit: then they become
     /// 1 s and half of what is left, in milliseconds.
     public static func adjusted(

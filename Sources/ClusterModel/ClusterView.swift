@@ -131,7 +131,7 @@ public struct StatusRecord: Sendable, Hashable {
     public var slots: [String: WALPosition]
     public var retainSlots: [String]
     /// Who released the leader key after PostgreSQL was stopped cleanly: `optime` is where its WAL ends then, not where
-    /// it was when it last looked. Ours alone: the peer passes over it, and the next leader's status is without it.
+    /// it was when it last looked. Ours alone: Patroni passes over it, and the next leader's status is without it.
     public var handedOverBy: String?
     public var revision: Revision?
 

@@ -5,11 +5,11 @@ public struct DynamicConfiguration: Sendable, Hashable {
     public let document: JSONObject
     /// Adjusted so that one load and one renewal fit into the lease.
     public let timings: ClusterTimings
-    /// What was adjusted of the times, in the peer's words.
+    /// What was adjusted of the times, in Patroni's words.
     public let timingWarnings: [String]
     /// The primary elsewhere that the cluster follows; nil where it is a cluster of its own.
     public let standbyCluster: StandbyCluster?
-    /// A member of the cluster is the peer's: then a ttl below its minimum is raised to that.
+    /// A member of the cluster is Patroni's: then a ttl below its minimum is raised to that.
     public let isShared: Bool
     // What is asked for many times in each cycle is read once.
     public let isPaused: Bool

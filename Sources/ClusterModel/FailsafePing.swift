@@ -5,7 +5,7 @@ public struct FailsafePing: Sendable, Hashable {
     public var apiURL: String
     /// Where each slot on the primary stands, its own name's included; nil where that is not known.
     public var slots: [String: WALPosition]?
-    /// For how long the primary will count the promise, by its own configuration; nil from the peer's nodes. A field of
+    /// For how long the primary will count the promise, by its own configuration; nil from Patroni's nodes. A field of
     /// ours: others pass over it.
     public var ttl: Duration?
 

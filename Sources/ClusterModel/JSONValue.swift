@@ -129,7 +129,7 @@ extension JSONValue {
     /// The value under `key` of an object; nil for any other value.
     public subscript(key: String) -> JSONValue? { object?[key] }
 
-    /// Whether the peer counts the value as true: anything but null, false, zero and what is empty
+    /// Whether Patroni counts the value as true: anything but null, false, zero and what is empty
     /// (configuration.md §3.9: tags go by this, so the text "false" is true).
     public var isTruthy: Bool {
         switch self {
@@ -143,8 +143,8 @@ extension JSONValue {
         }
     }
 
-    /// The text form by which the peer compares scalars of different types (configuration.md §1.3, §2.5):
-    /// `5` and `"5"` are the same, `true` and `"true"` are not (the peer prints `True`).
+    /// The text form by which Patroni compares scalars of different types (configuration.md §1.3, §2.5):
+    /// `5` and `"5"` are the same, `true` and `"true"` are not (Patroni prints `True`).
     public var comparableText: String {
         switch self {
         case .null: "None"
@@ -162,7 +162,7 @@ extension JSONValue {
         if case .string(let value) = self { "'\(value)'" } else { comparableText }
     }
 
-    /// Equality as the peer sees it (configuration.md §2.5): objects by their key sets and recursively, all else by
+    /// Equality as Patroni sees it (configuration.md §2.5): objects by their key sets and recursively, all else by
     /// text.
     public func deepEquals(_ other: JSONValue) -> Bool {
         if case .object(let mine) = self, case .object(let theirs) = other {
@@ -176,7 +176,7 @@ extension JSONValue {
 }
 
 extension JSONObject {
-    /// Merges `patch` into the object as the peer's *patch* does (configuration.md §1.3): null deletes, objects merge,
+    /// Merges `patch` into the object as Patroni's *patch* does (configuration.md §1.3): null deletes, objects merge,
     /// everything else replaces where its text differs. Returns whether anything changed. The time grows with the sizes
     /// of both, not with their product.
     @discardableResult

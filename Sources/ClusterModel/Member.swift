@@ -23,7 +23,7 @@ public struct Member: Sendable, Hashable {
     public var isRunning: Bool { state == PostgreSQLState.running.rawValue }
     public var role: NodeRole? { data["role"]?.string.flatMap(NodeRole.init(wire:)) }
     public var version: String? { data["version"]?.string }
-    /// The version of Matriarch that the node runs; nil for a node of the peer's, which writes no such key.
+    /// The version of Matriarch that the node runs; nil for a node of Patroni's, which writes no such key.
     public var ownVersion: String? { nonEmpty("matriarch") }
     public var tags: Tags { Tags(data["tags"]?.object ?? JSONObject()) }
     /// The position on a primary; on a standby the larger of received and replayed.

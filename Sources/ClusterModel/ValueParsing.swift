@@ -1,4 +1,4 @@
-/// How settings are written: booleans and numbers with units, as the peer reads them (configuration.md §2,
+/// How settings are written: booleans and numbers with units, as Patroni reads them (configuration.md §2,
 /// rest-api.md §20). What does not parse is nil; the caller knows the default and the words for an error.
 public enum ValueParsing {
     /// `on, true, yes, 1` and `off, false, no, 0` in any case.

@@ -52,7 +52,7 @@ public enum DynamicCheck {
                 return objection(path, member.value, "a text, a number or a boolean")
             }
             guard let parameter = ControlledParameters.parameter(member.key) else { return nil }
-            // What follows from other settings is dropped by every node, as the peer does.
+            // What follows from other settings is dropped by every node, as Patroni does.
             if case .derived = parameter.check { return nil }
             if ControlledParameters.accepted(member.value, for: parameter) != nil { return nil }
             return objection(path, member.value, parameter.check.allowed)

@@ -112,7 +112,7 @@ extension ControlAPI {
         case .object(let object): wanted = object
         }
         var trouble: Unavailable?
-        // The peer writes without a condition; ours is a compare-and-swap (S9), tried again against a faster writer.
+        // Patroni writes without a condition; ours is a compare-and-swap (S9), tried again against a faster writer.
         for _ in 0..<3 {
             switch await freshView() {
             case .failure(let unavailable): return unavailable.response

@@ -146,14 +146,14 @@ public struct ControlAPI: HTTPHandler {
         case .callOffRollingRestart: await callOffRollingRestart()
         case .reload: await reload()
         case .reinitialize: await reinitialize(request)
-        // The peer ends by it in its own tests on Windows only; it must answer, and must do nothing.
+        // Patroni ends by it in its own tests on Windows only; it must answer, and must do nothing.
         case .shutDown: .text(202, "shutdown scheduled")
         case .failsafe: await promise(request)
         case .workerEvent: ignoredEvent(request)
         }
     }
 
-    /// The peer's answer to a method without a handler: neither 404 nor 405 (rest-api.md §2).
+    /// Patroni's answer to a method without a handler: neither 404 nor 405 (rest-api.md §2).
     static func unsupported(_ method: String) -> HTTPResponse {
         .stockError(
             501, message: "Unsupported method ('\(method)')", explanation: "Server does not support this operation")

@@ -3,8 +3,8 @@ import HighAvailability
 
 /// Which probes a node answers with 200 (rest-api.md §6). Pure: a snapshot, a path and its query give a code.
 ///
-/// One difference to the peer is meant: `/primary` is 200 only while the lease is held *and* PostgreSQL accepts writes.
-/// The peer answers by its lease alone, so that a load balancer sends writes to a standby that is being promoted.
+/// One difference to Patroni is meant: `/primary` is 200 only while the lease is held *and* PostgreSQL accepts writes.
+/// Patroni answers by its lease alone, so that a load balancer sends writes to a standby that is being promoted.
 struct HealthCheck {
     /// What a probe may ask for in its query.
     struct Parameters: Sendable, Hashable {
@@ -37,7 +37,7 @@ struct HealthCheck {
     /// The code for what a path asks for.
     func code(_ rule: Rule, _ parameters: Parameters) -> Int { answers(rule, parameters) ? 200 : 503 }
 
-    /// What a path asks for. The peer looks for words anywhere in it.
+    /// What a path asks for. Patroni looks for words anywhere in it.
     enum Rule: Sendable, Hashable {
         case standbyLeader, leader, primary, replica, readOnly, health
         // These are whole paths.

@@ -1,9 +1,9 @@
 import ClusterModel
 import HighAvailability
 
-/// The body of `GET /metrics` (rest-api.md §17): Prometheus' text format, the series in the peer's order.
+/// The body of `GET /metrics` (rest-api.md §17): Prometheus' text format, the series in Patroni's order.
 ///
-/// One difference to the peer is meant: WAL positions are gauges. They fall after a rewind, which no counter may, and
+/// One difference to Patroni is meant: WAL positions are gauges. They fall after a rewind, which no counter may, and
 /// `promtool check metrics` wants counters to be named so.
 struct MetricsDocument {
     private let labels: String
@@ -93,7 +93,7 @@ struct MetricsDocument {
             "\(snapshot.me.tags.failoverPriority)")
     }
 
-    /// Series that the peer does not have.
+    /// Series that Patroni does not have.
     private mutating func addOwn(_ snapshot: NodeSnapshot, _ now: BootInstant) {
         func add(_ name: String, _ help: String, _ value: String) {
             addSeries("matriarch_\(name)", help, value)

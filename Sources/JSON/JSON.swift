@@ -2,7 +2,7 @@ import CJansson
 public import ClusterModel
 import Glibc
 
-/// JSON text, read and written by jansson: it keeps the order of keys and writes the separators that the peer writes.
+/// JSON text, read and written by jansson: it keeps the order of keys and writes the separators that Patroni writes.
 public enum JSON {
     /// A text that is not JSON: what jansson says, and where.
     public struct SyntaxError: Error, Sendable, Hashable, CustomStringConvertible {
@@ -63,7 +63,7 @@ public enum JSON {
     public static func text(_ value: JSONValue, _ style: Style = .spaced) -> String {
         guard let root = tree(of: value) else { return "null" }
         defer { json_decref(root) }
-        // 15 digits print 1.4 as 1.4; the peer prints the shortest text that reads back.
+        // 15 digits print 1.4 as 1.4; Patroni prints the shortest text that reads back.
         let precision = (15 & 0x1F) << 11
         let flags = Int(JSON_ENSURE_ASCII | JSON_ENCODE_ANY) | precision | (style == .compact ? Int(JSON_COMPACT) : 0)
         guard let text = json_dumps(root, flags) else { return "null" }

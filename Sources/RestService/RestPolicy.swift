@@ -16,7 +16,7 @@ enum RestPolicy {
     ) -> HTTPServerConfiguration {
         var configuration = HTTPServerConfiguration(listen: [address(settings)])
         configuration.settings = serverSettings(settings, tls)
-        // The peer's default of 5 would turn clients away at a burst; more may be asked for.
+        // Patroni's default of 5 would turn clients away at a burst; more may be asked for.
         configuration.backlog = max(configuration.backlog, Int32(clamping: settings.requestQueueSize))
         configuration.handshakeTimeout = settings.handshakeTimeout
         configuration.requestTimeout = settings.requestTimeout

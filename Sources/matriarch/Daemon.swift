@@ -325,7 +325,7 @@ struct Daemon {
         }
     }
 
-    /// What somebody has edited by hand in the generated files is undone, as the peer does.
+    /// What somebody has edited by hand in the generated files is undone, as Patroni does.
     private func refreshFiles(_ postgreSQL: LocalPostgreSQL) async {
         do throws(PostgreSQLError) {
             try await postgreSQL.refreshFiles()

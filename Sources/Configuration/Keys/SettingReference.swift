@@ -126,7 +126,7 @@ public enum SettingReference {
     private static let traps = """
         ## What surprises
 
-        The meaning of each is the peer's, and the log says so by name when it happens.
+        The meaning of each is Patroni's, and the log says so by name when it happens.
 
         | what | what it means |
         |---|---|

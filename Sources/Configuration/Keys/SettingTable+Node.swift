@@ -5,15 +5,15 @@ extension SettingTable {
         number.
         scope | name | - | local daemon | The name of the cluster; also PostgreSQL's `cluster_name`.
         namespace | text | service | local daemon | The first part of every key in the store.
-        thread_pool_size | integer 1 * | 5 | local daemon | Threads of the peer's pool. | has no effect: there is no \
+        thread_pool_size | integer 1 * | 5 | local daemon | Threads of Patroni's pool. | has no effect: there is no \
         pool of threads
-        thread_stack_size | integer 1 * B | 524288 | local daemon | The stack of the peer's threads. | has no effect: \
+        thread_stack_size | integer 1 * B | 524288 | local daemon | The stack of Patroni's threads. | has no effect: \
         there is no pool of threads
         log | section | - | local now | How and where the log is written.
         log.type | words plain,json | plain | local now | Lines of text, or one JSON object a line.
         log.level | words debug,info,warn,warning,error,fatal,critical | info | local now | What is written: this \
         level and those above it.
-        log.traceback_level | text | ERROR | local now | Where the peer writes tracebacks. | has no effect: there are \
+        log.traceback_level | text | ERROR | local now | Where Patroni writes tracebacks. | has no effect: there are \
         no tracebacks, an error is one line at any level
         log.format | format | "%(asctime)s %(levelname)s: %(message)s" | local now | A Python format, or for `json` a \
         list of fields and of `field: name` pairs.
@@ -54,7 +54,7 @@ extension SettingTable {
         restapi.request_queue_size | integer 0 4096 | 5 | local daemon | Connections that may wait to be taken.
         restapi.server_tokens | any | Original | local now | What the `Server` header tells: `Original`, `Minimal`, \
         `ProductOnly`.
-        restapi.thread_pool_size | integer 1 * | 5 | local daemon | Workers of the peer's server. | has no effect: \
+        restapi.thread_pool_size | integer 1 * | 5 | local daemon | Workers of Patroni's server. | has no effect: \
         requests are answered without a pool of threads
         restapi.handshake_timeout | integer 1 60 s | 2 | local daemon | How long a TLS handshake may take. Ours.
         restapi.request_timeout | integer 1 60 s | 5 | local daemon | How long a request may take to arrive. Ours.

@@ -28,7 +28,7 @@ enum EnvironmentTable {
     static let booleans =
         rows("restapi", ["allowlist_include_members"]) + rows("ctl", ["insecure"])
         + rows("log", ["deduplicate_heartbeat_logs"])
-    /// `restapi.thread_pool_size` is documented by the peer and read by nobody: whoever sets it is told.
+    /// `restapi.thread_pool_size` is documented by Patroni and read by nobody: whoever sets it is told.
     static let integers =
         rows("restapi", ["request_queue_size", "thread_pool_size"])
         + rows("log", ["max_queue_size", "file_size", "file_num", "mode"])

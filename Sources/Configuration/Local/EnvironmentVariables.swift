@@ -27,7 +27,7 @@ struct EnvironmentVariables {
         warnUnread(values)
     }
 
-    /// Names that nobody reads: slips of the pen, and those that the peer's own pages have wrong.
+    /// Names that nobody reads: slips of the pen, and those that Patroni's own pages have wrong.
     private mutating func warnUnread(_ values: [String: String]) {
         for name in values.keys.sorted() where !EnvironmentTable.reads(name) {
             let nearest = EditDistance.nearest(name, among: EnvironmentTable.readNames)

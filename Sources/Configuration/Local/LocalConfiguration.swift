@@ -27,7 +27,7 @@ public struct LocalConfiguration: Sendable, Hashable {
     /// Only what was read from files can be read again.
     public var isReloadable: Bool { if case .path = source { true } else { false } }
 
-    /// Whether `other` says the same, as the peer compares (configuration.md §2.5).
+    /// Whether `other` says the same, as Patroni compares (configuration.md §2.5).
     public func isSame(as other: LocalConfiguration) -> Bool {
         JSONValue.object(tree).deepEquals(.object(other.tree))
     }

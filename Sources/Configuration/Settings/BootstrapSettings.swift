@@ -47,7 +47,7 @@ public struct BootstrapSettings: Sendable, Hashable {
         custom = BootstrapSettings.customMethod(&reader)
     }
 
-    /// Without a command of its own a method is initdb, as with the peer.
+    /// Without a command of its own a method is initdb, as with Patroni.
     private static func customMethod(_ reader: inout SettingReader) -> CustomMethod? {
         guard let name = reader.filledText("bootstrap.method"), name != "initdb" else { return nil }
         let path = "bootstrap.\(name)"

@@ -2,7 +2,7 @@ import ClusterModel
 
 extension EffectiveConfiguration {
     /// Values of `bootstrap.dcs` that no node takes: in a cluster that begins with them the defaults hold. That ends no
-    /// start, as with the peer: where the cluster is there already nobody reads them.
+    /// start, as with Patroni: where the cluster is there already nobody reads them.
     public var bootstrapProblems: [ConfigurationProblem] {
         guard let document = bootstrap?.dynamicConfiguration else { return [] }
         return DynamicCheck.objections(to: document).map { objection in

@@ -146,7 +146,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
 /// Tags that do not say what they seem to.
 public enum TagRules {
     /// What counts for something else than it reads, with the reason: `nofailover: "false"` keeps a node from leading,
-    /// as with the peer.
+    /// as with Patroni.
     public static func surprises(_ tags: JSONObject) -> [(tag: String, remark: String)] {
         tags.members.compactMap { member in remark(member.key, member.value).map { (member.key, $0) } }
     }

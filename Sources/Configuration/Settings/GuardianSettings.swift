@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// The `guardian` section, which the peer does not know: the process that holds PostgreSQL and ends it with the lease
+/// The `guardian` section, which Patroni does not know: the process that holds PostgreSQL and ends it with the lease
 /// (architecture.md §4).
 public struct GuardianSettings: Sendable, Hashable {
     /// `mode`, on unless it is set to off. Off, nothing stops PostgreSQL where the daemon dies or hangs.

@@ -88,7 +88,7 @@ public struct LogSettings: Sendable, Hashable {
         return fields
     }
 
-    /// Loggers that there are here, each with the peer's names for the same, the nearest first.
+    /// Loggers that there are here, each with Patroni's names for the same, the nearest first.
     private static let labels: [(own: String, peers: [String])] =
         [
             ("matriarch", ["patroni.ha", "patroni"]), ("postgresql", ["patroni.postgresql", "patroni"]),
@@ -118,7 +118,7 @@ public struct LogSettings: Sendable, Hashable {
         return given + derived
     }
 
-    /// Ours, one below it, or the peer's; of other programs' libraries nobody is told that they are not here.
+    /// Ours, one below it, or Patroni's; of other programs' libraries nobody is told that they are not here.
     private static func isKnown(_ name: String) -> Bool {
         let first = name.prefix { $0 != "." }
         return labels.contains { $0.own == first } || ["patroni", "urllib3", "etcd", "kazoo", "consul"].contains(first)

@@ -80,7 +80,7 @@ public struct RestAPISettings: Sendable, Hashable {
         serverTokens = RestAPISettings.serverTokens(&reader)
     }
 
-    // What the peer goes on without (configuration.md §3.4) ends no start here either.
+    // What Patroni goes on without (configuration.md §3.4) ends no start here either.
 
     private static func serverTokens(_ reader: inout SettingReader) -> ServerTokens {
         guard let value = reader.raw("restapi.server_tokens") else { return .original }

@@ -97,7 +97,7 @@ struct SettingReader {
     /// A path of a file or a directory, absolute and in its plain form.
     mutating func path(_ path: String, allowed: String = "a path") -> String? {
         guard let text = filledText(path, allowed: allowed) else { return nil }
-        // A shell makes it a home, the peer and we do not.
+        // A shell makes it a home, Patroni and we do not.
         if text.utf8.first == UInt8(ascii: "~") {
             warn(path, "~ is no home directory here: the path counts from where the daemon is started")
         }
@@ -212,7 +212,7 @@ struct SettingReader {
 }
 
 extension SettingReader {
-    /// `username:password` in one text, which the peer still goes by: an API that was closed must not be open here.
+    /// `username:password` in one text, which Patroni still goes by: an API that was closed must not be open here.
     private mutating func legacyAuthentication(_ path: String) -> BasicAuthentication? {
         let parts = text(path)?.split(atByte: ":", maxSplits: 1) ?? []
         if parts.count == 2, parts.allSatisfy({ !$0.isEmpty }) {

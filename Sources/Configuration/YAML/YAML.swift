@@ -1,6 +1,6 @@
 public import ClusterModel
 
-/// YAML text, read as the peer reads it: YAML 1.1, the safe subset, one document (configuration.md §1.2).
+/// YAML text, read as Patroni reads it: YAML 1.1, the safe subset, one document (configuration.md §1.2).
 public enum YAML {
     /// A value and where its keys and items stand.
     public struct Document: Sendable {

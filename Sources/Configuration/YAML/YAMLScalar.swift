@@ -1,6 +1,6 @@
 import ClusterModel
 
-/// What a plain YAML 1.1 scalar is, by the rules of the reader that the peer uses (configuration.md §1.2): `on` is
+/// What a plain YAML 1.1 scalar is, by the rules of the reader that Patroni uses (configuration.md §1.2): `on` is
 /// true, `0644` is octal, `22:22` counts sixties, `1e3` is a text. Dates stay texts: nothing of ours is a date.
 enum YAMLScalar {
     /// The value of a plain scalar without a tag.
@@ -116,7 +116,7 @@ enum YAMLScalar {
             else { return nil }
             return .double((Double(total) + rest) * (negative ? -1 : 1))
         }
-        // `.5` is a number, `-.5` and `._5` are texts: so the peer's reader has it.
+        // `.5` is a number, `-.5` and `._5` are texts: so Patroni's reader has it.
         guard isNumber(whole) || whole.isEmpty && text.first == "." && isNumber(fraction) else { return nil }
         let digits = "\(whole.isEmpty ? "0" : whole).\(fraction.isEmpty ? "0" : fraction)".filter { $0 != "_" }
         let padded = digits.last == "." ? digits + "0" : digits

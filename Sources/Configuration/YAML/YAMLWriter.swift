@@ -1,7 +1,7 @@
 import CYAML
 public import ClusterModel
 
-/// YAML text, written as the peer's tools write it (ctl.md §4): keys sorted, at most 200 columns, no type tags; a text
+/// YAML text, written as Patroni's tools write it (ctl.md §4): keys sorted, at most 200 columns, no type tags; a text
 /// that would be read as something else stands in quotes.
 extension YAML {
     public enum Layout: Sendable {

@@ -1,7 +1,7 @@
 import ClusterModel
 import JSON
 
-/// Values spelled as the peer's tool spells them: scripts compare.
+/// Values spelled as Patroni's tool spells them: scripts compare.
 enum PythonText {
     /// One cell: `None`, `True`, `4`, or the text itself.
     static func text(_ value: JSONValue) -> String { value.comparableText }

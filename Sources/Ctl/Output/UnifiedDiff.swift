@@ -1,6 +1,6 @@
 /// How two texts differ, line by line, with three lines around each change.
 ///
-/// Lines are matched as the peer's tool matches them - the longest run that both have, then to its left and its right -
+/// Lines are matched as Patroni's tool matches them - the longest run that both have, then to its left and its right -
 /// so that scripts find the same lines.
 struct UnifiedDiff {
     /// Lines with their mark: `---`, `+++`, `@@`, or a blank, `-` or `+`.

@@ -58,7 +58,7 @@ struct Session: Sendable {
         throw .usage("Missing argument 'CLUSTER_NAME', and the configuration has no scope.")
     }
 
-    /// A line of a log, as the peer's tool writes it to standard error.
+    /// A line of a log, as Patroni's tool writes it to standard error.
     func warn(_ message: String) {
         let line = "\(LocalTime.milliseconds(wallTime)) - WARNING - \(message)"
         if let warnings { return warnings(line) }

@@ -8,10 +8,10 @@ public struct HTTPResponse: Sendable, Hashable {
     public var headers: HTTPHeaders { didSet { renderedHead = nil } }
     /// The body; never sent in answer to HEAD, though its length is told.
     public var body: [UInt8] { didSet { renderedHead = nil } }
-    /// The peer's bare answer (rest-api.md §1): a status line and nothing else. Where the connection stays open the
+    /// Patroni's bare answer (rest-api.md §1): a status line and nothing else. Where the connection stays open the
     /// client must be told where the answer ends, so that only then `Content-Length: 0` is added.
     public var isBare: Bool { didSet { renderedHead = nil } }
-    /// The peer's stock error, which carries no extra headers.
+    /// Patroni's stock error, which carries no extra headers.
     var isStock = false
     /// Ends the connection after this answer whatever the client asked for.
     public var closesConnection: Bool
@@ -38,7 +38,7 @@ public struct HTTPResponse: Sendable, Hashable {
         HTTPResponse(status: status, headers: ["Content-Type": type], body: Array(text.utf8))
     }
 
-    /// The peer's bare answer: a status line and nothing else.
+    /// Patroni's bare answer: a status line and nothing else.
     public static func bare(_ status: Int) -> HTTPResponse {
         var response = HTTPResponse(status: status)
         response.isBare = true

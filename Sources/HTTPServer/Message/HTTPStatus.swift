@@ -3,7 +3,7 @@ public enum HTTPStatus {
     /// The standard reason phrase; `Unknown` for a code without one.
     public static func reason(_ status: Int) -> String { reasons[status] ?? "Unknown" }
 
-    /// One sentence for people on what the code means; clients of the peer look for some of them (rest-api.md §1).
+    /// One sentence for people on what the code means; clients of Patroni look for some of them (rest-api.md §1).
     static func explanation(_ status: Int) -> String {
         switch status {
         case 400: "Bad request syntax or unsupported method"

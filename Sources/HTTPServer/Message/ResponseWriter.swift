@@ -26,7 +26,7 @@ enum ResponseWriter {
             appendHead(response, to: &output)
         }
         if response.isBare {
-            // To a client of HTTP/1.0 the bare answer is the peer's, byte for byte: the closed connection is its end.
+            // To a client of HTTP/1.0 the bare answer is Patroni's, byte for byte: the closed connection is its end.
             if form.keepsAlive || form.version == .http11 {
                 output += noLength
                 output += connection(form)

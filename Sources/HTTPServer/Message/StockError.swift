@@ -1,7 +1,7 @@
 extension HTTPResponse {
-    /// The peer's stock error (rest-api.md §1): a small HTML page whose three lines old clients look for. `message` is
+    /// Patroni's stock error (rest-api.md §1): a small HTML page whose three lines old clients look for. `message` is
     /// also the reason of the status line (`Unsupported method ('DELETE')`); without one both texts are the standard
-    /// ones. The connection is closed after it, as the peer's header says.
+    /// ones. The connection is closed after it, as Patroni's header says.
     public static func stockError(
         _ status: Int, message: String? = nil, explanation: String? = nil
     ) -> HTTPResponse {

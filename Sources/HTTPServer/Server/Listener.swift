@@ -146,7 +146,7 @@ struct Listener: Sendable {
         try set(number, tcp, TCP_NODELAY, 1)
         // What the kernel keeps for a client that does not read: more than any answer but a stream has, and no more.
         try set(number, SOL_SOCKET, SO_SNDBUF, 128 << 10)
-        // The peer's keepalive: a dead client is noticed after ten seconds, so that a long answer does not outlive it.
+        // Patroni's keepalive: a dead client is noticed after ten seconds, so that a long answer does not outlive it.
         try set(number, SOL_SOCKET, SO_KEEPALIVE, 1)
         try set(number, tcp, TCP_KEEPIDLE, 3)
         try set(number, tcp, TCP_KEEPINTVL, 2)

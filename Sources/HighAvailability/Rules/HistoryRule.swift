@@ -28,7 +28,7 @@ public func historyVerdict(stored: TimelineHistory, timeline: TimelineID) -> His
 /// `limit` rows (0 for all).
 ///
 /// A number that the file skips is that of a dead branch: somebody had promoted to it whom the cluster did not follow.
-/// Readers take the number after the last row for the cluster's timeline, the peer's too, so it has a row of its own:
+/// Readers take the number after the last row for the cluster's timeline, Patroni's too, so it has a row of its own:
 /// one that was left before it began, whatever stands on it has parted.
 public func historyLines(
     file: [TimelineHistory.Line], writtenAt: String, leader: String, timeline: TimelineID, stored: TimelineHistory,

@@ -192,7 +192,7 @@ struct RaceRules {
     /// Nil where timelines do not matter.
     var clusterTimeline: TimelineID?
     /// Who has replayed beyond the end of its timeline has parted: its position says nothing of what the cluster has
-    /// acknowledged since, whether timelines are checked or not (S3). Stricter than the peer.
+    /// acknowledged since, whether timelines are checked or not (S3). Stricter than Patroni.
     var history: TimelineHistory
     /// Its priority does not count at equal position: it just failed (ha-loop.md §11.2.7).
     var formerLeader: String?

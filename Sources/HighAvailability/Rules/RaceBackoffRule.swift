@@ -52,7 +52,7 @@ public enum BackoffReason: Sendable, Hashable {
             Explanation(
                 "leader-may-return", ["remaining_seconds": .fact(wait)],
                 "whoever led may take the key back (primary_race_backoff): \(seconds(wait)) are waited")
-        // The peer's words (observable-text.md).
+        // Patroni's words (observable-text.md).
         case .walArrives(let position, let limit):
             Explanation(
                 "wal-arrives", ["position": .fact(position), "limit_seconds": .fact(limit)],

@@ -2,7 +2,7 @@
 /// commit, so that each voter has them all, and any one of them may win.
 ///
 /// A standby leaves `/sync` before PostgreSQL forgets it, and enters it after PostgreSQL has named it and it has
-/// everything. One that is to be replaced stays in both until its successor has confirmed: the peer lets go of it
+/// everything. One that is to be replaced stays in both until its successor has confirmed: Patroni lets go of it
 /// first, and has nobody for a moment.
 public struct PriorityResolver: Sendable, Hashable {
     public var state: SynchronousState

@@ -7,7 +7,7 @@
 /// The way is of three steps at most, whatever is to change: `/sync` is widened until it covers both the old and the
 /// new `synchronous_standby_names`; these are set; and once standbys have confirmed them, `/sync` is narrowed to what
 /// is wanted. A step that fails, or a leader that dies between two of them, leaves a state that is safe, from which the
-/// next call goes on. The peer's way has more steps; both end in the same state, and each goes on from the other's.
+/// next call goes on. Patroni's way has more steps; both end in the same state, and each goes on from the other's.
 public struct QuorumResolver: Sendable, Hashable {
     public var state: SynchronousState
 

@@ -154,7 +154,7 @@ public struct SynchronousClaim: Sendable, Hashable {
     public var sync: SyncState?
     public var names: SynchronousSetting
 
-    /// The names are those that whoever may win by this `/sync` rests on. The peer writes it after the promotion in
+    /// The names are those that whoever may win by this `/sync` rests on. Patroni writes it after the promotion in
     /// quorum mode; written before, it also ends what a former leader, frozen until now, is still about to write.
     public init(_ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration) {
         guard settings.synchronousMode != .off else {
