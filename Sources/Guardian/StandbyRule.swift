@@ -24,6 +24,9 @@ public struct StandbyRule: Sendable, Hashable {
 
     public init() {}
 
+    /// Who is at work is known.
+    public var isInformed: Bool { !checkpointers.isEmpty }
+
     /// A look at the server's processes. One look is none: a process has its title a moment after it has begun.
     public mutating func isPrimary(_ parts: [Part]) -> Bool {
         let now = Set(parts.filter { $0.title == "checkpointer" }.map(\.pid))

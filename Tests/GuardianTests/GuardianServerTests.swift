@@ -253,14 +253,16 @@ struct GuardianServerTests {
             var command = scene.command(
                 part("checkpointer") + "a=$!; " + part("startup recovering 000000010000000000000003") + "b=$!; "
                     + "while [ ! -e crash ]; do sleep 0.1; done; kill -9 $a $b; " + part("checkpointer")
-                    + GuardianScene.stubborn)
+                    + ": >crashed; " + GuardianScene.stubborn)
             command.isStandby = true
             let pid = try await scene.client.launch(command)
-            await scene.client.disconnect()
-            // It has to have been looked at before.
+            // It has to have been looked at before; nobody tells that it was.
             try await Task.sleep(for: .seconds(2))
             #expect(ProcessTable.isAlive(pid))
+            // Daemon and server end at the same time.
             try Files.replace(scene.data + "/crash", with: "".utf8, mode: 0o600)
+            while !Files.exists(scene.data + "/crashed") { try await Task.sleep(for: .milliseconds(5)) }
+            await scene.client.disconnect()
             #expect(await GuardianScene.hasEnded(pid))
             #expect(try await scene.status().lastStop?.wasKilled == true)
         }
