@@ -199,8 +199,9 @@ public enum ServerReason: Sendable, Hashable {
         switch self {
         case .obstructed(let obstacle): "PostgreSQL does not start: \(obstacle.text). \(obstacle.remedy)"
         case .startFailed(let times) where times >= StuckArithmetic.failedStarts:
-            "PostgreSQL does not start: its own log says why. It is tried again; if its files are damaged, ask for a "
-                + "new copy (POST /reinitialize)"
+            "PostgreSQL does not start: its own log says why. It is tried again. A setting that the log names is mended "
+                + "in the configuration, or in postgresql.auto.conf where ALTER SYSTEM has made it; if files are "
+                + "damaged, ask for a new copy (POST /reinitialize)"
         case .unobservable(let why):
             "PostgreSQL runs, and the daemon is not let in: \(why). See that its superuser "
                 + "(postgresql.authentication.superuser) may connect: address and port, password, pg_hba.conf, limits"
