@@ -212,6 +212,10 @@ extension World {
         switch leaf {
         case .initialize where how == .foreign || how == .garbled:
             store.put(path(leaf), .text(SimulatedPostgreSQL.systemIdentifier))
+        // From a store that keeps nothing else of the cluster it does not come back by itself: whoever took it away is
+        // told so (needs_operator), and puts it back.
+        case .initialize where ["initialize", "leader", "history", "status"].allSatisfy { store.keys[$0] == nil }:
+            store.put(path(leaf), .text(SimulatedPostgreSQL.systemIdentifier))
         case .config: store.put(path(leaf), .object(document))
         case .failover: store.put(path(leaf), .object([:]))
         case .initialize, .status, .member: return

@@ -216,6 +216,29 @@ import Testing
         #expect(decision.needsOperator?.contains("Start the daemon on the node") == true)
     }
 
+    /// `/initialize` alone was removed, while nobody led: who has read whose cluster it is writes it again. A store
+    /// that knows nothing any more may be another one.
+    @Test func aLostSystemIdentifierIsWrittenAgainByWhoHasReadIt() {
+        var (_, memory) = Scene.decided(Scene.seen(Scene.view(), Scene.standby()))
+        var lost = Scene.view(initialize: .absent)
+        lost.status.optime = WALPosition(1000)
+        let written = Row.Expectation.action(.write(.systemIdentifier(Scene.identifier)))
+        Row(
+            description: "by a standby that saw no leader", seen: Scene.seen(lost, Scene.standby()), memory: memory,
+            expected: written, because: ["nobody-initialized"]
+        ).check()
+        Row(
+            description: "not in a store that has lost everything",
+            seen: Scene.seen(UnknownClusterTests.nothing, Scene.standby()), memory: memory,
+            expected: .action(.wait), because: ["replica-without-cluster"]
+        ).check()
+        memory.systemIdentifierInStore = "7499999999999999999"
+        Row(
+            description: "nor by a directory that has been replaced", seen: Scene.seen(lost, Scene.standby()),
+            memory: memory, expected: .action(.wait), because: ["replica-without-cluster"]
+        ).check()
+    }
+
     @Test(arguments: rows) func decides(_ row: Row) {
         row.check()
     }

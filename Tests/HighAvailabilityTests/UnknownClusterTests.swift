@@ -4,7 +4,7 @@ import Testing
 
 /// A data directory that had a life, and a store that knows of none.
 @Suite struct UnknownClusterTests {
-    private static var nothing: ClusterView {
+    static var nothing: ClusterView {
         var view = Scene.view(members: [Scene.member("n1"), Scene.member("n2", state: "stopped")], config: nil)
         view.initialize = .absent
         view.initializeRevision = nil

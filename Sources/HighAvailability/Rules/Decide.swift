@@ -68,6 +68,9 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
             memory.membersUnderLastLeader = view.members
             memory.lastLeader = leader
         }
+        if let identifier = seen.local.systemIdentifier, view.initialize.systemIdentifier == identifier {
+            memory.systemIdentifierInStore = identifier
+        }
         memory.leaderlessSince = view.isUnlocked ? memory.leaderlessSince ?? seen.now : nil
         if view.leaderName != nil {
             memory.storeForgotSince = nil

@@ -26,7 +26,9 @@ func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) ->
     guard view.isUnlocked, !seen.settings.isPaused else { return nil }
     // A standby whose primary no daemon manages yet must not define the cluster. It waits for who does: the daemon's
     // end would help nobody where the store has but lost its keys. A standby cluster has none but standbys.
-    if let facts = seen.local.facts, facts.inRecovery, !memory.hasRunUnderUs, !seen.settings.isStandbyCluster {
+    if let facts = seen.local.facts, facts.inRecovery, !memory.hasRunUnderUs, !isKnown(local, view, memory),
+        !seen.settings.isStandbyCluster
+    {
         return Decision(.wait, .identity(.replicaWithoutCluster))
     }
     switch unknownCluster(seen, view, memory) {
@@ -48,6 +50,12 @@ func unidentified(_ local: PostgreSQLStatus) -> Reason {
 private func configurationRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
     guard seen.isNamedLeader, view.config?.data.isEmpty ?? true, !seen.settings.document.isEmpty else { return nil }
     return Decision(.write(.configuration), .identity(.configurationMissing))
+}
+
+/// A store that still knows the cluster, and from which this daemon has read whose it is: one key of it has been lost
+/// since, and whoever leads next is found as ever.
+private func isKnown(_ local: String, _ view: ClusterView, _ memory: Memory) -> Bool {
+    memory.systemIdentifierInStore == local && !view.knowsNoCluster
 }
 
 extension Memory {

@@ -30,7 +30,7 @@ func unknownCluster(_ seen: Observation, _ view: ClusterView, _ memory: Memory) 
 
 extension ClusterView {
     /// Nothing stands there that a leader writes. A member key says only that a daemon runs.
-    fileprivate var knowsNoCluster: Bool {
+    var knowsNoCluster: Bool {
         initialize.systemIdentifier == nil && leader == nil && history.lines.isEmpty && status.optime == .zero
             && sync.leader == nil && failsafe?.isEmpty ?? true
     }

@@ -54,6 +54,8 @@ public struct Memory: Sendable, Hashable {
     public var inflow: Inflow?
     /// Since when the store has known no cluster, where this daemon has never seen it know one.
     public var storeForgotSince: BootInstant?
+    /// The system identifier of this data directory, once the store had it for its cluster's.
+    public var systemIdentifierInStore: String?
     /// Since when a standby that streams from nobody has been where it is; nil while it streams.
     public var starving: Starving?
     /// What the running standby was last told to follow; `.unknown` after a start of the daemon.
