@@ -132,7 +132,7 @@ extension ClusterIntegrationTests {
             }
             let answer = try await tool.run("rolling-restart", "--call-off")
             #expect(answer.code == 0, "\(answer)")
-            // Whose turn it was may be about to restart, and comes up again. In as much time the next would have its turn.
+            // Whose turn it was may restart yet, and comes up again. In as much time the next would have its turn.
             let (since, pause) = (bootSeconds(), 5.0)
             try await waitUntil("five cycles have passed", within: 20) { bootSeconds() > since + pause }
             try await cluster.healthy(within: 60)
