@@ -174,6 +174,10 @@ final class TestCluster: Sendable {
     func startEtcd() async throws {
         let client = "http://127.0.0.1:\(etcdPort)"
         let peer = "http://127.0.0.1:\(etcdPort + 1)"
+        // One that was killed is a zombie before the last of its threads has closed what it listened at.
+        try await waitUntil("the ports of etcd are free", within: 30) {
+            PortBlock.isFree(etcdPort) && PortBlock.isFree(etcdPort + 1)
+        }
         try await start(
             "etcd",
             [
