@@ -258,3 +258,13 @@ extension StringProtocol {
     /// Without the blanks around it.
     var trimmed: String { String(withoutBlanks) }
 }
+
+extension LocalPostgreSQLConfiguration {
+    /// What the rules have to know of the configuration.
+    func tellRules(_ status: inout PostgreSQLStatus) {
+        status.mayRemove = mayRemove
+        status.canRestoreAlone = replicaMethods.contains { $0.command != nil && $0.needsNoLeader }
+        status.hasPrePromote = prePromote != nil
+        status.hasRestoreCommand = !(RecoveryParameters.restoreCommand(self) ?? "").isEmpty
+    }
+}

@@ -14,6 +14,8 @@ actor Monitor {
     /// The postmaster that the rest is of, and when it began, where its pid file tells.
     private var known: Int32?
     private var knownStart: Int64?
+    /// It has accepted connections.
+    private var hasServed = false
     /// Of what is essential, and of each part beside it.
     private var trouble = Trouble()
     private var partTroubles: [StatusQuery.Part: Trouble] = [:]
@@ -52,12 +54,9 @@ actor Monitor {
     func observe(deadline: BootInstant) async -> PostgreSQLStatus {
         let asked = BootClock.now()
         instance.noteQuestion(at: asked)
-        if !hasBegun {
-            hasBegun = true
-            // A server that runs already is ours again: its end is watched for from now on.
-            instance.adoptRunning()
-        }
+        begin()
         let directory = instance.dataDirectory
+        let hadServed = hasServed
         var postmaster = instance.postmaster()
         noteIdentity(postmaster)
         let found = directory.look()
@@ -93,19 +92,18 @@ actor Monitor {
         status.canRewind = instance.remember { memory in
             memory.configuration.usesRewind && (memory.control?.output.controlData?.supportsRewind ?? false)
         }
-        tellConfigured(&status)
-        status.state = settle(isAlive: postmaster != nil, status.readiness, isFinishing: status.finish != nil)
+        instance.configuration.tellRules(&status)
+        if postmaster != nil, status.readiness == .accepting { hasServed = true }
+        status.state = settle(
+            isAlive: postmaster != nil, status.readiness, hasServed: hadServed, isFinishing: status.finish != nil)
         status.pendingRestart = instance.remember { $0.pendingRestart }
         return status
     }
 
-    /// What the rules have to know of the configuration.
-    private func tellConfigured(_ status: inout PostgreSQLStatus) {
-        let configuration = instance.configuration
-        status.mayRemove = configuration.mayRemove
-        status.canRestoreAlone = configuration.replicaMethods.contains { $0.command != nil && $0.needsNoLeader }
-        status.hasPrePromote = configuration.prePromote != nil
-        status.hasRestoreCommand = !(RecoveryParameters.restoreCommand(configuration) ?? "").isEmpty
+    /// A server that runs already is ours again: its end is watched for from now on.
+    private func begin() {
+        if !hasBegun { instance.adoptRunning() }
+        hasBegun = true
     }
 
     private func noteIdentity(_ postmaster: PostmasterPidFile?) {
@@ -120,6 +118,7 @@ actor Monitor {
 
     private func forget(_ pid: Int32?) {
         known = pid
+        hasServed = false
         connection = nil
         timeline = nil
         flushed = nil
@@ -181,13 +180,15 @@ actor Monitor {
             has: { directory.hasSegment($0) })
     }
 
-    private func settle(isAlive: Bool, _ readiness: PostgreSQLStatus.Readiness, isFinishing: Bool) -> PostgreSQLState {
+    private func settle(
+        isAlive: Bool, _ readiness: PostgreSQLStatus.Readiness, hasServed: Bool, isFinishing: Bool
+    ) -> PostgreSQLState {
         if isFinishing { return .stopping }
         return instance.remember { memory in
             // Between the stop of a restart and its start PostgreSQL is looked at.
             let isRestarting = memory.restart.map { BootClock.now() < $0.until } ?? false
             memory.state = StateRule.next(
-                memory.state, isAlive: isAlive, readiness: readiness,
+                memory.state, isAlive: isAlive, readiness: readiness, hasServed: hasServed,
                 isOperating: memory.operation != nil || isRestarting)
             return memory.state
         }

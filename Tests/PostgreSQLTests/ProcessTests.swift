@@ -167,7 +167,23 @@ struct ProcessTests {
         after: PostgreSQLState
     ) {
         #expect(
-            StateRule.next(before, isAlive: isAlive, readiness: readiness, isOperating: isOperating) == after)
+            StateRule.next(
+                before, isAlive: isAlive, readiness: readiness, hasServed: false, isOperating: isOperating) == after)
+    }
+
+    @Test(
+        "Who has served and dies is seen refusing connections, and has crashed all the same",
+        arguments: [
+            (.starting, false, .down, false, .crashed), (.starting, false, .down, true, .starting),
+            (.running, true, .rejecting, false, .starting), (.restarting, false, .down, false, .restartFailed),
+        ] as [(PostgreSQLState, Bool, PostgreSQLStatus.Readiness, Bool, PostgreSQLState)])
+    func stateOfServed(
+        before: PostgreSQLState, isAlive: Bool, readiness: PostgreSQLStatus.Readiness, isOperating: Bool,
+        after: PostgreSQLState
+    ) {
+        #expect(
+            StateRule.next(
+                before, isAlive: isAlive, readiness: readiness, hasServed: true, isOperating: isOperating) == after)
     }
 
     @Test(
