@@ -41,7 +41,8 @@ final class DirectoryLock: Sendable {
         while true {
             let holders = try attempt(path)
             if holders.isEmpty { return }
-            for holder in holders where !holder.isDaemon {
+            // The helpers of one that is at work are that one's.
+            for holder in holders where !holder.isDaemon && !holders.contains(where: \.keepsUsOut) {
                 log.warning("process \(holder.pid) (\(holder.name)) of an earlier daemon works in \(path): SIGKILL")
                 kill(holder.pid, SIGKILL)
             }
@@ -58,7 +59,7 @@ final class DirectoryLock: Sendable {
     /// kernel ends, or that somebody has stopped, does nothing there any more. Nil once we have the lock.
     func tenant(of path: String) -> String? {
         guard let holders = try? attempt(path) else { return nil }
-        return holders.first { $0.isDaemon && $0.isAtWork }.map { "process \($0.pid) (\($0.name))" }
+        return holders.first(where: \.keepsUsOut).map { "process \($0.pid) (\($0.name))" }
     }
 
     /// One attempt; who has the lock where we have not got it.
@@ -142,10 +143,12 @@ private struct Holder {
     /// other one yet. That inherits every descriptor for the instant until it does.
     var isDaemon: Bool
 
+    var keepsUsOut: Bool { isDaemon && isAtWork }
+
     /// One that cannot be seen may be.
-    var isAtWork: Bool {
+    private var isAtWork: Bool {
         guard pid != 0 else { return true }
-        guard let state = ProcessTable.stat(pid)?.state, !"ZXTt".contains(state) else { return false }
+        guard let stat = ProcessTable.stat(pid), !stat.hasEnded, !stat.isStopped else { return false }
         return !ProcessTable.isDoomed(pid)
     }
 

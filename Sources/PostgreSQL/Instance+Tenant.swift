@@ -7,21 +7,14 @@ import Posix
 /// most likely. The server there is that one's, and so are its files and its guardian: until it has ended nothing of
 /// them is looked at, written or stopped, and the directory counts as one that cannot be used.
 extension Instance {
-    /// The lock could not be taken as the daemon began.
-    func noteTenant() {
-        guard let name = lock.tenant(of: dataDirectory.path) else { return }
-        remember { $0.tenant = (name, BootClock.now() + .seconds(2)) }
-        log.error("\(keptOut(by: name)): its server and its files are left alone")
-    }
-
-    /// Why this node has no data directory for now. Blocking: who was there may have ended.
-    func lookForTenant() -> String? {
-        guard let known = remember({ $0.tenant }) else { return nil }
-        if BootClock.now() < known.nextLook { return keptOut(by: known.name) }
-        let name = lock.tenant(of: dataDirectory.path)
-        remember { $0.tenant = name.map { ($0, BootClock.now() + .seconds(2)) } }
-        if name == nil { log.info("\(dataDirectory.path) is this daemon's from now on") }
-        return name.map(keptOut)
+    /// Whose the directory is, where it is not ours; nil once nobody keeps us out.
+    func note(tenant name: String?) {
+        let had = remember { memory in
+            defer { memory.tenant = name.map { ($0, BootClock.now() + .seconds(2)) } }
+            return memory.tenant != nil
+        }
+        if let name, !had { log.error("\(keptOut(by: name)): its server and its files are left alone") }
+        if name == nil, had { log.info("\(dataDirectory.path) is this daemon's from now on") }
     }
 
     var isKeptOut: Bool { remember { $0.tenant != nil } }
@@ -35,7 +28,7 @@ extension Instance {
         PostgreSQLStatus(dataDirectory: .inaccessible(why), state: .stopped, observedAt: now)
     }
 
-    private func keptOut(by tenant: String) -> String {
+    func keptOut(by tenant: String) -> String {
         "\(tenant) works in \(dataDirectory.path), which may be another node's postgresql.data_dir"
     }
 }

@@ -75,11 +75,13 @@ public final class LocalPostgreSQL: PostgreSQLController {
 
     public func observe(since: BootInstant, deadline: BootInstant) async -> PostgreSQLStatus {
         let monitor = monitor
-        let instance = instance
+        let (instance, operations) = (instance, operations)
         let status = await looks.look(
             since: since, until: deadline, unseen: { instance.unseen(since: $0) },
             by: {
-                if let why = instance.lookForTenant() { return instance.keptOut(why, at: BootClock.now()) }
+                if instance.isKeptOut, let why = await operations.lookForTenant() {
+                    return instance.keptOut(why, at: BootClock.now())
+                }
                 let status = await monitor.observe(deadline: deadline)
                 instance.noteSeen(status)
                 return status
@@ -88,7 +90,6 @@ public final class LocalPostgreSQL: PostgreSQLController {
             instance.isUp(inRecovery: facts.inRecovery)
         }
         if instance.hasToCatchUp(status) {
-            let operations = operations
             Task { await operations.catchUp() }
         }
         return status

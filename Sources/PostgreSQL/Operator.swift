@@ -126,12 +126,31 @@ actor Operator {
         do throws(PostgreSQLError) {
             try await instance.lock.acquire(directory.path, deadline: deadline)
         } catch {
-            instance.noteTenant()
+            instance.note(tenant: instance.lock.tenant(of: directory.path))
             throw error
         }
+        instance.note(tenant: nil)
         if instance.postmaster() == nil { _ = try finishReplacement() }
         // What runs there may go on for long without a start of ours.
         if directory.look() == (.initialized, nil) { try forgetUnfinished() }
+    }
+
+    /// Why this node has no data directory for now. Where who was there has ended, all is done that a daemon does as it
+    /// begins: that one may have been killed half-way, or have left somebody at work.
+    func lookForTenant() async -> String? {
+        guard let known = instance.remember({ $0.tenant }) else { return nil }
+        if BootClock.now() >= known.nextLook {
+            if let name = instance.lock.tenant(of: directory.path) {
+                instance.note(tenant: name)
+            } else {
+                do throws(PostgreSQLError) {
+                    try await claimDirectory(deadline: BootClock.now() + .seconds(2))
+                } catch {
+                    log.error("\(error)")
+                }
+            }
+        }
+        return instance.remember { $0.tenant }.map { instance.keptOut(by: $0.name) }
     }
 
     func refuseWhileRunning() throws(PostgreSQLError) {

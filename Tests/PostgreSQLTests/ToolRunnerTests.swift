@@ -221,6 +221,31 @@ struct DirectoryLockTests {
         }
     }
 
+    @Test("Where who worked there has ended, what it has left at work is ended before anything is looked at")
+    func tenantsHelper() async throws {
+        try await Self.withDirectory { path in
+            let (program, data) = (path + "/matriarch", path + "/n1")
+            try makeProgram(program, try Files.read("/bin/sh"))
+            mkdir(data, 0o700)
+            let told = try FileDescriptor.pipe()
+            let output = FileDescriptor(owning: told.output)
+            let outputEnd = FileDescriptor(owning: told.input)
+            let script = "/bin/sleep 600 & echo $!; wait"
+            let pid = try Self.holder(program, data, arguments: ["-c", script], output: outputEnd.number)
+            let helper = try #require(Int32(String(decoding: try output.read(count: 20), as: UTF8.self).trimmed))
+            let server = try TestServer("n1", in: path)
+            _ = await #expect(throws: PostgreSQLError.self) {
+                try await server.controller.claimDirectory(deadline: BootClock.now())
+            }
+            #expect(server.controller.isKeptOut)
+            kill(pid, SIGKILL)
+            #expect(waitpid(pid, nil, 0) == pid)
+            #expect(ProcessTable.isAlive(helper))
+            let freed = await server.wait { $0.dataDirectory == .empty }
+            #expect(freed.dataDirectory == .empty && !ProcessTable.isAlive(helper))
+        }
+    }
+
     /// What is forked to run another program is ours until it does, and has our descriptors: here, our program itself,
     /// at more output than the pipe takes.
     @Test("Who runs our own program is waited for")
