@@ -75,7 +75,7 @@ extension Holdup.Part {
 
     /// Where it stands still it is not the others that it waits for: they would be next.
     fileprivate var isAtWorkOnLastRecord: Bool {
-        title.contains("shutdown") || state == "T" || state == "t" || state == "D"
+        title.contains("shutdown") || ProcessTable.Stat.isStopped(state) || state == "D"
     }
 
     fileprivate var text: String {

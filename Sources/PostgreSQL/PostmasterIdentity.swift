@@ -34,7 +34,7 @@ struct PostmasterIdentity: Sendable {
     /// Looks the process up; nil where it is gone. It works in `directory` whatever its path is called there: over a
     /// bind mount, say.
     static func candidate(_ pid: Int32, in directory: String? = nil) -> Candidate? {
-        guard let stat = ProcessTable.stat(pid), stat.state != "Z", stat.state != "X" else { return nil }
+        guard let stat = ProcessTable.stat(pid), !stat.hasEnded else { return nil }
         let isThere = directory.map { isSame($0, "/proc/\(pid)/cwd") } ?? false
         return Candidate(
             pid: pid, parent: stat.parent, startTime: ProcessTable.startTime(stat),

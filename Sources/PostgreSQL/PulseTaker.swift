@@ -39,10 +39,10 @@ actor PulseTaker {
             takenAt: now, postmaster: pid, unansweredSince: owed.unansweredSince,
             unflushedSince: owed.unflushedSince)
         pulse.checkpointer = lookAtCheckpointer(of: pid, now)
-        let state = ProcessTable.stat(pid)?.state
-        let isStopped = state == "T" || state == "t"
+        let stat = ProcessTable.stat(pid)
+        let isStopped = stat?.isStopped ?? false
         let isSilent = owed.unansweredSince.map { now - $0 >= Self.usual } ?? false
-        pulse.closedSince = lookAtDoor(now, isSuspicious: isSilent || isStopped || state == "D")
+        pulse.closedSince = lookAtDoor(now, isSuspicious: isSilent || isStopped || stat?.state == "D")
         let isOwed = isSilent || isStopped || pulse.closedSince.map { now - $0 >= Self.usual } ?? false
         guard isOwed else {
             work = ProcessWork()
@@ -50,7 +50,7 @@ actor PulseTaker {
         }
         let tree = ProcessTable.tree(of: pid)
         pulse.processes = Pulse.Processes(
-            total: tree.count, stopped: tree.count { $0.stat.state == "T" || $0.stat.state == "t" },
+            total: tree.count, stopped: tree.count(where: \.stat.isStopped),
             uninterruptible: tree.count { $0.stat.state == "D" }, isPostmasterStopped: isStopped)
         pulse.stillSince = work.stillSince(tree, at: now)
         return pulse
@@ -107,7 +107,7 @@ struct CheckpointerWork: Sendable, Hashable {
     /// Since when it is stopped, or in the kernel, and has had no turn. What sleeps, and what wants to run, does not
     /// stand still.
     mutating func stuck(_ pid: Int32, state: Character, turns: UInt64?, at now: BootInstant) -> Pulse.Checkpointer? {
-        let isStopped = state == "T" || state == "t"
+        let isStopped = ProcessTable.Stat.isStopped(state)
         guard isStopped || state == "D", let turns else {
             last = nil
             return nil

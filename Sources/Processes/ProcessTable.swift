@@ -19,6 +19,14 @@ public enum ProcessTable {
         /// however long the kernel needs for the rest.
         public var isExiting: Bool
 
+        /// By a signal, or by a debugger.
+        public var isStopped: Bool { Self.isStopped(state) }
+
+        /// It waits for its parent at most.
+        public var hasEnded: Bool { state == "Z" || state == "X" }
+
+        public static func isStopped(_ state: Character) -> Bool { state == "T" || state == "t" }
+
         /// The second field is a name in parentheses that may itself hold parentheses and spaces: what counts is after
         /// the last one.
         public init?(_ text: String) {
@@ -63,8 +71,7 @@ public enum ProcessTable {
 
     /// Exists and is no zombie.
     public static func isAlive(_ pid: Int32) -> Bool {
-        guard let stat = stat(pid) else { return false }
-        return stat.state != "Z" && stat.state != "X"
+        stat(pid).map { !$0.hasEnded } ?? false
     }
 
     /// Seconds since the epoch at which a process began.
@@ -157,7 +164,12 @@ public enum ProcessTable {
     /// The servers whose parent is `parent`, whatever becomes of the directory that they work in: that may be moved, or
     /// hang, and no file system is waited for.
     public static func servers(of parent: Int32, programs: Set<String>) -> [Int32] {
-        all().filter { $0.parent == parent && isServer($0.pid, programs) }.map(\.pid)
+        children(of: parent).filter { isServer($0, programs) }
+    }
+
+    /// The processes right below `parent`.
+    public static func children(of parent: Int32) -> [Int32] {
+        all().filter { $0.parent == parent }.map(\.pid)
     }
 
     /// The postmasters whose command line says that they were started on one of `paths`, by our user and where we see

@@ -208,13 +208,15 @@ extension World {
         }
     }
 
+    private var storeKnowsNothing: Bool {
+        ["initialize", "leader", "history", "status"].allSatisfy { store.keys[$0] == nil }
+    }
+
     private mutating func unspoil(_ leaf: Fault.Leaf, _ how: Fault.Spoiling) {
         switch leaf {
-        case .initialize where how == .foreign || how == .garbled:
-            store.put(path(leaf), .text(SimulatedPostgreSQL.systemIdentifier))
-        // From a store that keeps nothing else of the cluster it does not come back by itself: whoever took it away is
-        // told so (needs_operator), and puts it back.
-        case .initialize where ["initialize", "leader", "history", "status"].allSatisfy { store.keys[$0] == nil }:
+        // From a store that keeps nothing else of the cluster a key that was deleted does not come back by itself:
+        // whoever took it away is told so (needs_operator), and puts it back.
+        case .initialize where how != .deleted || storeKnowsNothing:
             store.put(path(leaf), .text(SimulatedPostgreSQL.systemIdentifier))
         case .config: store.put(path(leaf), .object(document))
         case .failover: store.put(path(leaf), .object([:]))

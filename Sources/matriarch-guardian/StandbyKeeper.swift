@@ -28,8 +28,8 @@ struct StandbyKeeper {
         guard now >= nextLook else { return (false, nextLook) }
         // What happens under a daemon's eyes is no crash that nobody has seen.
         if !isAlone { rule = StandbyRule() }
-        let parts = ProcessTable.all().filter { $0.parent == postmaster.pid }.map { process in
-            StandbyRule.Part(pid: process.pid, title: ProcessTable.commandLine(process.pid)?.first ?? "")
+        let parts = ProcessTable.children(of: postmaster.pid).map { pid in
+            StandbyRule.Part(pid: pid, title: ProcessTable.commandLine(pid)?.first ?? "")
         }
         let isPrimary = rule?.isPrimary(parts) ?? false
         nextLook = now + (isAlone || rule?.isInformed == false ? Self.lookInterval : Self.restInterval)

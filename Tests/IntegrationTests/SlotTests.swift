@@ -43,13 +43,7 @@ extension ClusterIntegrationTests {
 
             // What the others have not received is nobody's after a crash, the consumer's or not.
             try await consumer.write(151...200, on: second)
-            try await cluster.received(by: second)
-            try await cluster.loseHost(second)
-            let third = try await cluster.newLeader(after: second, within: 60)
-            try await cluster.writable(port: cluster.postgresqlPort(third), within: 20)
-            try await consumer.write(201...250, on: third)
-            try await consumer.read(on: third)
-            #expect(consumer.received == Array(1...250))
+            try await cluster.goesOn(&consumer, withoutHostOf: second, writing: 201...250)
         }
     }
 }
@@ -92,13 +86,7 @@ extension WaitingIntegrationTests {
             #expect(await cluster.timeline(first) == 1)
 
             // Nothing is missing on the next leader, and nothing comes twice.
-            try await cluster.received(by: first)
-            try await cluster.loseHost(first)
-            let second = try await cluster.newLeader(after: first, within: 60)
-            try await cluster.writable(port: cluster.postgresqlPort(second), within: 20)
-            try await consumer.write(101...120, on: second)
-            try await consumer.read(on: second)
-            #expect(consumer.received == Array(1...120))
+            try await cluster.goesOn(&consumer, withoutHostOf: first, writing: 101...120)
         }
     }
 }
@@ -170,6 +158,19 @@ private struct Consumer {
 }
 
 extension TestCluster {
+    /// The leader's host is lost, and the consumer has all rows, each once, from the next leader.
+    fileprivate func goesOn(
+        _ consumer: inout Consumer, withoutHostOf leader: Int, writing ids: ClosedRange<Int>
+    ) async throws {
+        try await received(by: leader)
+        try await loseHost(leader)
+        let next = try await newLeader(after: leader, within: 60)
+        try await writable(port: postgresqlPort(next), within: 20)
+        try await consumer.write(ids, on: next)
+        try await consumer.read(on: next)
+        #expect(consumer.received == Array(1...ids.upperBound))
+    }
+
     /// Waits until the copies of the slot have come to where the consumer is.
     fileprivate func moved(_ consumer: Consumer, from leader: Int) async throws {
         let confirmed = "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'l'"

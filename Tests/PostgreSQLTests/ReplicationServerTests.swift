@@ -63,6 +63,16 @@ struct ReplicationServerTests {
         }
     }
 
+    /// `first` is rewound, joins `second` on the second timeline, and has lost what it had made alone.
+    private func rewound(_ first: TestServer, onto second: TestServer) async throws {
+        #expect(try await first.controller.perform(.rewind(from: second.upstream)) == .done)
+        await second.controller.apply([.create("n1")], deadline: BootClock.now() + .seconds(5))
+        #expect(try await first.startStandby(of: second.upstream) == .done)
+        let joined = await first.wait { $0.facts?.receiver?.isStreaming == true }
+        #expect(joined.facts?.timeline == 2)
+        #expect(try await first.sql("SELECT to_regclass('lost') IS NULL") == [["t"]])
+    }
+
     @Test("An ex-primary that went on by itself is rewound and joins")
     func rewind() async throws {
         try await withServers { root in
@@ -80,12 +90,7 @@ struct ReplicationServerTests {
                 with: second.upstream, deadline: BootClock.now() + .seconds(5))
             let parted = try #require(facts.sourceHistory.first)
             #expect(facts.localPosition > parted.position)
-            #expect(try await first.controller.perform(.rewind(from: second.upstream)) == .done)
-            await second.controller.apply([.create("n1")], deadline: BootClock.now() + .seconds(5))
-            #expect(try await first.startStandby(of: second.upstream) == .done)
-            let joined = await first.wait { $0.facts?.receiver?.isStreaming == true }
-            #expect(joined.facts?.timeline == 2)
-            #expect(try await first.sql("SELECT to_regclass('lost') IS NULL") == [["t"]])
+            try await rewound(first, onto: second)
             #expect(try await first.sql("SELECT a FROM kept") == [["2"]])
         }
     }
@@ -128,12 +133,7 @@ struct ReplicationServerTests {
                 }
                 return
             }
-            #expect(try await first.controller.perform(.rewind(from: second.upstream)) == .done)
-            await second.controller.apply([.create("n1")], deadline: BootClock.now() + .seconds(5))
-            #expect(try await first.startStandby(of: second.upstream) == .done)
-            let joined = await first.wait { $0.facts?.receiver?.isStreaming == true }
-            #expect(joined.facts?.timeline == 2)
-            #expect(try await first.sql("SELECT to_regclass('lost') IS NULL") == [["t"]])
+            try await rewound(first, onto: second)
         }
     }
 
