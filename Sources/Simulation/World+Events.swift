@@ -64,7 +64,7 @@ extension World {
         nodes[index].machine = CycleMachine(machineSetup(index), now: now)
         note("\(name(index)): the daemon starts")
         nodes[index].daemonBegan = now
-        nodes[index].sawNoLeaderSince = nil
+        nodes[index].leaderKey = World.SeenKey()
         nodes[index].inflow = nil
         watchAdoption(index)
         deliver(.timer, to: index, nodes[index].incarnation)
@@ -127,6 +127,7 @@ extension World {
         }
         let wall = now.nanoseconds + nodes[index].wallOffset
         guard let effects = nodes[index].machine?.step(event, now: now, wallTime: wall) else { return }
+        noteLeaderKey(event, index)
         for effect in effects { carryOut(effect, index, incarnation) }
     }
 
@@ -213,7 +214,6 @@ extension World {
         if isPaused || nodes[index].isPaused { nodes[index].pausedUntil = now }
         nodes[index].isPaused = isPaused
         noteFollowing(published, index)
-        noteFreeKey(published, index)
         if let decision = published.snapshot.decision { count(decision) }
         if published.leadsByPromises(at: now), store.leader == nil { coverage.count(.keyOutlived) }
         if published.snapshot.running?.plan.steps.contains(.leaveDuty) == true { coverage.count(.dutyLeft) }

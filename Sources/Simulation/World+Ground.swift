@@ -85,6 +85,12 @@ extension World {
         reply(.postmasterExited(pid), to: index, nodes[index].incarnation, after: 0...2)
     }
 
+    /// A server that somebody else has started meanwhile is started by nobody else: it goes on as it was told before.
+    mutating func refuseStart(_ index: Int) {
+        nodes[index].operation?.failed = true
+        finish(after: 1...20, index)
+    }
+
     /// What keeps PostgreSQL from starting (a full disk, WAL that does not come) keeps recovery from ending, too.
     mutating func failsPromotion(_ index: Int) -> Bool {
         guard nodes[index].failsStarts > 0 || nodes[index].crashesPromotions > 0 else { return false }

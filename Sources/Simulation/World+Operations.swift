@@ -69,7 +69,7 @@ extension World {
 
     private mutating func start(asStandby: Bool, of upstream: Int?, _ timeout: Duration, _ index: Int) {
         guard nodes[index].postgreSQL.process == .down, nodes[index].postgreSQL.isInitialized else {
-            return finish(after: 1...20, index)
+            return refuseStart(index)
         }
         pids += 1
         nodes[index].postgreSQL.pid = pids

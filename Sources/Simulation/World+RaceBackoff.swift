@@ -4,10 +4,19 @@ import Node
 
 /// `primary_race_backoff`: whom a standby waits for that could take the key.
 extension World {
-    /// What the node has seen of the key.
-    mutating func noteFreeKey(_ published: PublishedSnapshot, _ index: Int) {
-        guard let view = published.snapshot.view, view.leader == nil else { return nodes[index].sawNoLeaderSince = nil }
-        nodes[index].sawNoLeaderSince = nodes[index].sawNoLeaderSince ?? now
+    /// What a daemon has seen of the leader key.
+    struct SeenKey {
+        /// Since when nobody has held it.
+        var freeSince: BootInstant?
+        var lastHolder: String?
+    }
+
+    /// By the view itself: what is published comes behind it, after the questions that a cycle asks, and those may take
+    /// seconds.
+    mutating func noteLeaderKey(_ event: CycleEvent, _ index: Int) {
+        guard case .store = event, let view = nodes[index].machine?.snapshot().view else { return }
+        nodes[index].leaderKey.freeSince = view.isUnlocked ? nodes[index].leaderKey.freeSince ?? now : nil
+        nodes[index].leaderKey.lastHolder = view.leaderName ?? nodes[index].leaderKey.lastHolder
     }
 
     /// What the node sees of the WAL that it streams.
@@ -30,7 +39,7 @@ extension World {
             !settings.isStandbyCluster, view.status.handedOverBy == nil, view.failover?.candidate == nil,
             storeDelay == .zero, lossyStore.isEmpty, isUndisturbed(index, for: Self.latestRequest)
         else { return }
-        let waited = nodes[index].sawNoLeaderSince.map { now - $0 } ?? .zero
+        let waited = nodes[index].leaderKey.freeSince.map { now - $0 } ?? .zero
         let loopWait = settings.timings.loopWait
         if waited < loopWait {
             return violate(

@@ -31,7 +31,8 @@ extension World {
     }
 
     /// Of two that have the same, the one with the higher `failover_priority` leads, where it was there to be asked
-    /// and could lead itself. The former leader's does not count.
+    /// and could lead itself. The former leader's does not count, nor that of the key's last holder: who led a standby
+    /// cluster has written nothing.
     mutating func checkPriority(_ index: Int, _ view: ClusterView) {
         guard !setup.isSynchronous, view.failover == nil, !configuration.isPaused, storeDelay == .zero,
             lossyStore.isEmpty, nodes[index].losesAnswers == 0, isUndisturbed(index)
@@ -43,6 +44,7 @@ extension World {
             guard isUndisturbed(other), !standsBack(other), !isCut(index, other), nodes[other].machine != nil,
                 theirs.process == .running,
                 theirs.isStandby, theirs.log == server.log, writers[server.log.branch] != other,
+                nodes[index].leaderKey.lastHolder != name(other),
                 nodes[other].replayFaults.isEmpty, nodes[index].replayFaults.isEmpty,
                 now - max(theirs.grewAt, theirs.cameUpAt, server.grewAt, server.cameUpAt) > .seconds(6),
                 store.keys["members/\(name(other))"] != nil

@@ -339,8 +339,8 @@ struct SimulatedNode {
     var isPaused = false
     /// When the node's own view last said that the cluster is paused.
     var pausedUntil: BootInstant?
-    /// Since when its daemon has seen nobody lead.
-    var sawNoLeaderSince: BootInstant?
+    /// What its daemon has seen of the leader key.
+    var leaderKey = World.SeenKey()
     /// How much it had of what it streamed when it was last looked at, and when a look last found more.
     var inflow: (records: Int, grewAt: BootInstant?)?
     /// When its daemon began.
