@@ -89,7 +89,7 @@ extension CycleMachine {
     }
 
     private func keepStatus(_ run: inout Run) {
-        guard let view, let facts = local.facts else { return }
+        guard let view, let facts = local.facts, !leadsForWantOfOthers(local, view, settings, memory) else { return }
         var status = view.status
         status.optime = facts.position
         status.handedOverBy = nil

@@ -233,6 +233,40 @@ import Testing
         #expect(plan.kind == .promote)
     }
 
+    /// Timeline 1 was left at 900, before what stands here.
+    static let parted = Scene.view(
+        leader: "n1", members: ["n1", "n2", "n3"].map { Scene.member($0) },
+        history: TimelineHistory(lines: [.init(timeline: 1, position: WALPosition(900), reason: "x")]))
+
+    @Test(
+        "Who has parted from its own cluster and leads for want of others is not promoted with what it has",
+        arguments: [
+            (false, told(far(leads: true), rewind: .suspected), true), (false, Memory(), true),
+            // PostgreSQL itself has checked.
+            (true, told(far(leads: true), rewind: .suspected), false), (true, Memory(), false),
+            // It was rewound from there.
+            (false, told(far(leads: true)), false),
+        ])
+    func leadsForWantOfOthers(_ isStreaming: Bool, _ memory: Memory, _ leavesItToThem: Bool) {
+        var memory = memory
+        let local = Scene.standby(streaming: isStreaming)
+        let before = Scene.seen(
+            Self.parted, local, lease: Scene.lease(), renewal: .held, divergence: .unavailable("refused"),
+            settings: Self.settings)
+        #expect(
+            HighAvailability.leadsForWantOfOthers(local, Self.parted, before.settings, memory) == leavesItToThem)
+        _ = decide(before, &memory)
+        memory.following = .upstream(Self.far(leads: true))
+        _ = decide(before, &memory)
+        let after = Scene.seen(Self.parted, local, lease: Scene.lease(), renewal: .held, peers: [:])
+        let decision = decide(after, &memory)
+        guard case .carryOut(let plan) = decision.action else {
+            Issue.record("\(decision)")
+            return
+        }
+        #expect((plan.kind != .promote) == leavesItToThem, "\(decision)")
+    }
+
     @Test func aNewOneIsACopy() {
         let settings = DynamicConfiguration(document: Self.settings) ?? DynamicConfiguration()
         #expect(

@@ -21,6 +21,22 @@ import Testing
         #expect(story == second.run().trace)
     }
 
+    @Test(
+        "Worlds in which something was found",
+        arguments: [
+            // Who had parted led a standby cluster (docs/simulation.md).
+            (50_110_214, .sites),
+            // The checkers saw the leader key later than the daemon.
+            (50_010_704, .sites), (60_078_359, .sites), (60_079_244, .sites), (60_111_284, .sites),
+            (50_097_104, .sites),
+            // A start of a server that ran already was taken for done.
+            (60_037_629, .synchronous),
+        ] as [(UInt64, FaultProfile)])
+    func holdsThemNow(_ seed: UInt64, _ profile: FaultProfile) {
+        var world = World(.random(seed: seed, profile: profile))
+        #expect(world.run().violation == nil, "seed \(seed): scripts/simulate tells its story")
+    }
+
     @Test(arguments: 1...100) func holdsItsInvariants(_ seed: Int) {
         var world = World(.random(seed: UInt64(seed)))
         let outcome = world.run()
