@@ -99,6 +99,17 @@ public enum LeaseArithmetic {
     /// `stopBy`.
     public static func askBy(_ lease: Lease) -> BootInstant { stopBy(lease) - peerPatience(ttl: lease.ttl) }
 
+    /// When a leader's request to the store ends that would otherwise end by `deadline`. However late it comes it has a
+    /// moment; but where the others are asked in the store's place half of what is left before `stopBy` is theirs.
+    public static func requestEnds(
+        _ deadline: BootInstant, _ lease: Lease, asksOthers: Bool, at now: BootInstant
+    ) -> BootInstant {
+        let stopBy = stopBy(lease)
+        let latest = min(deadline, asksOthers ? askBy(lease) : stopBy)
+        let moment = Duration.milliseconds(500)
+        return max(latest, now + (asksOthers && now < stopBy ? min(moment, (stopBy - now) / 2) : moment))
+    }
+
     /// The pause after a store that did not answer.
     public static func retryInterval(_ timings: ClusterTimings) -> Duration {
         min(.seconds(1), timings.loopWait, timings.ttl / 12)

@@ -19,13 +19,13 @@ extension CycleMachine {
         run.emit(.store(request, deadline: storeDeadline(run.now)))
     }
 
-    /// A request to the store ends in time for a leader to stop PostgreSQL before its lease does.
+    /// A request to the store ends in time for a leader to stop PostgreSQL before its lease does. What a plan has left
+    /// was not seen yet where one has just ended: a promotion's primary, most likely.
     func storeDeadline(_ now: BootInstant) -> BootInstant {
         let deadline = now + settings.timings.retryTimeout
-        guard let lease, mayBeWritable else { return deadline }
+        guard let lease, mayBeWritable || !sight.isCurrent else { return deadline }
         let asksOthers = settings.failsafeMode && !settings.isPaused
-        let latest = asksOthers ? LeaseArithmetic.askBy(lease) : LeaseArithmetic.stopBy(lease)
-        return max(min(deadline, latest), now + .milliseconds(500))
+        return LeaseArithmetic.requestEnds(deadline, lease, asksOthers: asksOthers, at: now)
     }
 
     mutating func observed(_ status: PostgreSQLStatus, _ run: inout Run) {

@@ -60,8 +60,9 @@ extension CycleMachine {
     // MARK: A member is asked
 
     mutating func promised(_ id: Int, _ ping: FailsafePing, _ run: inout Run) {
+        // A lease that has ended makes nobody a primary; who has lost the store keeps it, and would refuse for ever.
         let refusal = failsafeRefusal(
-            me, local, progress?.running, settings, hasLease: lease != nil,
+            me, local, progress?.running, settings, hasLease: lease?.isValid(at: run.now) ?? false,
             isClaiming: schedule.cycle?.isClaiming ?? false, from: ping.name)
         if let refusal {
             run.log(.warning, "\(ping.name) asks to go on without the DCS, and is refused: \(refusal)")
