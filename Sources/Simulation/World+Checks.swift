@@ -222,8 +222,12 @@ extension World {
         }
         if !isCalm || !couldLead { return handedOver = nil }
         guard let request = nodes[index].machine?.snapshot().view?.failover, request.leader != nil,
-            let candidate = request.candidate, handed.candidates == Set([self.index(of: candidate)].compactMap(\.self))
+            let candidate = request.candidate, let heir = self.index(of: candidate), handed.candidates == [heir]
         else { return }
+        // Nobody is told that an outage of the store has ended: the candidate has not had its turn. And whose command
+        // has refused a promotion leaves the key to the others for a ttl. Whether anything is lost is judged all the
+        // same (`checkLoss`).
+        if standsBack(heir) || storeCameBack.map({ now - $0 <= .seconds(13) }) ?? false { return }
         violate(.S3, "\(name(index)) leads by a switchover to \(candidate), who had everything and was there")
     }
 

@@ -153,6 +153,7 @@ extension World {
     private mutating func restoreStore(after lasted: Duration) {
         storeIsDown -= 1
         guard storeIsDown == 0 else { return }
+        storeCameBack = now
         store.elect(now)
         if lasted > .seconds(5), nodes.contains(where: { $0.commits }) { coverage.count(.outageSurvived) }
     }

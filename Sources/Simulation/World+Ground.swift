@@ -130,6 +130,7 @@ extension World {
         coverage.count(.brokenOff)
         if nodes[index].postgreSQL.process != .down { nodes[index].postgreSQL.crash() }
         nodes[index].hung = 0
+        nodes[index].operation?.isBrokenOff = true
         cancelOperation(index)
     }
 
@@ -229,5 +230,19 @@ extension World {
         case .initialize, .status, .member: return
         }
         tellWatchers()
+    }
+}
+
+extension SimulatedNode {
+    /// What is being done to PostgreSQL.
+    struct Operation {
+        var number: Int
+        var plan: Int
+        var incarnation: Int
+        var operation: PostgreSQLOperation
+        /// PostgreSQL was killed, or the operation cancelled.
+        var failed = false
+        /// Its own daemon ended it.
+        var isBrokenOff = false
     }
 }

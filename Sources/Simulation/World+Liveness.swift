@@ -63,10 +63,19 @@ extension World {
         }
         switch node.published?.snapshot.running?.plan.kind {
         case .startPrimary?, .startStandby?, .demoteOffline?, .bootstrap?: return false
+        case .promote? where !hasOutlastedItsTime(node): return false
         case .clone?, .follow?, .resumeReplay?, .copySlots?, .promote?, .handOver?, .demote?, .demoteCluster?,
             .rewind?, .stopParted?, .reclone?, .reinitialize?, .restart?, .recoverSingleUser?, .shutdown?, nil:
             return isAllWell(butFor: index) && hasHeir(index)
         }
+    }
+
+    /// A promotion has primary_start_timeout, too, as recovery may have much to end; nothing tells one that hangs from
+    /// one that is slow before that is over, and what a server that is slow may owe (`hungRule`).
+    private func hasOutlastedItsTime(_ node: SimulatedNode) -> Bool {
+        guard let snapshot = node.published?.snapshot, let running = snapshot.running else { return true }
+        let settings = snapshot.settings
+        return now - running.since > settings.startPatience + SilenceArithmetic.slow(ttl: settings.timings.ttl)
     }
 
     /// `index` hangs and leads, nothing else is wrong, and a standby has all that the leader told of.

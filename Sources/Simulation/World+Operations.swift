@@ -255,7 +255,9 @@ extension World {
         nodes[index].operation = nil
         // What its daemon was doing itself has died with it.
         if operation.incarnation != nodes[index].incarnation { return }
-        if operation.failed, case .prePromote = operation.operation,
+        // A command that is ended for lack of a lease has refused nothing: it may say yes when there is one again, and
+        // one that hangs has its time then.
+        if operation.failed, !operation.isBrokenOff, case .prePromote = operation.operation,
             nodes[index].machine?.snapshot().running?.plan.kind == .promote
         {
             nodes[index].refusal = (operation.incarnation, now)

@@ -92,6 +92,8 @@ public struct World {
     var configuration: ClusterConfiguration
     /// How many faults hold each of these up at present.
     var storeIsDown = 0
+    /// When the last outage of the store ended.
+    var storeCameBack: BootInstant?
     var storeDelays: [Duration] = []
     var lossyStore: [Int] = []
     var cuts: [Set<Int>] = []
@@ -349,15 +351,6 @@ struct SimulatedNode {
     var disturbedAt = BootInstant(nanoseconds: 0)
     /// L3: until then its restarted daemon has no reason to touch PostgreSQL.
     var leftAloneUntil: BootInstant?
-
-    struct Operation {
-        var number: Int
-        var plan: Int
-        var incarnation: Int
-        var operation: PostgreSQLOperation
-        /// PostgreSQL was killed, or the operation cancelled.
-        var failed = false
-    }
 
     init(name: String) { self.name = name }
 

@@ -42,4 +42,15 @@ import Testing
         let outcome = world.run()
         #expect(outcome.violation == nil, "seed \(seed): scripts/simulate tells its story")
     }
+
+    /// Worlds that failed once, by the rules or by those who judge them (docs/simulation.md).
+    @Test(arguments: [
+        (50_021_788, FaultProfile.failsafeLate), (50_104_873, .failsafeLate), (50_117_863, .failsafeLate),
+        (60_007_993, .failsafeLate), (60_082_318, .failsafeLate), (50_071_678, .failsafeLate),
+        (60_029_070, .mixed), (50_034_263, .ground), (50_058_487, .unguarded),
+    ])
+    func whatFailedHoldsNow(_ seed: UInt64, _ profile: FaultProfile) {
+        var world = World(.random(seed: seed, profile: profile))
+        #expect(world.run().violation == nil)
+    }
 }
