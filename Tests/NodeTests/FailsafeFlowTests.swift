@@ -12,14 +12,12 @@ import Testing
     static let ping = FailsafePing(
         name: "n2", connectionURL: "postgres://b:1/p", apiURL: "http://b:2/patroni", slots: [:])
 
-    /// A standby that has the leader key, and was granted its lease a moment ago.
+    /// A standby that has the leader key, by a lease that holds, and does nothing yet.
     static func standbyWithKey() -> GuardianOrderTests.Scene {
         var scene = GuardianOrderTests.Scene(adopted: GuardianOrderTests.lease)
         _ = scene.step(.timer)
         HonestTimeTests.acknowledge(scene.step(.node(.observed(scene.status(writable: false)))), &scene)
         _ = scene.step(.store(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: config)))))
-        let renewed = scene.step(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
-        HonestTimeTests.acknowledge(renewed, &scene)
         scene.machine.schedule.cycle = nil
         return scene
     }
