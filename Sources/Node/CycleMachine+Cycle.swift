@@ -76,6 +76,7 @@ extension CycleMachine {
             memory.hasWonKey = false
             tenure.synchronous = SynchronousStanding()
         }
+        tenure.failsafe.heed(view)
         tenure.failsafe.see(view, isLeading: view.leaderName == me.name && namesake == nil, hasLease: lease != nil)
         adoptSharing(view, &run)
         switch configuration.read(view.config) {

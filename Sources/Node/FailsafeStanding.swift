@@ -10,7 +10,10 @@ struct FailsafeStanding: Sendable {
         var onto: Revision?
     }
 
-    private let began: BootInstant
+    /// When this daemon began, as long as an earlier one of this node may have promised something that still holds.
+    private var began: BootInstant?
+    /// The primary that leads, or led last, seen since this daemon began.
+    private var primary: String?
     /// `/failsafe` as it was last seen or written while this node led without a break; nil where it was not.
     private var known: [String: String]? { didSet { first = first ?? known } }
     private var revision: Revision?
@@ -33,6 +36,17 @@ struct FailsafeStanding: Sendable {
     init(began: BootInstant, slip: FailsafeSlip? = nil) {
         self.began = began
         self.slip = slip
+    }
+
+    /// A primary that was seen to lead has waited until nobody was bound to another, and the promises of this node that
+    /// are not known were made before: to it at most, who hands over now and is none any more.
+    mutating func heed(_ view: ClusterView) {
+        if let leader = view.leaderName {
+            // It stops before its key goes.
+            if view.member(leader)?.role == .primary { primary = leader } else if primary != leader { primary = nil }
+        } else if let primary, view.status.handedOverBy == primary {
+            began = nil
+        }
     }
 
     // MARK: The leader

@@ -279,6 +279,8 @@ extension World {
         }
         guard let handed = handedOver else { return }
         handedOver = nil
+        // Who lets the cluster follow another site gives up what that one lacks.
+        if let site = otherSite, log.end(of: site.log.branch) != nil { return }
         if handed.branch == presentBranch, (log.end(of: handed.branch) ?? 0) < handed.end {
             violate(
                 .S3,

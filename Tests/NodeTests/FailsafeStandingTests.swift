@@ -109,4 +109,26 @@ import Testing
         #expect(standing.promise?.until == Self.now + .seconds(60))
         #expect(standing.kept(at: Self.now + .seconds(59)) != nil && standing.kept(at: Self.now + .seconds(60)) == nil)
     }
+
+    /// What it may have promised before it began can only have been promised to who is no primary any more.
+    @Test(
+        "A daemon that has begun lately need not keep back when who led hands over",
+        arguments: [
+            (NodeRole.primary, "n1", false, nil), (.primary, "n1", true, now), (.primary, "n3", false, now),
+            (.primary, nil, false, now), (.replica, "n1", false, now),
+        ] as [(NodeRole, String?, Bool, BootInstant?)])
+    func aHandOverEndsWhatMayHaveBeenPromised(
+        role: NodeRole, handedOverBy name: String?, beganLater: Bool, began: BootInstant?
+    ) {
+        var led = Self.view(["n1", "n2"], revision: 10)
+        led.leader = LeaderRecord(name: "n1", session: "s", revision: 2)
+        led.members = [Member(name: "n1", data: ["role": .string(role.rawValue)])]
+        var free = led
+        free.leader = nil
+        free.status.handedOverBy = name
+        var standing = FailsafeStanding(began: Self.now)
+        if !beganLater { standing.heed(led) }
+        standing.heed(free)
+        #expect(standing.facts(granted: nil).began == began)
+    }
 }

@@ -34,6 +34,10 @@ import Testing
             // Failsafe mode: who had led refused its promise, and a look at the store outlasted the time to ask.
             (50_021_788, .failsafeLate), (50_104_873, .failsafeLate), (50_117_863, .failsafeLate),
             (60_007_993, .failsafeLate), (60_082_318, .failsafeLate),
+            // A switchover to a daemon that had begun lately left nobody leading for a ttl.
+            (71_003_780, .failsafe),
+            // Who had followed another site lacked what was handed over afterwards, which an operator had given up.
+            (72_501_552, .sites),
             // An heir that had no turn, and a command that was broken off, were judged as refusals.
             (50_071_678, .failsafeLate), (60_029_070, .mixed), (50_034_263, .ground), (50_058_487, .unguarded),
         ] as [(UInt64, FaultProfile)])
