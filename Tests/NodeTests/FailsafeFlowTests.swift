@@ -19,6 +19,11 @@ import Testing
         HonestTimeTests.acknowledge(scene.step(.node(.observed(scene.status(writable: false)))), &scene)
         _ = scene.step(.store(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: config)))))
         scene.machine.schedule.cycle = nil
+        scene.machine.plans = Plans()
+        // The server that was to be promoted has been started again since.
+        var status = scene.status(writable: false)
+        status.postmaster = 43
+        scene.machine.sight.see(status)
         return scene
     }
 
