@@ -9,10 +9,12 @@ struct Cycle: Sendable {
 
     /// What it waits for.
     enum Stage: Sendable, Hashable {
-        /// The answers of PostgreSQL and of the store. Goes to `asking`, to `acting`, or ends the cycle.
+        /// The answers of PostgreSQL and of the store. Goes to any other one, or ends the cycle.
         case observing(local: Bool, store: Bool)
-        /// An answer that a rule asked for. Goes to `asking`, to `acting`, or ends the cycle.
+        /// An answer that a rule asked for. Goes to any of these three, or ends the cycle.
         case asking
+        /// PostgreSQL once more, before the leader key goes. Likewise.
+        case lookingAgain
         /// The outcome of a write to the store. Ends the cycle, or begins another.
         case acting
     }
@@ -21,6 +23,9 @@ struct Cycle: Sendable {
     /// Something happened meanwhile: another one follows at once.
     var again = false
     private var asked = 0
+    /// When the last of the answers came that it has waited for, and at first when it began: what may have happened
+    /// meanwhile only a younger look tells.
+    private(set) var waitedUntil: BootInstant
     /// The questions whose answers it waits for.
     private(set) var awaits: Set<Awaited> = []
 
@@ -35,6 +40,10 @@ struct Cycle: Sendable {
     /// A claim to the leader key is under way, or has come to nothing that is known.
     var isClaiming = false
 
+    init(at now: BootInstant) { waitedUntil = now }
+
+    mutating func hasWaited(until now: BootInstant) { waitedUntil = now }
+
     /// Counts a question; false where it is one too many.
     mutating func mayAsk() -> Bool {
         asked += 1
@@ -44,5 +53,9 @@ struct Cycle: Sendable {
     mutating func waits(for answers: Set<Awaited>) { awaits = answers }
 
     /// False for an answer that nobody waits for: it belongs to an earlier cycle.
-    mutating func takes(_ answer: Awaited) -> Bool { awaits.remove(answer) != nil }
+    mutating func takes(_ answer: Awaited, at now: BootInstant) -> Bool {
+        guard awaits.remove(answer) != nil else { return false }
+        waitedUntil = now
+        return true
+    }
 }

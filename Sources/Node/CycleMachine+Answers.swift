@@ -7,10 +7,11 @@ extension CycleMachine {
     mutating func renewed(_ result: Result<LeaderClaim, DCSError>, _ run: inout Run) {
         tenure.renewalAnswered()
         if case .releaseLeader? = currentStep {
+            plans.running?.stepWaited(until: run.now)
             releaseLeader(&run)
             return endCycle(&run)
         }
-        guard stage == .asking, schedule.cycle?.takes(.renewal) ?? false else { return }
+        guard stage == .asking, schedule.cycle?.takes(.renewal, at: run.now) ?? false else { return }
         switch result {
         case .success(.held(let since, let ttl, let session)):
             tenure.holds(since: since, ttl: min(ttl, settings.timings.ttl), session: session)
@@ -53,7 +54,7 @@ extension CycleMachine {
     }
 
     mutating func compared(_ result: Result<DivergenceFacts, PostgreSQLError>, _ run: inout Run) {
-        guard stage == .asking, schedule.cycle?.takes(.comparison) ?? false else { return }
+        guard stage == .asking, schedule.cycle?.takes(.comparison, at: run.now) ?? false else { return }
         switch result {
         case .success(let facts): schedule.cycle?.answers.divergence = .facts(facts)
         case .failure(let error):

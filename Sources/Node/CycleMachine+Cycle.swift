@@ -32,11 +32,14 @@ extension CycleMachine {
         sight.see(status)
         if case .publishBootstrap? = currentStep { publishBootstrap(&run) }
         startWhenSeen(&run)
+        releaseWhenSeen(&run)
         run.isNews = true
         if sight.isCurrent { answerFinishedCommands(&run) }
         if case .observing(_, let store)? = stage {
             schedule.cycle?.stage = .observing(local: true, store: store)
             if store { decideNow(&run) }
+        } else if stage == .lookingAgain {
+            decideNow(&run)
         } else {
             tellOfChange(&run)
             if isIdle { goOnWithSynchronous(&run) }
@@ -47,6 +50,7 @@ extension CycleMachine {
     mutating func loaded(_ result: Result<ClusterView, DCSError>, _ run: inout Run) {
         guard case .observing(let local, false)? = stage else { return }
         schedule.cycle?.stage = .observing(local: local, store: true)
+        schedule.cycle?.hasWaited(until: run.now)
         switch result {
         case .success(let view): take(view, &run)
         case .failure(let error): sight.storeIsSilent(error.description)
@@ -207,6 +211,10 @@ extension CycleMachine {
             schedule.cycle?.isClaiming = true
             run.emit(.store(.acquire, deadline: deadline))
         case .releaseLeader:
+            guard hasLooked(since: schedule.cycle?.waitedUntil ?? run.now, &run) else {
+                schedule.cycle?.stage = .lookingAgain
+                return
+            }
             guard mayGiveUpKey(&run) else { return endCycle(&run) }
             schedule.cycle?.stage = .acting
             tenure.ends()

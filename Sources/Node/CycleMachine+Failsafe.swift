@@ -26,7 +26,7 @@ extension CycleMachine {
 
     /// `sent` is the instant before the question went out: the lease counts from there, whenever the answers came.
     mutating func failsafeAnswered(_ sent: BootInstant, _ answers: [String: FailsafeAnswer], _ run: inout Run) {
-        guard stage == .asking, schedule.cycle?.takes(.promises) ?? false,
+        guard stage == .asking, schedule.cycle?.takes(.promises, at: run.now) ?? false,
             let asked = schedule.cycle?.failsafeAsked
         else { return }
         schedule.cycle?.answers.failsafe = answers

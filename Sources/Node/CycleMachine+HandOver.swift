@@ -93,17 +93,8 @@ extension CycleMachine {
                 deadline: storeDeadline(run.now)))
     }
 
-    /// From here on nobody here is the leader, whatever the store answers.
-    mutating func releaseLeader(_ run: inout Run) {
-        guard mayGiveUpKey(&run) else { return }
-        let status = handedOverStatus()
-        tenure.ends()
-        run.isNews = true
-        run.emit(.store(.release(status: status), deadline: run.now + settings.timings.retryTimeout))
-    }
-
     /// `/status` with the end of the WAL, the rest as it was last known (dcs.md §2.5); it never goes back.
-    private func handedOverStatus() -> JSONObject? {
+    func handedOverStatus() -> JSONObject? {
         guard let positions = endOfWAL, var status = view?.status else { return nil }
         status.optime = positions.required
         status.handedOverBy = me.name

@@ -30,7 +30,42 @@ extension CycleMachine {
         }
     }
 
-    /// The last look before the key goes, whoever wants it to. False where PostgreSQL may accept writes after all,
+    /// For how long a look counts, where the daemon has stood still since: longer than any takes.
+    private static let lookLasts = Duration.seconds(5)
+
+    /// The key goes by a look that is younger than all that was waited for before: somebody may have started PostgreSQL
+    /// meanwhile. False where that look has begun.
+    mutating func hasLooked(since waited: BootInstant, _ run: inout Run) -> Bool {
+        let since = max(waited, run.now - Self.lookLasts)
+        if !rules.looksBeforeRelease || sight.isFresh(since: since) { return true }
+        sight.lookedAt = run.now
+        run.emit(.node(.observe(since: since, deadline: run.now + .seconds(3))))
+        return false
+    }
+
+    /// The step of a plan. From here on nobody here is the leader, whatever the store answers.
+    mutating func releaseLeader(_ run: inout Run) {
+        guard let progress else { return }
+        guard hasLooked(since: progress.stepBegan, &run) else {
+            plans.running?.looksFirst = true
+            return
+        }
+        plans.running?.looksFirst = false
+        guard mayGiveUpKey(&run) else { return }
+        let status = handedOverStatus()
+        tenure.ends()
+        run.isNews = true
+        run.emit(.store(.release(status: status), deadline: run.now + settings.timings.retryTimeout))
+    }
+
+    mutating func releaseWhenSeen(_ run: inout Run) {
+        guard let progress, progress.looksFirst, case .releaseLeader? = currentStep,
+            sight.isFresh(since: progress.stepBegan)
+        else { return }
+        releaseLeader(&run)
+    }
+
+    /// The last word before the key goes, whoever wants it to. False where PostgreSQL may accept writes after all,
     /// because an operator has started it or a step did less than it said: then something else was begun.
     mutating func mayGiveUpKey(_ run: inout Run) -> Bool {
         if !rules.looksBeforeRelease || HighAvailability.mayGiveUpKey(local) { return true }

@@ -140,7 +140,7 @@ public struct CycleMachine: Sendable {
         case .store(let answer): take(answer, &run)
         case .node(let answer): take(answer, &run)
         case .peers(.decision, let answers):
-            guard stage == .asking, schedule.cycle?.takes(.peers) ?? false else { return }
+            guard stage == .asking, schedule.cycle?.takes(.peers, at: run.now) ?? false else { return }
             schedule.cycle?.answers.peers = answers
             decideWhenAnswered(&run)
         case .peers(.start(let plan), let answers): witnessesAnswered(plan, answers, &run)

@@ -55,6 +55,8 @@ struct Progress: Sendable {
     private var step = 0
     /// When the present step began: what was observed before tells nothing of its outcome.
     private(set) var stepBegan: BootInstant
+    /// The release of the leader key waits for a look.
+    var looksFirst = false
     /// PostgreSQL accepted writes when it began, as far as was known.
     let beganWritable: Bool
     /// Where the WAL ends of the server that the plan has stopped.
@@ -93,6 +95,9 @@ struct Progress: Sendable {
         step += 1
         stepBegan = now
     }
+
+    /// What the step has waited for has come: what was observed before tells as little.
+    mutating func stepWaited(until now: BootInstant) { stepBegan = now }
 
     /// False where another one takes over already.
     mutating func giveWay(to plan: Plan, until end: BootInstant) -> Bool {

@@ -18,7 +18,7 @@ struct Schedule: Sendable {
     }
 
     mutating func begin(at now: BootInstant) {
-        cycle = Cycle()
+        cycle = Cycle(at: now)
         began = now
         isBetweenDone = false
     }

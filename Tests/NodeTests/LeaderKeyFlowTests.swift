@@ -39,10 +39,42 @@ import Testing
         return scene
     }
 
-    static func received(_ scene: inout GuardianOrderTests.Scene) throws -> [CycleEffect] {
+    static func looks(_ effects: [CycleEffect]) -> Bool {
+        effects.contains { if case .node(.observe) = $0 { true } else { false } }
+    }
+
+    /// PostgreSQL was shut down.
+    static func down(_ scene: GuardianOrderTests.Scene) -> PostgreSQLStatus {
+        var status = scene.status(writable: true)
+        status.state = .stopped
+        status.postmaster = nil
+        status.readiness = .down
+        status.facts = nil
+        status.walEnd = WALPosition(1000)
+        status.control = ControlData(
+            state: .shutDown, systemIdentifier: "7000000000000000001", checkpoint: WALPosition(1000),
+            checkpointTimeline: 1)
+        return status
+    }
+
+    /// The last look before the key goes finds `status`.
+    static func looked(
+        _ asked: [CycleEffect], _ scene: inout GuardianOrderTests.Scene, finding status: PostgreSQLStatus? = nil
+    ) -> [CycleEffect] {
+        #expect(looks(asked) && !releases(asked), "PostgreSQL is looked at before the key goes")
+        var status = status ?? down(scene)
+        status.observedAt = scene.now
+        return scene.step(.node(.observed(status)))
+    }
+
+    /// The members say that they have everything, and the last look finds `status`.
+    static func received(
+        _ scene: inout GuardianOrderTests.Scene, finding status: PostgreSQLStatus? = nil, position: UInt64 = 1000
+    ) throws -> [CycleEffect] {
         let number = try #require(scene.machine.progress?.number)
-        let status = PeerStatus(isPrimary: false, position: WALPosition(1000), timeline: 1)
-        return scene.step(.peers(.receipt(plan: number), ["n2": .status(status)]))
+        let peer = PeerStatus(isPrimary: false, position: WALPosition(position), timeline: 1)
+        let answered = scene.step(.peers(.receipt(plan: number), ["n2": .status(peer)]))
+        return looked(answered, &scene, finding: status)
     }
 
     @Test func aServerThatArchivesHandsOverAndIsEndedAfterwards() throws {
@@ -56,7 +88,7 @@ import Testing
         // The postmaster is there and has no standby signal: it is no reason to break anything off.
         let looked = scene.step(.node(.observed(archiving)))
         #expect(!looked.contains { if case .node(.breakOff) = $0 { true } else { false } })
-        #expect(Self.releases(try Self.received(&scene)))
+        #expect(Self.releases(try Self.received(&scene, finding: archiving)))
         let released = scene.step(.store(.released(.success(true))))
         #expect(Self.stops(released) == [.stop(.fast, timeout: archivingPatience)])
     }
@@ -70,11 +102,61 @@ import Testing
 
     @Test func anOperatorWhoStartsItAgainKeepsTheKeyHere() throws {
         var scene = try Self.handingOver(.shutDown(Self.positions))
-        scene.now = scene.now + .seconds(1)
-        _ = scene.step(.node(.observed(scene.status(writable: true))))
-        #expect(!Self.releases(try Self.received(&scene)))
+        #expect(!Self.releases(try Self.received(&scene, finding: scene.status(writable: true))))
         #expect(scene.machine.progress == nil)
         #expect(scene.machine.lease != nil)
+    }
+
+    /// Seeds 3882 (failsafe) and 3969 (synchronous) of the simulation: a primary that may take no time to start was
+    /// started by hand while the members were asked.
+    @Test(arguments: [true, false]) func whoIsStartedWhileTheMembersAreAskedKeepsTheKey(_ isStarted: Bool) throws {
+        var scene = HonestTimeTests.leader(of: ["n2:0.1"])
+        scene.machine.configuration.settings = try #require(
+            DynamicConfiguration(document: ["ttl": 30, "primary_start_timeout": 0]))
+        _ = scene.step(.postmasterExited(42))
+        _ = scene.step(.node(.observed(Self.down(scene))))
+        let view = ShortLeaseTests.view(["n2:0.1"], config: ["ttl": 30, "primary_start_timeout": 0], revision: 6)
+        var effects = scene.step(.store(.loaded(.success(view))))
+        #expect(effects.contains { if case .store(.renew, _) = $0 { true } else { false } })
+        effects = scene.step(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
+        #expect(effects.contains { if case .peers(_, .decision, _) = $0 { true } else { false } })
+        let peer = PeerStatus(isPrimary: false, position: WALPosition(1000), timeline: 1)
+        effects = scene.step(.peers(.decision, ["n2": .status(peer)]), after: .seconds(2))
+        effects = Self.looked(effects, &scene, finding: isStarted ? scene.status(writable: true) : nil)
+        #expect(Self.releases(effects) != isStarted)
+        #expect((scene.machine.lease != nil) == isStarted)
+    }
+
+    /// The stop has ended PostgreSQL, and the release waits for a renewal that is under way.
+    @Test(arguments: [true, false]) func norDoesItGoByAStopOfBeforeTheStoreAnswered(_ isStarted: Bool) throws {
+        var scene = HonestTimeTests.leader(of: ["n2:0.1"])
+        _ = scene.step(.woken("the next cycle"), after: .seconds(7))
+        _ = scene.step(.node(.observed(scene.status(writable: true))))
+        let view = ShortLeaseTests.view(["n2:0.1"], config: ["ttl": 30], revision: 6)
+        _ = scene.step(.store(.loaded(.success(view))))
+        BreakingOffTests.begin(giveUpKeyPlan(), &scene)
+        let number = try #require(scene.machine.progress?.number)
+        #expect(!Self.releases(scene.step(.node(.performed(plan: number, .success(.shutDown(nil)))))))
+        let renewed = CycleEvent.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s"))))
+        let asked = scene.step(renewed, after: .seconds(2))
+        let found = isStarted ? scene.status(writable: true) : Self.down(scene)
+        let effects = Self.looked(asked, &scene, finding: found)
+        #expect(Self.releases(effects) != isStarted)
+        #expect(Self.stops(effects).isEmpty != isStarted, "what runs again is ended again")
+    }
+
+    /// Nor by a look that the daemon has taken long to come to, and the looks go on until one is young.
+    @Test func aDaemonThatStoodStillLooksAgain() {
+        var scene = HonestTimeTests.leader(of: ["n2:0.1"])
+        scene.now = scene.now + .seconds(1)
+        _ = scene.step(.node(.observed(Self.down(scene))))
+        var run = CycleMachine.Run(now: scene.now + .milliseconds(10), wallTime: 0, writesLog: false)
+        scene.machine.begin(Plan(.shutdown, [.releaseLeader]), &run)
+        #expect(Self.looks(run.all) && !Self.releases(run.all))
+        var old = Self.down(scene)
+        old.observedAt = scene.now + .milliseconds(20)
+        let late = scene.step(.node(.observed(old)), after: .seconds(7))
+        #expect(Self.releases(Self.looked(late, &scene)))
     }
 
     /// The store refuses `/status` with the end of the WAL, and with it the release: this node goes on.
@@ -113,8 +195,7 @@ import Testing
             #expect(scene.machine.progress == nil && scene.machine.lease != nil, "it is called off")
             return
         }
-        let peer = PeerStatus(isPrimary: false, position: WALPosition(1000), timeline: 1)
-        let effects = scene.step(.peers(.receipt(plan: number), ["n2": .status(peer)]))
+        let effects = try Self.received(&scene)
         let status = effects.compactMap { effect -> JSONObject? in
             if case .store(.release(let status), _) = effect { status } else { nil }
         }

@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test func aCycleAsksSoOftenAndNoMore() {
-        var cycle = Cycle()
+        var cycle = Cycle(at: now)
         let asked = (0...Cycle.mostQuestions).map { _ in cycle.mayAsk() }
         #expect(asked == Array(repeating: true, count: Cycle.mostQuestions) + [false])
     }

@@ -53,9 +53,10 @@ import Testing
         let hangs = try #require(LeaseArithmetic.endIsDue(.postgreSQL(stop), since: now, nil)) - now
         let byForce = Duration.seconds(5)
         let receipt = ReceiptRule.patience + .seconds(2)
+        let look = Duration.seconds(4)
         let callbacks = Duration.seconds(10)
-        let sum = hangs + byForce + receipt + ClusterTimings().retryTimeout + callbacks
-        #expect(sum == .seconds(97))
+        let sum = hangs + byForce + receipt + look + ClusterTimings().retryTimeout + callbacks
+        #expect(sum == .seconds(101))
         for unit in ["matriarch", "matriarch@"] {
             let text = try Files.readText("\(root)/packaging/systemd/\(unit).service")
             #expect(text.contains("\nTimeoutStopSec=120\n"))
