@@ -9,6 +9,8 @@ struct BackOff: Sendable {
     /// No further attempt before; nil where the next may follow at once.
     private(set) var until: BootInstant?
 
+    func waits(at now: BootInstant) -> Bool { until.map { now < $0 } ?? false }
+
     /// The store refused, or did not answer: the pause doubles, up to loop_wait.
     mutating func failed(at now: BootInstant, _ timings: ClusterTimings) {
         failures += 1

@@ -79,15 +79,19 @@ extension CycleMachine {
             guard stage == .acting else { return }
             if case .success(.written) = result {
                 schedule.backOff.succeeded()
+                told.wrote()
                 return beginCycle(&run)
             }
             schedule.backOff.failed(at: run.now, settings.timings)
-            endAndWait(&run)
+            // The rest of the cycle is not held up by it.
+            decideNow(&run)
+            if let until = schedule.backOff.until, isIdle { schedule.hasten(to: until) }
         case .bootstrapInitialize, .bootstrapConfig: bootstrapWrote(purpose, result, &run)
         case .history: chores.end(.history)
         case .sync: wroteSync(result, &run)
         case .failsafe: wroteFailsafe(result, &run)
-        case .cancelInitialize, .status, .clearFailover: break
+        case .clearFailover: if case .success = result { told.wrote() }
+        case .cancelInitialize, .status: break
         }
     }
 

@@ -6,7 +6,7 @@ import Ports
 extension CycleMachine {
     /// Ends a cycle whose action has to wait. True where it has to.
     mutating func backsOff(_ run: inout Run) -> Bool {
-        guard let until = schedule.backOff.until, run.now < until else { return false }
+        guard schedule.backOff.waits(at: run.now) else { return false }
         endAndWait(&run)
         return true
     }

@@ -166,6 +166,7 @@ extension CycleMachine {
         seen.notStreamingSince = sight.notStreamingSince
         seen.watchdogFailure = me.requiresWatchdog ? guardian?.watchdogFailure : nil
         seen.failsafe = tenure.failsafe.facts(granted: tenure.granted)
+        seen.repairsWait = schedule.backOff.waits(at: run.now)
         return seen
     }
 

@@ -20,6 +20,8 @@ struct Told: Sendable {
     private(set) var decision: Decision?
     private(set) var decisions = DecisionLog()
     private var gist: Decision.Gist?
+    /// Of a write that the store has not taken yet: what is decided without it comes in between.
+    private var attempt: Decision.Gist?
     /// What fails, and with which text.
     private var complaints: [String: String] = [:]
     private var slots: [SlotReason] = []
@@ -32,10 +34,18 @@ struct Told: Sendable {
         self.decision = decision
         guard writesLog else { return false }
         if case .ask = decision.action { return false }
+        let gist = decision.gist
+        if case .write = decision.action {
+            if gist == attempt { return false }
+            attempt = gist
+        }
         decisions.record(decision, wallTime: wallTime)
-        defer { gist = decision.gist }
-        return decision.gist != gist
+        defer { self.gist = gist }
+        return gist != self.gist
     }
+
+    /// The store has taken what was decided to be written.
+    mutating func wrote() { attempt = nil }
 
     /// True where `what` has not failed with this text before, or was done meanwhile.
     mutating func failed(_ what: String, _ text: String) -> Bool { complaints.updateValue(text, forKey: what) != text }

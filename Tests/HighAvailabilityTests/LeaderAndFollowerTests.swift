@@ -219,11 +219,14 @@ import Testing
             expected: .plan(.demote), because: ["system-identifier-mismatch", "still-accepts-writes"]),
         Row(
             description: "the leader restores a lost system identifier",
-            seen: Scene.seen(Scene.view(leader: "n1", initialize: .absent), Scene.primary()),
+            seen: Scene.seen(
+                Scene.view(leader: "n1", initialize: .absent), Scene.primary(), lease: Scene.lease(), renewal: .held),
             expected: .action(.write(.systemIdentifier(Scene.identifier))), because: ["nobody-initialized"]),
         Row(
             description: "the leader restores a lost configuration",
-            seen: Scene.seen(Scene.view(leader: "n1", config: nil), Scene.primary(), settings: ["ttl": 30]),
+            seen: Scene.seen(
+                Scene.view(leader: "n1", config: nil), Scene.primary(), lease: Scene.lease(), renewal: .held,
+                settings: ["ttl": 30]),
             expected: .action(.write(.configuration)), because: ["configuration-missing"]),
         Row(
             description: "a standby whose cluster nobody initialized waits for the primary",

@@ -13,6 +13,7 @@ import Testing
     /// What a node did within some time in which every write failed at once.
     private struct Tally {
         var attempts = 0
+        var renewals = 0
         var lines: [String] = []
     }
 
@@ -46,6 +47,7 @@ import Testing
                 case .store(.load, _), .store(.refresh, _): answers.append(.store(.loaded(.success(view))))
                 case .peers(_, .decision, _): answers.append(.peers(.decision, [:]))
                 case .store(.renew, _):
+                    tally.renewals += 1
                     answers.append(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
                 case .store(.acquire, _):
                     tally.attempts += 1
@@ -103,6 +105,10 @@ import Testing
         let view = ClusterView(entries: entries, revision: 5) { try? JSON.parse($0) }
         let repair = run(&leader, for: .seconds(30), view: view, isWritable: true)
         #expect((2...7).contains(repair.attempts), "\(repair.attempts) attempts")
+        // Seed 1458 (mixed) of the simulation: each refusal ended the cycle before the lease was renewed.
+        #expect(repair.renewals >= 3 && leader.machine.lease?.isValid(at: leader.now) == true)
+        #expect(repair.lines.count { $0.contains("restoring /config") } == 1, "\(repair.lines)")
+        #expect(repair.lines.count { $0.contains("no action") } == 1, "\(repair.lines)")
     }
 
     @Test func pausesGrowAndEnd() {

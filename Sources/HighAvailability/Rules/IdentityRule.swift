@@ -22,7 +22,7 @@ func identityRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) ->
         // In pause the operator may be at work on just this; the daemon only says so.
         return seen.settings.isPaused ? nil : leaveCluster(seen, memory, because: mismatch)
     }
-    if seen.isNamedLeader { return Decision(.write(.systemIdentifier(local)), .identity(.nobodyInitialized)) }
+    if seen.isNamedLeader { return repair(.systemIdentifier(local), seen, because: .identity(.nobodyInitialized)) }
     guard view.isUnlocked, !seen.settings.isPaused else { return nil }
     // A standby whose primary no daemon manages yet must not define the cluster. It waits for who does: the daemon's
     // end would help nobody where the store has but lost its keys. A standby cluster has none but standbys.
@@ -49,7 +49,19 @@ func unidentified(_ local: PostgreSQLStatus) -> Reason {
 /// The leader keeps `/config` in the store: one that is missing or empty is written again.
 private func configurationRule(_ seen: Observation, _ view: ClusterView) -> Decision? {
     guard seen.isNamedLeader, view.config?.data.isEmpty ?? true, !seen.settings.document.isEmpty else { return nil }
-    return Decision(.write(.configuration), .identity(.configurationMissing))
+    return repair(.configuration, seen, because: .identity(.configurationMissing))
+}
+
+/// What a leader writes again of what the store has lost: with a lease that was just renewed, because a store that is
+/// full refuses every write and prolongs a session all the same. While it refuses, this node leads on without: nothing
+/// that a leader does waits for it.
+private func repair(_ repair: DCSRepair, _ seen: Observation, because reason: Reason) -> Decision? {
+    if seen.repairsWait { return nil }
+    switch seen.renewal {
+    case nil: return Decision(.ask(.renewal), reason)
+    case .held?: return Decision(.write(repair), reason)
+    case .refused?: return nil
+    }
 }
 
 /// A store that still knows the cluster, and from which this daemon has read whose it is: one key of it has been lost

@@ -18,7 +18,10 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
         memory.refusedPromotion = .init(why: why, at: seen.now)
         return giveUpKey(seen, because: .promotion(.watchdogFailed(why)))
     }
-    if let decision = leaderRequestRule(seen, view, &memory) { return decision }
+    if let decision = leaderRequestRule(seen, view, &memory) {
+        // A request that the store does not let us clear keeps nobody from being promoted.
+        guard case .write = decision.action, seen.repairsWait else { return decision }
+    }
     let holding = Reason.lease(.holdingLease(remaining: lease.deadline - seen.now))
     // Before anything that could promote: nothing behind this is reached while `standby_cluster` is set.
     if seen.settings.isStandbyCluster { return standbyLeaderRule(seen, view, &memory, holding) }

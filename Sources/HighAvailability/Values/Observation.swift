@@ -32,6 +32,8 @@ public struct Observation: Sendable, Hashable {
     public var namesake: String?
     /// Why the watchdog that is required is not on although this node leads, or is about to; nil for nothing known.
     public var watchdogFailure: String?
+    /// The store has just refused a write, and is asked for it again after a pause: what can do without goes on.
+    public var repairsWait = false
     /// What is known of failsafe mode.
     public var failsafe = FailsafeFacts()
 
