@@ -112,10 +112,12 @@ extension World {
         }
     }
 
-    private mutating func lookForHealing(_ since: BootInstant) {
+    private mutating func lookForHealing(_ healed: BootInstant) {
+        let since = max(healed, namedAt ?? healed)
         let primary = nodes.firstIndex { $0.commits }
         if primarySince == nil, primary != nil { primarySince = now }
         if primarySince == nil, now - since > Self.primaryBound + backoffBound {
+            if nameSomebody() { return }
             return violate(.L1, "no primary although everything has healed")
         }
         if isWhole {

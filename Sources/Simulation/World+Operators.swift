@@ -59,7 +59,7 @@ extension World {
         ask(FailoverRequest(leader: leader, candidate: name))
     }
 
-    private mutating func ask(_ request: FailoverRequest) {
+    mutating func ask(_ request: FailoverRequest) {
         guard storeIsDown == 0 else { return }
         store.put("failover", .object(request.json))
         tellWatchers()

@@ -37,6 +37,9 @@ extension World {
         guard !setup.isSynchronous, view.failover == nil, !configuration.isPaused, storeDelay == .zero,
             lossyStore.isEmpty, nodes[index].losesAnswers == 0, isUndisturbed(index)
         else { return }
+        // It is waited for for a ttl.
+        let ttl = nodes[index].machine?.snapshot().settings.timings.ttl ?? .zero
+        if let since = nodes[index].leaderKey.freeSince, now - since >= ttl { return }
         let server = nodes[index].postgreSQL
         let mine = tags(index).failoverPriority
         for other in nodes.indices where other != index && tags(other).failoverPriority > mine {

@@ -121,6 +121,8 @@ public struct World {
     /// Since when the cluster is to follow a primary elsewhere, and whether it ever was.
     var followsSince: BootInstant?
     var hasFollowed = false
+    /// When an operator has said who leads, as nobody else could.
+    var namedAt: BootInstant?
     /// The branches of promotions that came to nothing: their records are nobody's data.
     var promotedInVain: Set<Int> = []
     /// The primary elsewhere; nil as long as nobody answers there.

@@ -6,6 +6,12 @@ import Testing
     static let free = Scene.view()
     static let bothEqual = ["n2": Scene.peer(1000), "n3": Scene.peer(1000)]
 
+    private static func leaderless(for time: Duration) -> Memory {
+        var memory = Memory()
+        memory.leaderlessSince = Scene.now - time
+        return memory
+    }
+
     static let rows: [Row] = [
         Row(
             description: "everybody who may lead is asked",
@@ -61,6 +67,18 @@ import Testing
                 free, Scene.standby(),
                 peers: ["n2": Scene.peer(1000, tags: ["failover_priority": 2]), "n3": Scene.peer(1)]),
             expected: .action(.wait), because: ["peer-has-priority"]),
+        Row(
+            description: "who has a higher priority and does not take the key is waited for for a ttl",
+            seen: Scene.seen(
+                free, Scene.standby(),
+                peers: ["n2": Scene.peer(1000, tags: ["failover_priority": 2]), "n3": Scene.peer(1)]),
+            memory: leaderless(for: .seconds(30)), expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "and not for less",
+            seen: Scene.seen(
+                free, Scene.standby(),
+                peers: ["n2": Scene.peer(1000, tags: ["failover_priority": 2]), "n3": Scene.peer(1)]),
+            memory: leaderless(for: .seconds(29)), expected: .action(.wait), because: ["peer-has-priority"]),
         Row(
             description: "priority does not count behind",
             seen: Scene.seen(

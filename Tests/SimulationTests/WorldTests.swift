@@ -36,6 +36,8 @@ import Testing
             (60_007_993, .failsafeLate), (60_082_318, .failsafeLate),
             // A switchover to a daemon that had begun lately left nobody leading for a ttl.
             (71_003_780, .failsafe),
+            // A standby that was preferred, and whose operations hung, was waited for for ever.
+            (80_008_395, .mixed),
             // Who had followed another site lacked what was handed over afterwards, which an operator had given up.
             (72_501_552, .sites),
             // An heir that had no turn, and a command that was broken off, were judged as refusals.

@@ -108,7 +108,7 @@ func racers(
     guard let peers = seen.peers else { return .ask(.peers(members), [.lease(.leaderKeyFree)]) }
     let mine = standing(seen, facts)
     var rules = raceRules(seen, view, memory)
-    rules.heedsPriority = !isPreferred
+    if isPreferred { rules.heedsPriority = false }
     return judgeRace(mine, against: members.map { ($0.name, peers[$0.name] ?? .unreachable("not asked")) }, rules)
 }
 
@@ -163,6 +163,9 @@ func raceRules(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Ra
         formerLeader: memory.lastLeader, quorum: eligibility.quorum,
         handedOver: former != nil && former == view.sync.leader ? view.status.optime : nil)
     rules.mayLead = { eligibility.isInFailsafe($0) }
+    // Who is preferred and has not taken the key for so long does not, for a reason that cannot be seen from here.
+    // Patroni's nodes wait for ever.
+    rules.heedsPriority = waitedForLeader(seen, memory) < seen.settings.timings.ttl
     return rules
 }
 

@@ -100,7 +100,7 @@ private func leaveToHeir(
 }
 
 /// For how long nobody has led, as far as this node knows.
-private func waitedForLeader(_ seen: Observation, _ memory: Memory) -> Duration {
+func waitedForLeader(_ seen: Observation, _ memory: Memory) -> Duration {
     seen.now - (memory.leaderlessSince ?? seen.now)
 }
 
