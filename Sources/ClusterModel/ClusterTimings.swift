@@ -1,4 +1,4 @@
-/// The three times from which all deadlines of the cluster derive (configuration.md §4).
+/// The three times from which all deadlines of the cluster derive (configuration.md §4), and one that is within them.
 public struct ClusterTimings: Sendable, Hashable {
     /// How long the leader's lease lives without renewal.
     public var ttl: Duration
@@ -6,12 +6,17 @@ public struct ClusterTimings: Sendable, Hashable {
     public var loopWait: Duration
     /// How long a failing request to the DCS is repeated.
     public var retryTimeout: Duration
+    /// `failsafe_timeout`, ours: how long the answers of the others are waited for; nil for what follows from the ttl.
+    public var failsafeTimeout: Duration?
 
-    public init(ttl: Duration = .seconds(30), loopWait: Duration = .seconds(10), retryTimeout: Duration = .seconds(10))
-    {
+    public init(
+        ttl: Duration = .seconds(30), loopWait: Duration = .seconds(10), retryTimeout: Duration = .seconds(10),
+        failsafeTimeout: Duration? = nil
+    ) {
         self.ttl = ttl
         self.loopWait = loopWait
         self.retryTimeout = retryTimeout
+        self.failsafeTimeout = failsafeTimeout
     }
 
     /// A time that is no whole number of seconds: it makes the whole document unfit (configuration.md §4.2).
@@ -36,6 +41,16 @@ public struct ClusterTimings: Sendable, Hashable {
     /// 1 s and half of what is left, in milliseconds.
     public static func adjusted(
         document: JSONObject, isShared: Bool = false
+    ) throws(Invalid) -> (timings: ClusterTimings, warnings: [String]) {
+        var found = try adjustedByPeersRule(document, isShared)
+        let (timeout, warning) = failsafeTimeout(document, ttl: found.timings.ttl)
+        found.timings.failsafeTimeout = timeout
+        if let warning { found.warnings.append(warning) }
+        return found
+    }
+
+    private static func adjustedByPeersRule(
+        _ document: JSONObject, _ isShared: Bool
     ) throws(Invalid) -> (timings: ClusterTimings, warnings: [String]) {
         var warnings: [String] = []
         func atLeast(_ minimum: Int64, _ key: String, _ otherwise: Int64) throws(Invalid) -> Int64 {

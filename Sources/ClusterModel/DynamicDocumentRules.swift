@@ -46,6 +46,9 @@ public enum DynamicDocumentRules {
         check { () throws(Objection) in try checkText(.object(document), .object(present), "") }
         check { () throws(Objection) in try checkSlots(document, present) }
         check { () throws(Objection) in try checkStandbyCluster(document, present) }
+        if let objection = ClusterTimings.objection(toFailsafeTimeoutOf: document, inPlaceOf: present) {
+            found.append(objection)
+        }
         return found
     }
 

@@ -97,15 +97,17 @@ public enum LeaseArithmetic {
 
     /// By when a leader asks the other members in failsafe mode at the latest: their answers have to come before
     /// `stopBy`.
-    public static func askBy(_ lease: Lease) -> BootInstant { stopBy(lease) - peerPatience(ttl: lease.ttl) }
+    public static func askBy(_ lease: Lease, _ timings: ClusterTimings) -> BootInstant {
+        stopBy(lease) - failsafePatience(timings, ttl: lease.ttl)
+    }
 
     /// When a leader's request to the store ends that would otherwise end by `deadline`. However late it comes it has a
     /// moment; but where the others are asked in the store's place half of what is left before `stopBy` is theirs.
     public static func requestEnds(
-        _ deadline: BootInstant, _ lease: Lease, asksOthers: Bool, at now: BootInstant
+        _ deadline: BootInstant, _ lease: Lease, _ timings: ClusterTimings, asksOthers: Bool, at now: BootInstant
     ) -> BootInstant {
         let stopBy = stopBy(lease)
-        let latest = min(deadline, asksOthers ? askBy(lease) : stopBy)
+        let latest = min(deadline, asksOthers ? askBy(lease, timings) : stopBy)
         let moment = Duration.milliseconds(500)
         return max(latest, now + (asksOthers && now < stopBy ? min(moment, (stopBy - now) / 2) : moment))
     }

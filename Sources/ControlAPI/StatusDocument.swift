@@ -76,11 +76,13 @@ enum StatusDocument {
     /// Ours alone: the times in force where `/config` asks for others that do not fit.
     static func timings(_ settings: DynamicConfiguration) -> JSONObject {
         let timings = settings.timings
-        return [
+        var object: JSONObject = [
             "ttl": .double(timings.ttl.inSeconds), "loop_wait": .double(timings.loopWait.inSeconds),
             "retry_timeout": .double(timings.retryTimeout.inSeconds),
-            "why": .array(settings.timingWarnings.map { .string($0) }),
         ]
+        object["failsafe_timeout"] = timings.failsafeTimeout.map { .double($0.inSeconds) }
+        object["why"] = .array(settings.timingWarnings.map { .string($0) })
+        return object
     }
 
     /// Only while lines wait: a log that keeps up is nothing to tell of.

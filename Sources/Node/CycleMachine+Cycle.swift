@@ -25,7 +25,7 @@ extension CycleMachine {
         let deadline = now + settings.timings.retryTimeout
         guard let lease, mayBeWritable || !sight.isCurrent else { return deadline }
         let asksOthers = settings.failsafeMode && !settings.isPaused
-        return LeaseArithmetic.requestEnds(deadline, lease, asksOthers: asksOthers, at: now)
+        return LeaseArithmetic.requestEnds(deadline, lease, settings.timings, asksOthers: asksOthers, at: now)
     }
 
     mutating func observed(_ status: PostgreSQLStatus, _ run: inout Run) {

@@ -9,7 +9,7 @@ extension CycleMachine {
 
     mutating func askFailsafe(_ members: [String: String], _ run: inout Run) {
         let timings = settings.timings
-        var deadline = run.now + LeaseArithmetic.peerPatience(ttl: timings.ttl)
+        var deadline = run.now + LeaseArithmetic.failsafePatience(timings, ttl: timings.ttl)
         if let lease { deadline = min(deadline, LeaseArithmetic.stopBy(lease)) }
         tenure.failsafe.asks(until: deadline, ttl: timings.ttl)
         schedule.cycle?.waits(for: [.promises])
@@ -49,7 +49,8 @@ extension CycleMachine {
         guard tenure.granted != nil, let lease, now < LeaseArithmetic.stopBy(lease) else { return nil }
         let due = lease.since + LeaseArithmetic.renewalInterval(settings.timings, safetyMargin: lease.safetyMargin)
         let soon = now + LeaseArithmetic.retryInterval(settings.timings)
-        return max(due, soon <= LeaseArithmetic.askBy(lease) ? soon : now + .milliseconds(100))
+        let latest = LeaseArithmetic.askBy(lease, settings.timings)
+        return max(due, soon <= latest ? soon : now + .milliseconds(100))
     }
 
     /// The key is free, and the others' word still holds: nobody can have led since.

@@ -256,7 +256,7 @@ enum SpecifiedKeys {
         "restapi.authentication.password_file", "restapi.auth", "restapi.handshake_timeout", "restapi.request_timeout",
         "ctl.authentication.password_file", "ctl.auth", "etcd.password_file", "etcd3.password_file", "guardian",
         "guardian.mode", "guardian.safety_margin", "guardian.restart_daemon", "tags.zone", "synchronous_zones",
-        "slot_wal_warning", "postgresql.name", "postgresql.replication", "postgresql.superuser",
+        "slot_wal_warning", "failsafe_timeout", "postgresql.name", "postgresql.replication", "postgresql.superuser",
         "postgresql.pg_rewind", "postgresql.authentication.superuser.password_file",
         "postgresql.authentication.replication.password_file", "postgresql.authentication.rewind.password_file",
     ]

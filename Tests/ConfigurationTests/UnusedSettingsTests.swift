@@ -82,7 +82,7 @@ import Testing
                 source.path.hasPrefix("Sources/Configuration/")
                     && !source.path.hasPrefix("Sources/Configuration/Keys/")
                     && !source.path.hasSuffix("EnvironmentTable.swift")
-                    || ["DynamicConfiguration", "ClusterTimings", "PermanentSlots"].contains {
+                    || ["DynamicConfiguration", "ClusterTimings", "FailsafeTimeout", "PermanentSlots"].contains {
                         source.path == "Sources/ClusterModel/\($0).swift"
                     }
             }

@@ -155,6 +155,10 @@ import Testing
         (#"{"standby_cluster": {"host": "a", "port": 70000}}"#, "standby_cluster.host: is no name and no address"),
         (#"{"standby_cluster": "far"}"#, "standby_cluster: found"),
         (#"{"primary_race_backoff": -5}"#, "primary_race_backoff: found -5"),
+        (#"{"failsafe_timeout": 7}"#, "failsafe_timeout: found 7, allowed is at least 0.5 and at most 6 seconds"),
+        (#"{"failsafe_timeout": 0.4}"#, "failsafe_timeout: found 0.4, allowed is at least 0.5 and at most 6"),
+        (#"{"failsafe_timeout": 3, "ttl": 10, "loop_wait": 2, "retry_timeout": 4}"#, "at most 2 seconds"),
+        (#"{"failsafe_timeout": "soon"}"#, #"failsafe_timeout: found "soon", allowed is a number"#),
         (
             #"{"postgresql": {"parameters_replica": {"a b": 1}}}"#,
             "postgresql.parameters_replica.a b: PostgreSQL reads no parameter"

@@ -8,7 +8,7 @@ import Testing
 
 /// Failsafe mode in the cycle, as the simulation has found it wanting (L4).
 @Suite struct FailsafeFlowTests {
-    static let config: JSONObject = ["ttl": 30, "failsafe_mode": true]
+    static let config: JSONObject = ["ttl": 30, "failsafe_mode": true, "failsafe_timeout": 5]
     static let ping = FailsafePing(
         name: "n2", connectionURL: "postgres://b:1/p", apiURL: "http://b:2/patroni", slots: [:])
 
@@ -43,7 +43,8 @@ import Testing
     @Test func theLookAfterAPromotionLeavesTimeToAskTheOthers() throws {
         var scene = Self.standbyWithKey()
         let lease = try #require(scene.machine.lease)
-        scene.now = LeaseArithmetic.askBy(lease) - .seconds(2)
+        let askBy = LeaseArithmetic.stopBy(lease) - .seconds(5)
+        scene.now = askBy - .seconds(2)
         var run = CycleMachine.Run(now: scene.now, wallTime: 0, writesLog: false)
         scene.machine.begin(Plan(.promote, [.postgreSQL(.promote)]), &run)
         let plan = try #require(scene.machine.progress?.number)
@@ -51,15 +52,16 @@ import Testing
         let deadlines = effects.compactMap { effect -> BootInstant? in
             if case .store(.load, let deadline) = effect { deadline } else { nil }
         }
-        #expect(deadlines == [LeaseArithmetic.askBy(lease)])
+        #expect(deadlines == [askBy])
     }
 
     /// Seed 50117863: after the last moment to ask a renewal was waited for until PostgreSQL had to be stopped.
     @Test func aLateRequestLeavesTheOthersHalfOfWhatIsLeft() {
         let lease = Lease(since: BootInstant(nanoseconds: 0), ttl: .seconds(5), session: "s")
-        let (askBy, stopBy) = (LeaseArithmetic.askBy(lease), LeaseArithmetic.stopBy(lease))
+        let timings = ClusterTimings()
+        let (askBy, stopBy) = (LeaseArithmetic.askBy(lease, timings), LeaseArithmetic.stopBy(lease))
         func ends(_ now: BootInstant, asksOthers: Bool) -> BootInstant {
-            LeaseArithmetic.requestEnds(now + .seconds(3), lease, asksOthers: asksOthers, at: now)
+            LeaseArithmetic.requestEnds(now + .seconds(3), lease, timings, asksOthers: asksOthers, at: now)
         }
         #expect(ends(lease.since, asksOthers: true) == min(askBy, lease.since + .seconds(3)))
         #expect(ends(askBy - .seconds(1), asksOthers: true) == askBy)

@@ -29,6 +29,8 @@ extension SettingTable {
         (`tags.zone`) go first. Ours.
         failsafe_mode | bool | false | dynamic now | Without the store a leader goes on as long as it reaches all \
         members.
+        failsafe_timeout | real | (min(2 s, a fifth of `ttl`)) | dynamic now | Seconds that it waits for their word: \
+        0.5 at least, a fifth of `ttl` at most. Ours.
         check_timeline | bool | false | dynamic now | A candidate must be on the cluster's timeline.
         member_slots_ttl | integer 0 31622400 s | 1800 | dynamic now | How long the slot of a member that went away \
         is kept; `30min` is a time.

@@ -84,7 +84,8 @@ enum ClusterRules {
         return settings.timingWarnings.map {
             Finding(
                 severity: .warning, what: "the times do not fit into one another: \($0)",
-                remedy: "let ttl be at least loop_wait + 2 * retry_timeout (\(Program.name) edit-config)")
+                remedy: "let ttl be at least loop_wait + 2 * retry_timeout, and 5 * failsafe_timeout where that is set "
+                    + "(\(Program.name) edit-config)")
         }
     }
 
