@@ -19,6 +19,8 @@ public struct Fault: Sendable, Hashable {
         case suspendHost(Int)
         /// PostgreSQL's process is there, and it answers nothing.
         case hangPostgreSQL(Int)
+        /// The checkpointer does nothing: it was stopped, or waits in the kernel for a disk that is dead.
+        case hangCheckpointer(Int, inKernel: Bool)
         /// Commits wait for the disk, and operations take long.
         case stallDisk(Int)
         /// Operations upon PostgreSQL do not return, and what is begun meanwhile does nothing; only a stop by force
@@ -148,7 +150,7 @@ extension Fault.Kind {
             .suspendHost(let node), .hangPostgreSQL(let node), .stallDisk(let node), .slowOperations(let node),
             .blockOperations(let node), .stepClock(let node, _), .starveDaemon(let node, _),
             .removeDirectory(let node, _), .failStarts(let node), .refusePromotions(let node, _),
-            .failCopies(let node), .crashPromotions(let node),
+            .failCopies(let node), .crashPromotions(let node), .hangCheckpointer(let node, _),
             .killGuardian(let node), .deafenGuardian(let node), .lateRequests(let node, _),
             .isolateFromStore(let node), .loseAnswers(let node), .isolate(let node),
             .slowReplication(let node, _), .slowReplay(let node, _), .staleReads(let node, _), .muteWatch(let node),

@@ -33,6 +33,10 @@ public enum FaultProfile: String, Sendable, CaseIterable {
     case failsafeLate
     /// `standby_cluster` is set and taken away again, while nodes, their network and the store fail.
     case sites
+    /// Pauses, while everything that a daemon would act upon happens, and now and then somebody asks for something.
+    case pauses
+    /// Checkpointers hang, while people stop and restart servers and a few other things fail.
+    case checkpoints
     /// None.
     case quiet
 
@@ -69,7 +73,7 @@ public enum FaultProfile: String, Sendable, CaseIterable {
         case .quorum: FaultMaker.synchronous(.quorum, &generator)
         case .modes: FaultMaker.anyMode(&generator)
         case .mixed, .network, .process, .store, .operators, .handover, .lag, .ground, .unguarded, .failsafe,
-            .failsafeLate, .sites, .quiet:
+            .failsafeLate, .sites, .pauses, .checkpoints, .quiet:
             World.SynchronousConfiguration()
         }
     }
@@ -112,6 +116,16 @@ public enum FaultProfile: String, Sendable, CaseIterable {
                 [
                     FaultMaker.sites, FaultMaker.process, FaultMaker.killers, FaultMaker.network, FaultMaker.store,
                     Array(FaultMaker.operators.prefix(3)), FaultMaker.restarts,
+                ]
+            case .pauses:
+                [
+                    FaultMaker.pauses, FaultMaker.process, FaultMaker.killers, FaultMaker.network, FaultMaker.store,
+                    FaultMaker.restarts,
+                ]
+            case .checkpoints:
+                [
+                    FaultMaker.checkpoints, Array(FaultMaker.process.prefix(2)), FaultMaker.network,
+                    FaultMaker.operators,
                 ]
             case .quiet: []
             }
@@ -223,6 +237,18 @@ struct FaultMaker: Sendable {
     ]
 
     fileprivate static let sites: [FaultMaker] = [FaultMaker(weight: 25) { _, _ in .followElsewhere }]
+
+    fileprivate static let pauses: [FaultMaker] = [
+        FaultMaker(weight: 30) { _, _ in .pause },
+        FaultMaker(weight: 2) { generator, nodes in
+            .switchover(to: generator.oneIn(2) ? node(&generator, nodes) : nil)
+        },
+        FaultMaker(weight: 2) { .reinitialise(node(&$0, $1)) },
+    ]
+
+    fileprivate static let checkpoints: [FaultMaker] = [
+        FaultMaker(weight: 25) { .hangCheckpointer(node(&$0, $1), inKernel: $0.oneIn(2)) }
+    ]
 
     fileprivate static let restarts: [FaultMaker] = [
         FaultMaker(weight: 2) { .restartPostgreSQL(node(&$0, $1)) },

@@ -35,6 +35,17 @@ extension PlantedBug {
         return .failsafe(sent: sent, answers)
     }
 
+    /// The pause is not seen where it ought to be minded.
+    func forgetPause(_ seen: inout Observation) {
+        let isMinded = [
+            PlantedBug.pauseIgnoredWhenDown: seen.local.postmaster == nil,
+            .pauseIgnoredByStandbys: seen.local.facts?.inRecovery == true,
+            .pauseIgnoredWithoutStore: seen.view == nil && seen.local.mayAcceptWrites,
+        ]
+        let forgets = isMinded[self] ?? false
+        if forgets { seen.set("pause", nil) }
+    }
+
     /// What the store writes in place of `text`.
     func written(_ key: DCSKey, _ value: DCSValue) -> DCSValue {
         guard self == .historyCut, key == .history, case .document(let history) = value,

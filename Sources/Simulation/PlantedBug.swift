@@ -62,6 +62,11 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case formerSiteBelieved
     case raceBackoffIgnored
     case emptyStoreTrusted
+    case pauseIgnoredWhenDown
+    case pauseIgnoredByStandbys
+    case pauseIgnoredWithoutStore
+    case disarmingForgotten
+    case checkpointerIgnored
 
     /// What it does, for people.
     public var summary: String {
@@ -116,6 +121,11 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .keyLeftByDemotion: "a cluster that is to follow another gives the key up before its primary is stopped"
         case .emptyStoreTrusted: "a directory that was left behind begins a cluster where the store knows of none"
         case .raceBackoffIgnored: "primary_race_backoff is ignored"
+        case .pauseIgnoredWhenDown: "a server that is down is started in a pause"
+        case .pauseIgnoredByStandbys: "a standby takes part in a race in a pause"
+        case .pauseIgnoredWithoutStore: "a primary without the store stops in a pause"
+        case .disarmingForgotten: "the guardian goes on to guard a lease in a pause"
+        case .checkpointerIgnored: "a leader whose checkpointer hangs goes on"
         case .formerSiteBelieved: "what was found by a site that is followed no more is believed of the next"
         }
     }
@@ -139,6 +149,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .failsafeMembersDropped:
             .failsafe
         case .standbyClusterIgnored, .keyLeftByDemotion, .formerSiteBelieved: .sites
+        case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .disarmingForgotten: .pauses
+        case .checkpointerIgnored: .checkpoints
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
             .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly, .circleFollowed:
@@ -201,13 +213,16 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .failsafePromiseForgotten: seen.failsafe.began = nil
         case .failsafePromiseNeverEnds: seen.failsafe.promise?.until = seen.now + .seconds(60)
         case .votesNotCounted: seen.forgetVotes()
+        case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore: forgetPause(&seen)
+        case .checkpointerIgnored: seen.pulse?.checkpointer = nil
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
             .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts,
             .slotDroppedEarly, .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
             .promotionRecordsCount, .confirmationSkipped, .settlingSkipped, .namesForgottenFirst,
             .promotionWithoutNames, .claimSkipped, .namesForgottenAtRestart, .strictIgnored, .circleFollowed,
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafeOneNotAsked,
-            .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion, .formerSiteBelieved:
+            .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion, .formerSiteBelieved,
+            .disarmingForgotten:
             break
         }
     }
@@ -319,7 +334,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
             .failsafeMembersDropped, .standbyClusterIgnored, .keyLeftByDemotion, .raceBackoffIgnored,
-            .formerSiteBelieved, .emptyStoreTrusted:
+            .formerSiteBelieved, .emptyStoreTrusted, .pauseIgnoredWhenDown, .pauseIgnoredByStandbys,
+            .pauseIgnoredWithoutStore, .disarmingForgotten, .checkpointerIgnored:
             return nil
         }
     }

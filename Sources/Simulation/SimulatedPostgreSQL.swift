@@ -37,6 +37,8 @@ struct SimulatedPostgreSQL {
     var inForce = SynchronousNames.nobody
     var acting = SynchronousNames.nobody
     var checkpointerListens = true
+    /// Where it does nothing.
+    var checkpointer: Pulse.Checkpointer?
     var pid: Int32 = 0
     /// Grows with every end of the process, so that what was begun before does nothing after.
     var era = 0
@@ -81,6 +83,7 @@ struct SimulatedPostgreSQL {
 
     mutating func crash() {
         forgetLostDirectory()
+        checkpointer = nil
         era += 1
         process = .down
         isPromoting = false
@@ -90,6 +93,7 @@ struct SimulatedPostgreSQL {
     /// The last record of a primary that is shut down is its checkpoint.
     mutating func endCleanly() {
         forgetLostDirectory()
+        checkpointer = nil
         era += 1
         process = .down
         isPromoting = false

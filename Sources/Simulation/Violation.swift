@@ -16,6 +16,8 @@ public struct Violation: Sendable, Hashable, CustomStringConvertible {
         case backoff
         /// A cluster that is to follow a primary elsewhere accepts no writes.
         case standby
+        /// In a pause a daemon does what nobody has asked for.
+        case pause
         case progress
     }
 
@@ -25,4 +27,16 @@ public struct Violation: Sendable, Hashable, CustomStringConvertible {
     public var at: Duration
 
     public var description: String { "\(rule.rawValue) at \(at.inSeconds) s: \(text)" }
+}
+
+extension World {
+    /// What became of a world.
+    public struct Outcome: Sendable {
+        public var violation: Violation?
+        public var coverage: Coverage
+        public var trace: [String]
+        public var events: Int
+        /// Virtual time.
+        public var took: Duration
+    }
 }

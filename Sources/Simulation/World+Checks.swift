@@ -73,8 +73,9 @@ extension World {
 
     // MARK: Intentions
 
-    /// S5, S7, L3: what a daemon sets out to do.
+    /// S5, S7, L3, pause: what a daemon sets out to do.
     mutating func checkIntention(_ doing: Late, _ index: Int) {
+        checkPause(doing, index)
         switch doing {
         case .perform(let operation, _, _): checkIntention(operation, index)
         case .breakOff: checkLeftAlone(index, "to break off")
@@ -141,7 +142,9 @@ extension World {
             && store.failover == nil && !rolls
         // A leader whose disk takes no WAL for a ttl makes way (SilenceArithmetic), whichever daemon sees it.
         let isStalled = nodes[index].stalledSince.map { now - $0 + .seconds(5) >= .seconds(configuration.ttl) } ?? false
-        if isHealthy && isQuiet && !isStalled { nodes[index].leftAloneUntil = now + .seconds(5) }
+        if isHealthy && isQuiet && !isStalled && server.checkpointer == nil {
+            nodes[index].leftAloneUntil = now + .seconds(5)
+        }
     }
 
     private mutating func checkLeftAlone(_ index: Int, _ what: String) {

@@ -64,6 +64,7 @@ extension World {
         nodes[index].machine = CycleMachine(machineSetup(index), now: now)
         note("\(name(index)): the daemon starts")
         nodes[index].daemonBegan = now
+        nodes[index].sawPauseAt = nil
         nodes[index].leaderKey = World.SeenKey()
         nodes[index].inflow = nil
         watchAdoption(index)
@@ -105,6 +106,7 @@ extension World {
         if setup.checkTimeline { document["check_timeline"] = true }
         configuration.synchronous.write(to: &document)
         if setup.isFailsafe { document["failsafe_mode"] = true }
+        if let seconds = setup.failsafeTimeout { document["failsafe_timeout"] = .double(seconds) }
         if setup.raceBackoff > 0 { document["primary_race_backoff"] = .int(Int64(setup.raceBackoff)) }
         if configuration.isPaused { document["pause"] = true }
         if configuration.followers > 0 { document["standby_cluster"] = ["host": .string(Self.hostElsewhere)] }
@@ -180,7 +182,7 @@ extension World {
             soon(.perform(operation, slots: slots, plan: plan), index, incarnation)
         case .breakOff: soon(.breakOff, index, incarnation)
         case .applySlots(let actions, _): soon(.applySlots(actions), index, incarnation)
-        case .checkpoint: reply(.node(.checkpointed(.success(()))), to: index, incarnation, after: 10...2000)
+        case .checkpoint: checkpoint(index, incarnation)
         case .readHistory(let timeline): readHistory(timeline, index, incarnation)
         case .nameSynchronous(let setting): soon(.nameSynchronous(setting), index, incarnation)
         case .adoptConfiguration:
@@ -214,6 +216,7 @@ extension World {
         if isPaused || nodes[index].isPaused { nodes[index].pausedUntil = now }
         nodes[index].isPaused = isPaused
         noteFollowing(published, index)
+        notePause(published, index)
         if let decision = published.snapshot.decision { count(decision) }
         if published.leadsByPromises(at: now), store.leader == nil { coverage.count(.keyOutlived) }
         if published.snapshot.running?.plan.steps.contains(.leaveDuty) == true { coverage.count(.dutyLeft) }
@@ -224,6 +227,7 @@ extension World {
     }
 
     private mutating func count(_ decision: Decision) {
+        countCheckpointer(decision)
         for reason in decision.reasons {
             if case .race(.laggingBehindStatus) = reason { coverage.count(.lagRefused) }
             if case .race(.peerIsAhead) = reason { coverage.count(.peerAhead) }

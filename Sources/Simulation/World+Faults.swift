@@ -19,6 +19,7 @@ extension World {
         case .suspendHost(let node): nodes[node].suspended += 1
         case .hangPostgreSQL(let node):
             if nodes[node].postgreSQL.process == .running { nodes[node].hung += 1 }
+        case .hangCheckpointer(let node, let inKernel): hangCheckpointer(node, inKernel: inKernel)
         case .stallDisk(let node):
             nodes[node].stalled += 1
             nodes[node].stalledSince = nodes[node].stalledSince ?? now
@@ -71,7 +72,7 @@ extension World {
         case .slowOperations(let node): nodes[node].slow -= 1
         case .blockOperations(let node): nodes[node].blocked -= 1
         case .starveDaemon, .failStarts, .killGuardian, .deafenGuardian, .lateRequests, .spoilKey, .refusePromotions,
-            .failCopies, .crashPromotions, .slowPeers:
+            .failCopies, .crashPromotions, .slowPeers, .hangCheckpointer:
             healGround(fault.kind)
         case .isolateFromStore(let node): reconnect(node)
         case .loseAnswers(let node): nodes[node].losesAnswers -= 1
@@ -110,6 +111,7 @@ extension World {
         // Also what was said meanwhile is on its way for a while.
         case .isolate, .spoilKey, .slowPeers, .loseSite: for index in nodes.indices { nodes[index].disturbedAt = now }
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
+            .hangCheckpointer,
             .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,
             .deafenGuardian, .refusePromotions, .failCopies, .crashPromotions,
             .lateRequests, .isolateFromStore, .loseAnswers, .partition, .storeOutage, .storeElection,

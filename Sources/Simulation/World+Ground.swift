@@ -18,7 +18,8 @@ extension World {
         case .refusePromotions(let node, let hangs): nodes[node].refusals.append(hangs)
         case .failCopies(let node): nodes[node].failsCopies += 1
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
-            .slowOperations, .blockOperations, .stepClock, .isolateFromStore, .loseAnswers, .partition, .isolate,
+            .hangCheckpointer, .slowOperations, .blockOperations, .stepClock, .isolateFromStore, .loseAnswers,
+            .partition, .isolate,
             .slowReplication,
             .slowReplay, .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
             .repeatWatch,
@@ -39,9 +40,11 @@ extension World {
         case .spoilKey(let leaf, let how): unspoil(leaf, how)
         case .refusePromotions(let node, let hangs): nodes[node].refusals.forget(hangs)
         case .failCopies(let node): nodes[node].failsCopies -= 1
+        case .hangCheckpointer(let node, _): letCheckpointerGo(node)
         case .slowPeers(let milliseconds): slowPeers.forget(.milliseconds(milliseconds))
         case .removeDirectory, .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL,
-            .stallDisk, .slowOperations, .blockOperations, .stepClock, .isolateFromStore, .loseAnswers, .partition,
+            .stallDisk, .slowOperations, .blockOperations, .stepClock, .isolateFromStore,
+            .loseAnswers, .partition,
             .isolate,
             .slowReplication, .slowReplay, .storeOutage, .storeElection, .slowStore, .lossyStore,
             .staleReads,

@@ -19,7 +19,7 @@ extension World {
             if generator.oneIn(2) { return }
         }
         switch order {
-        case .disarm: nodes[index].enforced = nil
+        case .disarm: if setup.bug != .disarmingForgotten { nodes[index].enforced = nil }
         case .enforce(let lease, _):
             nodes[index].enforced = lease
             // A lease of a shorter ttl may end before the one that it replaces.
@@ -65,6 +65,7 @@ extension World {
         note("\(name(index)): the guardian kills PostgreSQL")
         coverage.count(.guardianKilled)
         checkFailsafeKill(index)
+        checkPausedKill(index)
         if server.process == .stopping { coverage.count(.lostWhileStopping) }
         crash(index)
         reply(.postmasterExited(server.pid), to: index, nodes[index].incarnation, after: 0...2)

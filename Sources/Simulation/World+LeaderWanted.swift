@@ -29,7 +29,9 @@ extension World {
         // Whoever is refused a promotion has asked first, and the next one begins only then.
         let refused = nodes.count { $0.refusedAt.map { now - $0 < ttl + .seconds(60) } ?? false }
         let asked = (Self.prePromoteLimit + .seconds(10)) * refused
-        if now - since > patience + asked + ttl + .seconds(10) + backoffBound + Self.takeoverBound {
+        if now - since > patience + checkpointerPatience + asked + ttl + .seconds(10) + backoffBound
+            + Self.takeoverBound
+        {
             violate(.L1, "nobody has accepted commits for \((now - since).inSeconds) s, and somebody could")
         }
     }

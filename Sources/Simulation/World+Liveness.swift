@@ -16,6 +16,7 @@ extension World {
         if setup.faults.isEmpty && isWhole { coverage.count(.healed) }
         lookForHungLeader()
         lookForStuckLeader()
+        lookForHungCheckpointer()
         lookForPrimary()
         lookForWritesOfFollowers()
         lookAtLostSite()
@@ -86,14 +87,14 @@ extension World {
         return isAllWell(butFor: index) && hasHeir(index)
     }
 
-    private func isAllWell(butFor index: Int) -> Bool {
+    func isAllWell(butFor index: Int) -> Bool {
         !setup.isSynchronous && storeIsDown == 0 && storeDelays.isEmpty && lossyStore.isEmpty && cuts.isEmpty
             && nodes.indices.allSatisfy { other in
                 nodes[other].isUndisturbed && !nodes[other].isPaused && (other == index || nodes[other].blocked == 0)
             }
     }
 
-    private mutating func hasHeir(_ index: Int) -> Bool {
+    mutating func hasHeir(_ index: Int) -> Bool {
         let told = store.view(now).status.optime
         let nodes = nodes
         return nodes.indices.contains { other in
@@ -177,5 +178,5 @@ extension SimulatedNode {
 
 extension NodeSnapshot {
     /// No plan runs, and nobody has asked for anything.
-    fileprivate var isSettled: Bool { running == nil && view?.failover == nil }
+    var isSettled: Bool { running == nil && view?.failover == nil }
 }

@@ -203,7 +203,7 @@ extension World {
         for other in nodes.indices where nodes[other].postgreSQL.upstream == index { receive(other) }
         let isDone =
             nodes[index].postgreSQL.process == .stopping && nodes[index].stalled == 0
-            && nodes[index].answers && !hasReaderBehind(index)
+            && nodes[index].answers && nodes[index].postgreSQL.checkpointer == nil && !hasReaderBehind(index)
         if isDone {
             nodes[index].postgreSQL.endCleanly()
         } else if now >= until {

@@ -32,6 +32,7 @@ extension World {
         case .rollingRestart: requestRollingRestart()
         case .followElsewhere: followElsewhere()
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
+            .hangCheckpointer,
             .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts,
             .crashPromotions, .killGuardian, .deafenGuardian,
             .lateRequests, .spoilKey, .isolateFromStore, .loseAnswers, .partition, .isolate, .slowReplication,

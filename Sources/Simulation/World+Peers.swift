@@ -12,7 +12,7 @@ extension World {
         noteInflow(status, index)
         guard !nodes[index].answers, status.postmaster != nil else {
             nodes[index].silentSince = nil
-            feelStall(index, incarnation)
+            feel(index, incarnation)
             return reply(.node(.observed(status)), to: index, incarnation, after: 1...5)
         }
         // Stopped processes owe an answer, and do nothing: the pulse tells, and no facts come.
@@ -23,16 +23,6 @@ extension World {
             processes: .init(total: 7, stopped: 7, isPostmasterStopped: true))
         queue.add(.deliver(node: index, incarnation: incarnation, .node(.felt(pulse))), at: now + .milliseconds(1))
         queue.add(.deliver(node: index, incarnation: incarnation, .node(.observed(status))), at: deadline)
-    }
-
-    /// Sessions wait for WAL that the disk does not take; what needs no disk is answered.
-    private mutating func feelStall(_ index: Int, _ incarnation: Int) {
-        let server = nodes[index].postgreSQL
-        guard server.acceptsWrites, let stalled = nodes[index].stalledSince else { return }
-        let pulse = Pulse(
-            takenAt: now, postmaster: server.pid, unflushedSince: max(stalled, server.cameUpAt),
-            processes: .init(total: 7, uninterruptible: 2))
-        queue.add(.deliver(node: index, incarnation: incarnation, .node(.felt(pulse))), at: now + .milliseconds(1))
     }
 
     mutating func status(_ index: Int) -> PostgreSQLStatus {

@@ -30,6 +30,10 @@ extension World.Setup {
             setup.faults.append(Fault(.loseSite, at: at, lasts: generator.milliseconds(in: 1000...20_000)))
         }
         if generator.oneIn(8) { setup.raceBackoff = [2, 15, 40][generator.number(in: 0...2)] }
+        // What waits in the kernel is let wait for a minute, and for longer where leases are long.
+        if profile == .checkpoints { setup.ttl = [5, 5, 10, 30][generator.number(in: 0...3)] }
+        // Both ends of what it may be: the last is brought down to a fifth of ttl.
+        if setup.isFailsafe { setup.failsafeTimeout = [nil, nil, 0.5, 60][generator.number(in: 0...3)] }
         return setup
     }
 }

@@ -131,6 +131,8 @@ public struct World {
     var lostSite: LostSite?
     /// Losses of all hosts that have not healed.
     var sitesLost = 0
+    /// When a daemon last saw that somebody has asked for another leader.
+    var askedAt: BootInstant?
     /// Since when nobody accepts commits although somebody could.
     var primaryOwedSince: BootInstant?
     var pids: Int32 = 100
@@ -211,6 +213,8 @@ extension World {
         public var synchronous: SynchronousConfiguration
         /// `failsafe_mode`: losing the store demotes nobody while all members see each other.
         public var isFailsafe: Bool
+        /// `failsafe_timeout`, in seconds; nil where nobody has set it.
+        public var failsafeTimeout: Double?
         /// The first value of `ttl`, in seconds.
         public var ttl = 30
         /// `primary_race_backoff`, in seconds.
@@ -242,16 +246,6 @@ extension World {
             self.bug = bug
             self.traces = traces
         }
-    }
-
-    /// What became of a world.
-    public struct Outcome: Sendable {
-        public var violation: Violation?
-        public var coverage: Coverage
-        public var trace: [String]
-        public var events: Int
-        /// Virtual time.
-        public var took: Duration
     }
 }
 
@@ -343,6 +337,11 @@ struct SimulatedNode {
     var isPaused = false
     /// When the node's own view last said that the cluster is paused.
     var pausedUntil: BootInstant?
+    /// Since when its daemon has seen the pause that it sees.
+    var sawPauseAt: BootInstant?
+    /// When its checkpointer last hung; since when, as the one thing that is wrong, while it leads.
+    var checkpointerHungAt: BootInstant?
+    var uncheckpointedSince: BootInstant?
     /// What its daemon has seen of the leader key.
     var leaderKey = World.SeenKey()
     /// How much it had of what it streamed when it was last looked at, and when a look last found more.

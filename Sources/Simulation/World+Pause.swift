@@ -1,0 +1,64 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+
+/// Pause (ha-loop.md §15): nobody is started, stopped, promoted or replaced by a daemon, unless somebody asks for it.
+extension World {
+    /// For how long what is done may be an answer to what was asked: a hand-over in pause has two sides, and the one
+    /// that gave the key away follows when the other leads.
+    private static let answerLasts = Duration.seconds(60)
+
+    /// How long a guardian may take to be told that nobody is to be ended.
+    private static let disarmingTakes = Duration.seconds(5)
+
+    /// What the node has seen of a pause, and of requests in it.
+    mutating func notePause(_ published: PublishedSnapshot, _ index: Int) {
+        let snapshot = published.snapshot
+        if snapshot.view?.failover != nil { askedAt = now }
+        guard snapshot.settings.isPaused else { return nodes[index].sawPauseAt = nil }
+        nodes[index].sawPauseAt = nodes[index].sawPauseAt ?? now
+        guard case .wait? = snapshot.decision?.action, nodes[index].postgreSQL.isInitialized else { return }
+        let server = nodes[index].postgreSQL
+        if server.process == .down, server.control != .shutDownInRecovery { coverage.count(.pausedDown) }
+        if server.acceptsWrites, snapshot.lease?.isValid(at: now) != true { coverage.count(.pausedWithoutLease) }
+    }
+
+    /// What a daemon sets out to do that it has begun while it knew of the pause.
+    mutating func checkPause(_ doing: Late, _ index: Int) {
+        guard let since = nodes[index].sawPauseAt, let snapshot = nodes[index].machine?.snapshot(),
+            snapshot.settings.isPaused, let running = snapshot.running, running.since >= since
+        else { return }
+        if let askedAt, now - askedAt < Self.answerLasts { return }
+        switch doing {
+        case .perform(let operation, _, _):
+            if operation.isForbiddenInPause { violatePause(index, "\(running.plan.kind.name): \(operation.name)") }
+        case .breakOff: violatePause(index, "to break off \(running.plan.kind.name)")
+        case .applySlots, .nameSynchronous: break
+        }
+    }
+
+    /// A guardian that is told of the pause ends nobody.
+    mutating func checkPausedKill(_ index: Int) {
+        guard let since = nodes[index].sawPauseAt, now - since > Self.disarmingTakes, nodes[index].machine != nil,
+            isUndisturbed(index), nodes[index].deaf == 0
+        else { return }
+        violatePause(index, "its guardian ends PostgreSQL")
+    }
+
+    private mutating func violatePause(_ index: Int, _ what: String) {
+        violate(.pause, "\(name(index)) does in a pause what nobody has asked for: \(what)")
+    }
+}
+
+extension PostgreSQLOperation {
+    /// It starts, ends, promotes or replaces a server.
+    fileprivate var isForbiddenInPause: Bool {
+        switch self {
+        case .bootstrap, .clone, .restore, .startPrimary, .startStandby, .stop, .stopToRestart, .prePromote, .promote,
+            .rewind, .recoverSingleUser, .setAsideDataDirectory:
+            true
+        case .finishBootstrap, .follow, .resumeReplay, .nameSynchronous, .copyLogicalSlots, .archiveLastSegment: false
+        }
+    }
+}
