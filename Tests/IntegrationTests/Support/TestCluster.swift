@@ -156,7 +156,7 @@ final class TestCluster: Sendable {
 
     // MARK: Start and end
 
-    private func start(_ part: String, _ words: [String]) async throws {
+    func start(_ part: String, _ words: [String]) async throws {
         let process = try await Blocking.run("start") { [directory] in
             var environment = ["PATH": Programs.systemPlaces.joined(separator: ":"), "LANG": "C.UTF-8"]
             environment["HOME"] = User.unprivileged?.home ?? Programs.variable("HOME")
