@@ -78,6 +78,28 @@ extension ClusterIntegrationTests {
         }
     }
 
+    /// Without it the stop would have 20 s.
+    @Test("In synchronous mode a stop that hangs has primary_stop_timeout, and no longer", .timeLimit(.minutes(3)))
+    func configuredStopTimeout() async throws {
+        var dynamic = NodeConfiguration.quickest
+        dynamic["synchronous_mode"] = true
+        dynamic["primary_stop_timeout"] = 3
+        try await TestCluster.with(dynamic: dynamic) { cluster in
+            let old = try await cluster.bootstrap()
+            let daemon = try cluster.daemon(old)
+            let postmaster = try #require(cluster.postmaster(old))
+            let question = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
+            let checkpointer = try #require(await cluster.value(old, question).flatMap { Int32($0) })
+            kill(checkpointer, SIGSTOP)
+            daemon.signal(SIGTERM)
+            try await waitUntil("PostgreSQL has ended", within: 15) { !postmaster.isAlive }
+            _ = try await cluster.newLeader(after: old, within: 60)
+            try await waitUntil("the daemon has ended", within: 60) { !daemon.isAlive }
+            try await cluster.start(old)
+            try await cluster.healthy(within: 60)
+        }
+    }
+
     @Test("The leader's daemon is killed and started again, often: PostgreSQL does not notice", .timeLimit(.minutes(3)))
     func daemonRestarts() async throws {
         try await TestCluster.with(dynamic: NodeConfiguration.quickest) { cluster in

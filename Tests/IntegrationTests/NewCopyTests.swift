@@ -70,7 +70,7 @@ extension ClusterIntegrationTests {
     }
 
     /// `leader` writes what n2 does not receive, and its machine is lost.
-    private func part(_ cluster: TestCluster, _ leader: Int) async throws {
+    func part(_ cluster: TestCluster, _ leader: Int) async throws {
         let receiver = try #require(
             await cluster.value(2, "SELECT pid FROM pg_stat_wal_receiver").flatMap { Int32($0) })
         kill(receiver, SIGSTOP)

@@ -10,11 +10,12 @@ extension ClusterIntegrationTests {
     @Sendable private static func commands(_ node: Int, _ directory: String) -> JSONObject {
         let note = "echo \"$@\" >> \(directory)/told; echo $$ >> \(directory)/pids; exec sleep 1000"
         let command: JSONValue = .string("/bin/sh -c '\(note)' x")
+        let before: JSONValue = .string("/bin/sh -c 'echo stopping >> \(directory)/before' x")
         let question = "echo asked >> \(directory)/asked; exec /bin/sh \(directory)/question"
         return [
             "postgresql": [
                 "callbacks": ["on_start": command, "on_stop": command, "on_role_change": command],
-                "pre_promote": .string("/bin/sh -c '\(question)' x"), "pg_ctl_timeout": 4,
+                "before_stop": before, "pre_promote": .string("/bin/sh -c '\(question)' x"), "pg_ctl_timeout": 4,
             ]
         ]
     }
@@ -72,6 +73,7 @@ extension ClusterIntegrationTests {
             try answer(cluster, 2, "exit 0")
             _ = try await cluster.newLeader(after: 3, within: 60)
             #expect(text(cluster, 3, "told").hasSuffix("on_stop primary demo\n"))
+            #expect(text(cluster, 3, "before") == "stopping\n")
         }
     }
 

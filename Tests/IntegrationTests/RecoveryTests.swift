@@ -83,11 +83,18 @@ extension ClusterIntegrationTests {
         }
     }
 
+    private static let failures: [(JSONObject, String)] = [
+        (["method": "no", "no": ["command": "/bin/sh -c 'exit 7'"]], "ended with status 7"),
+        (["post_init": "/bin/sh -c 'exit 8'"], "status 8"),
+    ]
+
     @Test(
-        "A bootstrap that fails is cleaned up: the store forgets it, its directory goes aside", .timeLimit(.minutes(3)))
-    func bootstrapFails() async throws {
+        "A bootstrap that fails is cleaned up: the store forgets it, its directory goes aside",
+        .timeLimit(.minutes(3)), arguments: [0, 1])
+    func bootstrapFails(_ number: Int) async throws {
+        let (bootstrap, said) = Self.failures[number]
         let failing: @Sendable (Int, String) -> JSONObject = { node, _ in
-            node == 1 ? ["bootstrap": ["method": "no", "no": ["command": "/bin/sh -c 'exit 7'"]]] : [:]
+            node == 1 ? ["bootstrap": .object(bootstrap)] : [:]
         }
         try await TestCluster.with(
             [.subject, .subject], dynamic: NodeConfiguration.quickest, local: failing
@@ -96,8 +103,9 @@ extension ClusterIntegrationTests {
             let daemon = try cluster.daemon(1)
             try await waitUntil("the daemon has ended", within: 60) { !daemon.isAlive }
             let log = try Files.readText("\(cluster.directory)/n1.log")
-            #expect(log.utf8.firstRange(of: "ended with status 7".utf8) != nil)
+            #expect(log.utf8.firstRange(of: said.utf8) != nil)
             #expect(log.utf8.firstRange(of: "Failed to bootstrap cluster".utf8) != nil)
+            #expect(cluster.postmaster(1) == nil)
             // Another node makes the cluster as if nothing had been.
             try await cluster.start(2)
             try await waitUntil("the second leads", within: 60) { await cluster.leader() == 2 }

@@ -10,7 +10,7 @@ extension ClusterIntegrationTests {
         .timeLimit(.minutes(6)))
     func twoSites() async throws {
         try await TestCluster.with(
-            [.subject, .subject, .subject, .subject], dynamic: Site.dynamic(NodeConfiguration.quickest), local: Self.far
+            [.subject, .subject, .subject, .subject], dynamic: Self.slotsOfEachKind, local: Self.far
         ) { cluster in
             let (near, far) = (Site(cluster, "demo", 1, 2), Site(cluster, "far", 3, 4))
             try await near.start()
@@ -20,6 +20,11 @@ extension ClusterIntegrationTests {
             try far.configure(following: 1)
             try await far.start()
             #expect(try await far.follows(1, on: 1) == 3)
+            // A slot of one kind of cluster is not made in the other.
+            try await waitUntil("its leader has the slots of standby clusters", within: 30) {
+                let question = "SELECT string_agg(slot_name, ' ' ORDER BY slot_name) FROM pg_replication_slots"
+                return await cluster.value(3, question) == "far n4 of_standbys"
+            }
 
             try await far.switchOver(to: 4)
             try await cluster.sql(1, "INSERT INTO written VALUES (2)")
@@ -48,6 +53,15 @@ extension ClusterIntegrationTests {
             let listing = try await cluster.tool().run("list", "-f", "json").json.array ?? []
             #expect(Set(listing.map { $0["Role"]?.string ?? "" }) == ["Standby Leader", "Replica"], "\(listing)")
         }
+    }
+
+    private static var slotsOfEachKind: JSONObject {
+        var dynamic = NodeConfiguration.quickest
+        dynamic["slots"] = [
+            Site.slot: ["type": "physical"], "of_primaries": ["type": "physical", "cluster_type": "primary"],
+            "of_standbys": ["type": "physical", "cluster_type": "standby"],
+        ]
+        return dynamic
     }
 
     /// Nodes 3 and 4 are another cluster.

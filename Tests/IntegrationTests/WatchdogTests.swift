@@ -71,4 +71,56 @@ extension ClusterIntegrationTests {
             }
         }
     }
+
+    @Sendable private static func automaticOrOff(_ node: Int, _ directory: String) -> JSONObject {
+        let mode: JSONValue = node == 1 ? "automatic" : "off"
+        return [
+            "watchdog": [
+                "mode": mode, "device": .string("\(directory)/watchdog"), "driver": "testing", "safety_margin": 1,
+            ]
+        ]
+    }
+
+    @Test(
+        "A watchdog that may be there is petted by who leads and let go in a pause; one that is off is not touched",
+        .timeLimit(.minutes(4)))
+    func watchdogAutomaticAndOff() async throws {
+        try await TestCluster.with(
+            [.subject, .subject], dynamic: NodeConfiguration.quickest, local: Self.automaticOrOff
+        ) { cluster in
+            let first = try pipe(cluster, 1)
+            let second = try pipe(cluster, 2)
+            try await cluster.start(1)
+            try await waitUntil("n1 leads", within: 60) { await cluster.leader() == 1 }
+            try await cluster.start(2)
+            #expect(try await cluster.healthy(within: 60) == 1)
+            var text = read(first)
+            #expect(text.hasPrefix("Ctimeout=4\n1"), "\(text)")
+
+            try await cluster.setPause("true", by: 1)
+            try await waitUntil("it is let go", within: 20) {
+                text += read(first)
+                return text.hasSuffix("V")
+            }
+            try await cluster.setPause("null", by: 1)
+            text = ""
+            try await waitUntil("it is petted again", within: 20) {
+                text += read(first)
+                return text.hasPrefix("Ctimeout=4\n1")
+            }
+
+            let body = #"{"leader": "n1", "candidate": "n2"}"#
+            #expect(try await cluster.answer("POST", 1, "/switchover", body: body, seconds: 30).status == 200)
+            #expect(try await cluster.healthy(within: 60) == 2)
+            #expect(read(second).isEmpty)
+            text += read(first)
+            #expect(text.hasSuffix("V"), "\(text)")
+
+            // Without a device `automatic` leads as if it were off.
+            unlink("\(cluster.directory)/n1/watchdog")
+            let back = #"{"leader": "n2", "candidate": "n1"}"#
+            #expect(try await cluster.answer("POST", 2, "/switchover", body: back, seconds: 30).status == 200)
+            #expect(try await cluster.healthy(within: 60) == 1)
+        }
+    }
 }

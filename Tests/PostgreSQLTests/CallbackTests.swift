@@ -89,6 +89,19 @@ struct CallbackTests {
         #expect(BootClock.now() < began + .seconds(20))
     }
 
+    @Test("Two hundred lines of a command go to the log, and what it says further is left out")
+    func tale() async throws {
+        let lines = LogLines()
+        let status = try await UserCommand.run(
+            "on_start", ["/bin/sh", "-c", "for i in $(seq 1000); do echo line $i; done; exit 3"],
+            with: ToolRunner.forTests, deadline: BootClock.now() + .seconds(50),
+            log: Logger(label: "test") { _ in LineRecorder(lines: lines) })
+        #expect(status == 3)
+        let told = lines.lines.filter { $0.hasPrefix("info: on_start: line ") }
+        #expect(told.count == 200 && told.last == "info: on_start: line 200")
+        #expect(lines.lines.last == "warning: on_start: what it says further is left out")
+    }
+
     @Test("What is a secret in the environment")
     func environment() {
         let changes = UserCommand.environment([

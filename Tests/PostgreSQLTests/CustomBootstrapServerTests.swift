@@ -77,6 +77,54 @@ struct CustomBootstrapServerTests {
         }
     }
 
+    @Test("A recovery stops at a time, at a position in the WAL and before a transaction")
+    func targets() async throws {
+        try await withServers { root in
+            let source = try await makeBackup(root)
+            func value(_ statement: String) async throws -> String {
+                try #require(try await source.sql(statement).first?.first ?? nil)
+            }
+            let targets = [
+                ("recovery_target_time", try await value("SELECT clock_timestamp()"), "3"),
+                ("recovery_target_lsn", try await value("SELECT pg_current_wal_insert_lsn()"), "3"),
+                ("recovery_target_xid", try await value("SELECT xmin FROM t WHERE a = 3"), "2"),
+            ]
+            try await source.sql("INSERT INTO t VALUES (4)")
+            let file = "\(root)/archive/\(try await value("SELECT pg_walfile_name(pg_switch_wal())"))"
+            let deadline = BootClock.now() + .seconds(30)
+            while !Files.exists(file), BootClock.now() < deadline { try await Task.sleep(for: .milliseconds(20)) }
+            for (number, (key, value, last)) in targets.enumerated() {
+                let method = try restore(root) { method in
+                    method.recovery = [
+                        "restore_command": "cp \(root)/archive/%f %p", key: value,
+                        "recovery_target_inclusive": "false", "recovery_target_action": "promote",
+                    ]
+                }
+                let server = try TestServer("n\(number)", in: root) { $0.customBootstrap = method }
+                #expect(try await server.bootstrap() == .done, "\(key)")
+                #expect(try await server.sql("SELECT max(a) FROM t") == [[last]], "\(key)")
+            }
+        }
+    }
+
+    @Test("How a program lets its copy recover is kept where the configuration says so (keep_existing_recovery_conf)")
+    func recoveryOfItsOwn() async throws {
+        try await withServers { root in
+            _ = try await makeBackup(root)
+            let own = "restore_command = 'cp \(root)/archive/%f %p'\nrecovery_target_name = 'here'\n"
+            try Files.replace(
+                "\(root)/own.conf", with: (own + "recovery_target_action = 'promote'\n").utf8, mode: 0o644)
+            let method = try restore(root) { $0.keepsRecovery = true }
+            let script = try Files.readText("\(root)/restore.sh")
+            let more = "cp \(root)/own.conf $data/postgresql.auto.conf\ntouch $data/recovery.signal\n"
+            try Files.replace("\(root)/restore.sh", with: (script + "\n" + more).utf8, mode: 0o644)
+            let server = try TestServer("n1", in: root) { $0.customBootstrap = method }
+            #expect(try await server.bootstrap() == .done)
+            #expect(try await server.sql("SELECT a FROM t ORDER BY 1") == [["1"], ["2"]])
+            #expect(await server.observe().facts?.timeline == 2)
+        }
+    }
+
     @Test("A recovery that lets us in no more is waited for as long as it goes on")
     func refusedMeanwhile() async throws {
         try await withServers { root in

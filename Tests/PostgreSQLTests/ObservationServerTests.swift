@@ -159,13 +159,14 @@ private actor HeldSession {
     }
 }
 
-private final class LogLines: Sendable {
+/// What was logged.
+final class LogLines: Sendable {
     private let state = Mutex<[String]>([])
     var lines: [String] { state.withLock { $0 } }
     func add(_ line: String) { state.withLock { $0.append(line) } }
 }
 
-private struct LineRecorder: LogHandler {
+struct LineRecorder: LogHandler {
     let lines: LogLines
     var metadata: Logger.Metadata = [:]
     var logLevel = Logger.Level.info
