@@ -35,7 +35,14 @@ extension PlantedBug {
         return .failsafe(sent: sent, answers)
     }
 
-    /// The pause is not seen where it ought to be minded.
+    /// What is known of a promise in failsafe mode is not what it was.
+    func changePromise(_ seen: inout Observation) {
+        if self == .failsafePromiseBroken { seen.failsafe.promise = nil }
+        if self == .failsafePromiseForgotten { seen.failsafe.began = nil }
+        if self == .failsafePromiseNeverEnds { seen.failsafe.promise?.until = seen.now + .seconds(60) }
+    }
+
+    /// The pause is not seen where it ought to be minded, nor a checkpointer that hangs.
     func forgetPause(_ seen: inout Observation) {
         let isMinded = [
             PlantedBug.pauseIgnoredWhenDown: seen.local.postmaster == nil,
@@ -44,6 +51,7 @@ extension PlantedBug {
         ]
         let forgets = isMinded[self] ?? false
         if forgets { seen.set("pause", nil) }
+        if self == .checkpointerIgnored { seen.pulse?.checkpointer = nil }
     }
 
     /// What the store writes in place of `text`.
@@ -99,5 +107,18 @@ extension Observation {
         peers = known.mapValues { answer in
             if case .status(let status) = answer, isHidden(status) { .unreachable("not looked at") } else { answer }
         }
+    }
+}
+
+extension RollingRestart {
+    /// Whose turn it was to be has had it.
+    var withoutTurn: RollingRestart {
+        guard let turn else { return self }
+        var changed = self
+        changed.turn = nil
+        for index in changed.entries.indices where changed.entries[index].name == turn.member {
+            changed.entries[index].isDone = true
+        }
+        return changed
     }
 }

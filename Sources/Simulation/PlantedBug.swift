@@ -67,6 +67,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case pauseIgnoredWithoutStore
     case disarmingForgotten
     case checkpointerIgnored
+    case rollingTurnSkipped
 
     /// What it does, for people.
     public var summary: String {
@@ -126,6 +127,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .pauseIgnoredWithoutStore: "a primary without the store stops in a pause"
         case .disarmingForgotten: "the guardian goes on to guard a lease in a pause"
         case .checkpointerIgnored: "a leader whose checkpointer hangs goes on"
+        case .rollingTurnSkipped: "whose turn it is in a rolling restart counts as restarted"
         case .formerSiteBelieved: "what was found by a site that is followed no more is believed of the next"
         }
     }
@@ -151,6 +153,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .standbyClusterIgnored, .keyLeftByDemotion, .formerSiteBelieved: .sites
         case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .disarmingForgotten: .pauses
         case .checkpointerIgnored: .checkpoints
+        case .rollingTurnSkipped: .operators
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
             .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly, .circleFollowed:
@@ -209,20 +212,18 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             }
         case .priorityIgnored: seen.hidePriorities()
         case .standbyClusterIgnored: if seen.local.mayAcceptWrites { seen.set("standby_cluster", nil) }
-        case .failsafePromiseBroken: seen.failsafe.promise = nil
-        case .failsafePromiseForgotten: seen.failsafe.began = nil
-        case .failsafePromiseNeverEnds: seen.failsafe.promise?.until = seen.now + .seconds(60)
+        case .failsafePromiseBroken, .failsafePromiseForgotten, .failsafePromiseNeverEnds: changePromise(&seen)
         case .votesNotCounted: seen.forgetVotes()
-        case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore: forgetPause(&seen)
-        case .checkpointerIgnored: seen.pulse?.checkpointer = nil
+        case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .checkpointerIgnored,
+            .disarmingForgotten, .rollingTurnSkipped:
+            forgetPause(&seen)
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
             .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts,
             .slotDroppedEarly, .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
             .promotionRecordsCount, .confirmationSkipped, .settlingSkipped, .namesForgottenFirst,
             .promotionWithoutNames, .claimSkipped, .namesForgottenAtRestart, .strictIgnored, .circleFollowed,
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafeOneNotAsked,
-            .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion, .formerSiteBelieved,
-            .disarmingForgotten:
+            .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion, .formerSiteBelieved:
             break
         }
     }
@@ -242,6 +243,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         }
         if case .write(.sync) = decision.action, self == .claimSkipped {
             return Decision(.carryOut(Plan(.promote, [.postgreSQL(.promote)])), decision.reasons)
+        }
+        if case .write(.rollingRestart(let rolling)) = decision.action, self == .rollingTurnSkipped {
+            return Decision(.write(.rollingRestart(rolling.withoutTurn)), decision.reasons)
         }
         guard case .carryOut(let plan) = decision.action, let spoiled = spoiled(plan, seen) else { return decision }
         return Decision(.carryOut(spoiled), decision.reasons)
@@ -335,7 +339,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
             .failsafeMembersDropped, .standbyClusterIgnored, .keyLeftByDemotion, .raceBackoffIgnored,
             .formerSiteBelieved, .emptyStoreTrusted, .pauseIgnoredWhenDown, .pauseIgnoredByStandbys,
-            .pauseIgnoredWithoutStore, .disarmingForgotten, .checkpointerIgnored:
+            .pauseIgnoredWithoutStore, .disarmingForgotten, .checkpointerIgnored, .rollingTurnSkipped:
             return nil
         }
     }
