@@ -8,6 +8,7 @@ import threading
 import time
 
 import cluster
+import layout
 import processes
 from breakages import after_death, bring_back, frozen, kill_all
 from processes import Trouble
@@ -62,7 +63,11 @@ def listening(port):
 
 
 def end_etcd(lab, name):
+    """Also its ports are free then: the kernel closes those of a killed one when all its threads have ended."""
     processes.end(*lab.running[name], [(signal.SIGKILL, 10)])
+    number = int(name[1:])
+    ports = [lab.ports.etcd_client(number), lab.ports.etcd_peer(number)]
+    lab.wait("free ports of etcd", 10, lambda: [port for port in ports if layout.busy(port)])
 
 
 def etcd_arguments(lab, name, *more):
