@@ -85,16 +85,21 @@ extension ClusterIntegrationTests {
         "An old primary that pg_rewind cannot mend is copied anew where that is allowed, else kept until it is asked for",
         .timeLimit(.minutes(4)), arguments: [true, false])
     func withoutRewind(isRemoved: Bool) async throws {
-        let local: @Sendable (Int, String) -> JSONObject = { _, _ in
-            [
+        let local: @Sendable (Int, String) -> JSONObject = { _, directory in
+            // Names are below `bin_dir`.
+            let rewind = String(repeating: "../", count: 12) + "\(directory)/rewind".dropFirst()
+            return [
                 "postgresql": [
-                    "bin_name": ["pg_rewind": "pg_rewind_that_is_not_there"],
+                    "bin_name": ["pg_rewind": .string(rewind)],
                     "remove_data_directory_on_rewind_failure": .bool(isRemoved),
                     "remove_data_directory_on_diverged_timelines": .bool(isRemoved),
                 ]
             ]
         }
         try await TestCluster.with([.subject, .subject], dynamic: Self.losingMuch, local: local) { cluster in
+            let says = "echo 'pg_rewind: fatal: could not find common ancestor of the timelines'"
+            let program = "\(cluster.directory)/n1/rewind"
+            try Files.replace(program, with: "#!/bin/sh\n\(says)\nexit 1\n".utf8, mode: 0o755)
             try await cluster.start(1)
             try await waitUntil("n1 leads", within: 60) { await cluster.leader() == 1 }
             try await cluster.start(2)
@@ -102,18 +107,21 @@ extension ClusterIntegrationTests {
             try await cluster.sql(1, RowWriter.table)
             try await part(cluster, 1)
             try await cluster.sql(2, "INSERT INTO written VALUES (1)")
-            let old = try Files.read("\(cluster.dataDirectory(1))/global/pg_control")
+            // A copy has no such file.
+            let mark = "\(cluster.dataDirectory(1))/of_before"
+            try Files.replace(mark, with: "".utf8, mode: 0o644)
             try await cluster.start(1)
             if !isRemoved {
                 try await waitUntil("an operator is asked", within: 60) {
                     let said = await cluster.get(1, "/patroni")?.json["needs_operator"]?.string
                     return said?.contains("remove_data_directory_on_") == true
                 }
-                #expect(try Files.read("\(cluster.dataDirectory(1))/global/pg_control").count == old.count)
+                #expect(Files.exists(mark))
                 #expect(await cluster.leader() == 2)
                 try await makeAnew(cluster, 1)
             }
             #expect(try await cluster.healthy(within: 90) == 2)
+            #expect(!Files.exists(mark))
             try await hasTheRowAlone(cluster)
         }
     }
