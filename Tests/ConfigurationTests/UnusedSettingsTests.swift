@@ -57,9 +57,9 @@ import Testing
         let sources = try Self.sources()
         let declaring = sources.filter { source in
             source.path.hasPrefix("Sources/Configuration/Settings/")
-                || ["ClusterModel/DynamicConfiguration", "PostgreSQL/LocalPostgreSQLConfiguration"].contains {
-                    source.path == "Sources/\($0).swift"
-                }
+                || [
+                    "ClusterModel/Settings/DynamicConfiguration", "PostgreSQL/Instance/LocalPostgreSQLConfiguration",
+                ].contains { source.path == "Sources/\($0).swift" }
         }
         #expect(declaring.count > 8)
         // The wiring hands a setting on, which is not reading it; the simulation is no part of the daemon.
@@ -83,7 +83,7 @@ import Testing
                     && !source.path.hasPrefix("Sources/Configuration/Keys/")
                     && !source.path.hasSuffix("EnvironmentTable.swift")
                     || ["DynamicConfiguration", "ClusterTimings", "FailsafeTimeout", "PermanentSlots"].contains {
-                        source.path == "Sources/ClusterModel/\($0).swift"
+                        source.path == "Sources/ClusterModel/Settings/\($0).swift"
                     }
             }
             .map(\.text).joined()
