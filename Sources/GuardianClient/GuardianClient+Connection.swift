@@ -61,25 +61,27 @@ extension GuardianClient {
 
     /// Connects where one listens; false where none does.
     private func open() throws(GuardianError) -> Bool {
-        if let directory = ownDirectory, GuardianPlace.problem(directory) == nil, try adopt(directory) { return true }
+        if let directory = ownDirectory, GuardianPlace.problem(directory) == nil, try attach(to: directory) {
+            return true
+        }
         if let directory = options.directory {
             for path in [Files.parent(directory), directory] {
                 if let problem = GuardianPlace.problem(path) { throw GuardianError(problem) }
             }
-            if try adopt(directory) { return true }
+            if try attach(to: directory) { return true }
         }
         for found in GuardianPlace.search(options.dataDirectory) {
             asked = found.pid
-            if try adopt(attempt { () throws(SystemError) in try GuardianPlace.connect(found) }) { return true }
+            if try attach(attempt { () throws(SystemError) in try GuardianPlace.connect(found) }) { return true }
         }
         return false
     }
 
-    private func adopt(_ directory: String) throws(GuardianError) -> Bool {
-        try adopt(attempt { () throws(SystemError) in try GuardianPlace.connect(directory) })
+    private func attach(to directory: String) throws(GuardianError) -> Bool {
+        try attach(attempt { () throws(SystemError) in try GuardianPlace.connect(directory) })
     }
 
-    private func adopt(_ socket: Int32?) throws(GuardianError) -> Bool {
+    private func attach(_ socket: Int32?) throws(GuardianError) -> Bool {
         guard let socket else { return false }
         let pid = try authenticate(socket)
         connection = Connection(socket: socket, pid: pid)

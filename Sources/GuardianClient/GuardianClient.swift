@@ -35,7 +35,7 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
     }
 
     /// What a daemon that begins learns from the guardian of an earlier one.
-    public struct Adoption: Sendable {
+    public struct Inheritance: Sendable {
         public var status: GuardianStatus
         /// What the daemon before had: PostgreSQL may go on under it.
         public var lease: Lease?
@@ -128,7 +128,7 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
     }
 
     /// Finds the guardian of an earlier daemon; one is started where `postmaster` runs without.
-    public func adopt(postmaster: Int32?) async throws(GuardianError) -> Adoption? {
+    public func inherit(postmaster: Int32?) async throws(GuardianError) -> Inheritance? {
         let deadline = BootClock.now() + .seconds(5)
         guard try connect(starting: postmaster != nil, deadline) else { return nil }
         chooseAmongSeveral(postmaster, deadline)
@@ -140,7 +140,7 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
                 since: BootInstant(nanoseconds: found.since), ttl: .nanoseconds(found.ttl), session: found.session,
                 safetyMargin: .nanoseconds(found.margin))
         }
-        return Adoption(status: status(reply), lease: lease)
+        return Inheritance(status: status(reply), lease: lease)
     }
 
     /// Before anything else of a daemon that begins: one that a guardian has started by itself gives way. True where a

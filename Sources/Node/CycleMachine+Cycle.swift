@@ -52,13 +52,13 @@ extension CycleMachine {
         schedule.cycle?.stage = .observing(local: local, store: true)
         schedule.cycle?.hasWaited(until: run.now)
         switch result {
-        case .success(let view): take(view, &run)
+        case .success(let view): see(view, &run)
         case .failure(let error): sight.storeIsSilent(error.description)
         }
         if local { decideNow(&run) }
     }
 
-    private mutating func take(_ view: ClusterView, _ run: inout Run) {
+    private mutating func see(_ view: ClusterView, _ run: inout Run) {
         let before = self.view
         // A store that has begun another life counts anew: its numbers mean other values.
         if let before, view.revision < before.revision { configuration.forgetRevision() }

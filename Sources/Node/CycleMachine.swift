@@ -22,7 +22,7 @@ public struct CycleMachine: Sendable {
         /// `guardian.safety_margin`; nil is the margin of `LeaseArithmetic`.
         public var safetyMargin: Duration?
         /// What the guardian of an earlier daemon enforces still: PostgreSQL goes on under it (architecture.md §4).
-        public var adoptedLease: Lease?
+        public var inheritedLease: Lease?
         public var rules = Rules()
         /// Whether lines for the log are made at all. A simulated world that nobody reads needs none.
         public var writesLog = true
@@ -54,14 +54,14 @@ public struct CycleMachine: Sendable {
         rules = setup.rules
         identity = Identity(scope: setup.scope, me: setup.me, addresses: setup.addresses)
         configuration = AdoptedConfiguration(document: setup.document)
-        sight = Sight(now: now, inheritsLease: setup.adoptedLease != nil)
+        sight = Sight(now: now, inheritsLease: setup.inheritedLease != nil)
         tenure = Tenure(
-            adopted: setup.adoptedLease, safetyMargin: setup.safetyMargin,
+            inherited: setup.inheritedLease, safetyMargin: setup.safetyMargin,
             failsafe: FailsafeStanding(began: now, slip: setup.rules.failsafeSlip))
         schedule = Schedule(now: now)
         told = Told(writesLog: setup.writesLog)
         if setup.hasGuardian || setup.hasWatchdogOnly {
-            guardian = GuardianLink(acknowledged: setup.adoptedLease, now: now, isReal: setup.hasGuardian)
+            guardian = GuardianLink(acknowledged: setup.inheritedLease, now: now, isReal: setup.hasGuardian)
         }
     }
 
@@ -137,8 +137,8 @@ public struct CycleMachine: Sendable {
             // initdb, single-user mode and every planned stop end a server too.
             run.log(progress == nil ? .warning : .debug, "the postmaster \(pid) has ended")
             wake(&run)
-        case .store(let answer): take(answer, &run)
-        case .node(let answer): take(answer, &run)
+        case .store(let answer): heard(answer, &run)
+        case .node(let answer): heard(answer, &run)
         case .peers(.decision, let answers):
             guard stage == .asking, schedule.cycle?.takes(.peers, at: run.now) ?? false else { return }
             schedule.cycle?.answers.peers = answers
@@ -161,7 +161,7 @@ public struct CycleMachine: Sendable {
         }
     }
 
-    private mutating func take(_ answer: StoreAnswer, _ run: inout Run) {
+    private mutating func heard(_ answer: StoreAnswer, _ run: inout Run) {
         switch answer {
         case .loaded(let result): loaded(result, &run)
         case .renewed(let result): renewed(result, &run)
@@ -172,7 +172,7 @@ public struct CycleMachine: Sendable {
         }
     }
 
-    private mutating func take(_ answer: NodeAnswer, _ run: inout Run) {
+    private mutating func heard(_ answer: NodeAnswer, _ run: inout Run) {
         switch answer {
         case .observed(let status): observed(status, &run)
         case .felt(let pulse): felt(pulse, &run)

@@ -7,7 +7,7 @@ struct Tenure: Sendable {
     private let safetyMargin: Duration?
     private(set) var lease: Lease?
     /// The lease of an earlier daemon, which the guardian enforces, until our own first renewal is answered.
-    private var adopted: Lease?
+    private var inherited: Lease?
     /// The lease is made of these members' promises (failsafe mode); nil where the store has granted it.
     private(set) var granted: [String]?
     /// Of a leader, whom it would ask for these promises; of a member, what it has promised.
@@ -21,15 +21,15 @@ struct Tenure: Sendable {
     /// The ttl by which the store was told to make sessions.
     private(set) var sessionTTL = ClusterTimings().ttl
 
-    init(adopted: Lease?, safetyMargin: Duration? = nil, failsafe: FailsafeStanding) {
+    init(inherited: Lease?, safetyMargin: Duration? = nil, failsafe: FailsafeStanding) {
         self.failsafe = failsafe
         self.safetyMargin = safetyMargin
-        lease = adopted
-        self.adopted = adopted
+        lease = inherited
+        self.inherited = inherited
     }
 
     /// Nobody but the guardian has vouched for the lease yet.
-    var isUnproven: Bool { adopted != nil && adopted == lease }
+    var isUnproven: Bool { inherited != nil && inherited == lease }
 
     /// By which ttl the store makes sessions from now on, where `ttl` is configured.
     mutating func session(ttl: Duration, mayShorten: Bool) -> Duration {
@@ -47,7 +47,7 @@ struct Tenure: Sendable {
     /// The store has answered the renewal, whatever it said.
     mutating func renewalAnswered() {
         isRenewing = false
-        adopted = nil
+        inherited = nil
     }
 
     /// The store says that the key is ours.

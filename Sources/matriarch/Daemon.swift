@@ -90,7 +90,7 @@ struct Daemon {
         let watchdog = WatchdogWiring(effective, guardian)
         if effective.guardian.isOn { setup.safetyMargin = effective.guardian.safetyMargin }
         await claim(postgreSQL)
-        setup.adoptedLease = await adopt(postgreSQL, guardian)
+        setup.inheritedLease = await inherit(postgreSQL, guardian)
         var world = NodeRunner.World(
             store: store, postgreSQL: postgreSQL, peers: peers, clock: clock, cache: cache,
             guardian: guardian.map { OwnGuardian(guardian: $0, postgreSQL: postgreSQL) } ?? petter)
@@ -152,13 +152,13 @@ struct Daemon {
 
     /// What an earlier daemon has left with its guardian: PostgreSQL goes on under the lease that is known there. A
     /// server that runs without a guardian gets one.
-    private func adopt(_ postgreSQL: LocalPostgreSQL, _ guardian: GuardianClient?) async -> Lease? {
+    private func inherit(_ postgreSQL: LocalPostgreSQL, _ guardian: GuardianClient?) async -> Lease? {
         guard let guardian, !postgreSQL.isKeptOut else { return nil }
         let running = await postgreSQL.observe(deadline: BootClock.now() + .seconds(3)).postmaster
         do throws(GuardianError) {
-            guard let found = try await guardian.adopt(postmaster: running) else { return nil }
+            guard let found = try await guardian.inherit(postmaster: running) else { return nil }
             let left = found.lease.map { ", the lease has \(($0.deadline - BootClock.now()).inSeconds) s left" } ?? ""
-            if running == nil, let held = found.status.postmaster { postgreSQL.adopt(postmaster: held) }
+            if running == nil, let held = found.status.postmaster { postgreSQL.inherit(postmaster: held) }
             logger.info("guardian \(found.status.pid) holds postmaster \(found.status.postmaster ?? 0)\(left)")
             return found.lease
         } catch {

@@ -107,11 +107,11 @@ struct GuardianFaultServerTests {
             let guardian = try await scene.status().pid
             symlink("data", scene.root + "/link")
             let second = try GuardianScene.client(scene.root, data: "link/", change: noPlace)
-            #expect(try await second.adopt(postmaster: pid)?.status.pid == guardian)
+            #expect(try await second.inherit(postmaster: pid)?.status.pid == guardian)
             let place = try #require(ProcessTable.workingDirectory(guardian))
             try Files.removeTree(place)
             let third = try GuardianScene.client(scene.root, change: noPlace)
-            let adopted = try #require(try await third.adopt(postmaster: pid)?.status)
+            let adopted = try #require(try await third.inherit(postmaster: pid)?.status)
             #expect(adopted.pid == guardian && adopted.postmaster == pid)
             kill(guardian, SIGKILL)
             #expect(await GuardianScene.hasEnded(pid))
@@ -148,7 +148,7 @@ struct GuardianFaultServerTests {
                 try await Task.sleep(for: .milliseconds(10))
             }
             #expect(GuardianPlace.search(scene.data) == [])
-            #expect(try await scene.client.adopt(postmaster: nil) == nil)
+            #expect(try await scene.client.inherit(postmaster: nil) == nil)
         }
     }
 
@@ -203,7 +203,7 @@ struct GuardianFaultServerTests {
             while GuardianPlace.search(scene.data).count < 2, BootClock.now() < deadline {
                 try await Task.sleep(for: .milliseconds(10))
             }
-            #expect(try await scene.client.adopt(postmaster: pid)?.status.pid == first)
+            #expect(try await scene.client.inherit(postmaster: pid)?.status.pid == first)
             // What was started is the watcher of the second one.
             #expect(await GuardianScene.hasEnded(second))
         }

@@ -84,7 +84,7 @@ struct GuardianScene: Sendable {
 
     func status() async throws -> GuardianStatus {
         // Disarming is an order; adopting only asks.
-        try await client.adopt(postmaster: nil)?.status ?? GuardianStatus(pid: 0)
+        try await client.inherit(postmaster: nil)?.status ?? GuardianStatus(pid: 0)
     }
 
     /// Waits for the end of a process; false after a minute.

@@ -148,7 +148,7 @@ struct GuardianServerTests {
             for _ in 0..<12 {
                 let client = try GuardianScene.client(scene.root)
                 let began = BootClock.now()
-                await #expect(throws: GuardianError.self) { try await client.adopt(postmaster: pid) }
+                await #expect(throws: GuardianError.self) { try await client.inherit(postmaster: pid) }
                 #expect(BootClock.now() - began < .seconds(20))
             }
             kill(pid, SIGQUIT)
@@ -192,12 +192,12 @@ struct GuardianServerTests {
             let pid = try await scene.launch()
             let end = try await scene.enforce(.seconds(30), postmaster: pid).leaseEnd
             let second = try GuardianScene.client(scene.root)
-            let adoption = try #require(try await second.adopt(postmaster: pid))
-            #expect(adoption.status.postmaster == pid)
-            #expect(adoption.lease?.deadline == end)
-            #expect(adoption.lease?.session == "s")
+            let inherited = try #require(try await second.inherit(postmaster: pid))
+            #expect(inherited.status.postmaster == pid)
+            #expect(inherited.lease?.deadline == end)
+            #expect(inherited.lease?.session == "s")
             // Another postmaster than the guarded one has no lease.
-            let other = try await second.adopt(postmaster: pid + 1)
+            let other = try await second.inherit(postmaster: pid + 1)
             #expect(other?.lease == nil)
         }
     }
@@ -206,8 +206,8 @@ struct GuardianServerTests {
     func foreignPostmaster() async throws {
         try await withGuardian { scene in
             let pid = try await DetachedLauncher().launch(scene.command(GuardianScene.obedient))
-            let adoption = try await scene.client.adopt(postmaster: pid)
-            #expect(adoption?.lease == nil)
+            let inherited = try await scene.client.inherit(postmaster: pid)
+            #expect(inherited?.lease == nil)
             let status = try await scene.enforce(.seconds(2), postmaster: pid)
             #expect(status.postmaster == pid && !status.isParent)
             #expect(await GuardianScene.hasEnded(pid))

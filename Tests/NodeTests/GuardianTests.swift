@@ -22,7 +22,7 @@ import Testing
                     connectionURL: "postgres://a:1/p", apiURL: "http://a:2/patroni", version: "4.1.5"),
                 document: ["ttl": 30])
             setup.hasGuardian = true
-            setup.adoptedLease = adopted
+            setup.inheritedLease = adopted
             machine = CycleMachine(setup, now: now)
         }
 

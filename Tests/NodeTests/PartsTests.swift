@@ -56,7 +56,7 @@ import Testing
 
     @Test func aLeaseThatTheGuardianAloneVouchesFor() {
         var tenure = Tenure(
-            adopted: Lease(since: now, ttl: .seconds(30)), failsafe: FailsafeStanding(began: now))
+            inherited: Lease(since: now, ttl: .seconds(30)), failsafe: FailsafeStanding(began: now))
         #expect(tenure.isUnproven)
         let isCovered = tenure.renews(ttl: .seconds(30), at: now + .seconds(1))
         #expect(isCovered && tenure.isRenewing)
@@ -69,7 +69,7 @@ import Testing
 
     /// It counts from the renewal's sending, and the old one covers that moment still.
     @Test func aShorterTTLHoldsFromTheRenewalOn() {
-        var tenure = Tenure(adopted: nil, failsafe: FailsafeStanding(began: BootInstant(nanoseconds: 0)))
+        var tenure = Tenure(inherited: nil, failsafe: FailsafeStanding(began: BootInstant(nanoseconds: 0)))
         tenure.holds(since: now, ttl: .seconds(30), session: "s")
         let sent = now + .seconds(10)
         let isCovered = tenure.renews(ttl: .seconds(5), at: sent)

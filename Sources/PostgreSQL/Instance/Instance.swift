@@ -211,7 +211,7 @@ extension Instance {
 
     /// Takes a postmaster for ours that was started on the path of our data directory. The kernel is asked first: what
     /// it tells is known also where the disk, which tells the rest, does not answer. The directory may have gone, too.
-    func adoptRunning() {
+    func inheritRunning() {
         // What we have begun ourselves since is known.
         guard remember({ $0.launched == nil && $0.operation == nil }) else { return }
         let path = configuration.dataDirectory
@@ -230,7 +230,7 @@ extension Instance {
     }
 
     /// The guardian's word, where nothing else tells of a postmaster. Nothing here touches the disk.
-    func adopt(told pid: Int32) {
+    func inherit(told pid: Int32) {
         guard knownPostmaster() == nil, ProcessTable.isAlive(pid), watch.watch(pid) else { return }
         remember { $0.launched = pid }
         warnOfMissingFile(pid)

@@ -44,7 +44,7 @@ public final class LocalPostgreSQL: PostgreSQLController {
     }
 
     /// The guardian of an earlier daemon holds this postmaster: it is ours, also where its data directory has gone.
-    public func adopt(postmaster: Int32) { instance.adopt(told: postmaster) }
+    public func inherit(postmaster: Int32) { instance.inherit(told: postmaster) }
 
     /// Before a daemon that begins does anything else: ends what an earlier one has left at work in the data directory
     /// (S12). Throws where somebody is left at `deadline`, or the disk has not answered by then; then no operation

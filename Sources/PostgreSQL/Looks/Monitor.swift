@@ -102,7 +102,7 @@ actor Monitor {
 
     /// A server that runs already is ours again: its end is watched for from now on.
     private func begin() {
-        if !hasBegun { instance.adoptRunning() }
+        if !hasBegun { instance.inheritRunning() }
         hasBegun = true
     }
 

@@ -103,7 +103,7 @@ extension Operator {
         if let upstream, upstream.hasAddress {
             try writer.writePasswords(configuration.replication, to: upstream.address)
         }
-        adopt(standby: upstream?.isFollowedByLeader == true ? .standbyLeader : .replica)
+        change(standby: upstream?.isFollowedByLeader == true ? .standbyLeader : .replica)
         let usable = await usable()
         if try writer(of: usable).write(role, parameters: usable.parameters) {
             instance.remember { $0.owesReload = true }
@@ -122,7 +122,7 @@ extension Operator {
     }
 
     /// A standby that becomes the leader of a standby cluster, or ceases to be, has another role from now on.
-    private func adopt(standby role: LocalPostgreSQLConfiguration.Role) {
+    private func change(standby role: LocalPostgreSQLConfiguration.Role) {
         let before = instance.remember { $0.role }
         guard before != role, before == .standbyLeader || role == .standbyLeader else { return }
         instance.take(role: role)

@@ -32,7 +32,7 @@ public struct Coverage: Sendable {
         case checkpointerEnded = "a leader whose checkpointer hung was ended"
         case resynchronized = "a watch lost events and said so"
         case sessionChanged = "the lease's length was changed under a leader"
-        case adopted = "a restarted daemon found PostgreSQL running"
+        case inherited = "a restarted daemon found PostgreSQL running"
         case reinitialised = "a data directory was removed"
         case directoryLost = "a data directory went under a running server"
         case startRefused = "PostgreSQL did not start"

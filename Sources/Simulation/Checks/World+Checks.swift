@@ -112,12 +112,12 @@ extension World {
     }
 
     /// L3: a daemon that comes back to a healthy PostgreSQL leaves it alone.
-    mutating func watchAdoption(_ index: Int) {
+    mutating func watchInherited(_ index: Int) {
         let server = nodes[index].postgreSQL
         guard server.process == .running, server.isInitialized, nodes[index].answers, !configuration.isPaused,
             !mayFollow
         else { return }
-        coverage.count(.adopted)
+        coverage.count(.inherited)
         let expires = store.leader.flatMap { store.sessions[$0.session]?.expires }
         let leads = store.leader?.text == name(index) && expires.map { $0 > now + .seconds(3) } == true
         let holder = store.leader.flatMap { self.index(of: $0.text) }

@@ -67,7 +67,7 @@ extension World {
         nodes[index].sawPauseAt = nil
         nodes[index].leaderKey = World.SeenKey()
         nodes[index].inflow = nil
-        watchAdoption(index)
+        watchInherited(index)
         deliver(.timer, to: index, nodes[index].incarnation)
     }
 
@@ -93,7 +93,7 @@ extension World {
         setup.rules.failsafeSlip = self.setup.bug?.failsafeSlip
         setup.hasGuardian = self.setup.guardian
         let server = nodes[index].postgreSQL
-        setup.adoptedLease = server.acceptsWrites || server.isPromoting ? nodes[index].enforced : nil
+        setup.inheritedLease = server.acceptsWrites || server.isPromoting ? nodes[index].enforced : nil
         return setup
     }
 
