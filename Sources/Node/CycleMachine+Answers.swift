@@ -83,7 +83,8 @@ extension CycleMachine {
                 return beginCycle(&run)
             }
             schedule.backOff.failed(at: run.now, settings.timings)
-            // The rest of the cycle is not held up by it.
+            // The rest of the cycle is not held up by it, but the looks of before are older than the wait.
+            schedule.cycle?.hasWaited(until: run.now)
             decideNow(&run)
             if let until = schedule.backOff.until, isIdle { schedule.hasten(to: until) }
         case .bootstrapInitialize, .bootstrapConfig: bootstrapWrote(purpose, result, &run)

@@ -42,8 +42,15 @@ struct FailsafeStanding: Sendable {
     /// are not known were made before: to it at most, who hands over now and is none any more.
     mutating func heed(_ view: ClusterView) {
         if let leader = view.leaderName {
-            // It stops before its key goes.
-            if view.member(leader)?.role == .primary { primary = leader } else if primary != leader { primary = nil }
+            if view.status.handedOverBy == leader {
+                // Of an earlier time: nothing would tell this one's end from it.
+                primary = nil
+            } else if view.member(leader)?.role == .primary {
+                primary = leader
+            } else if primary != leader {
+                // Its own key is another one's before it goes: it stops first.
+                primary = nil
+            }
         } else if let primary, view.status.handedOverBy == primary {
             began = nil
         }

@@ -141,4 +141,16 @@ import Testing
         let longest = DynamicConfiguration(document: ["primary_race_backoff": .int(.max)])
         #expect(longest?.primaryRaceBackoff == .seconds(366 * 86_400))
     }
+
+    /// It counts from the first race that was lost so, not from when the key went: until then nobody may have been let
+    /// take it.
+    @Test func howLongWhoIsPreferredIsWaitedFor() {
+        var memory = Memory()
+        memory.leaderlessSince = Scene.now - .seconds(600)
+        let peers = ["n2": Scene.peer(1000, tags: ["failover_priority": 2]), "n3": Scene.peer(1)]
+        #expect(decide(Scene.seen(Scene.view(), Scene.standby(), peers: peers), &memory).action == .wait)
+        #expect(memory.passedOverSince == Scene.now)
+        _ = decide(Scene.seen(Scene.view(leader: "n2"), Scene.standby()), &memory)
+        #expect(memory.passedOverSince == nil)
+    }
 }

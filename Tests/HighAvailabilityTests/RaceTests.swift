@@ -6,9 +6,9 @@ import Testing
     static let free = Scene.view()
     static let bothEqual = ["n2": Scene.peer(1000), "n3": Scene.peer(1000)]
 
-    private static func leaderless(for time: Duration) -> Memory {
+    private static func passedOver(for time: Duration) -> Memory {
         var memory = Memory()
-        memory.leaderlessSince = Scene.now - time
+        memory.passedOverSince = Scene.now - time
         return memory
     }
 
@@ -72,13 +72,13 @@ import Testing
             seen: Scene.seen(
                 free, Scene.standby(),
                 peers: ["n2": Scene.peer(1000, tags: ["failover_priority": 2]), "n3": Scene.peer(1)]),
-            memory: leaderless(for: .seconds(30)), expected: .action(.acquireLeader), because: ["healthiest"]),
+            memory: passedOver(for: .seconds(30)), expected: .action(.acquireLeader), because: ["healthiest"]),
         Row(
             description: "and not for less",
             seen: Scene.seen(
                 free, Scene.standby(),
                 peers: ["n2": Scene.peer(1000, tags: ["failover_priority": 2]), "n3": Scene.peer(1)]),
-            memory: leaderless(for: .seconds(29)), expected: .action(.wait), because: ["peer-has-priority"]),
+            memory: passedOver(for: .seconds(29)), expected: .action(.wait), because: ["peer-has-priority"]),
         Row(
             description: "priority does not count behind",
             seen: Scene.seen(

@@ -131,4 +131,18 @@ import Testing
         standing.heed(free)
         #expect(standing.facts(granted: nil).began == began)
     }
+
+    /// It has handed over before, leads again, and parts from the store before it has written `/status`.
+    @Test func aHandOverOfBeforeSaysNothing() {
+        var led = Self.view(["n1", "n2"], revision: 10)
+        led.leader = LeaderRecord(name: "n1", session: "s", revision: 2)
+        led.members = [Member(name: "n1", data: ["role": "primary"])]
+        led.status.handedOverBy = "n1"
+        var free = led
+        free.leader = nil
+        var standing = FailsafeStanding(began: Self.now)
+        standing.heed(led)
+        standing.heed(free)
+        #expect(standing.facts(granted: nil).began == Self.now)
+    }
 }

@@ -7,6 +7,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     let seen = seen.heedingPromise
     remember(seen, &memory)
     let ruled = ruling(seen, &memory)
+    notePassedOver(ruled, seen, &memory)
     return rollingRestartRule(seen, ruled, &memory).noting(seen.health).noting(unlooked: seen)
         .noting(unobservable: seen.local)
 }
@@ -73,11 +74,19 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         }
         memory.leaderlessSince = view.isUnlocked ? memory.leaderlessSince ?? seen.now : nil
         if view.leaderName != nil {
+            memory.passedOverSince = nil
             memory.storeForgotSince = nil
         } else if view.initialize == .absent, memory.lastLeader == nil {
             memory.storeForgotSince = memory.storeForgotSince ?? seen.now
         }
     }
+}
+
+private func notePassedOver(_ decision: Decision, _ seen: Observation, _ memory: inout Memory) {
+    let isPassedOver = decision.reasons.contains { reason in
+        if case .race(.peerHasPriority) = reason { true } else { false }
+    }
+    if isPassedOver { memory.passedOverSince = memory.passedOverSince ?? seen.now }
 }
 
 /// The timeline on which this node has accepted writes, and how far it came.

@@ -165,7 +165,7 @@ func raceRules(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Ra
     rules.mayLead = { eligibility.isInFailsafe($0) }
     // Who is preferred and has not taken the key for so long does not, for a reason that cannot be seen from here.
     // Patroni's nodes wait for ever.
-    rules.heedsPriority = waitedForLeader(seen, memory) < seen.settings.timings.ttl
+    rules.heedsPriority = memory.passedOverSince.map { seen.now - $0 < seen.settings.timings.ttl } ?? true
     return rules
 }
 

@@ -100,7 +100,7 @@ private func leaveToHeir(
 }
 
 /// For how long nobody has led, as far as this node knows.
-func waitedForLeader(_ seen: Observation, _ memory: Memory) -> Duration {
+private func waitedForLeader(_ seen: Observation, _ memory: Memory) -> Duration {
     seen.now - (memory.leaderlessSince ?? seen.now)
 }
 

@@ -25,6 +25,7 @@ extension Memory {
         starting = Retries()
         failedCopies = nil
         promotions = Promotions()
+        passedOverSince = nil
     }
 
     /// Who is followed is another one by an operator's word, elsewhere or here: what was found by the one that was

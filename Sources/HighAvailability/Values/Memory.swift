@@ -50,6 +50,8 @@ public struct Memory: Sendable, Hashable {
     public var hasWonKey = false
     /// Since when views have named no leader.
     public var leaderlessSince: BootInstant?
+    /// Since when a race is lost to a higher priority alone, and nobody has led.
+    public var passedOverSince: BootInstant?
     /// What comes in while it streams; nil where it does not.
     public var inflow: Inflow?
     /// Since when the store has known no cluster, where this daemon has never seen it know one.

@@ -45,9 +45,10 @@ extension Instance {
     func unseen(since: BootInstant) -> PostgreSQLStatus {
         let pid = knownPostmaster()
         let path = configuration.dataDirectory
-        let (isFirst, isStandby, hasBeenSeen) = remember { memory in
+        let (isFirst, isStandby, hasBeenSeen, finish) = remember { memory in
             defer { memory.hasToldUnseen = true }
-            return (!memory.hasToldUnseen, pid != nil && memory.standby == pid, memory.hasBeenSeen)
+            let finish = memory.finished.flatMap { $0.pid == pid ? $0.how : nil }
+            return (!memory.hasToldUnseen, pid != nil && memory.standby == pid, memory.hasBeenSeen, finish)
         }
         let blind = "\(path) has not answered since \(hasBeenSeen ? "the last operation in it" : "the daemon started")"
         if isFirst {
@@ -55,9 +56,12 @@ extension Instance {
             let running = pid.map { "postmaster \($0) \(counts)" } ?? "no postmaster is known"
             log.error("\(blind), its disk hangs: \(running)")
         }
-        return PostgreSQLStatus(
+        var status = PostgreSQLStatus(
             dataDirectory: .unseen(blind), state: pid == nil ? .stopped : .starting, postmaster: pid,
             readiness: pid == nil ? .down : .rejecting, hasStandbySignal: isStandby, observedAt: since)
+        // One that was killed, and that the kernel keeps, accepts nothing.
+        status.finish = finish
+        return status
     }
 
     /// The data directory was seen. A standby stays one until it is promoted, or ends.

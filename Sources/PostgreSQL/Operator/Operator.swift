@@ -126,7 +126,9 @@ actor Operator {
         do throws(PostgreSQLError) {
             try await instance.lock.acquire(directory.path, deadline: deadline)
         } catch {
-            instance.note(tenant: instance.lock.tenant(of: directory.path))
+            // Who stands still has not gone.
+            let before = instance.remember { $0.tenant?.name }
+            instance.note(tenant: instance.lock.tenant(of: directory.path) ?? before)
             throw error
         }
         instance.note(tenant: nil)
