@@ -90,6 +90,10 @@ extension ClusterIntegrationTests {
             let postmaster = try #require(cluster.postmaster(old))
             let question = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'"
             let checkpointer = try #require(await cluster.value(old, question).flatMap { Int32($0) })
+            // Before that nobody else may lead.
+            try await waitUntil("a standby is synchronous", within: 30) {
+                await cluster.members(old).contains { $0["role"]?.string == "sync_standby" }
+            }
             kill(checkpointer, SIGSTOP)
             daemon.signal(SIGTERM)
             try await waitUntil("PostgreSQL has ended", within: 15) { !postmaster.isAlive }
