@@ -8,10 +8,14 @@ import Testing
 @Suite(.serialized)
 struct ClusterIntegrationTests: UsualTimes {}
 
-/// Those of them that mostly wait: for a lease to end, for a store to come back. One of these goes on beside one of the
-/// others.
+/// Those of them that mostly wait: for a lease to end, for a machine to come back. One of these goes on beside one of
+/// each of the others.
 @Suite(.serialized)
 struct WaitingIntegrationTests: UsualTimes {}
+
+/// What is around a cluster: the store, which is lost and lies, and the command lines, which start anew each time.
+@Suite(.serialized)
+struct AroundIntegrationTests: UsualTimes {}
 
 /// The times of `NodeConfiguration.quick`, in seconds.
 protocol UsualTimes {}

@@ -40,7 +40,7 @@ private struct Difference {
 
 /// Our tool and the peer's beside each other, over the same keys: what both print is the same, to the byte where
 /// programs read it, and so are their exit codes.
-extension ClusterIntegrationTests {
+extension AroundIntegrationTests {
     @Test(
         "Both tools list every situation alike", .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"),
         .timeLimit(.minutes(10)))
@@ -135,7 +135,7 @@ extension ClusterIntegrationTests {
     ]
 }
 
-extension WaitingIntegrationTests {
+extension AroundIntegrationTests {
     @Test(
         "Both tools find their configuration in the same places",
         .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"), .timeLimit(.minutes(3)))

@@ -4,7 +4,7 @@ import JSON
 import Testing
 
 /// What `matriarchctl` tells beyond the peer's tool, on a cluster that runs.
-extension ClusterIntegrationTests {
+extension AroundIntegrationTests {
     @Test("doctor, plan, events and watch tell of a cluster what is so", .timeLimit(.minutes(4)))
     func ctlInsights() async throws {
         try await TestCluster.with { cluster in

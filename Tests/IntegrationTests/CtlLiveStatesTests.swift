@@ -2,7 +2,7 @@ import ClusterModel
 import Testing
 
 /// Both tools over one cluster that runs, brought from one state into the next (ctl.md §19).
-extension ClusterIntegrationTests {
+extension AroundIntegrationTests {
     @Test(
         "Both tools agree on synchronous clusters, a dead member, and no leader",
         .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"), .timeLimit(.minutes(10)))

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Long work of `matriarchctl` that is left in the middle, and what it shows of two clusters at once.
-extension WaitingIntegrationTests {
+extension AroundIntegrationTests {
     /// Node 3 is another cluster.
     private static let far: @Sendable (Int, String) -> JSONObject = { node, _ in node > 2 ? ["scope": "far"] : [:] }
 

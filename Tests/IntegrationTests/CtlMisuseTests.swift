@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 /// `matriarchctl` in the hands of those who press Ctrl-C, close pipes and have no editor.
-extension ClusterIntegrationTests {
+extension AroundIntegrationTests {
     @Test("Ctrl-C while a member does not answer says in what state things are", .timeLimit(.minutes(4)))
     func ctlIsInterrupted() async throws {
         try await TestCluster.with([.subject, .subject]) { cluster in

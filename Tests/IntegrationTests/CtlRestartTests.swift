@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// `matriarchctl restart` in all its ways, and what it and `switchover` leave to the clock.
-extension WaitingIntegrationTests {
+extension AroundIntegrationTests {
     @Test("Restarts of one of a role, with a limit, and at a time; a switchover at a time", .timeLimit(.minutes(6)))
     func ctlRestarts() async throws {
         try await TestCluster.with(dynamic: NodeConfiguration.quickest, local: Self.slowly) { cluster in

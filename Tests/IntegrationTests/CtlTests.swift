@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// `matriarchctl` on clusters that run: every command, and what it refuses.
-extension ClusterIntegrationTests {
+extension AroundIntegrationTests {
     @Test("matriarchctl shows a cluster that runs, and says no", .timeLimit(.minutes(4)))
     func ctlShows() async throws {
         try await TestCluster.with { cluster in

@@ -2,7 +2,7 @@ import ClusterModel
 import Testing
 
 /// Our tool and the peer's on one cluster that runs: what one does the other sees, and both show it alike.
-extension ClusterIntegrationTests {
+extension AroundIntegrationTests {
     @Test(
         "Both tools work on one cluster that runs, in turn",
         .enabled(if: Programs.hasPeer, "scripts/setup peer installs it"), .timeLimit(.minutes(10)))

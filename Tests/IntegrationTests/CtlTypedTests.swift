@@ -2,7 +2,7 @@ import ClusterModel
 import Testing
 
 /// `matriarchctl` at a terminal: what is asked, what is typed, and a screen that keeps up.
-extension ClusterIntegrationTests {
+extension AroundIntegrationTests {
     @Test("Questions are answered at a terminal, and a password is not shown", .timeLimit(.minutes(4)))
     func ctlIsTypedTo() async throws {
         try await TestCluster.with([.subject, .subject]) { cluster in

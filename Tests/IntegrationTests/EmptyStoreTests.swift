@@ -3,7 +3,7 @@ import Glibc
 import Posix
 import Testing
 
-extension WaitingIntegrationTests {
+extension AroundIntegrationTests {
     @Test(
         "In a store that has lost everything no old directory begins a cluster by itself; what was started by hand does",
         .timeLimit(.minutes(4)))

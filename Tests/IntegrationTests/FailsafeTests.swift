@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Failsafe mode (docs/failsafe.md): who leads goes on without the store while all others let it.
-extension WaitingIntegrationTests {
+extension AroundIntegrationTests {
     private static func failsafe(ttl: Int64 = 10) -> JSONObject {
         var dynamic = NodeConfiguration.quick
         dynamic["ttl"] = .int(ttl)

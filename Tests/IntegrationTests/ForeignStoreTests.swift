@@ -57,7 +57,7 @@ enum Impostor: String, CaseIterable, Sendable {
         """
 }
 
-extension WaitingIntegrationTests {
+extension AroundIntegrationTests {
     @Test(
         "Nothing that answers at etcd's address ends the daemon: it waits for etcd", .timeLimit(.minutes(3)),
         arguments: Impostor.allCases)

@@ -70,7 +70,7 @@ private struct Ways: Sendable {
 }
 
 /// A partition that only the leader sees: the store answers everybody else.
-extension WaitingIntegrationTests {
+extension AroundIntegrationTests {
     @Sendable private static func throughProxies(_ node: Int, _ directory: String) -> JSONObject {
         ["etcd3": ["use_proxies": true]]
     }

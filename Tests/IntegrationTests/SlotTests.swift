@@ -48,7 +48,7 @@ extension ClusterIntegrationTests {
     }
 }
 
-extension WaitingIntegrationTests {
+extension AroundIntegrationTests {
     @Test(
         "In failsafe mode a logical consumer goes on without the store, and its slots on the others with it",
         .timeLimit(.minutes(5)))

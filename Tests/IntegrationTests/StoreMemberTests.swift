@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Parts of the store are away, or the store is for some: nobody steps down for that in failsafe mode.
-extension WaitingIntegrationTests {
+extension AroundIntegrationTests {
     /// What becomes of a member of the store.
     private enum Away { case killed, frozen }
 
