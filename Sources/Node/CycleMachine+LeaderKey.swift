@@ -39,7 +39,8 @@ extension CycleMachine {
         let since = max(waited, run.now - Self.lookLasts)
         if !rules.looksBeforeRelease || sight.isFresh(since: since) { return true }
         sight.lookedAt = run.now
-        run.emit(.node(.observe(since: since, deadline: run.now + .seconds(3))))
+        // One that begins now: an answer from before would be asked for again where this daemon stands still once more.
+        run.emit(.node(.observe(since: run.now, deadline: run.now + .seconds(3))))
         return false
     }
 

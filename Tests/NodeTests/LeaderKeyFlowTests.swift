@@ -156,6 +156,7 @@ import Testing
         var old = Self.down(scene)
         old.observedAt = scene.now + .milliseconds(20)
         let late = scene.step(.node(.observed(old)), after: .seconds(7))
+        #expect(late.contains { if case .node(.observe(scene.now, _)) = $0 { true } else { false } }, "one of now")
         #expect(Self.releases(Self.looked(late, &scene)))
     }
 
