@@ -107,6 +107,35 @@ struct CustomBootstrapServerTests {
         }
     }
 
+    @Test("A recovery that pauses at its target is waited for until somebody lets it go on")
+    func pausedAtTarget() async throws {
+        try await withServers { root in
+            _ = try await makeBackup(root)
+            let method = try restore(root) { method in
+                method.recovery = [
+                    "restore_command": "cp \(root)/archive/%f %p", "recovery_target_name": "here",
+                    "recovery_target_action": "pause",
+                ]
+            }
+            let server = try TestServer("n1", in: root) { $0.customBootstrap = method }
+            async let bootstrap = server.bootstrap()
+            let deadline = BootClock.now() + .seconds(60)
+            var isPaused = false
+            while !isPaused, BootClock.now() < deadline {
+                try await Task.sleep(for: .milliseconds(50))
+                isPaused = (try? await server.sql("SELECT pg_is_wal_replay_paused()")) == [["t"]]
+            }
+            try #require(isPaused)
+            #expect(try await server.sql("SELECT a FROM t ORDER BY 1") == [["1"], ["2"]])
+            #expect((await server.observe()).unfinished != nil, "whoever comes now finds no cluster that is made")
+            try await server.sql("SELECT pg_wal_replay_resume()")
+            #expect(try await bootstrap == .done)
+            #expect(try await server.sql("SELECT a FROM t ORDER BY 1") == [["1"], ["2"]])
+            let status = await server.observe()
+            #expect(status.isPrimary && status.unfinished == nil && status.facts?.timeline == 2)
+        }
+    }
+
     @Test("How a program lets its copy recover is kept where the configuration says so (keep_existing_recovery_conf)")
     func recoveryOfItsOwn() async throws {
         try await withServers { root in

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import cluster
@@ -29,7 +30,7 @@ class FaultLab(cluster.Lab):
     """A lab without HAProxy, whose daemons nobody starts again but us."""
 
     def __init__(self, *arguments, small_disk=False, standard_error=None, more="", tablespaces=False, removes=True,
-                 rewinds=True, wal_apart=False, disk_may_die=False, **named):
+                 rewinds=True, wal_apart=False, disk_may_die=False, ways=False, **named):
         super().__init__(*arguments, **named)
         self.removes = removes  # a data directory that pg_rewind cannot mend may be replaced
         self.rewinds = rewinds  # pg_rewind is used
@@ -37,6 +38,7 @@ class FaultLab(cluster.Lab):
         self.tablespaces = tablespaces  # base backups find a place for each other's tablespaces
         self.wal_apart = wal_apart  # WAL stands outside the data directory
         self.disk_may_die = disk_may_die  # what PostgreSQL writes hangs in the kernel while a file says so
+        self.ways = ways  # a node is reached, and reaches the store, through a program that can be stopped
         self.standard_error, self.drains = standard_error, {}  # "pipe" or "socket" instead of the file of the log
         self.mode, self.seed = None, 0  # the synchronous mode, and what lots are drawn from
         self.more = more  # sections of YAML that every node's configuration has on top
@@ -49,6 +51,8 @@ class FaultLab(cluster.Lab):
                            ("diverged_timelines", "rewind_failure") if self.removes)
         settings += "" if self.rewinds else "\n  use_pg_rewind: false"
         text = text.replace("\npostgresql:", f"\npostgresql:{settings}", 1)
+        for place, way, _ in self.routes(name) if self.ways else []:
+            text = text.replace(place, way)
         if self.wal_apart:
             before = "\n    - data-checksums"
             text = text.replace(before, f'{before}\n    - waldir: "{self.wal(name)}"', 1)
@@ -64,6 +68,24 @@ class FaultLab(cluster.Lab):
         # Slow enough to be cut off.
         found += ["max-rate: 16M"] if self.tablespaces else []
         return found + ([f'waldir: "{self.wal(name)}"'] if self.wal_apart else [])
+
+    def way(self, name): return f"w{self.number(name)}"
+
+    def routes(self, name):
+        """Where the configuration has an address, what it has instead, and where that leads: ports FROM=TO."""
+        i = self.number(name)
+        first = self.ports.base + 70 + 3 * (i - 1)
+        found = [('"127.0.0.1:{}"', self.ports.etcd_client(1)), ("connect_address: 127.0.0.1:{}\n", self.ports.rest(i)),
+                 ("connect_address: 127.0.0.1:{}\n", self.ports.postgresql(i))]
+        return [(text.format(port), text.format(first + k), f"{first + k}={port}")
+                for k, (text, port) in enumerate(found)]
+
+    def start_etcd(self):
+        super().start_etcd()
+        for name in self.node_names() if self.ways else []:
+            relay = pathlib.Path(__file__).parent / "relay.py"
+            self.start(self.way(name), [sys.executable, "-c", relay.read_text(),
+                                        *(route for _, _, route in self.routes(name))])
 
     def environment(self, name):
         if not self.disk_may_die or name not in self.node_names():
@@ -158,7 +180,8 @@ class FaultLab(cluster.Lab):
 
     def down(self):
         for name in self.node_names():
-            for pid in self.guardians(name) + ([self.running[name][0]] if self.is_up(name) else []):
+            ways = [self.running[self.way(name)][0]] if self.ways and self.is_up(self.way(name)) else []
+            for pid in ways + self.guardians(name) + ([self.running[name][0]] if self.is_up(name) else []):
                 processes.send(pid, signal.SIGCONT)
         super().down()
 

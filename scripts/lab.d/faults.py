@@ -28,6 +28,7 @@ DESCRIPTION = """\
 Breaks the leader of a cluster of three real nodes under a writing client, and counts what that cost.
 
   rounds   faults one after another, each N times, on several labs at once
+  random   rounds of 'draws': something breaks by lot while something is under way
   soak     load on processors and disk, and nothing else: nothing must happen
 
 In every round a client commits rows, one after another, on whichever node takes them; witnesses commit on every node
@@ -349,7 +350,7 @@ def soak(options):
 def parse():
     parser = argparse.ArgumentParser(prog="scripts/faults", description=DESCRIPTION, epilog="faults:\n" + FAULT_HELP,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["rounds", "soak"])
+    parser.add_argument("what", choices=["rounds", "random", "soak"])
     parser.add_argument("--only", metavar="FAULT,...", help="these faults (default: all)")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of each fault (default 3)")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="labs at once; most of a round is waiting")
@@ -358,7 +359,7 @@ def parse():
     parser.add_argument("--retry-timeout", type=int, metavar="S", help="default: half of what loop_wait leaves of ttl")
     parser.add_argument("--mode", choices=["on", "quorum"],
                         help="rounds in this synchronous mode, in which no acknowledged row may be lost at all")
-    parser.add_argument("--seed", type=int, metavar="N", help="of the lots of 'kills' (default: any; it is printed)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of the lots of 'kills' and 'draws' (default: any; it is printed)")
     parser.add_argument("--minutes", type=float, default=60, metavar="M", help="of the soak (default 60)")
     parser.add_argument("--load", type=int, metavar="N", default=2 * (os.cpu_count() or 1),
                         help="of the soak: processes that compute; half as many write to disk (default %(default)s)")
@@ -375,7 +376,9 @@ def main():
     options.seed = int(time.time()) % 1_000_000 if options.seed is None else options.seed
     if options.mode and not options.only:
         options.only = "kills"
-    if "kills" in (options.only or "kills").split(","):
+    if options.what == "random":
+        options.only = "draws"
+    if {"kills", "draws"} & set((options.only or "kills").split(",")):
         print(f"seed {options.seed}", flush=True)
     options.times = customary_times(options.ttl or (5 if options.what == "soak" else 30), options.loop_wait,
                                     options.retry_timeout)
@@ -383,7 +386,7 @@ def main():
     try:
         commands.setup(["lab"] + ([] if options.daemon else ["build"]))
         options.command = subject(options)
-        return {"rounds": rounds, "soak": soak}[options.what](options)
+        return {"rounds": rounds, "random": rounds, "soak": soak}[options.what](options)
     except Trouble as trouble:
         print(f"scripts/faults: {trouble}", file=sys.stderr)
         return 1

@@ -2,6 +2,7 @@
 
 The lab has a tablespace: its files stand outside the data directory, and are removed before most of what stands inside.
 """
+import contextlib
 import time
 
 import breakages
@@ -84,10 +85,15 @@ def missing_rows(lab, leader):
     """Nodes on which the tablespace is not what it is on the leader, in words."""
     statement = ("SELECT (SELECT count(*) || ' ' || sum(a) || ' ' || sum(hashtext(b)) FROM kept), "
                  "(SELECT count(pg_relation_size(oid)) FROM pg_class WHERE relname LIKE 'small%%' AND pg_relation_size(oid) > 0)")
-    wanted, broken = witness.one(session(lab, leader), statement), []
+    def asked(name):
+        there = session(lab, name)
+        witness.one(there, "SET statement_timeout = '30s'")
+        return witness.one(there, statement)
+
+    wanted, broken = asked(leader), []
     for name in lab.node_names():
         try:
-            found = witness.one(session(lab, name), statement)
+            found = asked(name)
         except Exception as error:
             found = str(error)
         if found != wanted:
@@ -137,14 +143,31 @@ def copycut(lab, leader, watch):
     return {"cuts": cuts, **settled(lab, leader)}
 
 
-def bootstrapkill(lab, leader, watch):
-    """another cluster is made beside, and its first daemon killed while it is; every third time it stays away"""
+@contextlib.contextmanager
+def beside(lab):
+    """Another cluster with a store of its own, of which no node was started."""
     side = type(lab)(lab.directory / "side", lab.ports.base + 40, daemon=lab.daemon, dcs=lab.dcs)
-    moments = ["filling", "made", "published"]
-    moment, returns = moments[watch.round % 3], watch.round % 2 == 0
     try:
         side.prepare()
         side.start_etcd()
+        yield side
+    finally:
+        side.down()
+        side.remove()
+
+
+def missing_users(side):
+    """What of the users is not there on the leader, in words."""
+    roles = witness.one(session(side, side.leader()),
+                        "SELECT count(*) FROM pg_roles WHERE rolname IN ('replicator', 'rewinder')")
+    return [] if roles == (2,) else [f"of the two users {roles} are there"]
+
+
+def bootstrapkill(lab, leader, watch):
+    """another cluster is made beside, and its first daemon killed while it is; every third time it stays away"""
+    moments = ["filling", "made", "published"]
+    moment, returns = moments[watch.round % 3], watch.round % 2 == 0
+    with beside(lab) as side:
         side.start_node("n1")
         control = side.data("n1") / "global" / "pg_control"
         if moment == "filling":
@@ -161,13 +184,8 @@ def bootstrapkill(lab, leader, watch):
         side.wait("a leader", 90 + 3 * lab.ttl, lambda: None if side.leader() else "no node leads")
         bring_back(side, "n1")
         side.wait("a healthy cluster", 90 + 3 * lab.ttl, side.trouble)
-        roles = witness.one(session(side, side.leader()),
-                            "SELECT count(*) FROM pg_roles WHERE rolname IN ('replicator', 'rewinder')")
-        broken = [] if roles == (2,) else [f"of the two users {roles} are there"]
-        return {"moment": moment, "returned": returns, "side_leader": side.leader(), "also_broken": broken}
-    finally:
-        side.down()
-        side.remove()
+        return {"moment": moment, "returned": returns, "side_leader": side.leader(),
+                "also_broken": missing_users(side)}
 
 
 reinitkill.needs = copycut.needs = {"tablespaces": True}

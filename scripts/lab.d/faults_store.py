@@ -136,6 +136,9 @@ def nospace(lab, leader, watch):
     """etcd is full (NOSPACE), the leader's machine is lost meanwhile, and later there is room again"""
     restart(lab, "--quota-backend-bytes", str(quota(lab)))
     fill(lab)
+    # Where etcd took longer to come back than the lease lasts, another one leads by now, or the same once more.
+    lab.wait("a leader", 30 + 3 * lab.ttl, lambda: None if lab.leader() else "no node leads")
+    leader = lab.leader()
     postmaster = lab.postmaster(leader)
     kill_all(lab.guardians(leader) + lab.helpers(leader) + [postmaster] + processes.children(postmaster))
     time.sleep(lab.ttl + 1)
