@@ -49,6 +49,15 @@ struct ConfigurationTextTests {
         #expect(text.hasSuffix("hba_file = '/h'\nident_file = '/i'\n"))
     }
 
+    @Test("One parameter is set, or not set any more, and nothing else changes")
+    func oneParameter() {
+        let text = "work_mem = '1MB'\nport = '1'\n\n# more\nport = '2'\n"
+        #expect(ConfigurationText.setting("port", to: "2", in: text) == text)
+        #expect(ConfigurationText.setting("port", to: "3", in: text) == "work_mem = '1MB'\n\n# more\nport = '3'\n")
+        #expect(ConfigurationText.setting("port", to: nil, in: text) == "work_mem = '1MB'\n\n# more\n")
+        #expect(ConfigurationText.setting("primary_slot_name", to: nil, in: text) == text)
+    }
+
     @Test("No value breaks out of its line")
     func lineBreaks() { #expect(ConfigurationText.quote("a'\nport = '1") == "'a'' port = ''1'") }
 

@@ -84,6 +84,10 @@ struct ConfigurationTrialServerTests {
                 await keys(["shared_preload_libraries": "nope"]) == ["postgresql.parameters.shared_preload_libraries"])
             let rules = await server.controller.objections(to: ["pg_hba": ["local all all trust", "host all all x"]])
             #expect(rules.map(\.key) == ["postgresql.pg_hba.1"])
+            let missing = await server.controller.objections(to: ["custom_conf": "/missing"])
+            #expect(missing.map(\.key) == ["postgresql.custom_conf"])
+            try Files.replace(root + "/custom.conf", with: "work_mem = 8MB\n".utf8, mode: 0o644)
+            #expect(await server.controller.objections(to: ["custom_conf": .string(root + "/custom.conf")]).isEmpty)
             #expect(try Files.list("\(root)/n1").filter { $0.hasPrefix(".matriarch-trial") } == [])
             #expect(try await server.sql("SELECT 1") == [["1"]])
         }

@@ -107,4 +107,45 @@ struct SynchronousServerTests {
             #expect(await names(server)?.inForce == "n3")
         }
     }
+
+    @Test("Names and another upstream come into force although the new configuration cannot be read")
+    func aConfigurationThatCannotBeRead() async throws {
+        try await withServers { root in
+            let (first, second) = (try TestServer("n1", in: root), try TestServer("n2", in: root))
+            _ = try await first.bootstrap()
+            try await second.join(first)
+            for server in [first, second] {
+                await #expect(throws: PostgreSQLError.self) {
+                    try await server.controller.adopt(
+                        configuration: [
+                            "custom_conf": .string(root + "/missing.conf"), "parameters": ["work_mem": "8MB"],
+                        ])
+                }
+            }
+            try await first.controller.nameSynchronous(.names(SynchronousNames(.priority, 1, ["n2"])))
+            #expect(try await first.sql("SHOW synchronous_standby_names") == [["n2"]])
+            let elsewhere = Upstream(name: "n3", address: HostPort(host: "127.0.0.1", port: 1))
+            #expect(try await second.controller.perform(.follow(elsewhere)) == .done)
+            #expect(try await second.sql("SHOW primary_conninfo").first?.first??.contains("port='1'") == true)
+            #expect(try await second.controller.perform(.follow(first.upstream)) == .done)
+            let streams = await second.wait { $0.facts?.receiver?.isStreaming == true }
+            #expect(streams.facts?.receiver?.isStreaming == true)
+
+            _ = try await first.controller.perform(.stop(.immediate, timeout: .seconds(5)))
+            let wanted = SynchronousNames(.priority, 1, ["n1"])
+            #expect(try await second.controller.perform(.nameSynchronous(.names(wanted))) == .done)
+            #expect(try await second.controller.perform(.promote) == .done)
+            #expect(try await second.sql("SHOW synchronous_standby_names") == [["n1"]])
+            #expect(try await second.sql("SHOW work_mem") == [["4MB"]])
+            // The file comes: what was refused is taken, and what was set meanwhile stays.
+            try Files.replace(root + "/missing.conf", with: "bgwriter_delay = 400ms\n".utf8, mode: 0o644)
+            let deadline = BootClock.now() + .seconds(20)
+            while try await second.sql("SHOW work_mem") != [["8MB"]], BootClock.now() < deadline {
+                _ = await second.observe()
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(try await second.sql("SHOW work_mem") == [["8MB"]])
+            #expect(try await second.sql("SHOW synchronous_standby_names") == [["n1"]])
+        }
+    }
 }

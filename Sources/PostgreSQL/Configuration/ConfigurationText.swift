@@ -101,6 +101,16 @@ enum ConfigurationText {
             .first { $0.name.lowercased() == name }?.value
     }
 
+    /// The text of a configuration file of ours with one parameter set to `value`, or not set.
+    static func setting(_ name: String, to value: String?, in text: String) -> String {
+        if self.value(of: name, in: text) == value { return text }
+        var lines = text.split(atByte: "\n").filter { setting($0)?.name.lowercased() != name }
+        guard let value else { return lines.joined(separator: "\n") }
+        let place = lines.lastIndex { !$0.isEmpty }.map { $0 + 1 } ?? 0
+        lines.insert("\(name) = \(quote(value))", at: place)
+        return lines.joined(separator: "\n")
+    }
+
     /// `name = 'value'` or `name = value`; nil for comments and blank lines.
     static func setting(_ line: Substring) -> (name: String, value: String)? {
         var rest = line.withoutBlanks.utf8[...]

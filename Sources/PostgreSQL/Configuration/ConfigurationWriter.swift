@@ -253,6 +253,22 @@ struct ConfigurationWriter: Sendable {
 // MARK: - Before and after
 
 extension ConfigurationWriter {
+    /// Changes in the present postgresql.conf whom a server of `role` follows and whom its commits wait for; whether
+    /// anything changed.
+    func amend(_ role: Role, names: String?) throws(PostgreSQLError) -> Bool {
+        do throws(SystemError) {
+            var text = try Files.readText(configuration.configurationFile)
+            let recovery = recovery(role)
+            text = ConfigurationText.setting("synchronous_standby_names", to: names, in: text)
+            for name in ["primary_conninfo", "primary_slot_name"] {
+                text = ConfigurationText.setting(name, to: recovery[name], in: text)
+            }
+            return try put(text, configuration.configurationFile)
+        } catch {
+            throw .failed("cannot write PostgreSQL's configuration: \(error)")
+        }
+    }
+
     /// The new postgresql.conf beside the present one, to be looked at before it takes its place: where it stands. Nil
     /// where nothing would change, or where no file of ours is there yet.
     func writeCandidate(_ role: Role, parameters: ParameterMap) throws(PostgreSQLError) -> String? {

@@ -25,6 +25,8 @@ final class Instance: Sendable {
         var given: LocalPostgreSQLConfiguration
         /// What of it holds for a server of `role`.
         var configuration: LocalPostgreSQLConfiguration
+        /// The last that PostgreSQL has read; any other is tried before its files take the place of those.
+        var readable: LocalPostgreSQLConfiguration?
         /// What the server is, or was when it was last seen; nil where there is none.
         var role: LocalPostgreSQLConfiguration.Role?
         /// Since when: a look that began before tells of another role.
@@ -148,6 +150,7 @@ final class Instance: Sendable {
             guard memory.given != given else { return false }
             memory.given = given
             memory.configuration = given.resolved(for: memory.role)
+            memory.readable = nil
             memory.refusedParameters = [:]
             memory.refusedRules = nil
             memory.toldOfParameters = []

@@ -104,10 +104,7 @@ extension Operator {
             try writer.writePasswords(configuration.replication, to: upstream.address)
         }
         change(standby: upstream?.isFollowedByLeader == true ? .standbyLeader : .replica)
-        let usable = await usable()
-        if try writer(of: usable).write(role, parameters: usable.parameters) {
-            instance.remember { $0.owesReload = true }
-        }
+        if try await writeOrAmend(role) { instance.remember { $0.owesReload = true } }
         // Since 13 the receiver takes another primary by reload; restore_command too since 14.
         let hasRestoreCommand =
             configuration.recovery["restore_command"] != nil || !configuration.standbyCluster.isEmpty

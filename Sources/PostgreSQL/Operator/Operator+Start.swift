@@ -89,7 +89,8 @@ extension Operator {
     private func writeAndLaunch(
         _ role: ConfigurationWriter.Role, isStandby: Bool, deadline: BootInstant, halts: Int
     ) async throws(PostgreSQLError) -> OperationResult {
-        let usable = await usable()
+        let given = configuration
+        let usable = await usable(given)
         var start = StartParameters(parameters: usable.parameters, isStandby: isStandby)
         for held in instance.remember({ $0.held }) { start.hold(held) }
         if isStandby, let control = await instance.control(deadline: deadline) {
@@ -105,6 +106,7 @@ extension Operator {
         let writer = writer(of: usable)
         try writer.write(role, parameters: start.parameters)
         let result = try await launchAndWait(start, follows: role.follows, deadline: deadline, halts: halts)
+        instance.remember { if $0.configuration == given { $0.readable = given } }
         do throws(SystemError) {
             // What lets nobody in is not what the cluster is to have.
             if case .restored = role { return result }
@@ -260,7 +262,7 @@ extension Operator {
         guard instance.postmaster() != nil else { return }
         let following = instance.remember { $0.upstream }
         let role: ConfigurationWriter.Role = directory.hasStandbySignal ? .standby(of: following) : .unchanged
-        guard let why = try await findRefusals(role) else { return }
+        guard let why = try await findRefusals(role, of: configuration) else { return }
         throw .failed("PostgreSQL is not restarted, because it could not read its new configuration: \(why)")
     }
 }

@@ -36,12 +36,9 @@ extension Operator {
             return memory.synchronous
         }
         let following = instance.remember { $0.upstream }
-        let usable = await usable()
         do throws(PostgreSQLError) {
             let role: ConfigurationWriter.Role = directory.hasStandbySignal ? .standby(of: following) : .unchanged
-            if try writer(of: usable).write(role, parameters: usable.parameters) {
-                instance.remember { $0.owesReload = true }
-            }
+            if try await writeOrAmend(role) { instance.remember { $0.owesReload = true } }
         } catch {
             instance.remember { $0.synchronous = before }
             throw error

@@ -103,7 +103,10 @@ private struct ConfigurationTrial {
     /// `postgres -C` upon a file with these parameters. The file stands in the data directory, where only PostgreSQL's
     /// user looks: values are nobody else's business, so they are on no command line.
     private func asked() async -> [Objection] {
-        let text = ConfigurationText.parameters(configuration.parameters)
+        let included = included
+        let text =
+            (included.map { "include \(ConfigurationText.quote($0))\n" } ?? "")
+            + ConfigurationText.parameters(configuration.parameters)
         let name = ".matriarch-trial-\(getpid())-\(BootClock.now().nanoseconds).conf"
         let path = "\(instance.dataDirectory.path)/\(name)"
         let writer = ConfigurationWriter(configuration: configuration) { _ in }
@@ -111,11 +114,20 @@ private struct ConfigurationTrial {
         defer { unlink(path) }
         let arguments = ["-D", instance.dataDirectory.path, "--config-file=\(path)", "-C", "data_directory"]
         guard let output = try? await instance.tools.run(invocation(arguments)), output.status != 0 else { return [] }
-        return RefusedParameters.find(in: output.text).compactMap { name in
+        let found = RefusedParameters.find(in: output.text).compactMap { name -> Objection? in
             guard let value = configuration.parameters[name] else { return nil }
             return Objection(
                 key: "postgresql.parameters.\(name)",
                 reason: "PostgreSQL refuses '\(Secrets.masked(value))'")
+        }
+        guard found.isEmpty, let included, output.text.firstRange(of: included) != nil else { return found }
+        return [Objection(key: "postgresql.custom_conf", reason: "PostgreSQL here cannot read \(included)")]
+    }
+
+    /// The file that takes the place of the base, as the server would find it.
+    private var included: String? {
+        configuration.customConfiguration.map {
+            $0.hasPrefix("/") ? $0 : "\(configuration.configurationDirectory)/\($0)"
         }
     }
 }

@@ -15,9 +15,10 @@ extension Operator {
 
     /// The configuration without what this version does not know, numbers within their bounds, and without the values
     /// that the server has refused.
-    func usable() async -> LocalPostgreSQLConfiguration {
-        var result = configuration
-        result.parameters["synchronous_standby_names"] = synchronousNames(configuration)
+    func usable(_ given: LocalPostgreSQLConfiguration? = nil) async -> LocalPostgreSQLConfiguration {
+        let given = given ?? configuration
+        var result = given
+        result.parameters["synchronous_standby_names"] = synchronousNames(given)
         result.parameters = await usable(result.parameters)
         result.recovery = await usable(result.recovery)
         return result
@@ -97,9 +98,11 @@ extension Operator {
 
     /// What `postgres` would not read of the new configuration is known and left out afterwards: nil, or why even the
     /// rest cannot be read although the present file can. Nothing is replaced.
-    func findRefusals(_ role: ConfigurationWriter.Role) async throws(PostgreSQLError) -> String? {
+    func findRefusals(
+        _ role: ConfigurationWriter.Role, of given: LocalPostgreSQLConfiguration
+    ) async throws(PostgreSQLError) -> String? {
         for _ in 0..<Self.roundsMax {
-            let usable = await usable()
+            let usable = await usable(given)
             guard let candidate = try writer(of: usable).writeCandidate(role, parameters: usable.parameters) else {
                 return nil
             }
@@ -109,7 +112,7 @@ extension Operator {
             case .readable, .unknown: return nil
             case .refused(let names): if !note(names, of: usable) { return nil }
             case .unreadable(let why):
-                if case .readable = await read(configuration.configurationFile, usable) { return why }
+                if case .readable = await read(given.configurationFile, usable) { return why }
                 return nil
             }
         }
@@ -119,11 +122,34 @@ extension Operator {
     /// Writes the files of a running server, once `postgres` has read them: what it cannot read does not take the place
     /// of what it could. Whether anything changed.
     func writeReadable(_ role: ConfigurationWriter.Role) async throws(PostgreSQLError) -> Bool {
-        if let why = try await findRefusals(role) {
+        let given = configuration
+        if let why = try await findRefusals(role, of: given) {
             throw .failed("PostgreSQL cannot read the new configuration, the present files stay: \(why)")
         }
-        let usable = await usable()
-        return try writer(of: usable).write(role, parameters: usable.parameters)
+        return try await writeTried(role, given)
+    }
+
+    private func writeTried(
+        _ role: ConfigurationWriter.Role, _ given: LocalPostgreSQLConfiguration
+    ) async throws(PostgreSQLError) -> Bool {
+        let usable = await usable(given)
+        let isChanged = try writer(of: usable).write(role, parameters: usable.parameters)
+        // Unless another one has come meanwhile.
+        instance.remember { if $0.configuration == given { $0.readable = given } }
+        return isChanged
+    }
+
+    /// The same for an operation that must not fail because somebody has configured what cannot be read: the lines that
+    /// it is about change in the present file, and the rest waits. What was read before is not tried again: a promotion
+    /// waits for this.
+    func writeOrAmend(_ role: ConfigurationWriter.Role) async throws(PostgreSQLError) -> Bool {
+        let given = configuration
+        guard instance.remember({ $0.readable }) != given, let why = try await findRefusals(role, of: given) else {
+            return try await writeTried(role, given)
+        }
+        log.warning("PostgreSQL cannot read the new configuration, the present one goes on: \(why)")
+        let usable = await usable(given)
+        return try writer(of: usable).amend(role, names: usable.parameters["synchronous_standby_names"])
     }
 
     /// After a start that failed: leaves out each parameter that the server names as wrong. Whether there was any.
