@@ -86,6 +86,50 @@ struct SynchronousServerTests {
         }
     }
 
+    @Test("Before a promotion a checkpointer that is busy is waited for: until then no commit would wait")
+    func aBusyCheckpointer() async throws {
+        try await withServers { root in
+            let first = try TestServer("n1", in: root) { $0.isSynchronous = true }
+            let second = try TestServer("n2", in: root) { $0.isSynchronous = true }
+            _ = try await first.bootstrap()
+            try await second.join(first)
+            let found = try await second.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+            let pid = try #require(found.first?.first?.flatMap { Int32($0) })
+            _ = try await first.controller.perform(.stop(.immediate, timeout: .seconds(5)))
+
+            // Stopped it stands for one that waits for the disk.
+            kill(pid, SIGSTOP)
+            let wanted = SynchronousNames(.priority, 1, ["n1"])
+            await #expect(throws: PostgreSQLError.self) {
+                try await second.controller.perform(.nameSynchronous(.names(wanted)))
+            }
+            #expect(try await second.sql("SHOW synchronous_standby_names") == [["n1"]], "the sessions have read it")
+            let again = Task {
+                let outcome = try await second.controller.perform(.nameSynchronous(.names(wanted)))
+                return (outcome, BootClock.now())
+            }
+            try await Task.sleep(for: .seconds(1))
+            let resumed = BootClock.now()
+            kill(pid, SIGCONT)
+            let (outcome, answered) = try await again.value
+            #expect(outcome == .done && answered >= resumed)
+
+            let other = SynchronousNames(.priority, 1, ["n3"])
+            let began = BootClock.now()
+            #expect(try await second.controller.perform(.nameSynchronous(.names(other))) == .done)
+            #expect(BootClock.now() - began < .seconds(1), "an idle one costs nothing")
+            // Nobody is to be waited for: nor is the checkpointer.
+            kill(pid, SIGSTOP)
+            #expect(try await second.controller.perform(.nameSynchronous(.names(.nobody))) == .done)
+            kill(pid, SIGCONT)
+            #expect(try await second.controller.perform(.nameSynchronous(.names(other))) == .done)
+            #expect(try await second.controller.perform(.promote) == .done)
+            await #expect(throws: (any Error).self) {
+                try await second.sql("CREATE TABLE waits()", within: .seconds(1))
+            }
+        }
+    }
+
     @Test("A file that cannot be written changes nothing")
     func aFullDiskLeavesThemAsTheyWere() async throws {
         try await withServers { root in

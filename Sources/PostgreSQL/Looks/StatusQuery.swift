@@ -82,6 +82,13 @@ enum StatusQuery {
         HAVING NOT pg_is_in_recovery()
         """
 
+    /// The same of a standby that has names: before its promotion. No row where nobody is to be waited for.
+    static let checkpointerOfStandby = """
+        SELECT max(pid), coalesce(bool_and(lower(wait_event) IN ('checkpointermain', 'checkpointwritedelay')), false)
+        FROM pg_stat_get_activity(NULL) WHERE backend_type = 'checkpointer'
+        HAVING pg_is_in_recovery() AND current_setting('synchronous_standby_names') <> ''
+        """
+
     /// Whether a session waits for the disk to take WAL. The names changed their spelling in 17. The view of the same
     /// name waits for locks on pg_authid and pg_database.
     static let waitsForDisk = """

@@ -1,6 +1,8 @@
 import ClusterModel
+import Glibc
 import Ports
 import Posix
+import Processes
 
 /// `synchronous_standby_names`: what commits of a primary wait for. What was set stays through restarts of the server
 /// and of the daemon, because `/sync` rests on it; it is the file that remembers it.
@@ -46,7 +48,43 @@ extension Operator {
         if instance.remember({ $0.owesReload }), try await !reload() {
             throw .timedOut("the reading of synchronous_standby_names")
         }
+        try await waitForCheckpointer()
         return .done
+    }
+
+    /// Before a promotion, until commits would wait: PostgreSQL's sessions look at the names only where the
+    /// checkpointer has told them to, and one that waits for the disk in a restartpoint reads its files long after
+    /// everybody else. That it has read them shows in that it sleeps, after a signal, where it reads before it sleeps.
+    private func waitForCheckpointer() async throws(PostgreSQLError) {
+        let deadline = BootClock.now() + .seconds(4)
+        var signalled: Int32?
+        var pause = Duration.milliseconds(1)
+        let connection = try instance.connect(deadline: deadline)
+        repeat {
+            // The postmaster signals its children one by one: this one's turn may be yet to come.
+            let sleeps = signalled.map(isAsleep) ?? false
+            guard let found = try checkpointer(connection, deadline) else { return }
+            if sleeps, found.pid == signalled, found.listens { return }
+            if let pid = found.pid, pid != signalled, await instance.launcher.signal(SIGHUP, to: pid) {
+                signalled = pid
+            }
+            if Task.isCancelled { throw .cancelled }
+            try? await Task.sleep(for: pause)
+            pause = min(pause * 2, .milliseconds(50))
+        } while BootClock.now() < deadline
+        throw .timedOut("the checkpointer, which is to turn the waiting of commits on")
+    }
+
+    /// A signal wakes who sleeps before it returns to whoever sent it.
+    private func isAsleep(_ pid: Int32) -> Bool { ProcessTable.stat(pid).map { $0.state == "S" } ?? false }
+
+    /// Of a standby with names; nil where no commit is to wait, and on a primary, where a look tells. Without a pid it
+    /// is being started.
+    private func checkpointer(
+        _ connection: PostgreSQLConnection, _ deadline: BootInstant
+    ) throws(PostgreSQLError) -> (pid: Int32?, listens: Bool)? {
+        let rows = try connection.query(StatusQuery.checkpointerOfStandby, deadline: deadline)
+        return rows.first.map { ($0.first?.flatMap { Int32($0) }, $0.last == "t") }
     }
 }
 
