@@ -30,6 +30,7 @@ extension CycleMachine {
 
     mutating func observed(_ status: PostgreSQLStatus, _ run: inout Run) {
         sight.see(status)
+        wantCheckpoint(after: status)
         if case .publishBootstrap? = currentStep { publishBootstrap(&run) }
         startWhenSeen(&run)
         releaseWhenSeen(&run)

@@ -136,6 +136,41 @@ import Testing
         #expect(!effects.contains { if case .node(.observe) = $0 { true } else { false } })
     }
 
+    /// An earlier daemon has promoted, or the promotion has failed in our eyes only.
+    @Test func aCheckpointThatAPromotionOwesIsMadeUpFor() {
+        var scene = HonestTimeTests.leader()
+        func look(owes: Bool, _ scene: inout GuardianOrderTests.Scene) -> [CycleEffect] {
+            _ = scene.step(.woken("the next cycle"), after: .seconds(7))
+            var status = scene.status(writable: true)
+            status.facts?.timeline = 2
+            status.facts?.owesCheckpoint = owes
+            var effects = scene.step(.node(.observed(status)))
+            effects += scene.step(.store(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: ["ttl": 30])))))
+            return effects
+                + scene.step(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
+        }
+        func checkpoints(_ effects: [CycleEffect]) -> Int {
+            effects.count { if case .node(.checkpoint) = $0 { true } else { false } }
+        }
+        func says(_ effects: [CycleEffect]) -> Bool? {
+            for case .store(.touch(let value, _, _), _) in effects { return value["checkpoint_after_promote"]?.bool }
+            return nil
+        }
+        _ = scene.step(.store(.touched(.success(()))))
+        var effects = look(owes: true, &scene)
+        #expect(checkpoints(effects) == 1 && says(effects) == false)
+        _ = scene.step(.store(.touched(.success(()))))
+        #expect(checkpoints(look(owes: true, &scene)) == 0, "one is under way")
+        let late = scene.status(writable: true)
+        _ = scene.step(.node(.checkpointed(.success(()))))
+        var status = late
+        status.facts?.owesCheckpoint = true
+        _ = scene.step(.node(.observed(status)))
+        _ = scene.step(.store(.touched(.success(()))))
+        effects = look(owes: false, &scene)
+        #expect(checkpoints(effects) == 0 && says(effects) == nil)
+    }
+
     @Test func aGuardianThatDoesNotAnswerIsToldAgainAfterAGrowingPause() {
         let lease = Lease(since: GuardianOrderTests.start, ttl: .seconds(30), session: "s")
         var scene = GuardianOrderTests.Scene(adopted: lease)

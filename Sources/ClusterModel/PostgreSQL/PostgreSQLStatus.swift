@@ -111,6 +111,8 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         public var walSpace: Int64?
         /// `slots` and `walSenders` are what was known last, if anything was: they could not be read with the rest.
         public var isDetailStale = false
+        /// A primary's control file shows the timeline before its promotion still: pg_rewind goes by that file.
+        public var owesCheckpoint = false
 
         public init(
             inRecovery: Bool, timeline: TimelineID?, writePosition: WALPosition = .zero,

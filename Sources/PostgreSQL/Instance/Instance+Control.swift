@@ -21,6 +21,17 @@ extension Instance {
         }
     }
 
+    /// Whether a primary has written a checkpoint since its promotion. Once it has, it is not asked any more.
+    func addCheckpoint(_ status: inout PostgreSQLStatus, _ deadline: BootInstant) async {
+        guard let facts = status.facts, !facts.inRecovery, let timeline = facts.timeline, timeline > 1,
+            let postmaster = status.postmaster, remember({ $0.settled.map { $0 == (postmaster, timeline) } }) != true,
+            let written = await control(deadline: deadline)?.controlData?.checkpointTimeline
+        else { return }
+        if written == timeline { remember { $0.settled = (postmaster, timeline) } }
+        // The timeline was asked for before: a file of a later one is no former one's.
+        status.facts?.owesCheckpoint = written < timeline
+    }
+
     private struct ControlFailure: Error {
         let trouble: PostgreSQLStatus.ControlTrouble
 

@@ -53,6 +53,8 @@ final class Instance: Sendable {
         var control: CachedControl?
         /// What the primary that is being started has to come up on.
         var stamp: DirectoryStamp?
+        /// The postmaster that has written a checkpoint as a primary of this timeline.
+        var settled: (postmaster: Int32, timeline: TimelineID)?
         /// Why it could not be read last.
         var controlTrouble: PostgreSQLStatus.ControlTrouble?
         /// What a restart would bring.

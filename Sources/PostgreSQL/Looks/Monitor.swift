@@ -137,6 +137,7 @@ actor Monitor {
         if status.dataDirectory == .initialized, instance.state != .creatingReplica {
             await readControl(&status, isDown: status.postmaster == nil, deadline)
             await instance.addUnreplayed(&status, deadline)
+            await instance.addCheckpoint(&status, deadline)
         }
     }
 
