@@ -29,9 +29,11 @@ import Testing
     }
 
     /// A cluster that was made and not published.
-    private static func halfMade(running: Bool = false) -> PostgreSQLStatus {
+    private static func halfMade(
+        _ left: PostgreSQLStatus.UnfinishedWork = .bootstrap, running: Bool = false
+    ) -> PostgreSQLStatus {
         var status = running ? Scene.primary() : Scene.stopped()
-        status.unfinished = .bootstrap
+        status.unfinished = left
         return status
     }
 
@@ -183,6 +185,21 @@ import Testing
             seen: Scene.seen(Scene.view(members: []), halfMade(running: true)),
             expected: .action(.carryOut(Plan(.bootstrap, [.postgreSQL(.finishBootstrap)]))),
             because: ["bootstrap-broken-off"]),
+        Row(
+            description: "not so what was restored by halves: another node has published the identifier of the backup",
+            seen: Scene.seen(Scene.view(leader: "n2"), halfMade(.restore, running: true)),
+            expected: .action(
+                .carryOut(
+                    Plan(
+                        .bootstrap,
+                        [
+                            .postgreSQL(.stop(.immediate, timeout: .seconds(10))),
+                            .postgreSQL(.setAsideDataDirectory),
+                        ]))), because: ["bootstrap-broken-off"]),
+        Row(
+            description: "in pause it is left alone, too",
+            seen: Scene.seen(Scene.view(members: []), halfMade(.restore), settings: ["pause": true]),
+            expected: .action(.wait), because: ["bootstrap-broken-off", "paused"]),
         Row(
             description: "in pause it is left alone",
             seen: Scene.seen(

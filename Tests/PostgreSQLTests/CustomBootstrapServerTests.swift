@@ -118,7 +118,7 @@ struct CustomBootstrapServerTests {
                 ]
             }
             let server = try TestServer("n1", in: root) { $0.customBootstrap = method }
-            async let bootstrap = server.bootstrap()
+            async let bootstrap = server.controller.perform(.bootstrap)
             let deadline = BootClock.now() + .seconds(60)
             var isPaused = false
             while !isPaused, BootClock.now() < deadline {
@@ -127,9 +127,11 @@ struct CustomBootstrapServerTests {
             }
             try #require(isPaused)
             #expect(try await server.sql("SELECT a FROM t ORDER BY 1") == [["1"], ["2"]])
-            #expect((await server.observe()).unfinished != nil, "whoever comes now finds no cluster that is made")
+            #expect(await server.observe().unfinished == .restore, "whoever comes now finds no cluster that is made")
             try await server.sql("SELECT pg_wal_replay_resume()")
             #expect(try await bootstrap == .done)
+            #expect(await server.observe().unfinished == .bootstrap, "now it is, and nobody knows of it")
+            #expect(try await server.controller.perform(.finishBootstrap) == .done)
             #expect(try await server.sql("SELECT a FROM t ORDER BY 1") == [["1"], ["2"]])
             let status = await server.observe()
             #expect(status.isPrimary && status.unfinished == nil && status.facts?.timeline == 2)
@@ -232,7 +234,7 @@ struct CustomBootstrapServerTests {
                 let lost = try TestServer(name, in: root) { $0.customBootstrap = method }
                 await #expect(throws: PostgreSQLError.self) { try await lost.controller.perform(.bootstrap) }
                 let half = await lost.observe()
-                #expect(half.postmaster == nil && half.unfinished == .bootstrap)
+                #expect(half.postmaster == nil && half.unfinished == .restore)
                 await #expect(throws: PostgreSQLError.self) { try await lost.startPrimary() }
                 _ = try await lost.controller.perform(.setAsideDataDirectory)
                 #expect(await lost.observe().dataDirectory == .empty)

@@ -80,7 +80,7 @@ import Testing
         defer { scene.remove() }
         let directory = scene.directory
         let work = isBootstrap ? UnfinishedMark.Work.bootstrap : .copy
-        let left: PostgreSQLStatus.UnfinishedWork = isBootstrap ? .bootstrap : .copy
+        let left: PostgreSQLStatus.UnfinishedWork = isBootstrap ? .restore : .copy
         try directory.handOverDraft(try directory.beginDraft(try directory.beginFilling(work), places: []))
         try scene.file(directory.draft + "/base/1/1")
         try scene.makeCluster(directory.path)
@@ -115,6 +115,29 @@ import Testing
         try scene.file(directory.path + "/postmaster.opts")
         try directory.setAside()
         #expect(Files.exists(directory.path + ".failed/global/pg_control"))
+    }
+
+    @Test("A cluster out of a backup, which has the identifier of others, tells by itself when it is complete")
+    func complete() throws {
+        let scene = CopyScene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        var mark = try directory.beginDraft(try directory.beginFilling(.bootstrap), places: [])
+        mark.isRestored = true
+        try directory.handOver(mark)
+        try scene.makeCluster(directory.path)
+        #expect(directory.look() == (.initialized, .restore), "the command runs")
+        mark.systemIdentifier = DataDirectory.systemIdentifier(directory.controlFile)
+        for name in try directory.contents() { mark.moved[name] = Files.inode("\(directory.path)/\(name)") }
+        try directory.write(mark)
+        #expect(directory.look() == (.initialized, .restore), "it recovers, or has no users yet")
+        try directory.markComplete()
+        #expect(directory.look() == (.initialized, .bootstrap))
+        #expect(try directory.readMark()?.isComplete == true)
+        // That of initdb is its own.
+        mark.isRestored = false
+        try directory.write(mark)
+        #expect(directory.look() == (.initialized, .bootstrap))
     }
 
     @Test("A file system that is mounted in the directory keeps its place, and what cannot stand in it is named")

@@ -16,6 +16,9 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     public enum UnfinishedWork: Sendable, Hashable {
         /// A new cluster that was not made, or not published: nobody else knows of it. Moved aside.
         case bootstrap
+        /// The same of one that a command of the operator's has not made to its end. That its identifier is published
+        /// says nothing: whoever restores the same backup has it. Moved aside in any case.
+        case restore
         /// A removal, or the base backup after it. `dataDirectory` is `.empty` then: what stands there is half of
         /// something, and goes before the next copy.
         case copy
@@ -25,7 +28,7 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         /// For the log.
         public var name: String {
             switch self {
-            case .bootstrap: "an unfinished bootstrap"
+            case .bootstrap, .restore: "an unfinished bootstrap"
             case .copy: "an unfinished copy or removal"
             case .rewind: "an unfinished pg_rewind"
             }

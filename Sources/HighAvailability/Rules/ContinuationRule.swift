@@ -129,7 +129,7 @@ private func startObstacle(_ seen: Observation, _ view: ClusterView, _ memory: M
     }
     switch seen.local.unfinished {
     case .rewind?: return .rejoin(.rewindBrokenOff)
-    case .bootstrap?, .copy?: return .bootstrap(.bootstrapBrokenOff)
+    case .bootstrap?, .restore?, .copy?: return .bootstrap(.bootstrapBrokenOff)
     case nil: break
     }
     guard let local = seen.local.systemIdentifier, isValidSystemIdentifier(local) else {

@@ -65,7 +65,7 @@ extension DataDirectory {
         do throws(SystemError) {
             mark = try readMark()
             let work = try unfinished(mark)
-            guard work == .copy || work == .bootstrap else { return }
+            guard work == .copy || work == .bootstrap || work == .restore else { return }
         } catch {
             throw .failed("cannot look at the data directory: \(error)")
         }

@@ -34,9 +34,9 @@ struct DataDirectory: Sendable {
             let isInitialized = try Files.look(controlFile, followingLinks: true) != .missing
             switch unfinished {
             case .copy: return (.empty, .copy)
-            case .bootstrap where !isInitialized: return (.empty, .bootstrap)
+            case .bootstrap where !isInitialized, .restore where !isInitialized: return (.empty, unfinished)
             case nil where !isInitialized: return (try contents().isEmpty ? .empty : .initialized, nil)
-            case .bootstrap, .rewind, nil: return (.initialized, unfinished)
+            case .bootstrap, .restore, .rewind, nil: return (.initialized, unfinished)
             }
         } catch {
             return (.inaccessible(error.description), nil)

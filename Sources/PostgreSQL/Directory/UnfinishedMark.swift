@@ -31,6 +31,10 @@ struct UnfinishedMark: Sendable, Hashable {
     var controlStamp: Int64?
     /// Of the cluster that initdb has made.
     var systemIdentifier: UInt64?
+    /// Of a bootstrap: a command of the operator's brings the cluster, whose identifier others may have, too.
+    var isRestored = false
+    /// Of a bootstrap: all is done, and only the others do not know yet.
+    var isComplete = false
     /// The major version of the cluster that stood there: only its files in a tablespace's directory are ours.
     var version = 0
     /// The version of its catalogue, where the control file told it.
@@ -63,6 +67,8 @@ extension UnfinishedMark {
         if sourceVersion != 0 { lines.append("source \(sourceVersion)") }
         if let controlStamp { lines.append("control \(controlStamp)") }
         if let systemIdentifier { lines.append("identifier \(systemIdentifier)") }
+        if isRestored { lines.append("restored yes") }
+        if isComplete { lines.append("complete yes") }
         if let walDirectory { lines.append("wal \(Self.escaped(walDirectory))") }
         lines += tablespaces.map { "tablespace \($0.oid) \(Self.escaped($0.path))" }
         lines += filled.map { "filled \(Self.escaped($0))" }
@@ -95,6 +101,8 @@ extension UnfinishedMark {
             case "emptied": rest.emptied.append(Self.unescaped(words[1]))
             case "control": rest.controlStamp = Int64(words[1])
             case "identifier": rest.systemIdentifier = UInt64(words[1])
+            case "restored": rest.isRestored = true
+            case "complete": rest.isComplete = true
             case "wal": rest.walDirectory = Self.unescaped(words[1])
             case "tablespace":
                 guard let (oid, path) = Self.pair(words[1]) else { return nil }
@@ -110,6 +118,14 @@ extension UnfinishedMark {
         guard let work else { return nil }
         self = rest
         self.work = work
+    }
+
+    /// What it says of a cluster that stands there by halves.
+    var left: PostgreSQLStatus.UnfinishedWork {
+        switch work {
+        case .copy: .copy
+        case .bootstrap: isRestored && !isComplete ? .restore : .bootstrap
+        }
     }
 
     private static func pair(_ text: String) -> (String, String)? {
@@ -190,6 +206,13 @@ extension DataDirectory {
         try removeDurably(markBeside)
     }
 
+    /// A new cluster has all that it is to have.
+    func markComplete() throws(SystemError) {
+        guard var content = try readMark() else { return }
+        content.isComplete = true
+        try write(content)
+    }
+
     private func put(_ content: UnfinishedMark, in place: String) throws(SystemError) {
         try Files.replace(place, with: content.text.utf8, mode: 0o600, durably: true)
         giveToOwner(of: place)
@@ -257,14 +280,14 @@ extension DataDirectory {
         let isThere = try Files.look(controlFile, followingLinks: true) != .missing
         let stamp = isThere ? Files.modificationTime(controlFile) ?? 0 : nil
         if isThere, let isWhole = isReplacedWhole(mark) { return isWhole ? rewind : .copy }
-        if isThere, isMixed(mark) { return mark.work == .copy ? .copy : .bootstrap }
+        if isThere, isMixed(mark) { return mark.left }
         switch mark.work {
         case .copy where mark.phase == .handedOver: return .copy
-        case .bootstrap where mark.phase == .handedOver: return .bootstrap
+        case .bootstrap where mark.phase == .handedOver: return .restore
         case .copy where stamp != nil && (mark.phase == .filling || stamp != mark.controlStamp): return rewind
         case .copy: return .copy
         case .bootstrap where stamp != nil && mark.systemIdentifier != systemIdentifier: return rewind
-        case .bootstrap: return .bootstrap
+        case .bootstrap: return mark.left
         }
     }
 

@@ -39,6 +39,16 @@ extension Operator {
                 throw .timedOut("the first start of PostgreSQL")
             }
             try await prepareNewCluster()
+            try markComplete()
+        }
+    }
+
+    /// From now on it may be published.
+    func markComplete() throws(PostgreSQLError) {
+        do throws(SystemError) {
+            try directory.markComplete()
+        } catch {
+            throw .failed("cannot mark the new cluster as complete: \(error)")
         }
     }
 

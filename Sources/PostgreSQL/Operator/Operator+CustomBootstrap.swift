@@ -32,6 +32,7 @@ extension Operator {
             guard try await start(.primary, timeout: configuration.startTimeout, halts: halts) == .done else {
                 throw .timedOut("the start of the new cluster")
             }
+            try markComplete()
         }
     }
 
@@ -40,6 +41,7 @@ extension Operator {
         var mark = try directory.beginFilling(.bootstrap)
         let places = mark.tablespaces.map(\.path)
         mark = try directory.beginDraft(mark, places: places)
+        mark.isRestored = true
         let isDraft = !method.takesNoParameters
         do throws(SystemError) {
             if isDraft { try directory.handOverDraft(mark) } else { try directory.handOver(mark) }

@@ -28,9 +28,9 @@ extension Operator {
     ) throws(PostgreSQLError) -> StandingCluster? {
         guard replacement.isAllowed, replacement.staysUntilComplete else { return nil }
         let found = directory.look()
-        guard found.state == .initialized, found.unfinished != .bootstrap, Files.exists(directory.controlFile) else {
-            return nil
-        }
+        guard found.state == .initialized, found.unfinished != .bootstrap, found.unfinished != .restore,
+            Files.exists(directory.controlFile)
+        else { return nil }
         try forgetUnfinished()
         try directory.clearForDraft()
         let obstacle: String?
