@@ -61,8 +61,19 @@ import Testing
             description: "after a rewind that was broken off a file that is damaged lets a copy replace it",
             seen: Scene.seen(
                 following, without(.damaged("\(path): its checksum is wrong")) { removable(&$0) },
-                divergence: StoppedAndDivergedTests.same),
+                divergence: nothingHere),
             expected: .plan(.reclone), because: ["rewind-broken-off", "rewind-failed"]),
+        Row(
+            description: "not before its source has answered",
+            seen: Scene.seen(
+                following, without(.missing(path)) { removable(&$0) },
+                divergence: .unavailable("connection refused")),
+            expected: .action(.wait), because: ["rewind-broken-off", "divergence-unknown"]),
+        Row(
+            description: "nor without permission",
+            seen: Scene.seen(
+                following, without(.missing(path)) { $0.unfinished = .rewind }, divergence: nothingHere),
+            expected: .action(.wait), because: ["rewind-broken-off", "rewind-failed", "directory-kept"]),
         Row(
             description: "one that could only not be read does not",
             seen: Scene.seen(
@@ -76,6 +87,9 @@ import Testing
                 divergence: StoppedAndDivergedTests.same),
             expected: .action(.wait), because: ["rewind-broken-off", "control-file-not-asked"]),
     ]
+
+    /// As the controller answers where nothing can be known of what stands here.
+    static let nothingHere = Observation.Divergence.facts(StoppedAndDivergedTests.facts(0, local: 0))
 
     static func removable(_ status: inout PostgreSQLStatus) {
         status.unfinished = .rewind
@@ -94,6 +108,12 @@ import Testing
     @Test(arguments: remedies) func saysWhatToDo(_ trouble: PostgreSQLStatus.ControlTrouble, _ texts: [String]) {
         let need = Scene.decided(Scene.seen(Self.following, Self.without(trouble))).0.needsOperator
         for text in texts { #expect(need?.contains(text) == true, "\(text): \(need ?? "nothing")") }
+    }
+
+    @Test func aHalfRewoundDirectoryThatIsKeptNeedsHands() {
+        let left = Self.without(.missing(Self.path)) { $0.unfinished = .rewind }
+        let seen = Scene.seen(Self.following, left, divergence: Self.nothingHere)
+        #expect(Scene.decided(seen).0.needsOperator?.contains("remove_data_directory_on_rewind_failure") == true)
     }
 
     @Test func anInvalidIdentifierNeedsHandsToo() {

@@ -82,6 +82,30 @@ struct ObservationServerTests {
         }
     }
 
+    @Test("A primary that has written no checkpoint since its promotion says so to whoever comes, until it has")
+    func owedCheckpoint() async throws {
+        try await withServers { root in
+            let (first, second) = (try TestServer("n1", in: root), try TestServer("n2", in: root))
+            _ = try await first.bootstrap()
+            try await second.join(first)
+            _ = await second.wait { $0.facts?.receiver?.isStreaming == true }
+            let found = try await second.sql("SELECT pid FROM pg_stat_activity WHERE backend_type = 'checkpointer'")
+            let checkpointer = try #require(found.first?.first?.flatMap { Int32($0) })
+            // PostgreSQL asks for a checkpoint itself, and nobody knows when it comes.
+            kill(checkpointer, SIGSTOP)
+            #expect(try await second.controller.perform(.promote) == .done)
+            let next = try TestServer.controller(second.configuration)
+            let status = await next.observe(deadline: BootClock.now() + .seconds(5))
+            #expect(status.facts?.timeline == 2 && status.facts?.owesCheckpoint == true)
+            kill(checkpointer, SIGCONT)
+            try await next.checkpoint(timeout: .seconds(20))
+            for _ in 1...2 {
+                let after = await next.observe(deadline: BootClock.now() + .seconds(5))
+                #expect(after.facts?.timeline == 2 && after.facts?.owesCheckpoint == false)
+            }
+        }
+    }
+
     @Test("A wrong password is told once, and its end")
     func wrongPassword() async throws {
         try await withServers { root in

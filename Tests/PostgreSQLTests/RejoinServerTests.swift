@@ -103,6 +103,39 @@ struct RejoinServerTests {
         }
     }
 
+    @Test(
+        "The source is asked where a rewind that was broken off has left no control file, or half of one",
+        arguments: [true, false])
+    func noControlFile(isCut: Bool) async throws {
+        try await withServers { root in
+            let (first, second) = (try TestServer("n1", in: root), try TestServer("n2", in: root))
+            _ = try await first.bootstrap()
+            try await second.join(first)
+            _ = await second.wait { $0.facts?.receiver?.isStreaming == true }
+            _ = try await second.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            let directory = DataDirectory(path: second.configuration.dataDirectory)
+            #expect((isCut ? truncate(directory.controlFile, 100) : unlink(directory.controlFile)) == 0)
+            func compare(_ source: Upstream) async throws(PostgreSQLError) -> DivergenceFacts {
+                try await second.controller.compareTimelines(
+                    with: source, deadline: BootClock.now() + .seconds(5))
+            }
+            await #expect(throws: PostgreSQLError.self, "no rewind was broken off: it may be well") {
+                _ = try await compare(first.upstream)
+            }
+            try directory.markRewind()
+            let facts = try await compare(first.upstream)
+            #expect(facts.localTimeline == 0 && facts.sourceTimeline == 1 && !facts.sourceInRecovery)
+            let nobody = Upstream(name: "x", address: HostPort(host: "127.0.0.1", port: 1))
+            await #expect(throws: PostgreSQLError.self) { _ = try await compare(nobody) }
+            let status = await second.observe()
+            #expect(status.unfinished == .rewind && status.dataDirectory == .initialized)
+            // As the rules go on where the operator lets them.
+            _ = try await second.controller.perform(.clone(from: first.upstream, replacing: .first))
+            #expect(try await second.startStandby(of: first.upstream) == .done)
+            #expect(await second.observe().unfinished == nil)
+        }
+    }
+
     @Test("Nothing is removed before the source of a copy has answered")
     func copyFromNobody() async throws {
         try await withServers { root in

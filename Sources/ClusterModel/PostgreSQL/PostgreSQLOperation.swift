@@ -205,6 +205,7 @@ public struct ShutdownPositions: Sendable, Hashable {
 
 /// What decides whether the local data directory has parted from a primary (postgresql.md §21.4).
 public struct DivergenceFacts: Sendable, Hashable {
+    /// 0 where a rewind that was broken off has left no control file that could be read.
     public var localTimeline: TimelineID
     /// Replay position while running; the end of recovery or the shutdown checkpoint otherwise.
     public var localPosition: WALPosition

@@ -154,7 +154,13 @@ extension Administrator {
             }
         }
         guard let control = await instance.control(deadline: deadline)?.controlData else {
-            throw .failed("the control file cannot be read")
+            guard instance.isHalfRewound else { throw .failed("the control file cannot be read") }
+            // Of what pg_rewind has left nothing is to be known, and its source is asked all the same: whether a copy
+            // of it may take this one's place.
+            let nothing = DivergenceFacts(
+                localTimeline: 0, localPosition: .zero, localInRecovery: false, sourceTimeline: 0,
+                sourceInRecovery: false, sourceHistory: [])
+            return (nothing, .zero)
         }
         guard var facts = DivergenceRule.facts(of: control) else {
             throw .failed("the control file says \"\(control.state.rawValue)\", not where the WAL ends")

@@ -32,6 +32,11 @@ extension Instance {
         status.facts?.owesCheckpoint = written < timeline
     }
 
+    /// A rewind was broken off, and its control file is none: it will not be read later either.
+    var isHalfRewound: Bool {
+        dataDirectory.hasRewindMark && postmaster() == nil && remember { $0.controlTrouble?.isOfContent ?? false }
+    }
+
     private struct ControlFailure: Error {
         let trouble: PostgreSQLStatus.ControlTrouble
 
