@@ -73,6 +73,8 @@ public enum StoreRequest: Sendable {
         case initialize, cancelInitialize, bootstrapInitialize, bootstrapConfig, repair, status, history, sync, failsafe
         /// The request in `/failover` is done with.
         case clearFailover
+        /// A repair that asks for a switchover.
+        case requestSwitchover
     }
 
     /// What a node hears of a request that came to nothing.

@@ -75,9 +75,10 @@ extension CycleMachine {
         }
         switch purpose {
         case .initialize: initialized(result, &run)
-        case .repair:
+        case .repair, .requestSwitchover:
             guard stage == .acting else { return }
             if case .success(.written) = result {
+                if purpose == .requestSwitchover { memory.rolling.switchoverIsAskedFor() }
                 schedule.backOff.succeeded()
                 told.wrote()
                 return beginCycle(&run)

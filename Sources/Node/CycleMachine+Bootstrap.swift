@@ -29,6 +29,9 @@ extension CycleMachine {
             return finishStep(&run)
         }
         guard case .success(.written(let revision)) = result else {
+            if case .success = result, case .underWay(let claim)? = progress?.publication {
+                return publishWithoutClaim(claim, &run)
+            }
             // Without an answer it may be published all the same: the mark stays, and what the store says decides.
             if case .failure = result { plans.running?.publication = .unknown(claim) }
             return failPlan("the new cluster could not be published", nil, &run)
@@ -37,6 +40,18 @@ extension CycleMachine {
         run.emit(
             .store(
                 .write(.config, .object(settings.document), .asSeen(view?.config?.revision), .bootstrapConfig),
+                deadline: run.now + settings.timings.retryTimeout))
+    }
+
+    /// The claim goes with the session that it hangs on, which a long silence of the store ends. Where nobody else has
+    /// put another since, the cluster is published all the same (ha-loop.md §6.3).
+    private mutating func publishWithoutClaim(_ claim: Revision, _ run: inout Run) {
+        guard let identifier = local.systemIdentifier else { return failPlan("no system identifier", nil, &run) }
+        plans.running?.publication = .withoutClaim(claim)
+        run.log(.warning, "the claim of the new cluster has gone; it is published if nobody else has begun one")
+        run.emit(
+            .store(
+                .write(.initialize, .text(identifier), .absent, .bootstrapInitialize),
                 deadline: run.now + settings.timings.retryTimeout))
     }
 

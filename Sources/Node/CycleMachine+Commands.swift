@@ -82,6 +82,8 @@ extension CycleMachine {
         guard isIdle, let request = commands.scheduledRestart else { return }
         switch judge(schedule: request, settings, local, wallTime: run.wallTime) {
         case .wait: return
+        // It waits for that until its time is past (ha-loop.md §21.3).
+        case .due where !mayRestartOnSchedule: return
         case .cancelled(let why): forgetSchedule(why, &run)
         case .due:
             commands.scheduledRestart = nil
@@ -91,10 +93,17 @@ extension CycleMachine {
         }
     }
 
-    /// When the scheduled restart wants to be looked at.
+    /// Not beside anything else that is done here, nor while nobody leads or the store does not answer.
+    private var mayRestartOnSchedule: Bool {
+        progress == nil && storeFailure == nil && view?.leaderName != nil
+    }
+
+    /// When the scheduled restart wants to be looked at; what it waits for then is an event of its own.
     func scheduleDue(_ run: Run) -> BootInstant? {
         guard isIdle, !settings.isPaused, let due = commands.scheduledRestart?.schedule else { return nil }
-        return run.now + max(.zero, .zero - due.lateness(at: run.wallTime))
+        let lateness = due.lateness(at: run.wallTime)
+        if lateness >= .zero, !mayRestartOnSchedule { return nil }
+        return run.now + max(.zero, .zero - lateness)
     }
 
     // MARK: A new base backup

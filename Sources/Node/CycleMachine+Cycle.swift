@@ -62,7 +62,10 @@ extension CycleMachine {
     private mutating func see(_ view: ClusterView, _ run: inout Run) {
         let before = self.view
         // A store that has begun another life counts anew: its numbers mean other values.
-        if let before, view.revision < before.revision { configuration.forgetRevision() }
+        if let before, view.revision < before.revision {
+            configuration.forgetRevision()
+            sight.storeBeganAnew(ttl: settings.timings.ttl, at: run.now)
+        }
         identity.lookForNamesake(in: view, session: lease?.session)
         let isMine = view.leaderName == me.name
         if sight.see(view, isMine: isMine, asked: schedule.began, wallTime: run.wallTime) {
@@ -295,7 +298,8 @@ extension CycleMachine {
         case .requestFailover(let request):
             run.emit(
                 .store(
-                    .write(.failover, .object(request.json), .asSeen(view?.failoverRevision), .repair),
+                    .write(
+                        .failover, .object(request.json), .asSeen(view?.failoverRevision), .requestSwitchover),
                     deadline: deadline))
         case .rollingRestart(let rolling):
             let condition: WriteCondition =

@@ -93,7 +93,7 @@ extension CycleMachine {
 
     private mutating func sawWritten(_ state: SyncState, at revision: Revision, _ run: inout Run) {
         tenure.synchronous.isUncertain = false
-        sight.wrote(state, at: revision)
+        sight.wrote(state, at: revision, at: run.now)
         run.isNews = true
         if isIdle { goOnWithSynchronous(&run) }
     }

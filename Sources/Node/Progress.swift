@@ -36,6 +36,8 @@ struct Progress: Sendable {
         /// This node makes the cluster, and nobody knows it yet.
         case claimed(Revision)
         case underWay(Revision)
+        /// The claim has gone, and the identifier is written if nobody else has put one.
+        case withoutClaim(Revision)
         /// The identifier was sent and no answer came.
         case unknown(Revision)
         case done
@@ -43,7 +45,8 @@ struct Progress: Sendable {
         /// Of the mark that goes when the cluster could not be made; nil where it is published, and stays.
         var claim: Revision? {
             switch self {
-            case .claimed(let revision), .underWay(let revision), .unknown(let revision): revision
+            case .claimed(let revision), .underWay(let revision), .withoutClaim(let revision), .unknown(let revision):
+                revision
             case .done: nil
             }
         }

@@ -27,7 +27,7 @@ struct Sight: Sendable {
     @Boxed private(set) var view: ClusterView? = nil
     private(set) var viewAt: BootInstant?
     /// `/sync` as we have written it last.
-    private var ownSync: (state: SyncState, revision: Revision)?
+    private var ownSync: (state: SyncState, revision: Revision, at: BootInstant)?
     /// Seconds since the epoch.
     private(set) var storeLastSeen: Int64 = 0
     /// Why the store is silent; nil while it answers.
@@ -136,9 +136,15 @@ struct Sight: Sendable {
     ]
 
     /// Our own write, which the store has acknowledged at `revision`: a view from before it does not take it back.
-    mutating func wrote(_ sync: SyncState, at revision: Revision) {
+    mutating func wrote(_ sync: SyncState, at revision: Revision, at now: BootInstant) {
         view?.sync = sync
-        ownSync = (sync, revision)
+        ownSync = (sync, revision, now)
+    }
+
+    /// A store that counts from lower on is another one, which knows nothing of our write: it is believed only after a
+    /// ttl of nothing else (dcs.md §5.7), and a look that came late is younger than that.
+    mutating func storeBeganAnew(ttl: Duration, at now: BootInstant) {
+        if let ownSync, now - ownSync.at >= ttl { forgetOwnSync() }
     }
 
     mutating func forgetOwnSync() { ownSync = nil }

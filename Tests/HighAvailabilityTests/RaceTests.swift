@@ -279,6 +279,12 @@ import Testing
                 ["n2": Scene.unreachable, "n3": Scene.peer(1001, tags: ["nofailover": true])]),
             expected: .action(.wait), because: ["too-few-votes"]),
         Row(
+            description: "quorum: who has parted has its vote, whatever it has: nobody has acknowledged that",
+            seen: Scene.seen(
+                Scene.view(sync: SyncState(leader: "n2", voters: ["n1", "n3"], quorum: 1), history: history(1)),
+                Scene.standby(timeline: 2), peers: ["n3": Scene.peer(1790)], settings: ["synchronous_mode": "quorum"]),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
             description: "what was written in quorum mode asks for votes in priority mode, too",
             seen: quorum(
                 voters: ["n1", "n3"], quorum: 1, mode: true, ["n2": Scene.unreachable, "n3": Scene.unreachable]),

@@ -227,6 +227,20 @@ import Testing
 
     @Test(arguments: leading) func theLeaderDrives(_ row: Row) { row.check() }
 
+    /// Who leads a standby cluster is a standby, and drives it all the same.
+    @Test func theLeaderOfAStandbyClusterDrives() {
+        let view = Self.view(
+            leader: "n1", Self.rolling(), members: [Self.member("n1", role: "standby_leader")] + Self.both)
+        let seen = Scene.seen(
+            view, Self.started(Scene.standby(), Self.old), lease: Scene.lease(), renewal: .held,
+            settings: StandbyClusterTests.settings)
+        Row(
+            description: "replicas first", seen: seen,
+            memory: StandbyClusterTests.told(StandbyClusterTests.far(leads: true)),
+            expected: Self.wrote { $0.turn = .init(member: "n2") }, because: ["rolling-turn"]
+        ).check()
+    }
+
     @Test(arguments: own) func whoseTurnItIsRestarts(_ row: Row) {
         var row = row
         if case .plan(.restart) = row.expected { row.memory = Self.streaming }
@@ -264,12 +278,16 @@ import Testing
         #expect(decision.reasons.map(\.code) == ["rolling-member-failed"], "\(decision)")
     }
 
-    /// A switchover is asked for once: who leads still when the request is gone was not relieved.
+    /// A switchover is asked for until the store has taken the request, and once: who leads still when the request is
+    /// gone was not relieved.
     @Test func aSwitchoverThatDoesNotComeAboutStopsIt() {
         let rolling = Self.rolling(done: ["n2", "n3"], turn: .init(member: "n1", candidate: "n2"))
         let seen = Self.driving(rolling, Self.both)
-        let (_, memory) = Scene.decided(seen)
-        let decision = Scene.decided(seen, memory).0
+        var (decision, memory) = Scene.decided(seen)
+        (decision, memory) = Scene.decided(seen, memory)
+        #expect(decision.reasons.map(\.code) == ["rolling-hands-over"], "the write was lost")
+        memory.rolling.switchoverIsAskedFor()
+        (decision, memory) = Scene.decided(seen, memory)
         #expect(decision.reasons.map(\.code) == ["rolling-switchover-failed"], "\(decision)")
     }
 

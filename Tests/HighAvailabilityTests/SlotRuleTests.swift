@@ -166,6 +166,11 @@ import Testing
             isPrimary: true, actions: [.createLogical("l", database: "d", plugin: "pgoutput")],
             because: ["slot-begins"]),
         Case(
+            description: "after everything else: it waits until all transactions of now have ended",
+            view: view([Scene.member("n1", role: "primary"), Scene.member("n2"), Scene.member("n4")], leader: "n1"),
+            settings: logical, slots: [n2], isPrimary: true,
+            actions: [.create("n4"), .createLogical("l", database: "d", plugin: "pgoutput")], because: ["slot-begins"]),
+        Case(
             description: "a primary that does not lead does not", settings: logical, slots: [n2], isPrimary: true,
             because: []),
         Case(description: "nor a standby, before the leader has it", settings: logical, slots: [n2], because: []),
@@ -238,6 +243,16 @@ import Testing
                 },
             ],
             actions: [.drop("f")], because: ["slot-not-synced"]),
+        Case(
+            description: "whether or not the configuration names it", settings: logical,
+            slots: [
+                n2,
+                slot("l") {
+                    $0.isLogical = true; $0.isFailover = true; $0.isReady = true
+                    ($0.database, $0.plugin) = ("d", "pgoutput")
+                },
+            ],
+            actions: [.drop("l")], because: ["slot-not-synced"]),
         Case(
             description: "on the primary it is PostgreSQL's", view: leading,
             slots: [

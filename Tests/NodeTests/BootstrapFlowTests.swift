@@ -59,11 +59,30 @@ import Testing
 
     @Test func aClusterThatTheStoreRefusesIsMovedAside() {
         var (machine, now) = Self.publishing()
+        _ = machine.step(.store(.wrote(.bootstrapInitialize, .success(.refused))), now: now, wallTime: 0)
+        now = now + .milliseconds(10)
         let refused = machine.step(.store(.wrote(.bootstrapInitialize, .success(.refused))), now: now, wallTime: 0)
         #expect(Self.operations(refused) == [.setAsideDataDirectory])
         now = now + .milliseconds(10)
         let cleared = machine.step(.node(.performed(plan: 2, .success(.done))), now: now, wallTime: 0)
         #expect(cleared.contains { if case .local(.exit(code: 1)) = $0 { true } else { false } })
+    }
+
+    /// The claim has gone with its session, and nobody else has begun a cluster.
+    @Test func aClusterWhoseClaimHasGoneIsPublishedAllTheSame() {
+        var (machine, now) = Self.publishing()
+        let again = machine.step(.store(.wrote(.bootstrapInitialize, .success(.refused))), now: now, wallTime: 0)
+        let written = again.compactMap { effect -> DCSValue? in
+            guard case .store(.write(.initialize, let value, .absent, .bootstrapInitialize), _) = effect else {
+                return nil
+            }
+            return value
+        }
+        #expect(written == [.text("7400000000000000001")] && Self.operations(again).isEmpty)
+        now = now + .milliseconds(10)
+        let known = machine.step(.store(.wrote(.bootstrapInitialize, .success(.written(9)))), now: now, wallTime: 0)
+        #expect(
+            known.contains { if case .store(.write(.config, _, _, .bootstrapConfig), _) = $0 { true } else { false } })
     }
 
     @Test func withItsIdentifierAClusterIsKnownAndStaysWhateverBecomesOfItsConfiguration() {

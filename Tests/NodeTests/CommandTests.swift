@@ -207,6 +207,26 @@ import Testing
         #expect(bed.machine.snapshot().scheduledRestart == nil)
     }
 
+    /// Nor while nobody leads: it is kept until its time is past (ha-loop.md §21.3).
+    @Test(arguments: [false, true]) func aScheduledRestartWaitsForALeader(_ isLate: Bool) throws {
+        var bed = Bed.ready()
+        _ = bed.step(.commanded(1, .restart(try request(["schedule": "2031-01-01T00:00:20Z"]))))
+        _ = bed.settle()
+        _ = bed.step(.store(.touched(.success(()))))
+        bed.wall += 20_000_000_000
+        bed.now = bed.now + .seconds(20)
+        // What is due is looked at with the view of before: the silence of the store counts first.
+        bed.machine.sight.storeIsSilent("no answer")
+        var effects = bed.step(.timer) + bed.settle(leader: nil)
+        #expect(operations(effects).isEmpty && bed.machine.commands.scheduledRestart != nil)
+        #expect(bed.machine.scheduleDue(.init(now: bed.now, wallTime: bed.wall, writesLog: false)) == nil)
+        bed.wall += isLate ? 60_000_000_000 : 5_000_000_000
+        bed.now = bed.now + .seconds(5)
+        effects = bed.step(.woken("test")) + bed.settle() + bed.step(.timer) + bed.settle()
+        #expect(operations(effects) == (isLate ? [] : ["restart", "starting as a standby"]))
+        #expect(bed.machine.commands.scheduledRestart == nil)
+    }
+
     @Test func aScheduleIsForgottenOnDemandAndWhenTheServerIsAnother() throws {
         var bed = Bed.ready()
         let later = try request(["schedule": "2031-01-01T01:00:00Z"])

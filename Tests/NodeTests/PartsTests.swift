@@ -115,6 +115,17 @@ import Testing
         #expect(sight.local.postmaster == nil, "what was seen before the stop says nothing of it")
     }
 
+    /// What this node has written stands in its views though they be older; but not in those of a store that has lost
+    /// it, and counts from lower on.
+    @Test(arguments: [(1, ["n2"]), (29, ["n2"]), (30, [])] as [(Int64, [String])])
+    func aStoreOfAnotherLifeKnowsNothingOfOurWrite(_ seconds: Int64, _ voters: [String]) {
+        var sight = Sight(now: now)
+        sight.wrote(SyncState(leader: "n1", voters: ["n2"]), at: 1000, at: now)
+        sight.storeBeganAnew(ttl: .seconds(30), at: now + .seconds(seconds))
+        _ = sight.see(ClusterView(revision: 12), isMine: true, asked: now + .seconds(seconds), wallTime: 0)
+        #expect(sight.view?.sync.voters == voters)
+    }
+
     @Test func aStoreThatAnswersAgainIsNews() {
         var sight = Sight(now: now)
         sight.storeIsSilent("no endpoint answers")

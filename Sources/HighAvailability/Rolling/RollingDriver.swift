@@ -76,13 +76,15 @@ struct RollingDriver {
             .write(.rollingRestart(next)), .rolling(.turn(seen.me.name)), .rolling(.handsOver(candidate.name)))
     }
 
-    /// The switchover is asked for as an operator would, and carried out by the same rules. It is asked for once: who
-    /// leads still when the request is gone has called it off, or nobody could take over.
+    /// The switchover is asked for as an operator would, and carried out by the same rules. It is asked for
+    /// until the store has taken the request: who leads still when that is gone has called it off, or nobody could
+    /// take over.
     private func handOver(to candidate: String, _ watch: inout RollingWatch) -> Decision {
         let waited = watch.waited(rolling.key(seen.me.name), at: seen.now)
         if view.failover != nil { return wait(for: seen.me.name, .anotherRequest, waited) }
-        if watch.hasAsked { return .stop(rolling, .switchoverFailed(candidate)) }
-        watch.hasAsked = true
+        if watch.hasAsked || waited >= Self.patience(seen.settings) {
+            return .stop(rolling, .switchoverFailed(candidate))
+        }
         return Decision(
             .write(.requestFailover(FailoverRequest(leader: seen.me.name, candidate: candidate))),
             .rolling(.handsOver(candidate)))
@@ -109,7 +111,7 @@ struct RollingDriver {
     ) -> RollingLack? {
         if let lack = absence(entry.name) { return lack }
         guard isRestarted(entry), let member = view.member(entry.name) else { return .notRestarted }
-        let end = seen.local.facts?.writePosition ?? .zero
+        let end = seen.local.facts?.position ?? .zero
         let goal = watch.goal ?? end
         watch.goal = goal
         let position = member.position ?? .zero

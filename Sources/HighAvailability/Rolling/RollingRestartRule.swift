@@ -15,9 +15,9 @@ func rollingRestartRule(_ seen: Observation, _ decision: Decision, _ memory: ino
         return decision
     }
     if seen.isNamedLeader {
-        guard seen.renewal == .held, seen.lease?.isValid(at: seen.now) == true, seen.local.isPrimary else {
-            return decision
-        }
+        // Who leads a standby cluster is a standby itself, and its turn comes by a switchover all the same.
+        let leads = seen.local.isPrimary || seen.settings.isStandbyCluster && seen.local.facts?.inRecovery == true
+        guard seen.renewal == .held, seen.lease?.isValid(at: seen.now) == true, leads else { return decision }
         let driver = RollingDriver(seen: seen, view: view, rolling: rolling, decision: decision)
         return driver.decide(&memory.rolling)
     }
@@ -31,8 +31,8 @@ public struct RollingWatch: Sendable, Hashable {
     private(set) var since: BootInstant?
     /// What the member must have of the WAL before it counts as caught up: what the leader had when it came back.
     var goal: WALPosition?
-    /// The leader has asked for the switchover that its turn is.
-    var hasAsked = false
+    /// The leader's request for the switchover that its turn is stands in the store, or has stood there.
+    private(set) var hasAsked = false
     /// The turn in which this node has restarted its own server.
     var attempted: String?
 
@@ -50,6 +50,9 @@ public struct RollingWatch: Sendable, Hashable {
         self.since = since
         return now - since
     }
+
+    /// The store has taken the request for the switchover.
+    public mutating func switchoverIsAskedFor() { hasAsked = true }
 
     /// What the operator's pause takes is nobody's delay.
     mutating func stopClock() { since = nil }

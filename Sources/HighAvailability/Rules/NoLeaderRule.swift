@@ -207,6 +207,12 @@ struct RaceRules {
     var heedsPriority = true
     /// Whether a peer could lead at all: who could not is not waited for, however far it is.
     var mayLead: @Sendable (String) -> Bool = { _ in true }
+
+    /// Whether a standby is on a timeline that the cluster has left, with or without records of its own.
+    func isOfPast(_ peer: PeerStatus) -> Bool {
+        if let clusterTimeline, peer.timeline < clusterTimeline { return true }
+        return history.left(peer.timeline, before: peer.replayed) != nil
+    }
 }
 
 /// The comparison itself (ha-loop.md §11.2): never promote while a primary lives or a better standby answers.
@@ -226,11 +232,13 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
     var (reachable, votes) = (0, 0)
     for (name, answer) in peers {
         guard case .status(let peer) = answer, !peer.watchdogFailed else { continue }
-        // Who may not lead because of its timeline is not waited for: nobody else would lead either.
-        if let cluster = rules.clusterTimeline, !peer.isPrimary, peer.timeline < cluster { continue }
-        if !peer.isPrimary, rules.history.left(peer.timeline, before: peer.replayed) != nil { continue }
-        let hasVote = rules.quorum?.counts(name) == true && peer.position > .zero && peer.position <= mine.position
+        let isOfPast = !peer.isPrimary && rules.isOfPast(peer)
+        // What such a one has beyond mine was acknowledged by nobody since: it has its vote all the same (§11.2.7).
+        let hasVote =
+            rules.quorum?.counts(name) == true && peer.position > .zero && (isOfPast || peer.position <= mine.position)
         if hasVote { votes += 1 }
+        // Who may not lead because of its timeline is not waited for: nobody else would lead either.
+        if isOfPast { continue }
         if peer.tags.nofailover { continue }
         reachable += 1
         if peer.isPrimary { return .no([.race(.peerIsPrimary(name))]) }

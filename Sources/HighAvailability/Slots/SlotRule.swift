@@ -48,17 +48,28 @@ public func slotRule(
     work.plan.reasons = wanted.reasons
     let existing = Dictionary(facts.slots.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     for (name, slot) in wanted.slots.sorted(by: { $0.key < $1.key }) {
-        if let present = existing[name] { work.keep(present, as: slot) } else { work.make(name, slot) }
+        if let present = existing[name] {
+            // PostgreSQL synchronises none under a name that is taken, whoever wants that name.
+            if work.isLeftUnsynced(present) {
+                work.drop(present, .notSynced(name))
+            } else {
+                work.keep(present, as: slot)
+            }
+        } else {
+            work.make(name, slot)
+        }
     }
     let grace = ledger.grace(settings, isLeader: view.leaderName == me.name)
     for slot in facts.slots.sorted(by: { $0.name < $1.name }) where wanted.slots[slot.name] == nil {
-        if slot.isFailover, facts.inRecovery, !view.isUnlocked, !slot.isSynced {
+        if work.isLeftUnsynced(slot) {
             work.drop(slot, .notSynced(slot.name))
         } else if !view.isUnlocked, !slot.isActive, ledger.hasExpired(slot.name, grace, at: now) {
             work.drop(slot, .nobodys(slot.name))
         }
     }
     work.verifyCopies(existing)
+    work.plan.actions = work.plan.actions.filter { !$0.waitsForTransactions }
+        + work.plan.actions.filter(\.waitsForTransactions)
     work.plan.reasons += slotsHoldingBackWAL(facts, settings)
     return facts.isDetailStale ? work.plan.onlyMaking : work.plan
 }
@@ -80,6 +91,11 @@ public func slotActions(
     slotRule(me, view, settings, local, ledger, at: now).actions
 }
 
+extension SlotAction {
+    /// A logical slot begins when every transaction that runs now has ended: what came after it would wait as long.
+    fileprivate var waitsForTransactions: Bool { if case .createLogical = self { true } else { false } }
+}
+
 /// The plan while it is made.
 private struct SlotWork {
     let me: NodeIdentity
@@ -89,6 +105,11 @@ private struct SlotWork {
     var plan = SlotPlan()
 
     private var isLeader: Bool { view.leaderName == me.name }
+
+    /// A primary that was demoted has left it: PostgreSQL, since 17, makes its own on a standby (postgresql.md §22.3).
+    func isLeftUnsynced(_ slot: PostgreSQLStatus.ReplicationSlot) -> Bool {
+        slot.isFailover && !slot.isSynced && facts.inRecovery && !view.isUnlocked
+    }
 
     mutating func make(_ name: String, _ slot: WantedSlot) {
         switch slot.kind {
