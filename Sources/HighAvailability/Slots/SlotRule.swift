@@ -68,7 +68,8 @@ public func slotRule(
         }
     }
     work.verifyCopies(existing)
-    work.plan.actions = work.plan.actions.filter { !$0.waitsForTransactions }
+    work.plan.actions =
+        work.plan.actions.filter { !$0.waitsForTransactions }
         + work.plan.actions.filter(\.waitsForTransactions)
     work.plan.reasons += slotsHoldingBackWAL(facts, settings)
     return facts.isDetailStale ? work.plan.onlyMaking : work.plan
