@@ -6,13 +6,14 @@ import Ports
 extension CycleMachine {
     /// Ends a cycle whose action has to wait. True where it has to.
     mutating func backsOff(_ run: inout Run) -> Bool {
-        guard schedule.backOff.waits(at: run.now) else { return false }
+        guard rules.backsOff, schedule.backOff.waits(at: run.now) else { return false }
         endAndWait(&run)
         return true
     }
 
     /// Ends a cycle after an attempt that failed.
     mutating func endAndWait(_ run: inout Run) {
+        guard rules.backsOff else { return pauseBeforeNextCycle(.zero, &run) }
         pauseBeforeNextCycle(max(.zero, (schedule.backOff.until ?? run.now) - run.now), &run)
     }
 

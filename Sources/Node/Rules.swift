@@ -26,6 +26,8 @@ public struct Rules: Sendable {
     public var looksBeforePromotion = true
     /// Whether the cycle looks once more before the key goes.
     public var looksBeforeRelease = true
+    /// Whether what has failed is tried again only after a while.
+    public var backsOff = true
     /// What goes wrong with /failsafe and the promises; nil but for the test of the simulation.
     public var failsafeSlip: FailsafeSlip?
 

@@ -72,6 +72,11 @@ public struct Coverage: Sendable {
         case clusterPromoted = "the leader of a standby cluster was promoted with it"
         case siteFollowed = "a node streamed from another site"
         case siteRewound = "a node that had parted from another site was rewound from there"
+        case storeFull = "a store that was full refused to write"
+        case slotAbandoned = "a slot of a member that had gone was dropped"
+        case directoryKept = "a directory that had parted was kept until its operator let it go"
+        case partedRefused = "PostgreSQL did not start because it had parted"
+        case helperEnded = "what an earlier daemon had begun was ended before the directory was touched"
         case healed = "the cluster was whole again after the faults"
 
         /// In how many worlds a state is to be expected that few worlds come to.

@@ -5,7 +5,7 @@ public struct Violation: Sendable, Hashable, CustomStringConvertible {
     public enum Rule: String, Sendable, Hashable, CaseIterable {
         // The names that architecture.md gives them.
         // swift-format-ignore: AlwaysUseLowerCamelCase
-        case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10
+        case S1, S2, S3, S4, S5, S6, S7, S8, S9, S10, S11, S12
         // swift-format-ignore: AlwaysUseLowerCamelCase
         case L1, L2, L3, L4
         /// Who may not lead leads (the tag `nofailover`).

@@ -61,7 +61,11 @@ extension World {
     }
 
     /// S1 again: the next leader may be a primary at once, so who gives the key away must be none any more.
-    mutating func checkRelease(_ index: Int) {
+    mutating func checkRelease(_ index: Int, _ status: JSONObject?) {
+        // S3: what was handed over stands in the store before the key is free.
+        if let status, store.keys["status"]?.value != .object(status) {
+            violate(.S3, "\(name(index)) gives the leader key away, and /status does not say where its WAL ends")
+        }
         if isExcusedByPause(index) { return }
         if nodes[index].commits {
             violate(.S1, "\(name(index)) gives the leader key away while it accepts commits")
@@ -135,7 +139,7 @@ extension World {
         let isHealthy = nodes[index].stoppedEra != server.era && (server.isStandby ? follows : leads && isGuarded)
         let rolls = isRolling
         let isQuiet =
-            storeIsDown == 0 && storeDelay == .zero && lossyStore.isEmpty && nodes[index].cutFromStore == 0
+            storeIsDown == 0 && storeDelay == .zero && isStoreFaithful && nodes[index].cutFromStore == 0
             && nodes[index].losesAnswers == 0 && nodes[index].staleness.isEmpty && nodes[index].lateness.isEmpty
             && nodes[index].starvation.isEmpty && nodes[index].deaf == 0
             && store.keys["initialize"]?.value == .text(SimulatedPostgreSQL.systemIdentifier)
@@ -214,7 +218,7 @@ extension World {
     /// The candidates had everything when they were given the key: as long as one could have taken it, nobody else may.
     private mutating func judgeHandOver(to index: Int) {
         guard let handed = handedOver, !handed.candidates.isEmpty, !handed.candidates.contains(index) else { return }
-        let isCalm = storeDelay == .zero && lossyStore.isEmpty && isUndisturbed(index)
+        let isCalm = storeDelay == .zero && isStoreFaithful && isUndisturbed(index)
         let couldLead = handed.candidates.contains { other in
             // One that has lost the store cannot lead, and its key may be gone; a request that was lost keeps it for
             // retry_timeout.
@@ -245,7 +249,7 @@ extension World {
 
     /// Nobody who could be asked was ahead.
     private mutating func checkPeers(_ index: Int) {
-        guard storeDelay == .zero, lossyStore.isEmpty, nodes[index].losesAnswers == 0, isUndisturbed(index) else {
+        guard storeDelay == .zero, isStoreFaithful, nodes[index].losesAnswers == 0, isUndisturbed(index) else {
             return
         }
         let position = nodes[index].postgreSQL.position

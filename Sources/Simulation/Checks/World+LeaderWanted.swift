@@ -51,7 +51,7 @@ extension World {
 
     private func isPrimaryOwed(_ view: ClusterView) -> Bool {
         let isQuiet =
-            storeIsDown == 0 && storeDelays.isEmpty && lossyStore.isEmpty && cuts.isEmpty && !setup.isSynchronous
+            storeIsDown == 0 && storeDelays.isEmpty && isStoreFaithful && cuts.isEmpty && !setup.isSynchronous
             && !configuration.isPaused && !mayFollow && nodes.allSatisfy { !$0.isPaused && $0.slow == 0 }
             && store.failover == nil
             && store.keys["initialize"]?.value == .text(SimulatedPostgreSQL.systemIdentifier)

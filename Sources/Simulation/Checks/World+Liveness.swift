@@ -20,6 +20,8 @@ extension World {
         lookForPrimary()
         lookForWritesOfFollowers()
         lookAtLostSite()
+        lookAtKept()
+        lookForAbandonedSlots()
         switch chapter {
         case .making:
             if isWhole { beginFaults() }
@@ -88,7 +90,7 @@ extension World {
     }
 
     func isAllWell(butFor index: Int) -> Bool {
-        !setup.isSynchronous && storeIsDown == 0 && storeDelays.isEmpty && lossyStore.isEmpty && cuts.isEmpty
+        !setup.isSynchronous && storeIsDown == 0 && storeDelays.isEmpty && isStoreFaithful && cuts.isEmpty
             && nodes.indices.allSatisfy { other in
                 nodes[other].isUndisturbed && !nodes[other].isPaused && (other == index || nodes[other].blocked == 0)
             }

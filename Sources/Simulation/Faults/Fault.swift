@@ -72,6 +72,8 @@ public struct Fault: Sendable, Hashable {
         case storeElection
         /// Every request to the store takes this much longer.
         case slowStore(milliseconds: Int)
+        /// The store has no room left: it takes nothing that it would have to keep.
+        case fillStore
         /// One request in so many is lost, or comes late.
         case lossyStore(oneIn: Int)
         /// The member of the store that a node reads from lags behind.
@@ -161,7 +163,8 @@ extension Fault.Kind {
         case .partition(let left, let right): [left, right]
         case .switchover(let node): node.map { [$0] } ?? []
         case .spoilKey(.member(let node), _): [node]
-        case .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .pause, .editTTL, .editMaximumLag,
+        case .storeOutage, .storeElection, .fillStore, .slowStore, .slowPeers, .lossyStore, .pause, .editTTL,
+            .editMaximumLag,
             .editSynchronous, .spoilKey, .rollingRestart, .followElsewhere, .loseSite:
             []
         }

@@ -54,6 +54,19 @@ extension PlantedBug {
         if self == .checkpointerIgnored { seen.pulse?.checkpointer = nil }
     }
 
+    /// What is known of a data directory is not what it was.
+    func forgetFiles(_ seen: inout Observation, _ memory: inout Memory) {
+        if self == .removalNotAsked {
+            seen.local.mayRemove = .init(onRewindFailure: true, onDivergedTimelines: true)
+        }
+        guard seen.local.postmaster == nil else { return }
+        if self == .recoveredWithoutRewind, seen.divergence == nil { seen.local.canRewind = true }
+        guard self == .partedNeverCompared, seen.local.hasStandbySignal, memory.kept == nil else { return }
+        memory.failedStarts = 0
+        memory.rewind = .unsuspected
+        if [.crashed, .startFailed, .restartFailed].contains(seen.local.state) { seen.local.state = .stopped }
+    }
+
     /// What the store writes in place of `text`.
     func written(_ key: DCSKey, _ value: DCSValue) -> DCSValue {
         guard self == .historyCut, key == .history, case .document(let history) = value,
@@ -68,7 +81,9 @@ extension PlantedBug {
         let worlds: [PlantedBug: UInt64] = [
             .failsafePromiseForgotten: 13_470, .lagLimitOffByOne: 6605, .claimSkipped: 3815, .noDemotionMargin: 3063,
             .promotionWithoutNames: 2743, .settlingSkipped: 2715, .votesNotCounted: 2319, .priorityIgnored: 1297,
-            .hungLeaderKept: 1297, .refusedRenewalIsHeld: 1166, .receiptNotConfirmed: 1136, .confirmationSkipped: 883,
+            .hungLeaderKept: 1297, .refusedRenewalIsHeld: 1166, .receiptNotConfirmed: 1136, .lockNotTaken: 1755,
+            .requestOverrulesRace: 1119,
+            .slotsKeptForEver: 446, .partedNeverCompared: 467, .removalNotAsked: 256, .confirmationSkipped: 883,
             .leaseCountedFromReply: 794, .circleFollowed: 707, .namesForgottenAtRestart: 586,
             .raceIgnoresWhoIsAhead: 433, .failsafeCountedFromReceipt: 581, .failsafeOfFormerLife: 295,
         ]
@@ -86,6 +101,14 @@ extension Observation {
 
     mutating func allowLag(_ bytes: Int64) {
         set("maximum_lag_on_failover", .int(settings.maximumLagOnFailover + bytes))
+    }
+
+    /// While nobody leads, a switchover that nobody has acted upon has a candidate, and no leader.
+    mutating func takeRequestForFailover() {
+        guard let view, view.isUnlocked, let request = view.failover, let candidate = request.candidate,
+            request.leader != nil, view.status.handedOverBy != request.leader
+        else { return }
+        self.view?.failover = FailoverRequest(leader: nil, candidate: candidate, revision: request.revision)
     }
 
     /// Whoever is a voter is enough.
@@ -120,5 +143,17 @@ extension RollingRestart {
             changed.entries[index].isDone = true
         }
         return changed
+    }
+}
+
+extension Plan {
+    /// Its stops may take so long.
+    func stopping(within timeout: Duration) -> Plan {
+        Plan(
+            kind,
+            steps.map { step in
+                guard case .postgreSQL(.stop(let mode, _, let heirs)) = step else { return step }
+                return .postgreSQL(.stop(mode, timeout: timeout, heirs: heirs))
+            })
     }
 }

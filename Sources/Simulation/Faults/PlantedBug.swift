@@ -10,11 +10,13 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case compareSkipped
     case leaderKeyOverwritten
     case historyCut
+    case statusLeftBehind
 
     // In the cycle.
     case leaseCountedFromReply
     case refusedRenewalIsHeld
     case promotionWithoutRereading
+    case refusalsHammered
 
     // In the rules.
     case expiredLeaseIsValid
@@ -68,6 +70,16 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case disarmingForgotten
     case checkpointerIgnored
     case rollingTurnSkipped
+    case requestOverrulesRace
+    case startTimeoutStops
+    case slotsKeptForEver
+    case partedNeverCompared
+    case removalNotAsked
+    case recoveredWithoutRewind
+
+    // In the directory.
+    case markIgnored
+    case lockNotTaken
 
     /// What it does, for people.
     public var summary: String {
@@ -128,6 +140,16 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .disarmingForgotten: "the guardian goes on to guard a lease in a pause"
         case .checkpointerIgnored: "a leader whose checkpointer hangs goes on"
         case .rollingTurnSkipped: "whose turn it is in a rolling restart counts as restarted"
+        case .requestOverrulesRace: "a switchover that its leader never acted upon is taken for a manual failover"
+        case .statusLeftBehind: "the key goes although the store refuses /status with the end of WAL"
+        case .startTimeoutStops: "primary_start_timeout is how long a stop may take"
+        case .slotsKeptForEver: "the slots of members that are gone are never dropped"
+        case .partedNeverCompared: "a standby that does not start is started again, and never compared"
+        case .removalNotAsked: "remove_data_directory_… is not asked before a directory is removed"
+        case .recoveredWithoutRewind: "a crashed primary is recovered where no pg_rewind can follow"
+        case .markIgnored: "a directory whose copy was broken off counts as a cluster"
+        case .lockNotTaken: "what an earlier daemon has begun writes on beside its successor"
+        case .refusalsHammered: "what the store refuses is tried again at once"
         case .formerSiteBelieved: "what was found by a site that is followed no more is believed of the next"
         }
     }
@@ -137,14 +159,16 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .expiredLeaseIsValid, .storeLossNeverDemotes, .noDemotionMargin: .unguarded
         case .lagLimitOffByOne: .lag
-        case .receiptNotConfirmed: .handover
+        case .receiptNotConfirmed, .statusLeftBehind, .startTimeoutStops, .requestOverrulesRace: .handover
         case .synchronousSetIgnored, .namesForgottenFirst, .claimSkipped, .namesForgottenAtRestart, .strictIgnored:
             .synchronous
         case .promotionWithoutNames, .votesNotCounted: .quorum
         case .confirmationSkipped, .settlingSkipped: .modes
-        case .timelineNotChecked, .hungLeaderKept, .priorityIgnored, .raceBackoffIgnored: .process
+        case .timelineNotChecked, .hungLeaderKept, .priorityIgnored, .raceBackoffIgnored, .slotsKeptForEver,
+            .partedNeverCompared, .removalNotAsked, .recoveredWithoutRewind:
+            .process
         case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
-            .promotionRecordsCount, .emptyStoreTrusted:
+            .promotionRecordsCount, .emptyStoreTrusted, .markIgnored, .lockNotTaken:
             .ground
         case .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
@@ -154,6 +178,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .disarmingForgotten: .pauses
         case .checkpointerIgnored: .checkpoints
         case .rollingTurnSkipped: .operators
+        case .refusalsHammered: .store
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
             .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly, .circleFollowed:
@@ -168,6 +193,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         { seen, memory in
             var seen = seen
             blind(&seen)
+            forgetFiles(&seen, &memory)
             if self == .refusalForgotten { memory.refusedPromotion = nil }
             if self == .failedPromotionKept { memory.promotions.failed = Memory.Retries() }
             if self == .promotionRecordsCount { memory.promotions.from = nil }
@@ -214,6 +240,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .standbyClusterIgnored: if seen.local.mayAcceptWrites { seen.set("standby_cluster", nil) }
         case .failsafePromiseBroken, .failsafePromiseForgotten, .failsafePromiseNeverEnds: changePromise(&seen)
         case .votesNotCounted: seen.forgetVotes()
+        case .requestOverrulesRace: seen.takeRequestForFailover()
         case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .checkpointerIgnored,
             .disarmingForgotten, .rollingTurnSkipped:
             forgetPause(&seen)
@@ -223,7 +250,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .promotionRecordsCount, .confirmationSkipped, .settlingSkipped, .namesForgottenFirst,
             .promotionWithoutNames, .claimSkipped, .namesForgottenAtRestart, .strictIgnored, .circleFollowed,
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafeOneNotAsked,
-            .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion, .formerSiteBelieved:
+            .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion, .formerSiteBelieved,
+            .statusLeftBehind, .startTimeoutStops, .slotsKeptForEver, .partedNeverCompared, .removalNotAsked,
+            .recoveredWithoutRewind, .markIgnored, .lockNotTaken, .refusalsHammered:
             break
         }
     }
@@ -277,6 +306,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         if self == .exPrimaryStartsAsPrimary, plan.kind == .startStandby, !seen.local.hasStandbySignal {
             return Plan(.startPrimary, [.postgreSQL(.startPrimary(timeout: .seconds(300)))])
         }
+        if self == .startTimeoutStops, plan.kind == .handOver {
+            return plan.stopping(within: seen.settings.primaryStartTimeout)
+        }
         if self == .promotionWithoutNames, plan.kind == .promote {
             return Plan(.promote, [.postgreSQL(.promote)])
         }
@@ -292,67 +324,4 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         }
         return nil
     }
-
-    /// The rule of the slots with the bug around it.
-    var slotDecider: Rules.SlotDecider? {
-        guard self == .slotDroppedEarly else { return nil }
-        return { me, view, settings, local, ledger, now in
-            var plan = slotRule(me, view, settings, local, ledger, at: now)
-            let unread = local.facts?.slots.filter { !$0.isActive }.map(\.name) ?? []
-            if view.leaderName == me.name { plan.actions += unread.map { .drop($0) } }
-            return plan
-        }
-    }
-
-    /// The rule of the synchronous standbys with the bug around it.
-    var synchronousDecider: Rules.SynchronousDecider? {
-        switch self {
-        case .confirmationSkipped:
-            return { me, view, settings, local, ledger, handed in
-                synchronousRule(me, view, settings, local, ledger.confirmingAll(local), handed: handed)
-            }
-        case .namesForgottenFirst:
-            return { me, view, settings, local, ledger, handed in
-                let plan = synchronousRule(me, view, settings, local, ledger, handed: handed)
-                guard case .writeSync(let state)? = plan.step, state.voters.count < view.sync.voters.count else {
-                    return plan
-                }
-                return namesInPlace(of: plan, state, local)
-            }
-        case .strictIgnored:
-            return { me, view, settings, local, ledger, handed in
-                var document = settings.document
-                document["synchronous_mode_strict"] = nil
-                let changed = DynamicConfiguration(document: document) ?? settings
-                return synchronousRule(me, view, changed, local, ledger, handed: handed)
-            }
-        case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
-            .promotionWithoutRereading, .expiredLeaseIsValid, .storeLossNeverDemotes, .noDemotionMargin,
-            .lagLimitOffByOne, .lagIgnored, .raceIgnoresWhoIsAhead, .timelineNotChecked, .keyReleasedBeforeStop,
-            .receiptNotConfirmed, .rewindSkipped, .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts,
-            .synchronousSetIgnored, .hungLeaderKept, .slotDroppedEarly, .settlingSkipped, .promotionWithoutNames,
-            .claimSkipped, .votesNotCounted, .namesForgottenAtRestart,
-            .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
-            .promotionRecordsCount, .circleFollowed,
-            .priorityIgnored,
-            .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
-            .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
-            .failsafeMembersDropped, .standbyClusterIgnored, .keyLeftByDemotion, .raceBackoffIgnored,
-            .formerSiteBelieved, .emptyStoreTrusted, .pauseIgnoredWhenDown, .pauseIgnoredByStandbys,
-            .pauseIgnoredWithoutStore, .disarmingForgotten, .checkpointerIgnored, .rollingTurnSkipped:
-            return nil
-        }
-    }
-}
-
-/// The step that comes after `plan`, without it; where the names are that already, the plan stays.
-private func namesInPlace(
-    of plan: SynchronousPlan, _ state: SyncState, _ local: PostgreSQLStatus
-) -> SynchronousPlan {
-    let names = SynchronousNames(
-        state.quorum > 0 ? .quorum : .priority, max(0, state.voters.count - state.quorum), Set(state.voters))
-    if names.text == local.facts?.synchronous?.inForce { return plan }
-    var changed = plan
-    changed.step = .setNames(.names(names))
-    return changed
 }

@@ -39,6 +39,7 @@ extension World {
             nodes[node].replicationFaults.append(.milliseconds(milliseconds))
         case .slowReplay(let node, let milliseconds): nodes[node].replayFaults.append(.milliseconds(milliseconds))
         case .storeOutage, .storeElection: storeIsDown += 1
+        case .fillStore: storeIsFull += 1
         case .slowStore(let milliseconds): storeDelays.append(.milliseconds(milliseconds))
         case .slowPeers(let milliseconds): slowPeers.append(.milliseconds(milliseconds))
         case .lossyStore(let oneIn): lossyStore.append(oneIn)
@@ -83,6 +84,7 @@ extension World {
             nodes[node].replicationFaults.forget(.milliseconds(milliseconds))
         case .slowReplay(let node, let milliseconds): nodes[node].replayFaults.forget(.milliseconds(milliseconds))
         case .storeOutage, .storeElection: restoreStore(after: fault.lasts)
+        case .fillStore: storeIsFull -= 1
         case .slowStore(let milliseconds): storeDelays.forget(.milliseconds(milliseconds))
         case .lossyStore(let oneIn): lossyStore.forget(oneIn)
         case .staleReads(let node, let milliseconds): nodes[node].staleness.forget(.milliseconds(milliseconds))
@@ -115,7 +117,7 @@ extension World {
             .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,
             .deafenGuardian, .refusePromotions, .failCopies, .crashPromotions,
             .lateRequests, .isolateFromStore, .loseAnswers, .partition, .storeOutage, .storeElection,
-            .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch, .compactWatch, .switchover,
+            .fillStore, .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch, .compactWatch, .switchover,
             .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous, .restartPostgreSQL, .restartDaemon,
             .reinitialise, .rollingRestart, .followElsewhere:
             for index in fault.nodes { nodes[index].disturbedAt = now }
@@ -175,6 +177,7 @@ extension World {
             nodes[index].postgreSQL.isInitialized = false
         }
         nodes[index].operation = nil
+        nodes[index].orphan = nil
         if nodes[index].postgreSQL.process != .down { nodes[index].postgreSQL.crash() }
         nodes[index].hung = 0
     }

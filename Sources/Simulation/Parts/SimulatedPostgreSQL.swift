@@ -18,6 +18,8 @@ struct SimulatedPostgreSQL {
     static let systemIdentifier = "7400000000000000001"
 
     var isInitialized = false
+    /// A copy into the directory was begun and has not come to its end: its mark says so.
+    var isHalfMade = false
     /// Of a server whose directory has gone: sessions that are there still answer.
     var sessionsGoOn = false
     var process = Process.down
@@ -58,6 +60,7 @@ struct SimulatedPostgreSQL {
 
     mutating func initialize(branch: Int) {
         isInitialized = true
+        isHalfMade = false
         log = WriteAheadLog()
         log.begin(branch: branch, timeline: 1)
         log.append(10)
@@ -67,6 +70,7 @@ struct SimulatedPostgreSQL {
     /// A base backup or pg_rewind: the source's log, a standby's control file.
     mutating func copy(_ source: SimulatedPostgreSQL) {
         isInitialized = true
+        isHalfMade = false
         log = source.log
         isStandby = true
         control = .shutDownInRecovery
@@ -88,6 +92,16 @@ struct SimulatedPostgreSQL {
         process = .down
         isPromoting = false
         control = isStandby ? .inArchiveRecovery : .inProduction
+    }
+
+    /// The directory as it looks to whom its mark says nothing.
+    var withoutMark: SimulatedPostgreSQL {
+        guard isHalfMade, process == .down else { return self }
+        var server = self
+        server.isInitialized = true
+        server.isStandby = true
+        server.control = .shutDownInRecovery
+        return server
     }
 
     /// The last record of a primary that is shut down is its checkpoint.

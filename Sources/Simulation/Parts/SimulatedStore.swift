@@ -98,6 +98,11 @@ struct SimulatedStore {
         return session
     }
 
+    /// The session of `node`, where it has that length.
+    func session(of node: String, ttl: Duration) -> String? {
+        sessionOfNode[node].flatMap { sessions[$0]?.ttl == ttl ? $0 : nil }
+    }
+
     /// Prolongs the session that there is; opens none.
     mutating func keepAlive(_ node: String, ttl: Duration, _ now: BootInstant) {
         guard let session = sessionOfNode[node], sessions[session]?.ttl == ttl else { return }
@@ -147,10 +152,10 @@ struct SimulatedStore {
         return .held(since: since, ttl: ttl, session: session)
     }
 
-    /// Both or neither.
+    /// Both or neither; with the bug, the key all the same where the document is refused.
     mutating func release(status: JSONObject?, by claimant: Claimant) -> Bool {
         guard isLeader(claimant) else { return false }
-        if let status { put(DCSKey.status.rawValue, .object(status)) }
+        if let status, bug != .statusLeftBehind { put(DCSKey.status.rawValue, .object(status)) }
         remove("leader")
         return true
     }

@@ -86,6 +86,7 @@ extension World {
             setup.rules.decide = bug.decider
             setup.rules.looksBeforeRelease = bug.looksBeforeRelease
             setup.rules.looksBeforePromotion = bug != .promotionWithoutRereading
+            setup.rules.backsOff = bug != .refusalsHammered
             if let decider = bug.slotDecider { setup.rules.slots = decider }
             if let decider = bug.synchronousDecider { setup.rules.synchronous = decider }
             setup.rules.waitsForSettling = bug != .settlingSkipped
@@ -108,6 +109,7 @@ extension World {
         if setup.isFailsafe { document["failsafe_mode"] = true }
         if let seconds = setup.failsafeTimeout { document["failsafe_timeout"] = .double(seconds) }
         if setup.raceBackoff > 0 { document["primary_race_backoff"] = .int(Int64(setup.raceBackoff)) }
+        setup.tempers.write(to: &document)
         if configuration.isPaused { document["pause"] = true }
         if configuration.followers > 0 { document["standby_cluster"] = ["host": .string(Self.hostElsewhere)] }
         return document
@@ -115,6 +117,7 @@ extension World {
 
     /// The daemon is gone; PostgreSQL stays as it is.
     mutating func endDaemon(_ index: Int) {
+        orphan(index)
         nodes[index].machine = nil
         nodes[index].incarnation += 1
         nodes[index].deferred = []

@@ -21,7 +21,8 @@ extension World {
             .hangCheckpointer, .slowOperations, .blockOperations, .stepClock, .isolateFromStore, .loseAnswers,
             .partition, .isolate,
             .slowReplication,
-            .slowReplay, .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
+            .slowReplay, .storeOutage, .storeElection, .fillStore,
+            .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
             .repeatWatch,
             .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous,
             .restartPostgreSQL,
@@ -46,7 +47,8 @@ extension World {
             .stallDisk, .slowOperations, .blockOperations, .stepClock, .isolateFromStore,
             .loseAnswers, .partition,
             .isolate,
-            .slowReplication, .slowReplay, .storeOutage, .storeElection, .slowStore, .lossyStore,
+            .slowReplication, .slowReplay, .storeOutage, .storeElection, .fillStore,
+            .slowStore, .lossyStore,
             .staleReads,
             .muteWatch, .repeatWatch, .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag,
             .editSynchronous,
@@ -76,6 +78,7 @@ extension World {
         guard isBacked, !mine.acceptsWrites || configuration.maximumLag >= 1_000_000 else { return }
         if mine.process != .down { coverage.count(.directoryLost) }
         nodes[index].postgreSQL.isInitialized = false
+        nodes[index].postgreSQL.isHalfMade = false
         nodes[index].postgreSQL.sessionsGoOn = sessionsGoOn
         if mine.process == .down { nodes[index].postgreSQL.crash() }
     }

@@ -14,6 +14,7 @@ extension World {
             nodes[index].operation?.failed = true
             return finish(after: 1...20, index)
         }
+        takeLock(operation, index)
         switch operation {
         case .bootstrap: finish(after: 1000...3000, index)
         case .finishBootstrap: finish(after: 1...10, index)
@@ -23,6 +24,7 @@ extension World {
             finish(after: 1000...8000, index)
         case .clone(let source, let replaced, _):
             checkRemoval(index, source, operation)
+            checkKept(index, source)
             // Nothing is removed before the source has answered.
             guard reachable(source, from: index) != nil else {
                 nodes[index].operation?.failed = true
@@ -31,7 +33,10 @@ extension World {
             let server = nodes[index].postgreSQL
             if server.process != .down { nodes[index].postgreSQL.crash() }
             // What stood there is removed first, where there is no room for both.
-            if !staysUntilCopied(replaced, index) { nodes[index].postgreSQL.isInitialized = false }
+            if !staysUntilCopied(replaced, index) {
+                nodes[index].postgreSQL.isInitialized = false
+                nodes[index].postgreSQL.isHalfMade = nodes[index].failsCopies == 0
+            }
             // The method fails, and what it has left by halves is removed.
             if nodes[index].failsCopies > 0 {
                 coverage.count(.copyFailed)
@@ -68,6 +73,7 @@ extension World {
     }
 
     private mutating func start(asStandby: Bool, of upstream: Int?, _ timeout: Duration, _ index: Int) {
+        checkMark(index)
         guard nodes[index].postgreSQL.process == .down, nodes[index].postgreSQL.isInitialized else {
             return refuseStart(index)
         }
@@ -80,7 +86,9 @@ extension World {
         nodes[index].postgreSQL.upstream = upstream
         nodes[index].hung = 0
         hearBeforeLaunch(index, asStandby: asStandby)
-        if nodes[index].failsStarts > 0 {
+        let hasParted = refusesParted(index, upstream)
+        if hasParted { coverage.count(.partedRefused) }
+        if nodes[index].failsStarts > 0 || hasParted {
             let at = now + generator.milliseconds(in: 50...3000)
             return queue.add(.startFailed(node: index, era: nodes[index].postgreSQL.era), at: at)
         }
@@ -127,6 +135,7 @@ extension World {
         }
         if nodes[index].machine?.snapshot().running?.plan.kind == .demoteOffline { coverage.count(.demotedOffline) }
         nodes[index].stoppedEra = nodes[index].postgreSQL.era
+        nodes[index].records.stopBegan = now
         // A checkpoint first, while sessions still work.
         let range = mode == .fastAfterCheckpoint ? 10...1500 : 1...50
         let at = now + generator.milliseconds(in: range) + (mode == .fastAfterCheckpoint ? burden(index) : .zero)
@@ -207,6 +216,7 @@ extension World {
         if isDone {
             nodes[index].postgreSQL.endCleanly()
         } else if now >= until {
+            checkPatience(index)
             crash(index)
         } else {
             let next = min(now + generator.milliseconds(in: 10...40), until)
@@ -248,6 +258,7 @@ extension World {
     }
 
     mutating func finish(_ index: Int, _ number: Int) {
+        if nodes[index].orphan?.number == number, nodes[index].blocked == 0 { nodes[index].orphan = nil }
         guard let operation = nodes[index].operation, operation.number == number else { return }
         if nodes[index].blocked > 0, !operation.operation.asksNoDisk {
             return queue.add(.finish(node: index, operation: number), at: now + .milliseconds(500))
@@ -305,52 +316,12 @@ extension World {
         case .rewind(let source): return rewind(source, index)
         case .recoverSingleUser:
             guard server.isInitialized, server.log.count > 0 else { return .failure(.failed("no data directory")) }
+            checkRecovery(index)
             nodes[index].postgreSQL.log.append(1)
             nodes[index].postgreSQL.control = .shutDown
             coverage.count(.singleUserRecovery)
         case .setAsideDataDirectory: nodes[index].postgreSQL.isInitialized = false
         }
-        return .success(.done)
-    }
-
-    private func shutdownPositions(_ index: Int) -> ShutdownPositions? {
-        let server = nodes[index].postgreSQL
-        guard server.process == .down, server.control == .shutDown, server.isInitialized else { return nil }
-        let checkpoint = SimulatedPostgreSQL.position(server.log.count - 1)
-        return ShutdownPositions(checkpoint: checkpoint, required: checkpoint, timeline: server.log.timeline)
-    }
-
-    private mutating func clone(_ source: Upstream, _ index: Int) -> Result<OperationResult, PostgreSQLError> {
-        guard let peer = reachable(source, from: index) else {
-            return .failure(.failed("\(source.name) is not reachable"))
-        }
-        nodes[index].postgreSQL.copy(server(peer))
-        nodes[index].postgreSQL.grewAt = now
-        coverage.count(.clone)
-        return .success(.done)
-    }
-
-    /// A backup that somebody has: what of the present branch was safe at some time.
-    private mutating func restore(_ index: Int) -> Result<OperationResult, PostgreSQLError> {
-        let kept = nodes.indices.filter { nodes[$0].postgreSQL.log.branch == presentBranch }.max {
-            nodes[$0].postgreSQL.log.count < nodes[$1].postgreSQL.log.count
-        }
-        guard let kept else { return .failure(.failed("there is no backup")) }
-        nodes[index].postgreSQL.copy(nodes[kept].postgreSQL)
-        nodes[index].postgreSQL.grewAt = now
-        coverage.count(.restoredAlone)
-        return .success(.done)
-    }
-
-    private mutating func rewind(_ source: Upstream, _ index: Int) -> Result<OperationResult, PostgreSQLError> {
-        guard let peer = reachable(source, from: index), server(peer).acceptsWrites else {
-            return .failure(.failed("\(source.name) is not reachable"))
-        }
-        checkRemoval(index, source, .rewind(from: source))
-        nodes[index].postgreSQL.copy(server(peer))
-        nodes[index].postgreSQL.grewAt = now
-        if peer == Self.elsewhere { noteMovedSite() }
-        coverage.count(.rewind)
         return .success(.done)
     }
 }

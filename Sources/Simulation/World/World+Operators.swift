@@ -36,7 +36,8 @@ extension World {
             .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts,
             .crashPromotions, .killGuardian, .deafenGuardian,
             .lateRequests, .spoilKey, .isolateFromStore, .loseAnswers, .partition, .isolate, .slowReplication,
-            .slowReplay, .storeOutage, .storeElection, .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
+            .slowReplay, .storeOutage, .storeElection, .fillStore,
+            .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
             .repeatWatch, .compactWatch, .refusePromotions, .failCopies, .loseSite:
             break
         }
@@ -104,6 +105,8 @@ extension World {
         nodes[index].heldDown += 1
         endDaemon(index)
         nodes[index].operation = nil
+        nodes[index].orphan = nil
+        nodes[index].postgreSQL.isHalfMade = false
         if nodes[index].postgreSQL.process != .down { nodes[index].postgreSQL.crash() }
         nodes[index].hung = 0
         nodes[index].postgreSQL.isInitialized = false

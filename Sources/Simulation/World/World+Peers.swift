@@ -27,9 +27,12 @@ extension World {
 
     mutating func status(_ index: Int) -> PostgreSQLStatus {
         receive(index)
-        var status = nodes[index].postgreSQL.status(now: now, streams(index), answers: nodes[index].answers)
+        let seen = nodes[index].postgreSQL
+        let server = setup.bug == .markIgnored ? seen.withoutMark : seen
+        var status = server.status(now: now, streams(index), answers: nodes[index].answers)
         status.promotionWasAsked =
             nodes[index].postgreSQL.isPromoting && nodes[index].promotedIn == nodes[index].incarnation
+        if isKept(index) { status.mayRemove = .init() }
         status.canRewind = !setup.rewindless.contains(index)
         status.canRestoreAlone = setup.faults.contains { $0.kind == .failCopies(index) }
         status.hasPrePromote = setup.faults.contains { $0.kind.asksBeforePromotion(of: index) }

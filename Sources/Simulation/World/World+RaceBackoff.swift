@@ -37,7 +37,7 @@ extension World {
         let settings = snapshot.settings
         guard let view = snapshot.view, settings.primaryRaceBackoff > .zero, !settings.isPaused,
             !settings.isStandbyCluster, view.status.handedOverBy == nil, view.failover?.candidate == nil,
-            storeDelay == .zero, lossyStore.isEmpty, isUndisturbed(index, for: Self.latestRequest)
+            storeDelay == .zero, isStoreFaithful, isUndisturbed(index, for: Self.latestRequest)
         else { return }
         let waited = nodes[index].leaderKey.freeSince.map { now - $0 } ?? .zero
         let loopWait = settings.timings.loopWait

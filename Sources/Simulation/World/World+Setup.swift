@@ -34,6 +34,11 @@ extension World.Setup {
         if profile == .checkpoints { setup.ttl = [5, 5, 10, 30][generator.number(in: 0...3)] }
         // Both ends of what it may be: the last is brought down to a fifth of ttl.
         if setup.isFailsafe { setup.failsafeTimeout = [nil, nil, 0.5, 60][generator.number(in: 0...3)] }
+        if profile == .store, generator.oneIn(3) {
+            let at = generator.milliseconds(in: 0...Int(span.nanoseconds / 1_000_000))
+            setup.faults.append(Fault(.fillStore, at: at, lasts: generator.milliseconds(in: 5000...40_000)))
+        }
+        setup.tempers = Tempers(&generator, nodes: size, rewindless: setup.rewindless)
         return setup
     }
 }

@@ -12,7 +12,10 @@ extension World {
         switch action {
         case .create, .createLogical, .advanceLogical, .verifyLogical: break
         case .drop(let slot):
-            if let member = member(of: slot), store.keys["members/\(name(member))"] != nil {
+            coverage.count(.slotAbandoned)
+            // Who comes back between a look and the drop has a new one soon.
+            let view = nodes[index].machine?.snapshot().view
+            if let member = member(of: slot), view?.member(name(member)) != nil {
                 violate(.S8, "\(name(index)) drops the slot \(slot) of a member that is there")
             }
             if let settings = nodes[index].published?.snapshot.settings,
@@ -25,6 +28,36 @@ extension World {
                 violate(.S8, "\(name(index)) at \(server.position) moves the slot \(slot) to \(target)")
             }
         }
+    }
+
+    /// S8: where a member has gone for longer than `member_slots_ttl`, its slot goes.
+    mutating func lookForAbandonedSlots() {
+        guard let seconds = setup.tempers.slotsTTL else { return }
+        let leader = store.leader.flatMap { index(of: $0.text) }
+        for index in nodes.indices where index != leader || !couldDrop(index) { nodes[index].records.abandoned = [:] }
+        guard let leader, couldDrop(leader), let settings = nodes[leader].published?.snapshot.settings else { return }
+        let read = streams(leader).active
+        let bound = Duration.seconds(seconds) + settings.timings.loopWait * 2 + .seconds(5)
+        for slot in nodes[leader].postgreSQL.slots.keys.sorted() {
+            guard let member = member(of: slot), store.keys["members/\(name(member))"] == nil, !read.contains(slot)
+            else {
+                nodes[leader].records.abandoned[slot] = nil
+                continue
+            }
+            let since = nodes[leader].records.abandoned[slot] ?? now
+            nodes[leader].records.abandoned[slot] = since
+            if now - max(since, nodes[leader].daemonBegan) > bound {
+                let time = bound.inSeconds
+                violate(.S8, "\(name(leader)) keeps the slot \(slot), whose member has been away for \(time) s")
+            }
+        }
+    }
+
+    private func couldDrop(_ index: Int) -> Bool {
+        let node = nodes[index]
+        return node.commits && node.isUndisturbed && node.blocked == 0 && node.postgreSQL.checkpointer == nil
+            && storeIsDown == 0 && storeDelays.isEmpty && isStoreFaithful && !configuration.isPaused
+            && node.published?.snapshot.running == nil
     }
 
     private func member(of slot: String) -> Int? { nodes.indices.first { SlotName.of(member: name($0)) == slot } }

@@ -102,7 +102,7 @@ extension World {
     /// Who was a primary is none any more soon after the section was set, where nothing hinders it.
     mutating func lookForWritesOfFollowers() {
         guard let since = followsSince, now - since > .seconds(60), storeIsDown == 0, storeDelays.isEmpty,
-            lossyStore.isEmpty, !configuration.isPaused
+            isStoreFaithful, !configuration.isPaused
         else { return }
         for index in nodes.indices where nodes[index].commits {
             guard isUndisturbed(index, for: .seconds(60)), nodes[index].isUndisturbed, nodes[index].blocked == 0,

@@ -16,6 +16,7 @@ extension World {
             node: index, incarnation: incarnation, sent: now, session: nodes[index].leaderSession, request: request,
             deadline: deadline)
         checkFailsafeMembers(request, index)
+        checkAttempts(request, index)
         let late = nodes[index].lateness.max().map { generator.milliseconds(in: 0...Int($0.nanoseconds / 1_000_000)) }
         let arrives = now + generator.milliseconds(in: 1...4) + storeDelay + (late ?? .zero)
         if late != nil, arrives >= deadline, !isUnreachable(index) {
@@ -64,6 +65,7 @@ extension World {
 
     /// What the store does with a request, and what it says.
     private mutating func taken(_ sent: SentRequest) -> StoreAnswer {
+        if let refusal = refusedByFullStore(sent) { return refusal }
         let index = sent.node
         let name = nodes[index].name
         let claimant = SimulatedStore.Claimant(name: name, session: sent.session)
@@ -86,7 +88,7 @@ extension World {
             return .acquired(.success(claim))
         case .release(let status):
             let isDone = store.release(status: status, by: claimant)
-            if isDone { checkRelease(index) }
+            if isDone { checkRelease(index, status) }
             if isDone, status != nil { handOver(index) }
             return .released(.success(isDone))
         case .write(let key, let value, let condition, let purpose):

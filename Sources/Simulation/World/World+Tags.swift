@@ -35,7 +35,7 @@ extension World {
     /// cluster has written nothing.
     mutating func checkPriority(_ index: Int, _ view: ClusterView) {
         guard !setup.isSynchronous, view.failover == nil, !configuration.isPaused, storeDelay == .zero,
-            lossyStore.isEmpty, nodes[index].losesAnswers == 0, isUndisturbed(index)
+            isStoreFaithful, nodes[index].losesAnswers == 0, isUndisturbed(index)
         else { return }
         // It is waited for for a ttl.
         let ttl = nodes[index].machine?.snapshot().settings.timings.ttl ?? .zero

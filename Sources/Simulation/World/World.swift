@@ -96,6 +96,7 @@ public struct World {
     var storeCameBack: BootInstant?
     var storeDelays: [Duration] = []
     var lossyStore: [Int] = []
+    var storeIsFull = 0
     var cuts: [Set<Int>] = []
     /// How late messages between members may be.
     var slowPeers: [Duration] = []
@@ -223,6 +224,8 @@ extension World {
         public var tags: [Int: JSONObject] = [:]
         /// The nodes on which pg_rewind cannot run.
         public var rewindless: Set<Int> = []
+        /// What some worlds have and most have not.
+        public var tempers = Tempers()
         /// A bug that is to be found.
         public var bug: PlantedBug?
         /// Whether the story is written.
@@ -262,6 +265,9 @@ struct SimulatedNode {
     /// What was committed since the last look was committed without a break.
     var wasWriting = false
     var operation: Operation?
+    /// What an earlier daemon has begun and nobody has ended.
+    var orphan: Operation?
+    var records = Records()
     var operations = 0
     var ttl = Duration.seconds(30)
     var replicationDelay = Duration.zero
