@@ -82,7 +82,7 @@ public struct Coverage: Sendable {
         /// In how many worlds a state is to be expected that few worlds come to.
         private static let rare: [State: UInt64] = [
             .rollingStopped: 20_000, .pausedWithoutLeader: 20_000, .restoredAlone: 20_000, .demotedAtOnce: 20_000,
-            .frozenRenewal: 500_000,
+            .frozenRenewal: 500_000, .helperEnded: 200_000,
         ]
 
         /// Whether so many worlds of all profiles should have reached it.

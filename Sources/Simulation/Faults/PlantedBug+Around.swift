@@ -111,6 +111,16 @@ extension Observation {
         self.view?.failover = FailoverRequest(leader: nil, candidate: candidate, revision: request.revision)
     }
 
+    /// Whoever might have parted has.
+    mutating func invertDivergence() {
+        guard case .facts(var facts)? = divergence else { return }
+        facts.localTimeline = 1
+        facts.sourceTimeline = 2
+        facts.sourceHistory = []
+        facts.sourceInRecovery = false
+        divergence = .facts(facts)
+    }
+
     /// Whoever is a voter is enough.
     mutating func forgetVotes() {
         guard let sync = view?.sync else { return }

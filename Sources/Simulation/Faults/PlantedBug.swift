@@ -228,14 +228,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             seen.local.observedAt = seen.now
         case .timelineNotChecked: seen.view?.history = TimelineHistory()
         case .rewindSkipped: if case .facts? = seen.divergence { seen.divergence = .unavailable("not looked at") }
-        case .rewindWithoutProof:
-            if case .facts(var facts)? = seen.divergence {
-                facts.localTimeline = 1
-                facts.sourceTimeline = 2
-                facts.sourceHistory = []
-                facts.sourceInRecovery = false
-                seen.divergence = .facts(facts)
-            }
+        case .rewindWithoutProof: seen.invertDivergence()
         case .priorityIgnored: seen.hidePriorities()
         case .standbyClusterIgnored: if seen.local.mayAcceptWrites { seen.set("standby_cluster", nil) }
         case .failsafePromiseBroken, .failsafePromiseForgotten, .failsafePromiseNeverEnds: changePromise(&seen)

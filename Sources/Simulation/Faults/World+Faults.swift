@@ -78,8 +78,7 @@ extension World {
         case .isolateFromStore(let node): reconnect(node)
         case .loseAnswers(let node): nodes[node].losesAnswers -= 1
         case .partition(let left, let right): mend([left, right])
-        case .isolate(let node):
-            rejoin(node)
+        case .isolate(let node): rejoin(node)
         case .slowReplication(let node, let milliseconds):
             nodes[node].replicationFaults.forget(.milliseconds(milliseconds))
         case .slowReplay(let node, let milliseconds): nodes[node].replayFaults.forget(.milliseconds(milliseconds))

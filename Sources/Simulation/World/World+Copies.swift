@@ -12,6 +12,32 @@ extension World {
         return ShutdownPositions(checkpoint: checkpoint, required: checkpoint, timeline: server.log.timeline)
     }
 
+    /// A copy begins: what stands there goes now, or stays until the copy is complete.
+    mutating func beginClone(
+        from source: Upstream, _ replaced: PostgreSQLOperation.Replaced, _ operation: PostgreSQLOperation, _ index: Int
+    ) {
+        checkRemoval(index, source, operation)
+        checkKept(index, source)
+        // Nothing is removed before the source has answered.
+        guard reachable(source, from: index) != nil else {
+            nodes[index].operation?.failed = true
+            return finish(after: 1...5000, index)
+        }
+        let server = nodes[index].postgreSQL
+        if server.process != .down { nodes[index].postgreSQL.crash() }
+        // What stood there is removed first, where there is no room for both.
+        if !staysUntilCopied(replaced, index) {
+            nodes[index].postgreSQL.isInitialized = false
+            nodes[index].postgreSQL.isHalfMade = nodes[index].failsCopies == 0
+        }
+        // The method fails, and what it has left by halves is removed.
+        if nodes[index].failsCopies > 0 {
+            coverage.count(.copyFailed)
+            nodes[index].operation?.failed = true
+        }
+        finish(after: 1000...8000, index)
+    }
+
     mutating func clone(_ source: Upstream, _ index: Int) -> Result<OperationResult, PostgreSQLError> {
         guard let peer = reachable(source, from: index) else {
             return .failure(.failed("\(source.name) is not reachable"))

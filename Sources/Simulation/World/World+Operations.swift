@@ -22,27 +22,7 @@ extension World {
             let fails = nodes[index].failsCopies > 0
             nodes[index].operation?.failed = fails
             finish(after: 1000...8000, index)
-        case .clone(let source, let replaced, _):
-            checkRemoval(index, source, operation)
-            checkKept(index, source)
-            // Nothing is removed before the source has answered.
-            guard reachable(source, from: index) != nil else {
-                nodes[index].operation?.failed = true
-                return finish(after: 1...5000, index)
-            }
-            let server = nodes[index].postgreSQL
-            if server.process != .down { nodes[index].postgreSQL.crash() }
-            // What stood there is removed first, where there is no room for both.
-            if !staysUntilCopied(replaced, index) {
-                nodes[index].postgreSQL.isInitialized = false
-                nodes[index].postgreSQL.isHalfMade = nodes[index].failsCopies == 0
-            }
-            // The method fails, and what it has left by halves is removed.
-            if nodes[index].failsCopies > 0 {
-                coverage.count(.copyFailed)
-                nodes[index].operation?.failed = true
-            }
-            finish(after: 1000...8000, index)
+        case .clone(let source, let replaced, _): beginClone(from: source, replaced, operation, index)
         case .startPrimary(let timeout, _): start(asStandby: false, of: nil, timeout, index)
         case .startStandby(let upstream, let timeout):
             start(asStandby: true, of: upstream.flatMap { self.index(of: $0.name) }, timeout, index)
