@@ -140,6 +140,32 @@ import Testing
         #expect(directory.look() == (.initialized, .bootstrap))
     }
 
+    /// The command of a restored cluster that broke off had a WAL directory and a tablespace outside.
+    @Test("What a broken-off bootstrap has outside is emptied, and gets the next one, whoever has made it")
+    func places() throws {
+        for isRestored in [false, true] {
+            let scene = CopyScene()
+            defer { scene.remove() }
+            let directory = scene.directory
+            let outside = scene.base + "/wal"
+            try scene.makeCluster(directory.path)
+            try scene.addTablespace()
+            var mark = UnfinishedMark(.bootstrap)
+            mark.isRestored = isRestored
+            mark.systemIdentifier = DataDirectory.systemIdentifier(directory.controlFile)
+            mark.walDirectory = outside
+            mark.tablespaces = [UnfinishedMark.Tablespace(oid: "16384", path: scene.tablespace)]
+            mark.filled = [outside]
+            mark.phase = .filling
+            try Files.makeDirectory(outside)
+            try directory.write(mark)
+            #expect(directory.look() == (.initialized, isRestored ? .restore : .bootstrap))
+            let next = try directory.newMark(.copy)
+            #expect(next.walDirectory == outside && next.filled == [outside])
+            #expect(next.tablespaces.map(\.path) == [scene.tablespace])
+        }
+    }
+
     @Test("A file system that is mounted in the directory keeps its place, and what cannot stand in it is named")
     func mounted() throws {
         let scene = CopyScene()

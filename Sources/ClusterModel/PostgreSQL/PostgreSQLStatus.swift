@@ -12,29 +12,6 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         case unseen(String)
     }
 
-    /// What was under way in the data directory and was broken off; only that, or a new copy, may follow (S11).
-    public enum UnfinishedWork: Sendable, Hashable {
-        /// A new cluster that was not made, or not published: nobody else knows of it. Moved aside.
-        case bootstrap
-        /// The same of one that a command of the operator's has not made to its end. That its identifier is published
-        /// says nothing: whoever restores the same backup has it. Moved aside in any case.
-        case restore
-        /// A removal, or the base backup after it. `dataDirectory` is `.empty` then: what stands there is half of
-        /// something, and goes before the next copy.
-        case copy
-        /// pg_rewind had begun to write: rewound again, or replaced by a copy.
-        case rewind
-
-        /// For the log.
-        public var name: String {
-            switch self {
-            case .bootstrap, .restore: "an unfinished bootstrap"
-            case .copy: "an unfinished copy or removal"
-            case .rewind: "an unfinished pg_rewind"
-            }
-        }
-    }
-
     /// What an operator lets be removed without being asked (postgresql.md §21); nothing unless it was said.
     public struct RemovalPermission: Sendable, Hashable {
         /// `postgresql.remove_data_directory_on_rewind_failure`.

@@ -118,8 +118,7 @@ extension DataDirectory {
     func newMark(_ work: UnfinishedMark.Work) throws(SystemError) -> UnfinishedMark {
         var mark = UnfinishedMark(work)
         let found = try readMark()
-        let work = try unfinished(found)
-        let earlier = work == .copy || work == .bootstrap ? found : nil
+        let earlier = try unfinished(found)?.isHalf == true ? found : nil
         mark.controlStamp = Files.modificationTime(controlFile)
         let own = ownVersion
         mark.version = own.major == 0 ? earlier?.version ?? 0 : own.major

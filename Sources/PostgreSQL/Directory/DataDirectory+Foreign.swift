@@ -64,8 +64,7 @@ extension DataDirectory {
         let mark: UnfinishedMark?
         do throws(SystemError) {
             mark = try readMark()
-            let work = try unfinished(mark)
-            guard work == .copy || work == .bootstrap || work == .restore else { return }
+            guard try unfinished(mark)?.isHalf == true else { return }
         } catch {
             throw .failed("cannot look at the data directory: \(error)")
         }

@@ -32,12 +32,12 @@ struct DataDirectory: Sendable {
             }
             let unfinished = try unfinished(try readMark())
             let isInitialized = try Files.look(controlFile, followingLinks: true) != .missing
-            switch unfinished {
-            case .copy: return (.empty, .copy)
-            case .bootstrap where !isInitialized, .restore where !isInitialized: return (.empty, unfinished)
-            case nil where !isInitialized: return (try contents().isEmpty ? .empty : .initialized, nil)
-            case .bootstrap, .restore, .rewind, nil: return (.initialized, unfinished)
+            guard let unfinished else {
+                if isInitialized { return (.initialized, nil) }
+                return (try contents().isEmpty ? .empty : .initialized, nil)
             }
+            if unfinished == .copy || unfinished.isBootstrap && !isInitialized { return (.empty, unfinished) }
+            return (.initialized, unfinished)
         } catch {
             return (.inaccessible(error.description), nil)
         }

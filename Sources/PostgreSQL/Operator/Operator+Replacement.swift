@@ -28,7 +28,7 @@ extension Operator {
     ) throws(PostgreSQLError) -> StandingCluster? {
         guard replacement.isAllowed, replacement.staysUntilComplete else { return nil }
         let found = directory.look()
-        guard found.state == .initialized, found.unfinished != .bootstrap, found.unfinished != .restore,
+        guard found.state == .initialized, found.unfinished?.isBootstrap != true,
             Files.exists(directory.controlFile)
         else { return nil }
         try forgetUnfinished()

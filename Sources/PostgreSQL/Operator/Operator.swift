@@ -110,7 +110,7 @@ actor Operator {
     private func setAside() async throws(PostgreSQLError) {
         try await stopBootstrapped(timeout: .seconds(10))
         let found = directory.look()
-        guard found.unfinished == .bootstrap || found.unfinished == .restore else {
+        guard found.unfinished?.isBootstrap == true else {
             if found.state == .empty, instance.postmaster() == nil { return try directory.setAside() }
             throw .failed("\(directory.path) holds what no bootstrap of ours has left there: it stays")
         }
