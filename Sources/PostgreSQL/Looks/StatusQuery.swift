@@ -74,17 +74,21 @@ enum StatusQuery {
     }
 
     /// The checkpointer tells the sessions whether they have to wait at all. Where it sleeps it hears of a reload at
-    /// once; while it waits for the disk it does not. The view of the same name waits for locks.
+    /// once; while it waits for the disk it does not.
+    private static let checkpointerListens =
+        "bool_and(lower(wait_event) IN ('checkpointermain', 'checkpointwritedelay'))"
+
+    /// The view of the same name waits for locks.
     static let synchronous = """
         SELECT current_setting('synchronous_standby_names'), current_setting('synchronous_commit'),
-        coalesce(bool_and(lower(wait_event) IN ('checkpointermain', 'checkpointwritedelay')), true), max(pid)
+        coalesce(\(checkpointerListens), true), max(pid)
         FROM pg_stat_get_activity(NULL) WHERE backend_type = 'checkpointer' AND NOT pg_is_in_recovery()
         HAVING NOT pg_is_in_recovery()
         """
 
     /// The same of a standby that has names: before its promotion. No row where nobody is to be waited for.
     static let checkpointerOfStandby = """
-        SELECT max(pid), coalesce(bool_and(lower(wait_event) IN ('checkpointermain', 'checkpointwritedelay')), false)
+        SELECT max(pid), coalesce(\(checkpointerListens), false)
         FROM pg_stat_get_activity(NULL) WHERE backend_type = 'checkpointer'
         HAVING pg_is_in_recovery() AND current_setting('synchronous_standby_names') <> ''
         """

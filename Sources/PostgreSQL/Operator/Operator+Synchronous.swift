@@ -48,7 +48,7 @@ extension Operator {
         if instance.remember({ $0.owesReload }), try await !reload() {
             throw .timedOut("the reading of synchronous_standby_names")
         }
-        try await waitForCheckpointer()
+        if directory.hasStandbySignal { try await waitForCheckpointer() }
         return .done
     }
 
