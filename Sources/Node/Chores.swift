@@ -1,3 +1,5 @@
+import ClusterModel
+
 /// What a node owes the others beside its decisions. A new one is a case here, and says what it needs.
 enum Chore: Int, CaseIterable, Sendable {
     /// In the order in which a cycle's end does them. The checkpoint after a promotion makes the control file show its
@@ -49,4 +51,17 @@ struct Chores: Sendable {
     mutating func want(_ chore: Chore) { states[chore.rawValue] = .wanted }
     mutating func begin(_ chore: Chore) { states[chore.rawValue] = .running }
     mutating func end(_ chore: Chore) { states[chore.rawValue] = .idle }
+
+    /// When the last checkpoint that was asked for was done.
+    private var checkpointedAt: BootInstant?
+
+    /// A look that began before the last checkpoint has ended may not have seen it.
+    func mayOweCheckpoint(seenAt: BootInstant) -> Bool {
+        self[.checkpoint] == .idle && checkpointedAt.map { seenAt > $0 } ?? true
+    }
+
+    mutating func checkpointIsDone(at now: BootInstant) {
+        end(.checkpoint)
+        checkpointedAt = now
+    }
 }

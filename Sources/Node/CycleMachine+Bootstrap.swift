@@ -9,13 +9,19 @@ extension CycleMachine {
         guard let progress, case .claimed(let claim)? = progress.publication,
             sight.isFresh(since: progress.stepBegan)
         else { return }
+        publishIdentifier(.unchanged(since: claim), .underWay(claim), &run)
+    }
+
+    private mutating func publishIdentifier(
+        _ condition: WriteCondition, _ publication: Progress.Publication, _ run: inout Run
+    ) {
         guard let identifier = local.systemIdentifier else {
             return failPlan("the new cluster has no system identifier", nil, &run)
         }
-        plans.running?.publication = .underWay(claim)
+        plans.running?.publication = publication
         run.emit(
             .store(
-                .write(.initialize, .text(identifier), .unchanged(since: claim), .bootstrapInitialize),
+                .write(.initialize, .text(identifier), condition, .bootstrapInitialize),
                 deadline: run.now + settings.timings.retryTimeout))
     }
 
@@ -46,13 +52,8 @@ extension CycleMachine {
     /// The claim goes with the session that it hangs on, which a long silence of the store ends. Where nobody else has
     /// put another since, the cluster is published all the same (ha-loop.md §6.3).
     private mutating func publishWithoutClaim(_ claim: Revision, _ run: inout Run) {
-        guard let identifier = local.systemIdentifier else { return failPlan("no system identifier", nil, &run) }
-        plans.running?.publication = .withoutClaim(claim)
         run.log(.warning, "the claim of the new cluster has gone; it is published if nobody else has begun one")
-        run.emit(
-            .store(
-                .write(.initialize, .text(identifier), .absent, .bootstrapInitialize),
-                deadline: run.now + settings.timings.retryTimeout))
+        publishIdentifier(.absent, .withoutClaim(claim), &run)
     }
 
     /// A cluster that could not be made leaves no trace but the directory, moved aside (ha-loop.md §6.3).

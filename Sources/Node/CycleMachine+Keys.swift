@@ -142,20 +142,15 @@ extension CycleMachine {
             .store(.write(.history, rows, .asSeen(view.history.revision), .history), deadline: storeDeadline(run.now)))
     }
 
-    /// What a promotion still owes that an earlier daemon has carried out, or that has failed in our eyes only. A look
-    /// that began before the last checkpoint has ended may not have seen it.
+    /// What a promotion still owes that an earlier daemon has carried out, or that has failed in our eyes only.
     mutating func wantCheckpoint(after status: PostgreSQLStatus) {
-        guard status.facts?.owesCheckpoint == true, chores[.checkpoint] == .idle,
-            checkpointedAt.map({ status.observedAt > $0 }) ?? true
-        else { return }
+        guard status.facts?.owesCheckpoint == true, chores.mayOweCheckpoint(seenAt: status.observedAt) else { return }
         chores.want(.checkpoint)
     }
 
     mutating func checkpointed(_ result: Result<Void, PostgreSQLError>, _ run: inout Run) {
         switch result {
-        case .success:
-            chores.end(.checkpoint)
-            checkpointedAt = run.now
+        case .success: chores.checkpointIsDone(at: run.now)
         case .failure(let error):
             run.log(.warning, "the checkpoint after the promotion failed: \(error)")
             // The next cycle tries again; at once it would most likely fail as soon.

@@ -45,8 +45,6 @@ public struct CycleMachine: Sendable {
     @Boxed var schedule: Schedule
     @Boxed var plans = Plans()
     var chores = Chores()
-    /// When the last checkpoint that was asked for was done.
-    var checkpointedAt: BootInstant?
     var commands = Commands()
     var guardian: GuardianLink?
     @Boxed var memory = Memory()
