@@ -30,10 +30,8 @@ extension World {
     }
 
     /// S12: one writes in a directory at a time.
-    mutating func checkLock(
-        _ operation: PostgreSQLOperation, _ orphan: SimulatedNode.Operation, _ index: Int
-    ) {
-        let earlier = orphan.operation.name
+    mutating func checkLock(_ operation: PostgreSQLOperation, _ index: Int) {
+        guard let earlier = nodes[index].orphan?.operation.name else { return }
         violate(.S12, "\(name(index)) does \(operation.name) where the \(earlier) of an earlier daemon goes on")
     }
 

@@ -13,9 +13,7 @@ extension World {
         case .create, .createLogical, .advanceLogical, .verifyLogical: break
         case .drop(let slot):
             coverage.count(.slotAbandoned)
-            // Who comes back between a look and the drop has a new one soon.
-            let view = nodes[index].machine?.snapshot().view
-            if let member = member(of: slot), view?.member(name(member)) != nil {
+            if let member = member(of: slot), isThere(member, for: index) {
                 violate(.S8, "\(name(index)) drops the slot \(slot) of a member that is there")
             }
             if let settings = nodes[index].published?.snapshot.settings,
@@ -28,6 +26,12 @@ extension World {
                 violate(.S8, "\(name(index)) at \(server.position) moves the slot \(slot) to \(target)")
             }
         }
+    }
+
+    /// Where slots go soon after their members, who comes back between a look and the drop has a new one soon.
+    private func isThere(_ member: Int, for index: Int) -> Bool {
+        if setup.tempers.slotsTTL == nil { return store.keys["members/\(name(member))"] != nil }
+        return nodes[index].machine?.snapshot().view?.member(name(member)) != nil
     }
 
     /// S8: where a member has gone for longer than `member_slots_ttl`, its slot goes.

@@ -68,10 +68,10 @@ extension World {
 
     /// Whoever is to write in a directory takes its lock first, and ends who holds it.
     mutating func takeLock(_ operation: PostgreSQLOperation, _ index: Int) {
-        guard let orphan = nodes[index].orphan, operation.writesDirectory else { return }
+        guard nodes[index].orphan != nil, operation.writesDirectory else { return }
         coverage.count(.helperEnded)
-        nodes[index].orphan = nil
-        if setup.bug == .lockNotTaken { checkLock(operation, orphan, index) }
+        if setup.bug != .lockNotTaken { nodes[index].orphan = nil }
+        checkLock(operation, index)
     }
 }
 
