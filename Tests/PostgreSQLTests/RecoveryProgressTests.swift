@@ -26,6 +26,21 @@ import Testing
             """)
     }
 
+    /// What is known of the timeline that a standby replays: beyond its last checkpoint, and not beyond what `pg_wal`
+    /// has the history of.
+    @Test(
+        arguments: [
+            (1, ["000000010000000000000003"], nil, 1), (1, ["00000002.history", "x"], "000000020000000000000003", 2),
+            (1, ["00000002.history"], "000000010000000000000003", 1), (1, ["00000002.history"], nil, nil),
+            (1, ["00000002.history"], "000000030000000000000003", nil), (2, ["00000002.history"], nil, 2),
+            (3, ["00000002.history", "00000003.history.partial"], "000000020000000000000003", 3), (nil, [], nil, nil),
+            (1, nil, "000000010000000000000003", nil), (1, ["0000000A.history", "0000000G.history"], nil, nil),
+        ] as [(TimelineID?, [String]?, String?, TimelineID?)])
+    func whatIsReplayed(_ least: TimelineID?, _ files: [String]?, _ file: String?, _ expected: TimelineID?) {
+        let title = file.flatMap { self.title("recovering \($0)") }
+        #expect(ReplayTimeline.deduced(least: least, walFiles: files, title: title) == expected)
+    }
+
     private func title(_ words: String) -> RecoveryTitle? { RecoveryTitle("postgres: test: startup \(words)") }
 
     @Test func titles() {

@@ -162,6 +162,33 @@ struct ReplicationServerTests {
         }
     }
 
+    /// Until its next restartpoint its control file shows the timeline before.
+    @Test("A standby that no walsender may be had of knows the timeline that it has followed to")
+    func timelineWithoutLogin() async throws {
+        try await withServers { root in
+            let (first, second) = (try TestServer("n1", in: root), try TestServer("n2", in: root))
+            let third = try TestServer("n3", in: root) {
+                $0.hostBasedAuthentication = ["local all all scram-sha-256", "host all all 127.0.0.1/32 scram-sha-256"]
+            }
+            _ = try await first.bootstrap()
+            try await second.join(first)
+            try await third.join(first)
+            _ = await third.wait { $0.facts?.receiver?.isStreaming == true }
+            _ = try await first.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            #expect(await third.wait { $0.facts?.receiver == nil }.facts?.timeline == 1)
+            #expect(try await second.controller.perform(.promote) == .done)
+            await second.controller.apply([.create("n3")], deadline: BootClock.now() + .seconds(5))
+            #expect(try await third.controller.perform(.follow(second.upstream)) == .done)
+            try await second.sql("CREATE TABLE t AS SELECT generate_series(1, 10000)")
+            let end = try #require(await second.observe().facts?.writePosition)
+            _ = await third.wait { $0.facts.map { $0.replayedPosition >= end } ?? false }
+            _ = try await second.controller.perform(.stop(.immediate, timeout: .seconds(20)))
+            let alone = await third.wait { $0.facts.map { $0.receiver == nil } ?? false }
+            #expect(try await third.sql("SELECT timeline_id FROM pg_control_checkpoint()") == [["1"]])
+            #expect(alone.facts?.timeline == 2)
+        }
+    }
+
     @Test("A standby starts with no less than its primary has, and says what waits")
     func raisedParameters() async throws {
         try await withServers { root in

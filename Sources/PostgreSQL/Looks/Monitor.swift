@@ -8,7 +8,7 @@ actor Monitor {
     private let instance: Instance
     private let executor: ThreadExecutor
     private var connection: PostgreSQLConnection?
-    private var timeline: CachedTimeline?
+    private var timeline = ReplayTimeline()
     private var flushed: Flushed?
     private var hasBegun = false
     /// The postmaster that the rest is of, and when it began, where its pid file tells.
@@ -35,13 +35,6 @@ actor Monitor {
         var position: WALPosition
         var since: BootInstant
         var isWaitedFor = false
-    }
-
-    /// The timeline of a standby without a receiver, valid as long as nothing that could change it has moved.
-    private struct CachedTimeline {
-        var replayed: WALPosition
-        var control: TimelineID?
-        var timeline: TimelineID
     }
 
     nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
@@ -120,7 +113,7 @@ actor Monitor {
         known = pid
         hasServed = false
         connection = nil
-        timeline = nil
+        timeline = ReplayTimeline()
         flushed = nil
         trouble = Trouble()
         refusal = nil
@@ -257,7 +250,7 @@ actor Monitor {
         refusal = nil
         if trouble.ends() { instance.log.info("PostgreSQL is observed again") }
         if facts.inRecovery, facts.timeline == nil {
-            facts.timeline = replayTimeline(facts.replayedPosition, control, deadline)
+            facts.timeline = timeline.find(replayed: facts.replayedPosition, control, of: known, instance, deadline)
         }
         facts.slots = detail?.slots ?? []
         facts.walSenders = detail?.walSenders ?? []
@@ -353,18 +346,5 @@ actor Monitor {
         known.isWaitedFor = isWaitedFor
         flushed = known
         instance.noteUnflushed(since: isWaitedFor ? known.since : nil)
-    }
-
-    /// Without a receiver only a walsender knows on which timeline the server replays.
-    private func replayTimeline(_ replayed: WALPosition, _ control: TimelineID?, _ deadline: BootInstant)
-        -> TimelineID?
-    {
-        if let timeline, timeline.replayed == replayed, timeline.control == control { return timeline.timeline }
-        guard
-            let identity = try? ReplicationSession(local: instance, deadline: deadline)
-                .identify(deadline: deadline)
-        else { return control ?? timeline?.timeline }
-        timeline = CachedTimeline(replayed: replayed, control: control, timeline: identity.timeline)
-        return identity.timeline
     }
 }

@@ -10,6 +10,7 @@ struct RecoveryTitle: Sendable, Hashable {
     let file: String
     /// What follows the timeline in it.
     var segment: Substring { file.suffix(16) }
+    var timeline: TimelineID? { TimelineID(file.prefix(8), radix: 16) }
 
     /// Nil where the title says no such thing, or the server leaves titles as they are (`update_process_title`).
     init?(_ title: String) {

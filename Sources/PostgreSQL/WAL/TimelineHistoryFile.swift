@@ -19,6 +19,12 @@ enum TimelineHistoryFile {
         let digits = String(timeline, radix: 16, uppercase: true)
         return String(repeating: "0", count: 8 - digits.count) + digits + ".history"
     }
+
+    /// Whose history the file `name` is; nil where it is none.
+    static func timeline(_ name: String) -> TimelineID? {
+        guard name.utf8.count == 16, name.hasSuffix(".history") else { return nil }
+        return TimelineID(name.prefix(8), radix: 16)
+    }
 }
 
 /// A wall clock time in UTC as people and the DCS read it.
