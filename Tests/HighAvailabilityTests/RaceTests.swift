@@ -235,19 +235,6 @@ import Testing
             description: "quorum: without them it does not, however far it is",
             seen: quorum(voters: ["n1", "n3"], quorum: 1, ["n2": Scene.unreachable, "n3": Scene.unreachable]),
             expected: .action(.wait), because: ["too-few-votes"]),
-        // Found by the simulation (profile quorum, seed 5098): the candidate of a switchover, who had confirmed to have
-        // everything, waited for the vote of a node that hung.
-        Row(
-            description: "quorum: who has all that was handed over needs none",
-            seen: handedOver(
-                quorum(voters: ["n1", "n3"], quorum: 1, ["n2": Scene.unreachable, "n3": Scene.unreachable])),
-            expected: .action(.acquireLeader), because: ["healthiest"]),
-        Row(
-            description: "quorum: unless another has led since",
-            seen: handedOver(
-                quorum(
-                    voters: ["n1", "n3"], leader: "n3", quorum: 1, ["n2": Scene.unreachable, "n3": Scene.unreachable])),
-            expected: .action(.wait), because: ["too-few-votes"]),
         Row(
             description: "quorum: who has everything needs no vote",
             seen: quorum(voters: ["n2", "n3"], leader: "n1", quorum: 1, ["n2": Scene.unreachable]),
@@ -279,12 +266,6 @@ import Testing
                 ["n2": Scene.unreachable, "n3": Scene.peer(1001, tags: ["nofailover": true])]),
             expected: .action(.wait), because: ["too-few-votes"]),
         Row(
-            description: "quorum: who has parted has its vote, whatever it has: nobody has acknowledged that",
-            seen: Scene.seen(
-                Scene.view(sync: SyncState(leader: "n2", voters: ["n1", "n3"], quorum: 1), history: history(1)),
-                Scene.standby(timeline: 2), peers: ["n3": Scene.peer(1790)], settings: ["synchronous_mode": "quorum"]),
-            expected: .action(.acquireLeader), because: ["healthiest"]),
-        Row(
             description: "what was written in quorum mode asks for votes in priority mode, too",
             seen: quorum(
                 voters: ["n1", "n3"], quorum: 1, mode: true, ["n2": Scene.unreachable, "n3": Scene.unreachable]),
@@ -295,12 +276,6 @@ import Testing
                 Scene.view(failsafe: ["n2": "x"]), Scene.standby(), peers: bothEqual, settings: ["failsafe_mode": true]),
             expected: .action(.wait), because: ["not-in-failsafe"]),
     ]
-
-    static func handedOver(_ seen: Observation, by former: String = "n2") -> Observation {
-        var seen = seen
-        seen.view?.status.handedOverBy = former
-        return seen
-    }
 
     private static func quorum(
         voters: [String], leader: String = "n2", quorum: Int, mode: JSONValue = "quorum",

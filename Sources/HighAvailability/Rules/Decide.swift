@@ -4,8 +4,9 @@ import ClusterModel
 ///
 /// The rules stand in the order of ha-loop.md §5; the first that has something to say ends the decision.
 public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
-    let seen = seen.heedingPromise
+    var seen = seen.heedingPromise
     remember(seen, &memory)
+    seen.forgetHandOver(before: memory.leaderSince)
     let ruled = ruling(seen, &memory)
     notePassedOver(ruled, seen, &memory)
     return rollingRestartRule(seen, ruled, &memory).noting(seen.health).noting(unlooked: seen)
@@ -68,6 +69,7 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         if let leader = view.leaderName {
             memory.membersUnderLastLeader = view.members
             memory.lastLeader = leader
+            memory.leaderSince = view.leader?.revision
         }
         if let identifier = seen.local.systemIdentifier, view.initialize.systemIdentifier == identifier {
             memory.systemIdentifierInStore = identifier
@@ -79,6 +81,15 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         } else if view.initialize == .absent, memory.lastLeader == nil {
             memory.storeForgotSince = memory.storeForgotSince ?? seen.now
         }
+    }
+}
+
+extension Observation {
+    /// What was handed over before the last tenure began says nothing of what was written in that one, whoever led.
+    fileprivate mutating func forgetHandOver(before leaderSince: Revision?) {
+        guard let leaderSince, let status = view?.status, status.handedOverBy != nil, status.revision ?? 0 < leaderSince
+        else { return }
+        view?.status.handedOverBy = nil
     }
 }
 

@@ -211,8 +211,12 @@ struct RaceRules {
     /// Whether a standby is on a timeline that the cluster has left, with or without records of its own.
     func isOfPast(_ peer: PeerStatus) -> Bool {
         if let clusterTimeline, peer.timeline < clusterTimeline { return true }
-        return history.left(peer.timeline, before: peer.replayed) != nil
+        return hasParted(peer)
     }
+
+    /// Whether it has replayed records of its own there. Who is only told to be on such a timeline may have received
+    /// WAL of a later one, which it has not replayed.
+    func hasParted(_ peer: PeerStatus) -> Bool { history.left(peer.timeline, before: peer.replayed) != nil }
 }
 
 /// The comparison itself (ha-loop.md §11.2): never promote while a primary lives or a better standby answers.
@@ -233,9 +237,10 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
     for (name, answer) in peers {
         guard case .status(let peer) = answer, !peer.watchdogFailed else { continue }
         let isOfPast = !peer.isPrimary && rules.isOfPast(peer)
-        // What such a one has beyond mine was acknowledged by nobody since: it has its vote all the same (§11.2.7).
+        // What one that has parted has beyond mine was acknowledged by nobody since: it has its vote (§11.2.7).
         let hasVote =
-            rules.quorum?.counts(name) == true && peer.position > .zero && (isOfPast || peer.position <= mine.position)
+            rules.quorum?.counts(name) == true && peer.position > .zero
+            && (peer.position <= mine.position || rules.hasParted(peer))
         if hasVote { votes += 1 }
         // Who may not lead because of its timeline is not waited for: nobody else would lead either.
         if isOfPast { continue }

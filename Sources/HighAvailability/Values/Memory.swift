@@ -46,6 +46,9 @@ public struct Memory: Sendable, Hashable {
     public var membersUnderLastLeader: [Member]
     /// The last leader's name, for tie-breaks.
     public var lastLeader: String?
+    /// When the key of the leader that was seen last was put: what a leader handed over before is of an earlier tenure,
+    /// though it was its own.
+    public var leaderSince: Revision?
     /// The leader key is one that this daemon has won, by a race or a request: not one that it has found.
     public var hasWonKey = false
     /// Since when views have named no leader.

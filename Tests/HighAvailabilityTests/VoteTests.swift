@@ -1,0 +1,70 @@
+import ClusterModel
+import HighAvailability
+import Testing
+
+/// Whose vote counts, and who needs none, beside what RaceTests has (S2).
+@Suite struct VoteTests {
+    static let rows: [Row] = [
+        // What a voter has beyond whoever races nobody has acknowledged where it has parted for certain; else somebody
+        // may have.
+        Row(
+            description: "who has replayed beyond the end of its timeline has its vote, whatever it has",
+            seen: seen(Scene.peer(1790)), expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "not who has received more, and replays before that end still",
+            seen: seen(replaying(890, timeline: 1)), expected: .action(.wait), because: ["too-few-votes"]),
+        Row(
+            description: "nor who does not know its timeline",
+            seen: seen(replaying(1790, timeline: 0)), expected: .action(.wait), because: ["too-few-votes"]),
+        Row(
+            description: "who has no more than whoever races has its vote, wherever it is",
+            seen: seen(.status(PeerStatus(isPrimary: false, position: WALPosition(800), timeline: 1))),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        // Found by the simulation (profile quorum, seed 5098): the candidate of a switchover, who had confirmed to have
+        // everything, waited for the vote of a node that hung.
+        Row(
+            description: "who has all that was handed over needs none", seen: handedOver(),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "unless another has led since", seen: handedOver(syncLeader: "n3"),
+            expected: .action(.wait), because: ["too-few-votes"]),
+        Row(
+            description: "or it has itself", seen: handedOver(), memory: ledSince(7), expected: .action(.wait),
+            because: ["too-few-votes"]),
+        Row(
+            description: "what it led before does not count", seen: handedOver(), memory: ledSince(5),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+    ]
+
+    @Test(arguments: rows) func decides(_ row: Row) { row.check() }
+
+    /// The cluster has left timeline 1 at 900; nobody but this node and a voter is there.
+    private static func seen(_ peer: PeerAnswer) -> Observation {
+        Scene.seen(
+            Scene.view(sync: SyncState(leader: "n2", voters: ["n1", "n3"], quorum: 1), history: RaceTests.history(1)),
+            Scene.standby(timeline: 2), peers: ["n3": peer],
+            settings: ["synchronous_mode": "quorum", "check_timeline": true])
+    }
+
+    private static func replaying(_ position: UInt64, timeline: TimelineID) -> PeerAnswer {
+        .status(
+            PeerStatus(
+                isPrimary: false, position: WALPosition(1790), timeline: timeline, replayed: WALPosition(position)))
+    }
+
+    /// By n2, in revision 6; nobody but this node is there.
+    private static func handedOver(syncLeader: String = "n2") -> Observation {
+        var seen = Scene.seen(
+            Scene.view(sync: SyncState(leader: syncLeader, voters: ["n1", "n3"], quorum: 1)), Scene.standby(at: 1000),
+            peers: ["n2": Scene.unreachable, "n3": Scene.unreachable], settings: ["synchronous_mode": "quorum"])
+        seen.view?.status.handedOverBy = "n2"
+        seen.view?.status.revision = 6
+        return seen
+    }
+
+    private static func ledSince(_ revision: Revision) -> Memory {
+        var memory = Memory()
+        memory.leaderSince = revision
+        return memory
+    }
+}
