@@ -49,6 +49,7 @@ extension CycleMachine {
             run.log(.error, "PostgreSQL is not started on a data directory that is kept, or not whole")
             return reply(id, .failed, &run)
         }
+        memory.askedPatience = request.timeout
         let timeout = request.timeout ?? settings.startPatience
         begin(
             restartPlan(

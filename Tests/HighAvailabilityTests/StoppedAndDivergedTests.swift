@@ -149,6 +149,14 @@ import Testing
             seen: Scene.seen(leading, starting, lease: Scene.lease(), renewal: .held), memory: memory(startingFor: 300),
             expected: .asks(["n2", "n3"]), because: ["starting"]),
         Row(
+            description: "or for as long as the operator allowed who had it restarted",
+            seen: Scene.seen(leading, starting, lease: Scene.lease(), renewal: .held),
+            memory: memory(startingFor: 20, asked: 20), expected: .asks(["n2", "n3"]), because: ["starting"]),
+        Row(
+            description: "also where that is longer",
+            seen: Scene.seen(leading, starting, lease: Scene.lease(), renewal: .held),
+            memory: memory(startingFor: 300, asked: 600), expected: .action(.wait), because: ["not-running-yet"]),
+        Row(
             description: "then it gives way",
             seen: Scene.seen(
                 leading, starting, lease: Scene.lease(), renewal: .held, peers: ["n2": Scene.peer(1000)]),
@@ -339,9 +347,11 @@ import Testing
     }()
 
     static func memory(
-        failedStarts: Int = 0, recovered: Bool = false, failed: Bool = false, startingFor seconds: Int? = nil
+        failedStarts: Int = 0, recovered: Bool = false, failed: Bool = false, startingFor seconds: Int? = nil,
+        asked: Int? = nil
     ) -> Memory {
         var memory = Memory()
+        memory.askedPatience = asked.map { .seconds($0) }
         memory.startingSince = seconds.map { Scene.now - .seconds($0) }
         memory.failedStarts = failedStarts
         memory.triedSingleUserRecovery = recovered

@@ -144,6 +144,20 @@ import Testing
         #expect(replies(bed.step(.node(.performed(plan: plan, result))) + bed.settle()) == [1: outcome])
     }
 
+    /// It counts for the failover, too, until the server runs again (rest-api.md §13).
+    @Test func aRestartsTimeoutCountsUntilTheServerRuns() throws {
+        var bed = Bed.ready()
+        _ = bed.step(.commanded(1, .restart(try request(["timeout": 20]))))
+        _ = bed.restartStops()
+        #expect(bed.machine.memory.askedPatience == .seconds(20))
+        let plan = try #require(bed.machine.progress?.number)
+        _ = bed.step(.node(.performed(plan: plan, .success(.done)))) + bed.settle()
+        _ = bed.step(.woken("test")) + bed.settle()
+        #expect(bed.machine.memory.askedPatience == nil)
+        _ = bed.step(.commanded(2, .restart(try request())))
+        #expect(bed.machine.memory.askedPatience == nil)
+    }
+
     @Test func conditionsAndAPlanUnderWayRefuseARestart() throws {
         var bed = Bed.ready()
         let refused = bed.step(.commanded(1, .restart(try request(["role": "primary"]))))

@@ -49,6 +49,8 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         memory.triedSingleUserRecovery = false
         memory.hasRun = true
         memory.isHandingOver = false
+        // A restart begins with a server that runs.
+        if seen.running == nil { memory.askedPatience = nil }
     }
     if seen.local.postmaster != nil, seen.local.finish == nil, seen.local.readiness == .rejecting {
         memory.startingSince = memory.startingSince ?? seen.now

@@ -40,9 +40,10 @@ private func laterUpstreamRule(_ seen: Observation, _ view: ClusterView, _ memor
         .follow(.mustFollow(upstream.name)))
 }
 
-/// A leader that starts for longer than `primary_start_timeout` gives way, if there is somebody to give way to.
+/// A leader that starts for longer than `primary_start_timeout`, or than whoever had it restarted allowed, gives way,
+/// if there is somebody to give way to.
 private func slowStartRule(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Decision {
-    let limit = seen.settings.primaryStartTimeout
+    let limit = memory.askedPatience ?? seen.settings.primaryStartTimeout
     guard let since = memory.startingSince, seen.now - since >= limit else {
         return Decision(.wait, .server(.notRunningYet))
     }

@@ -79,6 +79,9 @@ public struct Memory: Sendable, Hashable {
     public var unreceived: Unreceived?
     /// Since when a postmaster has been there that accepts no connections.
     public var startingSince: BootInstant?
+    /// How long a leader's start may take where an operator who had it restarted said so (rest-api.md §13); nil for
+    /// `primary_start_timeout`.
+    public var askedPatience: Duration?
     /// When the data directory of a running server was first and last seen to be gone or out of order; nil where it was
     /// seen well since. One look may fail for a moment.
     public var directoryTrouble: DirectoryTrouble?
