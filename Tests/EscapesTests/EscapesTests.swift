@@ -188,6 +188,25 @@ import Testing
         #expect(free.count == 1 && free[0].utf8.starts(with: "--locale=".utf8))
     }
 
+    @Test(arguments: ["db1.example.org", "192.0.2.7", "2001:db8::7", "fe80::1%eth0", "/run/postgresql"])
+    func hostsThatMembersHave(_ host: String) {
+        let key = Member(name: "m", data: ["conn_kwargs": ["host": .string(host), "port": 5432]])
+        #expect(Upstream(key)?.address.host == host)
+    }
+
+    /// Parameters of libpq behind a blank are none of a host.
+    @Test(arguments: ["\t", " ", "\n", "\u{0B}"], ["passfile", "service", "sslkey", "application_name"])
+    func parametersBehindAHost(_ blank: String, _ parameter: String) {
+        for host in ["db1\(blank)\(parameter)=/x", "\(blank)\(parameter)=/x"] {
+            let key = Member(name: "m", data: ["conn_kwargs": ["host": .string(host), "port": 5432]])
+            let url = Member(name: "m", data: ["conn_url": .string("postgres://\(host):5432/postgres")])
+            for member in [key, url] {
+                let found = Upstream(member)?.address.host ?? ""
+                #expect(!found.contains("=") && !found.contains(parameter), "\(found)")
+            }
+        }
+    }
+
     @Test(arguments: texts) func hostsOfMembers(_ text: String) {
         for host in ["a\(text)b", "\(text)a"] where !["-", ".", ":", "/", "%"].contains(text) {
             let key = Member(name: "m", data: ["conn_kwargs": ["host": .string(host), "port": 5432]])

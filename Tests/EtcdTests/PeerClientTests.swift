@@ -28,7 +28,7 @@ struct PeerClientTests {
             }
         }
         let hung = try StubServer { $0.hang() }
-        let peers = try HTTPPeerClient()
+        let peers = try HTTPPeerClient(PeerClientOptions(username: "u", password: "p"))
         defer {
             peers.shutdown()
             good.stop()

@@ -11,6 +11,9 @@ import Testing
             description: "who has replayed beyond the end of its timeline has its vote, whatever it has",
             seen: seen(Scene.peer(1790)), expected: .action(.acquireLeader), because: ["healthiest"]),
         Row(
+            description: "not where it runs Patroni, which tells the timeline of a while ago",
+            seen: seen(Scene.peer(1790), isOurs: false), expected: .action(.wait), because: ["too-few-votes"]),
+        Row(
             description: "not who has received more, and replays before that end still",
             seen: seen(replaying(890, timeline: 1)), expected: .action(.wait), because: ["too-few-votes"]),
         Row(
@@ -19,6 +22,18 @@ import Testing
         Row(
             description: "who has no more than whoever races has its vote, wherever it is",
             seen: seen(.status(PeerStatus(isPrimary: false, position: WALPosition(800), timeline: 1))),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "who does not know its own timeline, and may have passed an end of one, does not lead",
+            seen: Scene.seen(
+                Scene.view(history: RaceTests.history(1)), Scene.standby(timeline: nil, at: 1000),
+                peers: ["n2": Scene.unreachable, "n3": Scene.peer(950, timeline: 2)]),
+            expected: .action(.wait), because: ["timeline-unknown"]),
+        Row(
+            description: "nor is it waited for",
+            seen: Scene.seen(
+                Scene.view(history: RaceTests.history(1)), Scene.standby(timeline: 2, at: 950),
+                peers: ["n2": Scene.unreachable, "n3": Scene.peer(1000, timeline: 0)]),
             expected: .action(.acquireLeader), because: ["healthiest"]),
         // Found by the simulation (profile quorum, seed 5098): the candidate of a switchover, who had confirmed to have
         // everything, waited for the vote of a node that hung.
@@ -39,11 +54,17 @@ import Testing
     @Test(arguments: rows) func decides(_ row: Row) { row.check() }
 
     /// The cluster has left timeline 1 at 900; nobody but this node and a voter is there.
-    private static func seen(_ peer: PeerAnswer) -> Observation {
-        Scene.seen(
-            Scene.view(sync: SyncState(leader: "n2", voters: ["n1", "n3"], quorum: 1), history: RaceTests.history(1)),
-            Scene.standby(timeline: 2), peers: ["n3": peer],
-            settings: ["synchronous_mode": "quorum", "check_timeline": true])
+    private static func seen(_ peer: PeerAnswer, isOurs: Bool = true) -> Observation {
+        let sync = SyncState(leader: "n2", voters: ["n1", "n3"], quorum: 1)
+        let members = ["n1", "n2", "n3"].map { name in
+            let known = Scene.member(name)
+            var data = known.data
+            data["matriarch"] = isOurs ? "1.0" : nil
+            return Member(name: name, data: data)
+        }
+        return Scene.seen(
+            Scene.view(members: members, sync: sync, history: RaceTests.history(1)), Scene.standby(timeline: 2),
+            peers: ["n3": peer], settings: ["synchronous_mode": "quorum", "check_timeline": true])
     }
 
     private static func replaying(_ position: UInt64, timeline: TimelineID) -> PeerAnswer {

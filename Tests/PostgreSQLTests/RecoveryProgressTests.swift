@@ -26,19 +26,29 @@ import Testing
             """)
     }
 
-    /// What is known of the timeline that a standby replays: beyond its last checkpoint, and not beyond what `pg_wal`
-    /// has the history of.
+    /// What is known of the timeline that a standby replays at 1000: beyond its last checkpoint, and not beyond what
+    /// `pg_wal` has the history of. Timeline 2 begins at 900, 3 at 1000.
     @Test(
         arguments: [
             (1, ["000000010000000000000003"], nil, 1), (1, ["00000002.history", "x"], "000000020000000000000003", 2),
             (1, ["00000002.history"], "000000010000000000000003", 1), (1, ["00000002.history"], nil, nil),
             (1, ["00000002.history"], "000000030000000000000003", nil), (2, ["00000002.history"], nil, 2),
+            (2, ["00000003.history"], "000000030000000000000003", 2),
+            (1, ["00000003.history"], "000000030000000000000003", nil),
+            (1, ["00000004.history"], "000000040000000000000003", nil),
             (3, ["00000002.history", "00000003.history.partial"], "000000020000000000000003", 3), (nil, [], nil, nil),
             (1, nil, "000000010000000000000003", nil), (1, ["0000000A.history", "0000000G.history"], nil, nil),
         ] as [(TimelineID?, [String]?, String?, TimelineID?)])
     func whatIsReplayed(_ least: TimelineID?, _ files: [String]?, _ file: String?, _ expected: TimelineID?) {
-        let title = file.flatMap { self.title("recovering \($0)") }
-        #expect(ReplayTimeline.deduced(least: least, walFiles: files, title: title) == expected)
+        // Of PostgreSQL 12 and later.
+        for blanks in ["  ", ""] {
+            let title = file.flatMap { self.title("\(blanks)recovering \($0)") }
+            #expect(file == nil || title != nil)
+            let deduced = ReplayTimeline.deduced(
+                least: least, walFiles: files, title: title, replayed: WALPosition(1000)
+            ) { [2: WALPosition(900), 3: WALPosition(1000)][$0] }
+            #expect(deduced == expected)
+        }
     }
 
     private func title(_ words: String) -> RecoveryTitle? { RecoveryTitle("postgres: test: startup \(words)") }

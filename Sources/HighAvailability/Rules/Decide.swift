@@ -71,7 +71,8 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         if let leader = view.leaderName {
             memory.membersUnderLastLeader = view.members
             memory.lastLeader = leader
-            memory.leaderSince = view.leader?.revision
+            // One that is kept as the leader by a promise has no key.
+            if let key = view.leader, !key.session.isEmpty { memory.leaderSince = key.revision }
         }
         if let identifier = seen.local.systemIdentifier, view.initialize.systemIdentifier == identifier {
             memory.systemIdentifierInStore = identifier

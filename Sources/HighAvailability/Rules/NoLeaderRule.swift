@@ -163,6 +163,10 @@ func raceRules(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Ra
         formerLeader: memory.lastLeader, quorum: eligibility.quorum,
         handedOver: former != nil && former == view.sync.leader ? view.status.optime : nil)
     rules.mayLead = { eligibility.isInFailsafe($0) }
+    // Patroni's nodes keep the timeline that they were last told, and their position goes on.
+    rules.knowsTimeline = { name in
+        (view.members + memory.membersUnderLastLeader).contains { $0.name == name && $0.ownVersion != nil }
+    }
     // Who is preferred and has not taken the key for so long does not, for a reason that cannot be seen from here.
     // Patroni's nodes wait for ever.
     rules.heedsPriority = memory.passedOverSince.map { seen.now - $0 < seen.settings.timings.ttl } ?? true
@@ -207,12 +211,17 @@ struct RaceRules {
     var heedsPriority = true
     /// Whether a peer could lead at all: who could not is not waited for, however far it is.
     var mayLead: @Sendable (String) -> Bool = { _ in true }
+    /// Whether the timeline that a peer tells is that of its position for certain.
+    var knowsTimeline: @Sendable (String) -> Bool = { _ in false }
 
     /// Whether a standby is on a timeline that the cluster has left, with or without records of its own.
     func isOfPast(_ peer: PeerStatus) -> Bool {
         if let clusterTimeline, peer.timeline < clusterTimeline { return true }
-        return hasParted(peer)
+        return hasParted(peer) || peer.timeline == 0 && mayHaveParted(at: peer.replayed)
     }
+
+    /// Where the timeline is not known, of which any end before that may have been passed.
+    func mayHaveParted(at replayed: WALPosition) -> Bool { history.lines.contains { replayed > $0.position } }
 
     /// Whether it has replayed records of its own there. Who is only told to be on such a timeline may have received
     /// WAL of a later one, which it has not replayed.
@@ -226,9 +235,11 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
             .race(.laggingBehindStatus(mine: mine.position, status: rules.statusPosition, allowed: rules.maximumLag))
         ])
     }
-    if let cluster = rules.clusterTimeline {
-        if mine.timeline == 0 { return .no([.race(.timelineUnknown)]) }
-        if mine.timeline < cluster { return .no([.race(.timelineBehind(mine: mine.timeline, cluster: cluster))]) }
+    if mine.timeline == 0, rules.clusterTimeline != nil || rules.mayHaveParted(at: mine.replayed) {
+        return .no([.race(.timelineUnknown)])
+    }
+    if let cluster = rules.clusterTimeline, mine.timeline < cluster {
+        return .no([.race(.timelineBehind(mine: mine.timeline, cluster: cluster))])
     }
     if let left = rules.history.left(mine.timeline, before: mine.replayed) {
         return .no([.race(.parted(timeline: mine.timeline, at: mine.replayed, leftAt: left))])
@@ -240,7 +251,7 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
         // What one that has parted has beyond mine was acknowledged by nobody since: it has its vote (§11.2.7).
         let hasVote =
             rules.quorum?.counts(name) == true && peer.position > .zero
-            && (peer.position <= mine.position || rules.hasParted(peer))
+            && (peer.position <= mine.position || rules.knowsTimeline(name) && rules.hasParted(peer))
         if hasVote { votes += 1 }
         // Who may not lead because of its timeline is not waited for: nobody else would lead either.
         if isOfPast { continue }

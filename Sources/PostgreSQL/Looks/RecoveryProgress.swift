@@ -14,7 +14,9 @@ struct RecoveryTitle: Sendable, Hashable {
 
     /// Nil where the title says no such thing, or the server leaves titles as they are (`update_process_title`).
     init?(_ title: String) {
-        for (words, isWaiting) in [("startup waiting for ", true), ("startup recovering ", false)] {
+        // PostgreSQL 12 leaves two more blanks.
+        let words = [" ", "   "].flatMap { [("startup\($0)waiting for ", true), ("startup\($0)recovering ", false)] }
+        for (words, isWaiting) in words {
             guard let found = title.firstRange(of: words) else { continue }
             let name = title[found.upperBound...].utf8.prefix { $0 > UInt8(ascii: " ") }
             guard name.count == 24, name.allSatisfy(Self.isDigit) else { return nil }

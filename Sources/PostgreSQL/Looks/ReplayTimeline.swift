@@ -36,19 +36,31 @@ struct ReplayTimeline: Sendable {
                 }
             }
         }
+        let wal = instance.dataDirectory.path + "/pg_wal"
         return Self.deduced(
-            least: [control, told?.timeline].compactMap(\.self).max(),
-            walFiles: try? Files.list(instance.dataDirectory.path + "/pg_wal"),
-            title: postmaster.flatMap(RecoveryTitle.of))
+            least: [control, told?.timeline].compactMap(\.self).max(), walFiles: try? Files.list(wal),
+            title: postmaster.flatMap(RecoveryTitle.of), replayed: replayed
+        ) { timeline in
+            let history = try? Files.readText("\(wal)/\(TimelineHistoryFile.name(timeline))")
+            return history.flatMap { TimelineHistoryFile.parse($0).last?.position }
+        }
     }
 
     /// It has replayed beyond `least`, the timeline of its last checkpoint, and is on none whose history is not among
-    /// `walFiles`, the names in `pg_wal`. Nil where several are left: with one that is too old it would say of itself
+    /// `walFiles`, the names in `pg_wal`. The title names the file that was opened last: of a timeline to whose
+    /// `beginning` it may not have come. Nil where several are left: with one that is too old it would say of itself
     /// that it has parted, and others that nobody has acknowledged what it has.
-    static func deduced(least: TimelineID?, walFiles: [String]?, title: RecoveryTitle?) -> TimelineID? {
+    static func deduced(
+        least: TimelineID?, walFiles: [String]?, title: RecoveryTitle?, replayed: WALPosition,
+        beginning: (TimelineID) -> WALPosition?
+    ) -> TimelineID? {
         guard let least, let walFiles else { return nil }
         let most = walFiles.compactMap(TimelineHistoryFile.timeline).max() ?? 1
         if most <= least { return least }
-        return title?.timeline.flatMap { (least...most).contains($0) ? $0 : nil }
+        guard let tried = title?.timeline, (least...most).contains(tried) else { return nil }
+        if tried == least { return least }
+        guard let begun = beginning(tried) else { return nil }
+        if replayed > begun { return tried }
+        return tried == least + 1 ? least : nil
     }
 }
