@@ -16,6 +16,17 @@ import Testing
         #expect(Secrets.masked(expected).utf8.elementsEqual(expected.utf8))
     }
 
+    /// As much as a value of `/config` may be; what takes the square of it took minutes for each who asked.
+    @Test(
+        .timeLimit(.minutes(1)),
+        arguments: ["password=a ", "password ", "password", "://", "a://b@c ", "://@", "\"", "\\", "password='\\'"])
+    func aLongTextTakesItsTimeOnce(_ piece: String) {
+        let text = String(repeating: piece, count: (1 << 18) / piece.utf8.count)
+        let masked = Secrets.masked(text)
+        #expect(Secrets.restored(["a": .string(masked)], from: ["a": .string(text)]) == ["a": .string(text)])
+        #expect(Secrets.shown(text).utf8.count <= 4 + 200)
+    }
+
     @Test(arguments: [("u:secret@host:2379", "***@host:2379"), ("http//u:s@h", "***@h"), ("plain", "plain")])
     func anErrorShowsNothingBeforeAnAt(_ text: String, _ expected: String) {
         #expect(Secrets.shown(text) == expected)

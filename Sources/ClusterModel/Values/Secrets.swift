@@ -12,12 +12,10 @@ public enum Secrets {
         }
     }
 
-    /// The text without the name and password of a URL, and without what follows `password=`.
+    /// The text without the name and password of a URL, and without what follows `password=`. In linear time: anybody
+    /// may ask for `/config`.
     public static func masked(_ text: String) -> String {
-        var bytes = Array(text.utf8)
-        maskUserInfo(&bytes)
-        maskPasswords(&bytes)
-        return String(decoding: bytes, as: UTF8.self)
+        String(decoding: withoutPasswords(withoutUserInfo(Array(text.utf8))), as: UTF8.self)
     }
 
     /// What an error may show of a text that was found in place of another: nothing before an `@` either, since a URL
@@ -68,31 +66,43 @@ public enum Secrets {
             })
     }
 
-    /// From `://` to the last `@` of the word: a password may hold whatever ends the authority of a proper URL.
-    private static func maskUserInfo(_ bytes: inout [UInt8]) {
-        let mark = Array("://".utf8)
-        var start = 0
-        while let found = bytes[start...].firstRange(of: mark) {
-            start = found.upperBound
+    /// From the first `://` to the last `@` of a word: a password may hold whatever ends the authority of a URL.
+    private static func withoutUserInfo(_ bytes: [UInt8]) -> [UInt8] {
+        var (safe, start) = ([UInt8](), 0)
+        safe.reserveCapacity(bytes.count)
+        while start < bytes.endIndex {
             let end = bytes[start...].firstIndex(where: endsWord) ?? bytes.endIndex
-            guard let at = bytes[start..<end].lastIndex(of: UInt8(ascii: "@")) else { continue }
-            bytes.replaceSubrange(start..<at, with: mask.utf8)
-            start += mask.utf8.count
+            let word = bytes[start..<end]
+            if let name = word.firstRange(of: "://".utf8)?.upperBound,
+                let at = word[name...].lastIndex(of: UInt8(ascii: "@"))
+            {
+                safe += word[..<name]
+                safe += mask.utf8
+                safe += word[at...]
+            } else {
+                safe += word
+            }
+            safe += bytes[end..<min(end + 1, bytes.endIndex)]
+            start = end + 1
         }
+        return safe
     }
 
-    private static func maskPasswords(_ bytes: inout [UInt8]) {
-        let word = Array("password".utf8)
-        var start = 0
-        while let found = bytes[start...].map({ $0 | 0x20 }).firstRange(of: word) {
-            start += found.upperBound
+    private static func withoutPasswords(_ bytes: [UInt8]) -> [UInt8] {
+        let lowercased = bytes.map { $0 | 0x20 }
+        var (safe, start) = ([UInt8](), 0)
+        safe.reserveCapacity(bytes.count)
+        while let found = lowercased[start...].firstRange(of: "password".utf8) {
+            safe += bytes[start..<found.upperBound]
+            start = found.upperBound
             let equals = bytes[start...].drop(while: isBlank)
             guard equals.first == UInt8(ascii: "=") else { continue }
             let value = equals.dropFirst().drop(while: isBlank)
-            let end = endOfValue(value)
-            bytes.replaceSubrange(value.startIndex..<end, with: mask.utf8)
-            start = value.startIndex + mask.utf8.count
+            safe += bytes[start..<value.startIndex]
+            safe += mask.utf8
+            start = endOfValue(value)
         }
+        return safe + bytes[start...]
     }
 
     /// After the closing quote, or before the next blank; a backslash takes the byte behind it along.
