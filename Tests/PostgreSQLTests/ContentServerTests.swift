@@ -169,6 +169,9 @@ struct ContentServerTests {
         }
         #expect(try pages().differ(part, bytes(1), bytes(1)) == false)
         #expect(try pages().differ(part, bytes(1), bytes(2)))
+        #expect(try pages().differ(part, bytes(1), bytes(0)))
+        // What pg_rewind has copied of the page that its source was writing.
+        #expect(try pages().differ(part, bytes(0), bytes(1)) == false)
         #expect(try pages().differ(part, bytes(1), bytes(2, at: 0x100_0000)) == false, "a file that is used again")
     }
 

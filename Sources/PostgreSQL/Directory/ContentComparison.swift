@@ -52,7 +52,8 @@ struct WALPages {
         return parts
     }
 
-    /// Whether a page of `part` differs that stands where it belongs on both sides.
+    /// Whether a page of `part` differs that stands where it belongs on both sides. Where nothing but zeros follows
+    /// here, it was not written to its end: pg_rewind copies the segment that its source writes in.
     func differ(_ part: Part, _ mine: [UInt8], _ theirs: [UInt8]) -> Bool {
         let length = min(mine.count, theirs.count, Int(part.count))
         var page = 0
@@ -60,7 +61,8 @@ struct WALPages {
             let end = min(page + Int(pageSize), length)
             let address = part.start.bytes + UInt64(page)
             let isInPlace = Self.address(mine, page) == address && Self.address(theirs, page) == address
-            if isInPlace, mine[page..<end] != theirs[page..<end] { return true }
+            let difference = isInPlace ? (page..<end).first { mine[$0] != theirs[$0] } : nil
+            if let difference, mine[difference..<end].contains(where: { $0 != 0 }) { return true }
             page = end
         }
         return false
