@@ -60,6 +60,7 @@ public struct CycleMachine: Sendable {
             failsafe: FailsafeStanding(began: now, slip: setup.rules.failsafeSlip))
         schedule = Schedule(now: now)
         told = Told(writesLog: setup.writesLog)
+        if setup.inheritedLease == nil { memory.beganWithoutLease = now }
         if setup.hasGuardian || setup.hasWatchdogOnly {
             guardian = GuardianLink(acknowledged: setup.inheritedLease, now: now, isReal: setup.hasGuardian)
         }

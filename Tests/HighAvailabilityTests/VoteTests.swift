@@ -34,7 +34,7 @@ import Testing
             seen: Scene.seen(
                 Scene.view(history: RaceTests.history(1)), Scene.standby(timeline: 2, at: 950),
                 peers: ["n2": Scene.unreachable, "n3": Scene.peer(1000, timeline: 0)]),
-            expected: .action(.acquireLeader), because: ["healthiest"]),
+            memory: ledSince(5), expected: .action(.acquireLeader), because: ["healthiest"]),
         // Found by the simulation (profile quorum, seed 5098): the candidate of a switchover, who had confirmed to have
         // everything, waited for the vote of a node that hung.
         Row(
@@ -86,6 +86,7 @@ import Testing
     private static func ledSince(_ revision: Revision) -> Memory {
         var memory = Memory()
         memory.leaderSince = revision
+        memory.lastLeader = "n2"
         return memory
     }
 }

@@ -3,7 +3,7 @@ import Glibc
 import Posix
 import Testing
 
-/// Two daemons of one name, and a directory of another cluster's.
+/// Two daemons of one name, a directory of another cluster's, and another directory for a daemon.
 extension WaitingIntegrationTests {
     private func told(_ cluster: TestCluster, _ node: Int) -> String {
         (try? Files.readText("\(cluster.directory)/\(cluster.name(node)).log")) ?? ""
@@ -68,6 +68,30 @@ extension WaitingIntegrationTests {
             #expect(cluster.postmaster(3) == nil)
             #expect(await cluster.leader() == 1)
             #expect(await cluster.streams(2))
+        }
+    }
+
+    /// Its server runs on in the first one, until the guardian ends it with the lease.
+    @Test(
+        "A daemon that is killed and started with another data directory leaves the key to end: no second primary",
+        .timeLimit(.minutes(4)))
+    func anotherDirectory() async throws {
+        try await TestCluster.with { cluster in
+            let leader = try await cluster.bootstrap()
+            let server = try #require(cluster.postmaster(leader))
+            let data = cluster.dataDirectory(leader)
+            let daemon = try cluster.daemon(leader)
+            let tree = daemon.daemonTree.filter { !$0.name.hasPrefix("matriarch-g") }
+            for process in tree { process.signal(SIGKILL) }
+            try await waitUntil("the daemon has ended", within: 20) { !daemon.isAlive }
+            try cluster.edit(leader, "\"\(data)\"", "\"\(data).other\"")
+            try await cluster.start(leader)
+            try await waitUntil("another leads", within: 60) {
+                guard let other = await cluster.leader(), other != leader else { return false }
+                #expect(!server.isAlive)
+                return true
+            }
+            try await waitUntil("it has a copy, and streams", within: 90) { await cluster.streams(leader) }
         }
     }
 }

@@ -73,6 +73,8 @@ public enum LeaseReason: Sendable, Hashable {
     case leaderKeyFree
     /// Another node bears our name.
     case nameTaken(by: String)
+    /// Its server may run on in another place.
+    case keyOfEarlierDaemon(wait: Duration)
 
     var explanation: Explanation {
         switch self {
@@ -86,6 +88,11 @@ public enum LeaseReason: Sendable, Hashable {
             Explanation("leader-key-held-by", ["leader": .fact(name)], "\(name) holds the leader key")
         case .leaderKeyFree: Explanation("leader-key-free", "nobody holds the leader key")
         case .nameTaken(let other): Explanation("name-taken", ["by": .fact(other)], "\(other) bears my name")
+        case .keyOfEarlierDaemon(let wait):
+            Explanation(
+                "key-of-earlier-daemon", ["wait_seconds": .fact(wait)],
+                "an earlier daemon has won the leader key, and its PostgreSQL may run on in another data directory: the "
+                    + "key is left to end, for \(seconds(wait)) more")
         }
     }
 }

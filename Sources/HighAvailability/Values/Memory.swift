@@ -65,6 +65,8 @@ public struct Memory: Sendable, Hashable {
     public var starving: Starving?
     /// What the running standby was last told to follow; `.unknown` after a start of the daemon.
     public var following: Following
+    /// When this daemon began, where it found no lease of an earlier one that a guardian keeps; nil where it did.
+    public var beganWithoutLease: BootInstant?
     /// PostgreSQL ran, or was found running, since the daemon started.
     public var hasRun: Bool
     /// The cluster was paused when this node last looked.
