@@ -3,6 +3,7 @@
 The lab has a tablespace: its files stand outside the data directory, and are removed before most of what stands inside.
 """
 import contextlib
+import shutil
 import time
 
 import breakages
@@ -188,5 +189,19 @@ def bootstrapkill(lab, leader, watch):
                 "also_broken": missing_users(side)}
 
 
+def movedrestart(lab, leader, watch):
+    """the leader's daemon is killed, its data directory moved away under the server, and the daemon started again"""
+    data = lab.data(leader)
+    kill_all(lab.helpers(leader))
+    moved = data.with_name(f"data.moved-{watch.round}")
+    data.rename(moved)
+    bring_back(lab, leader)
+    lab.wait("another leader", 60 + 2 * lab.ttl,
+             lambda: None if lab.leader() not in (None, leader) else "no other leads")
+    lab.wait("a healthy cluster", 90 + 3 * lab.ttl, lab.trouble)
+    shutil.rmtree(moved)
+    return {}
+
+
 reinitkill.needs = copycut.needs = {"tablespaces": True}
-FAULTS = [reinitkill, copycut, bootstrapkill]
+FAULTS = [reinitkill, copycut, bootstrapkill, movedrestart]

@@ -9,6 +9,7 @@ import time
 
 import breakages
 import cluster
+import faults_guardian
 import processes
 import witness
 from breakages import bring_back, kill_all
@@ -268,6 +269,24 @@ def rewindrestart(lab, leader, watch):
     return {"half_rewound": seen, "also_broken": different(lab)}
 
 
+def rewoundkilled(lab, leader, watch):
+    """a primary that has parted comes back, and its first server after pg_rewind is killed"""
+    faults_guardian.part(lab, leader, watch)
+    base = lab.data(leader) / "base"
+    before = base.stat().st_ino
+    log = lab.log(leader)
+    size = log.stat().st_size
+    bring_back(lab, leader)
+    until = time.monotonic() + 60 + 2 * lab.ttl
+    while b"pg_rewind: Done!" not in log.read_bytes()[size:] or not (postmaster := lab.postmaster(leader)):
+        if time.monotonic() > until:
+            raise Trouble("no pg_rewind that ends, with a server after it")
+        time.sleep(0.002)
+    kill_all([postmaster] + processes.children(postmaster))
+    lab.wait("a healthy cluster", 60 + 3 * lab.ttl, lab.trouble)
+    return {"also_broken": [] if base.stat().st_ino == before else [f"the directory of {leader} was replaced"]}
+
+
 def singleuser(lab, leader, watch):
     """a leader that had sent everything crashes, and comes back where pg_rewind is not used"""
     holder = session(lab, leader)
@@ -286,4 +305,4 @@ def singleuser(lab, leader, watch):
 
 
 keepdirectory.needs = singleuser.needs = {"removes": False, "rewinds": False}
-FAULTS = [deadrequest, keepdirectory, rewindrestart, singleuser]
+FAULTS = [deadrequest, keepdirectory, rewindrestart, rewoundkilled, singleuser]
