@@ -116,6 +116,13 @@ import Testing
 
     // MARK: /cluster
 
+    @Test func noPasswordOfAURL() {
+        let view = Scene.view(
+            leader: "pg-a", members: [Scene.member("pg-a", ["api_url": "http://u:secret@192.0.2.1:8008/patroni"])])
+        let text = JSON.text(ClusterDocument.object(view, DynamicConfiguration(), scope: "demo"))
+        #expect(text.contains("http://***@192.0.2.1:8008/patroni") && !text.contains("secret"))
+    }
+
     @Test func theClusterAsInTheSpecification() {
         let view = Scene.view(
             leader: "pg-a",

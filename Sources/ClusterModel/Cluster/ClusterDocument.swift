@@ -24,7 +24,7 @@ public enum ClusterDocument {
         let state = role == "leader" ? member.state : member.replicationState ?? member.state
         var object: JSONObject = [
             "name": .string(member.name), "role": .string(role), "state": .string(state ?? ""),
-            "api_url": member.apiURL.map { .string($0) } ?? .null,
+            "api_url": member.apiURL.map { .string(Secrets.masked($0)) } ?? .null,
         ]
         if let address = member.address {
             object["host"] = .string(address.host)
