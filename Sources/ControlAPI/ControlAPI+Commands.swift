@@ -74,7 +74,7 @@ extension ControlAPI {
     /// The members that a primary without the DCS would ask, as the last view had them.
     func failsafeMembers() -> HTTPResponse {
         guard let members = node.snapshot().view?.failsafe else { return .stockError(502) }
-        let sorted = members.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string($0.value)) }
+        let sorted = members.sorted { $0.key < $1.key }.map { ($0.key, JSONValue.string(Secrets.masked($0.value))) }
         return Self.json(.object(JSONObject(sorted)))
     }
 

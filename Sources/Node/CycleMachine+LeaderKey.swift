@@ -69,7 +69,8 @@ extension CycleMachine {
     /// The last word before the key goes, whoever wants it to. False where PostgreSQL may accept writes after all,
     /// because an operator has started it or a step did less than it said: then something else was begun.
     mutating func mayGiveUpKey(_ run: inout Run) -> Bool {
-        if !rules.looksBeforeRelease || HighAvailability.mayGiveUpKey(local) { return true }
+        if !rules.looksBeforeRelease { return true }
+        if HighAvailability.mayGiveUpKey(local) { return !leavesKeyToEarlierServer(&run) }
         let kind = progress?.kind
         run.log(
             .critical,
@@ -87,5 +88,17 @@ extension CycleMachine {
             plans.running?.command = command
         }
         return false
+    }
+
+    /// A daemon that is told to end does not delete a key either under which an earlier one's server may run on.
+    private mutating func leavesKeyToEarlierServer(_ run: inout Run) -> Bool {
+        guard earlierServer(local, view, settings, memory, isHeld: lease != nil, at: run.now) != nil else {
+            return false
+        }
+        run.log(.warning, "the leader key is left to expire: the PostgreSQL of an earlier daemon may run on elsewhere")
+        guard let kind = progress?.kind else { return true }
+        tenure.ends()
+        if kind == .shutdown { finishPlan(&run) } else { failPlan("the key is an earlier daemon's", nil, &run) }
+        return true
     }
 }

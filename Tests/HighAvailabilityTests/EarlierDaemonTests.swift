@@ -4,20 +4,21 @@ import Testing
 
 /// The key of an earlier daemon, whose server may run on where this one does not look.
 @Suite struct EarlierDaemonTests {
-    static let empty = Scene.seen(Scene.view(leader: "n1"), Scene.empty)
+    static let named = Scene.view(leader: "n1")
+    static let empty = Scene.seen(named, Scene.empty)
+    static let cannotBeRead = PostgreSQLStatus(
+        dataDirectory: .inaccessible("?"), state: .stopped, observedAt: Scene.now)
     static let rows: [Row] = [
         Row(
             description: "a data directory that is empty says nothing of the server that led",
             seen: empty, memory: began(ago: 1), expected: .action(.wait),
             because: ["data-directory-empty", "sessions-may-go-on", "key-of-earlier-daemon"]),
         Row(
-            description: "its guardian ends it with the lease", seen: empty, memory: began(ago: 30),
-            expected: LeaderKeyTests.ended, because: ["data-directory-empty", "sessions-may-go-on"]),
+            description: "whose session ends the key: its ttl may have been another",
+            seen: empty, memory: began(ago: 100), expected: .action(.wait),
+            because: ["data-directory-empty", "sessions-may-go-on", "key-of-earlier-daemon"]),
         Row(
-            description: "nor does one that cannot be read",
-            seen: Scene.seen(
-                Scene.view(leader: "n1"),
-                PostgreSQLStatus(dataDirectory: .inaccessible("?"), state: .stopped, observedAt: Scene.now)),
+            description: "nor does one that cannot be read", seen: Scene.seen(named, cannotBeRead),
             memory: began(ago: 29), expected: .action(.wait),
             because: ["data-directory-inaccessible", "sessions-may-go-on", "key-of-earlier-daemon"]),
         Row(
@@ -31,6 +32,29 @@ import Testing
     ]
 
     @Test(arguments: rows) func decides(_ row: Row) { row.check() }
+
+    /// Every copy of a running primary is one in production; what was shut down with all that was known has led.
+    @Test(
+        arguments: [
+            (ControlData.ClusterState.inProduction, 1000, false, EarlierServer.untilItsSessionEnds),
+            (.inProduction, 1000, true, .forAWhile(.seconds(20))),
+            (.shutDownInRecovery, 1000, false, .untilItsSessionEnds),
+            (.shutDown, 1000, false, nil), (.shutDown, 999, false, .untilItsSessionEnds),
+        ] as [(ControlData.ClusterState, UInt64, Bool, EarlierServer?)])
+    func whatACopySays(_ state: ControlData.ClusterState, _ end: UInt64, _ isHeld: Bool, _ expected: EarlierServer?) {
+        let found = earlierServer(
+            Scene.stopped(state, walEnd: end), Self.named, DynamicConfiguration(), Self.began(ago: 10), isHeld: isHeld,
+            at: Scene.now)
+        #expect(found == expected)
+    }
+
+    @Test func aLeaseOfItsOwnBoundsIt() {
+        let late = earlierServer(
+            Scene.stopped(), Self.named, DynamicConfiguration(), Self.began(ago: 30), isHeld: true, at: Scene.now)
+        #expect(late == nil)
+        let won = earlierServer(Scene.empty, Self.named, DynamicConfiguration(), Memory(), isHeld: false, at: Scene.now)
+        #expect(won == nil)
+    }
 
     private static func began(ago seconds: Int, hasRun: Bool = false) -> Memory {
         var memory = Memory()

@@ -7,7 +7,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     var seen = seen.heedingPromise
     remember(seen, &memory)
     seen.forgetHandOver(before: memory.leaderSince)
-    let ruled = keepingEarlierKey(ruling(seen, &memory), seen, memory)
+    let ruled = leavingEarlierKey(ruling(seen, &memory), seen, memory)
     notePassedOver(ruled, seen, &memory)
     return rollingRestartRule(seen, ruled, &memory).noting(seen.health).noting(unlooked: seen)
         .noting(unobservable: seen.local)

@@ -74,7 +74,7 @@ public enum LeaseReason: Sendable, Hashable {
     /// Another node bears our name.
     case nameTaken(by: String)
     /// Its server may run on in another place.
-    case keyOfEarlierDaemon(wait: Duration)
+    case keyOfEarlierDaemon(EarlierServer)
 
     var explanation: Explanation {
         switch self {
@@ -87,12 +87,14 @@ public enum LeaseReason: Sendable, Hashable {
         case .leaderKeyHeldBy(let name):
             Explanation("leader-key-held-by", ["leader": .fact(name)], "\(name) holds the leader key")
         case .leaderKeyFree: Explanation("leader-key-free", "nobody holds the leader key")
-        case .nameTaken(let other): Explanation("name-taken", ["by": .fact(other)], "\(other) bears my name")
-        case .keyOfEarlierDaemon(let wait):
+        case .nameTaken(let other):
             Explanation(
-                "key-of-earlier-daemon", ["wait_seconds": .fact(wait)],
+                "name-taken", ["by": .fact(Secrets.masked(other))], "\(Secrets.masked(other)) bears my name")
+        case .keyOfEarlierDaemon(let earlier):
+            Explanation(
+                "key-of-earlier-daemon", ["wait_seconds": earlier.wait.map { .fact($0) }],
                 "an earlier daemon has won the leader key, and its PostgreSQL may run on in another data directory: the "
-                    + "key is left to end, for \(seconds(wait)) more")
+                    + "key is left " + (earlier.wait.map { "for \(seconds($0)) more" } ?? "to end with its session"))
         }
     }
 }
