@@ -16,7 +16,7 @@ public enum EarlierServer: Sendable, Hashable {
     var wait: Duration? { if case .forAWhile(let time) = self { time } else { nil } }
 }
 
-/// Nil where there is none: this daemon has won the key or has seen its server run, a guardian has told of its lease, or
+/// Nil where there is none: this daemon has won the key or seen its server run, a guardian has told of its lease, or
 /// what led was shut down here. `isHeld`: the key is on a session of this daemon's.
 public func earlierServer(
     _ local: PostgreSQLStatus, _ view: ClusterView?, _ settings: DynamicConfiguration, _ memory: Memory, isHeld: Bool,

@@ -92,7 +92,7 @@ public enum LeaseReason: Sendable, Hashable {
                 "name-taken", ["by": .fact(Secrets.masked(other))], "\(Secrets.masked(other)) bears my name")
         case .keyOfEarlierDaemon(let earlier):
             Explanation(
-                "key-of-earlier-daemon", ["wait_seconds": earlier.wait.map { .fact($0) }],
+                "key-of-earlier-daemon", ["wait_seconds": earlier.wait.map { .fact($0) } ?? .null],
                 "an earlier daemon has won the leader key, and its PostgreSQL may run on in another data directory: the "
                     + "key is left " + (earlier.wait.map { "for \(seconds($0)) more" } ?? "to end with its session"))
         }
