@@ -38,6 +38,12 @@ struct LostDirectoryServerTests {
                 #expect(status.postmaster == pid)
                 #expect(status.mayAcceptWrites)
             }
+            // Nothing is written that a copy would find there afterwards.
+            await #expect(throws: PostgreSQLError.self) { try await late.refreshFiles() }
+            await #expect(throws: PostgreSQLError.self) {
+                try await late.adopt(configuration: ["parameters": ["work_mem": "8MB"]])
+            }
+            #expect(!Files.exists(directory))
             _ = try await late.perform(.stop(.immediate, timeout: .seconds(5)))
             #expect(!ProcessTable.isAlive(pid))
             for controller in [server.controller, found, late] {

@@ -132,6 +132,10 @@ extension Operator {
     private func writeTried(
         _ role: ConfigurationWriter.Role, _ given: LocalPostgreSQLConfiguration
     ) async throws(PostgreSQLError) -> Bool {
+        // Removed under a running server: what is written there would keep a copy out of the directory.
+        guard Files.kind(directory.controlFile) != .missing else {
+            throw .failed("there is no cluster in \(directory.path): no configuration is written there")
+        }
         let usable = await usable(given)
         let isChanged = try writer(of: usable).write(role, parameters: usable.parameters)
         // Unless another one has come meanwhile.
