@@ -99,7 +99,8 @@ def pgdatagone(lab, leader, watch):
         shutil.rmtree(data, ignore_errors=True)
     try:
         another_leads(lab, leader)
-        if not moved:  # what the server has written meanwhile
+        copied = (data / ".matriarch-unfinished").exists() or (data / "global" / "pg_control").exists()
+        if not moved and not copied:  # what the server has written meanwhile, and nothing of the daemon's
             shutil.rmtree(data, ignore_errors=True)
         time.sleep(breakages.after_death(lab))
     finally:
