@@ -33,10 +33,28 @@ extension WaitingIntegrationTests {
             try await cluster.writable(port: cluster.postgresqlPort(new), within: 30)
             #expect(await cluster.value(new, "SELECT string_agg(id::text, ',') FROM written") == "1")
 
-            unlink(file)
+            let content = try Files.read(kept)
+            let pipe = "\(cluster.directory)/pipe"
+            try #require(link(file, pipe) == 0)
             try #require(rename(kept, file) == 0)
+            // A single-user recovery that has opened the pipe before reads what the file says, and goes on.
+            let healing = Task {
+                while !Task.isCancelled {
+                    Self.feed(pipe, content)
+                    try await Task.sleep(for: .milliseconds(100))
+                }
+            }
+            defer { healing.cancel() }
             #expect(try await cluster.healthy(within: 90) == new)
         }
+    }
+
+    /// Whoever waits at the pipe reads this; without one, nothing happens.
+    private static func feed(_ pipe: String, _ content: [UInt8]) {
+        let writer = open(pipe, O_WRONLY | O_NONBLOCK)
+        guard writer >= 0 else { return }
+        _ = content.withUnsafeBytes { write(writer, $0.baseAddress, $0.count) }
+        close(writer)
     }
 
     @Test(
