@@ -13,7 +13,7 @@ struct ClusterIntegrationTests: UsualTimes {}
 @Suite(.serialized)
 struct WaitingIntegrationTests: UsualTimes {}
 
-/// What is around a cluster: the store, which is lost and lies, and the command lines, which start anew each time.
+/// What is around a cluster: the store, which moves and lies, and the command lines, which start anew each time.
 @Suite(.serialized)
 struct AroundIntegrationTests: UsualTimes {}
 

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 /// Failsafe mode (docs/failsafe.md): who leads goes on without the store while all others let it.
-extension AroundIntegrationTests {
+extension WaitingIntegrationTests {
     private static func failsafe(ttl: Int64 = 10) -> JSONObject {
         var dynamic = NodeConfiguration.quick
         dynamic["ttl"] = .int(ttl)
@@ -17,7 +17,7 @@ extension AroundIntegrationTests {
     func failsafe() async throws {
         try await TestCluster.with(dynamic: Self.failsafe(ttl: 8)) { cluster in
             let leader = try await cluster.bootstrap()
-            try await namesAll(cluster, by: leader)
+            try await cluster.failsafeNamesAll()
             try await cluster.sql(leader, RowWriter.table)
             let writer = try RowWriter(cluster.conninfo(port: cluster.postgresqlPort(leader)))
             try await waitUntil("the writer writes", within: 20) { writer.rows.count > 20 }
@@ -51,7 +51,7 @@ extension AroundIntegrationTests {
     func failsafeWithoutOne() async throws {
         try await TestCluster.with(dynamic: Self.failsafe()) { cluster in
             let leader = try await cluster.bootstrap()
-            try await namesAll(cluster, by: leader)
+            try await cluster.failsafeNamesAll()
             try await cluster.sql(leader, RowWriter.table)
             let writer = try RowWriter(cluster.writableConninfo)
             try await waitUntil("the writer writes", within: 20) { writer.rows.count > 20 }
@@ -105,7 +105,7 @@ extension AroundIntegrationTests {
     func failsafeBesideImpostors() async throws {
         try await TestCluster.with(dynamic: Self.failsafe(ttl: 8)) { cluster in
             let leader = try await cluster.bootstrap()
-            try await namesAll(cluster, by: leader)
+            try await cluster.failsafeNamesAll()
             try await cluster.sql(leader, RowWriter.table)
             let writer = try RowWriter(cluster.conninfo(port: cluster.postgresqlPort(leader)))
             try await waitUntil("the writer writes", within: 20) { writer.rows.count > 20 }
@@ -131,7 +131,7 @@ extension AroundIntegrationTests {
     }
 
     private func withoutStore(_ cluster: TestCluster, leader: Int) async throws {
-        try await namesAll(cluster, by: leader)
+        try await cluster.failsafeNamesAll()
         try await cluster.sql(leader, RowWriter.table)
         let writer = try RowWriter(cluster.conninfo(port: cluster.postgresqlPort(leader)))
         try await waitUntil("the writer writes", within: 20) { writer.rows.count > 20 }
@@ -143,18 +143,6 @@ extension AroundIntegrationTests {
         try await writer.stop()
         #expect(writer.failures == 0)
         #expect(cluster.postmaster(leader)?.pid == postmaster)
-    }
-
-    /// `/failsafe` as every node tells it.
-    func namesAll(_ cluster: TestCluster, by leader: Int) async throws {
-        let all = Set(cluster.nodes.map(cluster.name))
-        try await waitUntil("/failsafe names all members", within: 30) {
-            for node in cluster.nodes {
-                let found = await cluster.get(node, "/failsafe")?.json.object?.members.map(\.key) ?? []
-                if Set(found) != all { return false }
-            }
-            return true
-        }
     }
 
     /// etcd hangs for so many seconds; meanwhile `leader` says that it leads.
@@ -169,6 +157,20 @@ extension AroundIntegrationTests {
             #expect(await cluster.get(leader, "/primary")?.status == 200, "\(bootSeconds() - since) s")
             await look(since)
             return bootSeconds() > since + seconds
+        }
+    }
+}
+
+extension TestCluster {
+    /// Waits until `/failsafe` names all members, as every node tells it.
+    func failsafeNamesAll() async throws {
+        let all = Set(nodes.map(name))
+        try await waitUntil("/failsafe names all members", within: 30) {
+            for node in nodes {
+                let found = await get(node, "/failsafe")?.json.object?.members.map(\.key) ?? []
+                if Set(found) != all { return false }
+            }
+            return true
         }
     }
 }

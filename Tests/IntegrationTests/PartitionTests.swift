@@ -89,7 +89,7 @@ extension AroundIntegrationTests {
         try await TestCluster.with(dynamic: Self.dynamic(failsafe: true), local: Self.throughProxies) { cluster in
             let ways = try await Ways(cluster)
             let leader = try await cluster.bootstrap()
-            try await namesAll(cluster, by: leader)
+            try await cluster.failsafeNamesAll()
             try await cluster.sql(leader, RowWriter.table)
             let writer = try RowWriter(cluster.conninfo(port: cluster.postgresqlPort(leader)))
             try await waitUntil("the writer writes", within: 20) { writer.rows.count > 20 }

@@ -58,7 +58,7 @@ extension AroundIntegrationTests {
         dynamic["failsafe_mode"] = true
         try await TestCluster.with(dynamic: dynamic) { cluster in
             let first = try await cluster.bootstrap()
-            try await namesAll(cluster, by: first)
+            try await cluster.failsafeNamesAll()
             try await cluster.logicalSlot(by: first)
             var consumer = Consumer(cluster)
             try await consumer.write(1...50, on: first)

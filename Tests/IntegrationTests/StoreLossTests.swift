@@ -10,7 +10,7 @@ enum StoreLoss: CaseIterable, Sendable {
     case killed
 }
 
-extension AroundIntegrationTests {
+extension WaitingIntegrationTests {
     @Test(
         "Without the store the primary stops before its lease can be taken, and the cluster heals",
         .timeLimit(.minutes(4)), arguments: StoreLoss.allCases)

@@ -17,7 +17,7 @@ extension AroundIntegrationTests {
         try await TestCluster.with(dynamic: dynamic) { cluster in
             try await cluster.useThreeStores()
             let leader = try await cluster.bootstrap()
-            try await namesAll(cluster, by: leader)
+            try await cluster.failsafeNamesAll()
             try await cluster.sql(leader, RowWriter.table)
             let writer = try RowWriter(cluster.conninfo(port: cluster.postgresqlPort(leader)))
             try await waitUntil("the writer writes", within: 20) { writer.rows.count > 20 }
@@ -51,7 +51,7 @@ extension AroundIntegrationTests {
         dynamic["failsafe_timeout"] = 1
         try await TestCluster.with(dynamic: dynamic) { cluster in
             let leader = try await cluster.bootstrap()
-            try await namesAll(cluster, by: leader)
+            try await cluster.failsafeNamesAll()
             let gone = try #require(cluster.nodes.first { $0 != leader })
             let daemon = try cluster.daemon(gone)
             daemon.signal(SIGTERM)

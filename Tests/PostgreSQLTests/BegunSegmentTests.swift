@@ -13,11 +13,22 @@ import Testing
     static let parent = "000000040000000000000003"
     static let own = "000000050000000000000003"
 
-    /// Bytes that are not zero, and zeros to the end of the segment.
-    static func file(_ count: Int, _ change: (inout [UInt8]) -> Void = { _ in }) -> [UInt8] {
-        var bytes = (0..<size).map { $0 < count ? UInt8($0 % 250 + 1) : 0 }
-        change(&bytes)
-        return bytes
+    /// A segment: bytes that are not zero, and zeros to its end. The log of the tests tells how many, not all of them.
+    struct Segment: CustomTestStringConvertible {
+        let count: Int
+        /// One byte that is another.
+        let other: (place: Int, value: UInt8)?
+
+        var bytes: [UInt8] {
+            var bytes = (0..<size).map { $0 < count ? UInt8($0 % 250 + 1) : 0 }
+            if let other { bytes[other.place] = other.value }
+            return bytes
+        }
+        var testDescription: String { "\(count) bytes" + (other.map { ", \($0.value) at \($0.place)" } ?? "") }
+    }
+
+    static func file(_ count: Int, _ other: (place: Int, value: UInt8)? = nil) -> Segment {
+        Segment(count: count, other: other)
     }
 
     /// The timeline begins 500,000 bytes behind the beginning of the segment.
@@ -29,16 +40,16 @@ import Testing
             ("more than the parent's", file(400_000), file(300_000), .belongs(own, to: parent)),
             ("all, and its own", file(600_000), file(510_000), nil),
             ("just its first byte", file(500_001), file(300_000), nil),
-            ("another history", file(400_000) { $0[100] = 255 }, file(510_000), nil),
-            ("something behind its end", file(400_000) { $0[900_000] = 1 }, file(510_000), nil),
-            ("something behind the parent's end", file(400_000), file(300_000) { $0[900_000] = 1 }, nil),
-        ] as [(String, [UInt8], [UInt8], WALFiles.Begun?)])
-    func compares(_ name: String, _ mine: [UInt8], _ theirs: [UInt8], _ expected: WALFiles.Begun?) throws {
+            ("another history", file(400_000, (100, 255)), file(510_000), nil),
+            ("something behind its end", file(400_000, (900_000, 1)), file(510_000), nil),
+            ("something behind the parent's end", file(400_000), file(300_000, (900_000, 1)), nil),
+        ] as [(String, Segment, Segment, WALFiles.Begun?)])
+    func compares(_ name: String, _ mine: Segment, _ theirs: Segment, _ expected: WALFiles.Begun?) throws {
         var template = Array("/tmp/begun-XXXXXX".utf8CString)
         let directory = try #require(mkdtemp(&template).map { String(cString: $0) })
         defer { try? Files.removeTree(directory) }
-        try Files.replace("\(directory)/\(Self.own)", with: mine, mode: 0o600)
-        try Files.replace("\(directory)/\(Self.parent)", with: theirs, mode: 0o600)
+        try Files.replace("\(directory)/\(Self.own)", with: mine.bytes, mode: 0o600)
+        try Files.replace("\(directory)/\(Self.parent)", with: theirs.bytes, mode: 0o600)
         let begins = WALPosition(UInt64(3 * Self.size + 500_000))
         let history = "1\t0/1000\tno recovery target\n4\t\(begins)\tno recovery target\n"
         try Files.replace("\(directory)/00000005.history", with: Array(history.utf8), mode: 0o600)
