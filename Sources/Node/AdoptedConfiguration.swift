@@ -19,10 +19,19 @@ struct AdoptedConfiguration: Sendable {
     /// What stands in the cache beside the data.
     private var cached: JSONObject?
 
+    /// The pause is over in the store, and a renewal is waited for first.
+    var resumeWaits = false
+
     init(document: JSONObject) { settings = DynamicConfiguration(document: document) ?? DynamicConfiguration() }
 
     /// The store has begun another life: its numbers mean other values.
     mutating func forgetRevision() { revision = nil }
+
+    /// Whether `/config` ends the pause.
+    func resumes(_ config: ConfigRecord?) -> Bool {
+        guard settings.isPaused, let config, config.isValid, config.revision != revision else { return false }
+        return DynamicConfiguration(document: config.data, isShared: settings.isShared)?.isPaused == false
+    }
 
     mutating func read(_ config: ConfigRecord?) -> News {
         guard let config, config.isValid, config.revision != revision else { return .nothing }

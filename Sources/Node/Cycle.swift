@@ -37,12 +37,16 @@ struct Cycle: Sendable {
     var answers = Observation.Answers()
     /// Who was asked for a promise.
     var failsafeAsked: Set<String>?
+    /// The last change of the store by which a member has come that was none before.
+    private(set) var newcomerAt: Revision?
     /// A claim to the leader key is under way, or has come to nothing that is known.
     var isClaiming = false
 
     init(at now: BootInstant) { waitedUntil = now }
 
     mutating func hasWaited(until now: BootInstant) { waitedUntil = now }
+
+    mutating func memberHasCome(at revision: Revision) { newcomerAt = revision }
 
     /// Counts a question; false where it is one too many.
     mutating func mayAsk() -> Bool {

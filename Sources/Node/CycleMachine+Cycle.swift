@@ -54,7 +54,9 @@ extension CycleMachine {
         schedule.cycle?.hasWaited(until: run.now)
         switch result {
         case .success(let view): see(view, &run)
-        case .failure(let error): sight.storeIsSilent(error.description)
+        case .failure(let error):
+            sight.storeIsSilent(error.description)
+            resumeAtLast(&run)
         }
         if local { decideNow(&run) }
     }
@@ -70,6 +72,7 @@ extension CycleMachine {
         let isMine = view.leaderName == me.name
         if sight.see(view, isMine: isMine, asked: schedule.began, wallTime: run.wallTime) {
             run.log(.info, "the DCS answers again")
+            comeBack(&run)
         }
         if let leader = view.leaderName, leader != me.name {
             schedule.backOff.succeeded()
@@ -87,51 +90,8 @@ extension CycleMachine {
         tenure.failsafe.heed(view)
         tenure.failsafe.see(view, isLeading: view.leaderName == me.name && namesake == nil, hasLease: lease != nil)
         adoptSharing(view, &run)
-        switch configuration.read(view.config) {
-        case .nothing: break
-        case .unfit: run.log(.error, "/config has timings that are no numbers; the last good configuration goes on")
-        case .adopted(let warnings):
-            for warning in warnings { run.log(.warning, warning) }
-            adopt(settings.document, &run)
-        }
+        if !renewsBeforeResuming(view, &run) { adoptConfiguration(of: view, &run) }
         if settings.isStandbyCluster { sight.seesStandbyCluster() }
-    }
-
-    private mutating func adoptSharing(_ view: ClusterView, _ run: inout Run) {
-        let foreign = view.members.first { $0.name != me.name && $0.ownVersion == nil }
-        let before = settings.timings
-        guard let warnings = configuration.share(foreign != nil) else { return }
-        for warning in warnings { run.log(.warning, warning) }
-        guard settings.timings != before else { return }
-        let change = "ttl goes from \(before.ttl.components.seconds) to \(settings.timings.ttl.components.seconds) s"
-        if let foreign {
-            run.log(.warning, "\(change): member \(foreign.name) runs Patroni, whose minimum it is")
-        } else {
-            run.log(.info, "\(change): no member runs Patroni any more")
-        }
-        adoptTimings(&run)
-    }
-
-    /// The key may go by a shorter ttl only after the guardian has acknowledged that its lease ends as early (S1): it
-    /// may not hear, and this daemon may stand still in the next moment. Until then the key outlives our lease.
-    mutating func adoptTimings(_ run: inout Run) {
-        var timings = settings.timings
-        timings.ttl = tenure.session(ttl: timings.ttl, mayShorten: guardian?.hasHeard(of: timings.ttl) ?? true)
-        run.emit(.local(.adoptTimings(timings)))
-    }
-
-    /// Hands a document to the store and to PostgreSQL; to the latter only while no operation runs.
-    mutating func adopt(_ document: JSONObject, _ run: inout Run) {
-        adoptTimings(&run)
-        if let document = configuration.hand(document, duringPlan: progress != nil) {
-            run.emit(.node(.adoptConfiguration(document)))
-        }
-    }
-
-    /// A plan has ended: PostgreSQL is given what has waited for that.
-    mutating func handWaitingConfiguration(_ run: inout Run) {
-        guard let document = configuration.takeWaiting() else { return }
-        run.emit(.node(.adoptConfiguration(document)))
     }
 
     /// Another node of our name is told of once, and again when it has gone and come back.
@@ -211,7 +171,7 @@ extension CycleMachine {
         case .ask(let question): ask(question, &run)
         case .acquireLeader:
             if backsOff(&run) { return }
-            if run.now - schedule.began > LeaseArithmetic.claimPatience(settings.timings) { return beginCycle(&run) }
+            if isRaceOutdated(run) { return beginCycle(&run) }
             schedule.cycle?.stage = .acting
             schedule.cycle?.isClaiming = true
             run.emit(.store(.acquire, deadline: deadline))

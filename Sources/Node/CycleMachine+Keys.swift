@@ -8,6 +8,14 @@ extension CycleMachine {
         for chore in Chore.allCases where chores[chore] != .running && has(chore.needs) { begin(chore, &run) }
     }
 
+    /// The key has run out while the store was away, and the others may race already: it is put again before anything
+    /// else is done, so that they ask this node.
+    mutating func comeBack(_ run: inout Run) {
+        guard view?.member(me.name) == nil, sight.hasObserved, chores[.touch] != .running, has(Chore.touch.needs)
+        else { return }
+        begin(.touch, &run)
+    }
+
     func has(_ needs: Chore.Needs) -> Bool {
         if needs.store, storeFailure != nil || view == nil || namesake != nil { return false }
         if needs.leading != .whatever {
@@ -178,15 +186,16 @@ extension CycleMachine {
             case "failover", "initialize", "sync", "rolling_restart": return true
             case "config": return true
             case "status", "history", "failsafe", "optime/leader": return false
-            default: return memberMatters(leaf, value)
+            default: return memberMatters(leaf, value, at: revision)
             }
         }
     }
 
-    private mutating func memberMatters(_ leaf: String, _ value: DCSValue?) -> Bool {
+    private mutating func memberMatters(_ leaf: String, _ value: DCSValue?, at revision: Revision) -> Bool {
         guard leaf.hasPrefix("members/") else { return false }
         let name = String(leaf.dropFirst("members/".count))
         if name == me.name { return false }
+        if value != nil, view?.member(name) == nil { schedule.cycle?.memberHasCome(at: revision) }
         return sight.hasChanged(name, value?.object)
     }
 }

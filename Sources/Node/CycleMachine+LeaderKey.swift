@@ -4,6 +4,13 @@ import Ports
 
 /// What leaves this node for good passes here (S1; the sentence is in LeaderKeyRule.swift).
 extension CycleMachine {
+    /// A race that was won long ago, or in which somebody was not asked who has come meanwhile and may be ahead (S3).
+    func isRaceOutdated(_ run: Run) -> Bool {
+        if run.now - schedule.began > LeaseArithmetic.claimPatience(settings.timings) { return true }
+        guard let view, let came = schedule.cycle?.newcomerAt else { return false }
+        return came > view.revision
+    }
+
     /// Who has given the key up lets the others go first.
     static let pauseAfterKey = Duration.seconds(1)
 

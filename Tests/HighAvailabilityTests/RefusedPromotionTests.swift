@@ -116,6 +116,18 @@ import Testing
             memory: LeaderAndFollowerTests.refused(ago: .seconds(29)), expected: .action(.wait),
             because: ["promotion-refused"]),
         Row(
+            description: "whom a switchover names is asked once more",
+            seen: Scene.seen(
+                RequestCandidacyTests.requested("n2", candidate: "n1", by: "n2"), Scene.standby(), peers: bothEqual),
+            memory: LeaderAndFollowerTests.refused(ago: .zero), expected: .action(.acquireLeader),
+            because: ["requested-candidate", "healthiest"]),
+        Row(
+            description: "nobody else is",
+            seen: Scene.seen(
+                RequestCandidacyTests.requested("n2", candidate: "n3", by: "n2"), Scene.standby(), peers: bothEqual),
+            memory: LeaderAndFollowerTests.refused(ago: .zero), expected: .action(.wait),
+            because: ["promotion-refused"]),
+        Row(
             description: "and tries again after a ttl",
             seen: Scene.seen(free, Scene.standby(), peers: bothEqual),
             memory: LeaderAndFollowerTests.refused(ago: .seconds(30)), expected: .action(.acquireLeader),

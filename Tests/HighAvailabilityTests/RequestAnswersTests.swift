@@ -48,11 +48,13 @@ import Testing
         _ leader: String?, _ candidate: String?, isPaused: Bool, _ expected: JSONObject, isCalledOff: Bool
     ) {
         var memory = Memory()
+        memory.refusedPromotion = .init(why: "pre_promote failed", at: Scene.now)
         let rest = requestWhenWon(
             FailoverRequest(leader: leader, candidate: candidate, revision: 7), NodeIdentity(name: "n1"),
             isPaused: isPaused, &memory)
         #expect(rest == expected)
         #expect((memory.calledOff == 7) == isCalledOff)
+        #expect((memory.refusedPromotion == nil) == (candidate == "n1" && !isPaused))
     }
 
     private static let untaken = "nobody has taken the leader key that was given away"

@@ -128,6 +128,42 @@ import Testing
         #expect(effects.contains { if case .store(.load, _) = $0 { true } else { false } } == !claims)
     }
 
+    /// Seed 200040242 of the simulation: a member whose key had run out came back while the others were asked. Who has
+    /// been there before, has gone or is this node itself has nothing to be asked for.
+    @Test(
+        arguments: [
+            ("members/n3", 7, true, false), ("members/n3", 7, false, true), ("members/n2", 7, true, true),
+            ("members/n1", 7, true, true), ("config", 7, true, true), ("members/n3", 5, true, true),
+        ] as [(String, Revision, Bool, Bool)])
+    func whoComesDuringARaceIsAskedToo(_ leaf: String, _ revision: Revision, isThere: Bool, claims: Bool) {
+        var scene = GuardianOrderTests.Scene()
+        _ = scene.step(.timer)
+        Self.acknowledge(scene.step(.node(.observed(scene.status(writable: false)))), &scene)
+        scene.machine.memory.lastLeader = "n2"
+        let free = ShortLeaseTests.view(["n1", "n2"], config: Self.config, leader: nil)
+        _ = scene.step(.store(.loaded(.success(free))))
+        let data = DCSValue.object(["conn_url": "postgres://10.0.0.3:5432/postgres", "state": "running"])
+        _ = scene.step(.storeChanged(.changed(leaf: leaf, value: isThere ? data : nil, revision: revision)))
+        let effects = scene.step(.peers(.decision, ["n2": .unreachable("timed out")]))
+        #expect(effects.contains { if case .store(.acquire, _) = $0 { true } else { false } } == claims)
+        #expect(effects.contains { if case .store(.load, _) = $0 { true } else { false } } == !claims)
+    }
+
+    /// The same seed: who comes back is asked only once its key stands, and its own comparison may take seconds.
+    @Test(arguments: [(true, ["n2"], true), (true, ["n1", "n2"], false), (false, ["n2"], false)])
+    func whoseKeyHasRunOutPutsItFirst(_ wasAway: Bool, _ members: [String], puts: Bool) {
+        var scene = GuardianOrderTests.Scene()
+        _ = scene.step(.timer)
+        _ = scene.step(.node(.observed(scene.status(writable: false))))
+        let silence: Result<ClusterView, DCSError> = .failure(.unreachable("no endpoint answers"))
+        let before = ShortLeaseTests.view(["n1", "n2"], config: Self.config, leader: "n2")
+        _ = scene.step(.store(.loaded(wasAway ? silence : .success(before))))
+        _ = scene.step(.woken("test"), after: .seconds(40))
+        let view = ShortLeaseTests.view(members, config: Self.config, revision: 9, leader: nil)
+        let effects = scene.step(.store(.loaded(.success(view))))
+        #expect(effects.contains { if case .store(.touch, _) = $0 { true } else { false } } == puts)
+    }
+
     @Test func aDaemonThatLeavesStopsNothing() {
         var scene = Self.leader()
         let effects = scene.step(.leaveRequested)

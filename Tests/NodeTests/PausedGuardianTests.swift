@@ -42,4 +42,37 @@ import Testing
             return
         }
     }
+
+    /// Seed 200029650 of the simulation: a leader outlived its lease in a pause without a store, and the first answer
+    /// of the store was that the pause is over. Its key still stood, and its guardian ended PostgreSQL.
+    @Test(arguments: [true, false]) func aLeaseThatEndedInAPauseIsRenewedBeforeThePauseEnds(_ isHeld: Bool) throws {
+        var scene = GuardianOrderTests.Scene(adopted: GuardianOrderTests.lease)
+        _ = scene.step(.timer)
+        _ = Self.load(&scene, isPaused: true, 6)
+        _ = scene.step(.woken("test"), after: .seconds(60))
+        var effects = scene.step(.node(.observed(scene.status(writable: true))))
+        let config: JSONObject = ["ttl": 30, "pause": false]
+        let resumed = ShortLeaseTests.view(["n2:0.1"], config: config, revision: 9)
+        effects += scene.step(.store(.loaded(.success(resumed))))
+        #expect(GuardianOrderTests.orders(effects).isEmpty)
+        #expect(effects.contains { if case .store(.renew, _) = $0 { true } else { false } })
+        let lease = Lease(since: scene.now, ttl: .seconds(30), session: "s")
+        effects = scene.step(
+            .store(
+                .renewed(
+                    isHeld
+                        ? .success(.held(since: scene.now, ttl: .seconds(30), session: "s"))
+                        : .failure(.unreachable("down")))))
+        // The next look follows at once, and goes by what it says.
+        #expect(effects.contains { if case .store(.load, _) = $0 { true } else { false } })
+        #expect(GuardianOrderTests.orders(effects).isEmpty)
+        effects = scene.step(.node(.observed(scene.status(writable: true))))
+        effects += scene.step(.store(.loaded(isHeld ? .success(resumed) : .failure(.unreachable("down")))))
+        guard case .enforce(let enforced, _)? = GuardianOrderTests.orders(effects).last else {
+            Issue.record("\(effects)")
+            return
+        }
+        #expect((enforced == lease) == isHeld)
+        #expect(effects.contains { if case .node(.perform) = $0 { true } else { false } } == !isHeld)
+    }
 }

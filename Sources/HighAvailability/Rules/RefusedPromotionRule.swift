@@ -3,10 +3,20 @@ import ClusterModel
 /// What this node was refused a promotion for less than a ttl ago, while it held the leader key (ha-loop.md §9.2,
 /// §11.1.1): the key is given up, and the others have that long to take it. Nil where nothing stands against another
 /// attempt.
+///
+/// An operator who names this node asks once more: nobody else takes a key that was handed over to it. In pause the
+/// request stands until the promotion is done, and would ask without end.
 func refusedPromotion(_ seen: Observation, _ memory: Memory) -> PromotionReason? {
-    guard let refused = memory.refusedPromotion else { return nil }
+    guard let refused = memory.refusedPromotion, !isAskedAgain(seen) else { return nil }
     let end = refused.at + seen.settings.timings.ttl
     return seen.now < end ? .refused(refused.why, heldBack: end - seen.now) : nil
+}
+
+private func isAskedAgain(_ seen: Observation) -> Bool {
+    guard !seen.settings.isPaused, let view = seen.view, view.isUnlocked, let request = view.failover else {
+        return false
+    }
+    return request.candidate == seen.me.name && isUnderWay(request, view, wallTime: seen.wallTime)
 }
 
 /// A leader whose promotion has failed, and failed again: recovery does not end, the disk is full, no guardian can be

@@ -122,6 +122,8 @@ public func requestWhenWon(
     let gaveAway = request.leader == me.name
     if gaveAway { memory.callsOff(request, because: "nobody has taken the leader key that was given away") }
     if isPaused, request.candidate == me.name { return FailoverRequest(leader: nil, candidate: me.name).json }
+    // It was asked once more (RefusedPromotionRule.swift), and what was refused before counts no more.
+    if request.candidate == me.name { memory.refusedPromotion = nil }
     return FailoverRequest.ended(because: gaveAway ? memory.calledOffBecause : nil)
 }
 

@@ -207,8 +207,9 @@ extension World {
     }
 
     /// L1: who was refused a promotion leaves the key to the others for a ttl (ha-loop.md §9.2). Half of one is looked
-    /// at: ttl may be edited meanwhile.
+    /// at: ttl may be edited meanwhile. Whom an operator names is asked once more.
     mutating func checkRefusal(_ index: Int) {
+        if nodes[index].machine?.snapshot().view?.failover?.candidate == name(index) { return }
         guard let refusal = nodes[index].refusal, refusal.incarnation == nodes[index].incarnation,
             now - refusal.at < nodes[index].ttl / 2, nodes[index].postgreSQL.isStandby
         else { return }
