@@ -102,6 +102,16 @@ import Testing
         #expect(pauses == [1, 2, 4, 8, 10, 10].map { .seconds($0) })
     }
 
+    /// Seed 200012327 of the simulation: a node that had been refused was handed the key after another one had led, and
+    /// left it lying.
+    @Test(arguments: [("primary", true), ("replica", false)])
+    func theOthersHaveHadTheirTurnWhenOneOfThemLeads(_ role: String, isForgotten: Bool) {
+        var memory = LeaderAndFollowerTests.refused(ago: .seconds(1))
+        let members = [Scene.member("n1", role: "replica"), Scene.member("n2", role: role)]
+        _ = decide(Scene.seen(Scene.view(leader: "n2", members: members), Scene.standby()), &memory)
+        #expect((memory.refusedPromotion == nil) == isForgotten)
+    }
+
     static let rows: [Row] = [
         Row(
             description: "who was refused a promotion lets others go first",

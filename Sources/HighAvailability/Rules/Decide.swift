@@ -69,8 +69,10 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         let isAlone = !view.members.contains { $0.name != seen.me.name }
         memory.aloneSince = isAlone ? memory.aloneSince ?? seen.now : nil
         if let leader = view.leaderName {
-            memory.membersUnderLastLeader = view.members
+            memory.noteMembers(view.members, ttl: seen.settings.timings.ttl, at: seen.now)
             memory.lastLeader = leader
+            // The others had the key, and one of them made use of it.
+            if leader != seen.me.name, view.leaderMember?.role == .primary { memory.refusedPromotion = nil }
             // One that is kept as the leader by a promise has no key.
             if let key = view.leader, !key.session.isEmpty { memory.leaderSince = key.revision }
         }

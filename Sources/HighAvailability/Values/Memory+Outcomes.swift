@@ -8,6 +8,16 @@ extension Memory {
         if breaksOff || plan.kind.traits.isComparedAfter { rewind = .suspected }
     }
 
+    /// A view has a leader. Where the store was away keys run out one by one, and whose key does so a moment before the
+    /// leader's is there all the same: for a ttl it is one of those who are asked.
+    mutating func noteMembers(_ members: [Member], ttl: Duration, at now: BootInstant) {
+        let lacking = membersUnderLastLeader.filter { known in !members.contains { $0.name == known.name } }
+        var since: [String: BootInstant] = [:]
+        for member in lacking { since[member.name] = lackedSince[member.name] ?? now }
+        lackedSince = since
+        membersUnderLastLeader = members + lacking.filter { now - (since[$0.name] ?? now) < ttl }
+    }
+
     /// A hand-over that was asked for has come to nothing: where this node leads, or leads again, the same request does
     /// not begin another one.
     public mutating func callsOff(_ request: FailoverRequest, because why: String) {

@@ -41,9 +41,11 @@ public struct Memory: Sendable, Hashable {
     public var received: Received?
     /// Since when views have named no other member; nil where they do.
     public var aloneSince: BootInstant?
-    /// Members of the last view that had a leader: they are asked in a race even when their keys have expired
+    /// Members of the last views that had a leader: they are asked in a race even when their keys have expired
     /// (ha-loop.md §30.7).
     public var membersUnderLastLeader: [Member]
+    /// Since when views with a leader have lacked some of them.
+    var lackedSince: [String: BootInstant] = [:]
     /// The last leader's name, for tie-breaks.
     public var lastLeader: String?
     /// When the key of the leader that was seen last was put: what a leader handed over before is of an earlier tenure,

@@ -210,6 +210,7 @@ extension World {
     /// at: ttl may be edited meanwhile. Whom an operator names is asked once more.
     mutating func checkRefusal(_ index: Int) {
         if nodes[index].machine?.snapshot().view?.failover?.candidate == name(index) { return }
+        // So is everybody after another one has led.
         guard let refusal = nodes[index].refusal, refusal.incarnation == nodes[index].incarnation,
             now - refusal.at < nodes[index].ttl / 2, nodes[index].postgreSQL.isStandby
         else { return }
@@ -257,6 +258,12 @@ extension World {
         for other in nodes.indices where other != index && isUndisturbed(other) && !isCut(index, other) {
             let server = nodes[other].postgreSQL
             if isOutsideSync(other) || setup.nofailover.contains(other) { continue }
+            // The mode was edited while the others were asked.
+            if let snapshot = nodes[index].machine?.snapshot(), let view = snapshot.view,
+                snapshot.settings.synchronousMode != .off, !view.sync.isEmpty, !view.sync.names(name(other))
+            {
+                continue
+            }
             if isOutsideFailsafe(other, store.view(now)) { continue }
             // Who may not lead because of its timeline is not waited for.
             if setup.checkTimeline, server.log.timeline < store.view(now).timeline { continue }

@@ -14,6 +14,8 @@ extension World {
             if !nodes[index].wasWriting {
                 nodes[index].wasWriting = true
                 nodes[index].postgreSQL.wroteUntil = now
+                // The others had their turn (`checkRefusal`).
+                for other in nodes.indices where other != index { nodes[other].refusal = nil }
                 continue
             }
             let elapsed = now.nanoseconds - nodes[index].postgreSQL.wroteUntil.nanoseconds
