@@ -252,6 +252,13 @@ import Testing
         #expect(!confirmed((1...4).map { Self.primary("n2", [unheard], at: Int64($0)) }))
         // The checkpointer has not turned the waiting on yet.
         #expect(!confirmed((1...4).map { Self.primary("n2", [named], at: Int64($0), listens: false) }))
+        // Other names are set before it has: these do not begin with commits that waited.
+        func others(_ listens: Bool) -> [PostgreSQLStatus] {
+            [Self.primary("n2", [named], at: 1, listens: false)]
+                + (2...5).map { Self.primary("2 (n2,n3)", [named], at: Int64($0), listens: listens) }
+        }
+        #expect(!confirmed(others(false)))
+        #expect(confirmed(others(true)))
         // It lacks what was written before.
         #expect(!confirmed((1...4).map { Self.primary("n2", [named], at: Int64($0), position: 1001) }))
         // Looks that come late tell nothing new.

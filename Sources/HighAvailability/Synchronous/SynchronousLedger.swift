@@ -10,7 +10,7 @@ public struct SynchronousLedger: Sendable, Hashable {
     private var postmaster: Int32?
     private var since = BootInstant(nanoseconds: 0)
     private var lastLook = BootInstant(nanoseconds: 0)
-    /// Before the present names sessions did not wait at all.
+    /// Before the present names sessions did not wait at all, and no look has shown since that they do.
     private var wasOff = true
     /// Every process of PostgreSQL goes by the present names.
     private var isSettled = false
@@ -28,7 +28,8 @@ public struct SynchronousLedger: Sendable, Hashable {
         else { return }
         lastLook = local.observedAt
         if inForce != synchronous.inForce || postmaster != local.postmaster {
-            wasOff = inForce?.isEmpty ?? true
+            // Names that come before that has settled take nothing back.
+            wasOff = (inForce?.isEmpty ?? true) || wasOff && !isSettled
             inForce = synchronous.inForce
             postmaster = local.postmaster
             since = local.observedAt
