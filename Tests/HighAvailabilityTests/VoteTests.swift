@@ -20,6 +20,10 @@ import Testing
             description: "nor who does not know its timeline",
             seen: seen(replaying(1790, timeline: 0)), expected: .action(.wait), because: ["too-few-votes"]),
         Row(
+            description: "nor where whoever races lacks some of what both could have of the cluster's",
+            seen: seen(Scene.peer(1790), by: Scene.standby(at: 850), checksTimeline: false),
+            expected: .action(.wait), because: ["too-few-votes"]),
+        Row(
             description: "who has no more than whoever races has its vote, wherever it is",
             seen: seen(.status(PeerStatus(isPrimary: false, position: WALPosition(800), timeline: 1))),
             expected: .action(.acquireLeader), because: ["healthiest"]),
@@ -54,7 +58,10 @@ import Testing
     @Test(arguments: rows) func decides(_ row: Row) { row.check() }
 
     /// The cluster has left timeline 1 at 900; nobody but this node and a voter is there.
-    private static func seen(_ peer: PeerAnswer, isOurs: Bool = true) -> Observation {
+    private static func seen(
+        _ peer: PeerAnswer, isOurs: Bool = true, by me: PostgreSQLStatus = Scene.standby(timeline: 2),
+        history: TimelineHistory = RaceTests.history(1), checksTimeline: Bool = true
+    ) -> Observation {
         let sync = SyncState(leader: "n2", voters: ["n1", "n3"], quorum: 1)
         let members = ["n1", "n2", "n3"].map { name in
             let known = Scene.member(name)
@@ -63,8 +70,8 @@ import Testing
             return Member(name: name, data: data)
         }
         return Scene.seen(
-            Scene.view(members: members, sync: sync, history: RaceTests.history(1)), Scene.standby(timeline: 2),
-            peers: ["n3": peer], settings: ["synchronous_mode": "quorum", "check_timeline": true])
+            Scene.view(members: members, sync: sync, history: history), me, peers: ["n3": peer],
+            settings: ["synchronous_mode": "quorum", "check_timeline": .bool(checksTimeline)])
     }
 
     private static func replaying(_ position: UInt64, timeline: TimelineID) -> PeerAnswer {

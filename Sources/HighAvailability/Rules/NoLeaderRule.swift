@@ -226,6 +226,14 @@ struct RaceRules {
     /// Whether it has replayed records of its own there. Who is only told to be on such a timeline may have received
     /// WAL of a later one, which it has not replayed.
     func hasParted(_ peer: PeerStatus) -> Bool { history.left(peer.timeline, before: peer.replayed) != nil }
+
+    /// Whether a voter has nothing that may have been acknowledged and whoever races lacks (ha-loop.md §11.2.7). What
+    /// one that has parted has beyond the end of its timeline was acknowledged by nobody since.
+    func hasVote(_ name: String, _ peer: PeerStatus, for mine: Standing) -> Bool {
+        guard let quorum, quorum.counts(name), peer.position > .zero else { return false }
+        let left = knowsTimeline(name) ? history.left(peer.timeline, before: peer.replayed) : nil
+        return min(peer.position, left ?? peer.position) <= mine.position
+    }
 }
 
 /// The comparison itself (ha-loop.md §11.2): never promote while a primary lives or a better standby answers.
@@ -248,11 +256,7 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
     for (name, answer) in peers {
         guard case .status(let peer) = answer, !peer.watchdogFailed else { continue }
         let isOfPast = !peer.isPrimary && rules.isOfPast(peer)
-        // What one that has parted has beyond mine was acknowledged by nobody since: it has its vote (§11.2.7).
-        let hasVote =
-            rules.quorum?.counts(name) == true && peer.position > .zero
-            && (peer.position <= mine.position || rules.knowsTimeline(name) && rules.hasParted(peer))
-        if hasVote { votes += 1 }
+        if rules.hasVote(name, peer, for: mine) { votes += 1 }
         // Who may not lead because of its timeline is not waited for: nobody else would lead either.
         if isOfPast { continue }
         if peer.tags.nofailover { continue }
