@@ -39,6 +39,24 @@ import Testing
                 Scene.view(history: RaceTests.history(1)), Scene.standby(timeline: 2, at: 950),
                 peers: ["n2": Scene.unreachable, "n3": Scene.peer(1000, timeline: 0)]),
             memory: ledSince(5), expected: .action(.acquireLeader), because: ["healthiest"]),
+        // The cluster has left timeline 1 at 900, and nobody has told the store: N was promoted there, was cut off at
+        // once, and died.
+        Row(
+            description: "who is on a later timeline has what this one may lack, however far this one is",
+            seen: unwritten(Scene.peer(950, timeline: 2), by: Scene.standby(at: 1790)),
+            expected: .action(.wait), because: ["too-few-votes"]),
+        Row(
+            description: "and leads, with the vote of who has gone on where its timeline began",
+            seen: unwritten(Scene.peer(1790), by: Scene.standby(timeline: 2, at: 950)),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "not where that one runs Patroni",
+            seen: unwritten(Scene.peer(1790), isOurs: false, by: Scene.standby(timeline: 2, at: 950)),
+            expected: .action(.wait), because: ["peer-is-ahead"]),
+        Row(
+            description: "nor where it may come to this timeline by what it has received",
+            seen: unwritten(replaying(950, timeline: 1), by: Scene.standby(timeline: 2, at: 950)),
+            expected: .action(.wait), because: ["peer-is-ahead"]),
         // Found by the simulation (profile quorum, seed 5098): the candidate of a switchover, who had confirmed to have
         // everything, waited for the vote of a node that hung.
         Row(
@@ -72,6 +90,12 @@ import Testing
         return Scene.seen(
             Scene.view(members: members, sync: sync, history: history), me, peers: ["n3": peer],
             settings: ["synchronous_mode": "quorum", "check_timeline": .bool(checksTimeline)])
+    }
+
+    private static func unwritten(
+        _ peer: PeerAnswer, isOurs: Bool = true, by me: PostgreSQLStatus
+    ) -> Observation {
+        seen(peer, isOurs: isOurs, by: me, history: TimelineHistory(), checksTimeline: false)
     }
 
     private static func replaying(_ position: UInt64, timeline: TimelineID) -> PeerAnswer {

@@ -214,23 +214,30 @@ struct RaceRules {
     /// Whether the timeline that a peer tells is that of its position for certain.
     var knowsTimeline: @Sendable (String) -> Bool = { _ in false }
 
-    /// Whether a standby is on a timeline that the cluster has left, with or without records of its own.
+    /// Whether a standby is on a timeline that the cluster has left; where timelines do not matter, with records of its
+    /// own there. Who is only told to be on one may have received WAL of a later one, which it has not replayed.
     func isOfPast(_ peer: PeerStatus) -> Bool {
         if let clusterTimeline, peer.timeline < clusterTimeline { return true }
-        return hasParted(peer) || peer.timeline == 0 && mayHaveParted(at: peer.replayed)
+        if history.left(peer.timeline, before: peer.replayed) != nil { return true }
+        return peer.timeline == 0 && mayHaveParted(at: peer.replayed)
     }
 
     /// Where the timeline is not known, of which any end before that may have been passed.
     func mayHaveParted(at replayed: WALPosition) -> Bool { history.lines.contains { replayed > $0.position } }
 
-    /// Whether it has replayed records of its own there. Who is only told to be on such a timeline may have received
-    /// WAL of a later one, which it has not replayed.
-    func hasParted(_ peer: PeerStatus) -> Bool { history.left(peer.timeline, before: peer.replayed) != nil }
+    /// Whether a standby has records of its own beyond where the timeline of whoever races began, which `/history` may
+    /// not tell yet.
+    func isPassed(_ name: String, _ peer: PeerStatus, by mine: Standing) -> Bool {
+        knowsTimeline(name) && peer.timeline > 0 && peer.timeline < mine.timeline && peer.replayed > mine.position
+    }
 
     /// Whether a voter has nothing that may have been acknowledged and whoever races lacks (ha-loop.md §11.2.7). What
     /// one that has parted has beyond the end of its timeline was acknowledged by nobody since.
     func hasVote(_ name: String, _ peer: PeerStatus, for mine: Standing) -> Bool {
         guard let quorum, quorum.counts(name), peer.position > .zero else { return false }
+        // There commits may have been acknowledged that are not here, however far this is.
+        if peer.timeline > mine.timeline { return false }
+        if isPassed(name, peer, by: mine) { return true }
         let left = knowsTimeline(name) ? history.left(peer.timeline, before: peer.replayed) : nil
         return min(peer.position, left ?? peer.position) <= mine.position
     }
@@ -255,7 +262,7 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
     var (reachable, votes) = (0, 0)
     for (name, answer) in peers {
         guard case .status(let peer) = answer, !peer.watchdogFailed else { continue }
-        let isOfPast = !peer.isPrimary && rules.isOfPast(peer)
+        let isOfPast = !peer.isPrimary && (rules.isOfPast(peer) || rules.isPassed(name, peer, by: mine))
         if rules.hasVote(name, peer, for: mine) { votes += 1 }
         // Who may not lead because of its timeline is not waited for: nobody else would lead either.
         if isOfPast { continue }
