@@ -55,6 +55,16 @@ import Testing
 
     static let n2 = slot("n2") { $0.isActive = true }
 
+    /// A logical slot where a physical one is to be.
+    static let otherKind = slot("p") {
+        $0.isLogical = true; $0.isReady = true
+    }
+
+    /// A failover slot that was made here.
+    static let left = slot("f") {
+        $0.isLogical = true; $0.isFailover = true; $0.isReady = true
+    }
+
     static let physicalCases: [Case] = [
         Case(
             description: "a permanent slot is made on a standby", settings: physical, slots: [n2],
@@ -76,12 +86,7 @@ import Testing
             slots: [n2], actions: [.create("q")], because: ["slot-invalid"]),
         Case(
             description: "a logical slot stands where a physical one is to be", settings: physical,
-            slots: [
-                n2,
-                slot("p") {
-                    $0.isLogical = true; $0.isReady = true
-                },
-            ], actions: [.drop("p")],
+            slots: [n2, otherKind], actions: [.drop("p")],
             because: ["slot-other-definition"]),
         Case(
             description: "not while somebody reads it", settings: physical,
@@ -94,21 +99,11 @@ import Testing
             because: ["slot-in-use"]),
         Case(
             description: "nor in pause", settings: ["slots": ["p": .null], "pause": true],
-            slots: [
-                n2,
-                slot("p") {
-                    $0.isLogical = true; $0.isReady = true
-                },
-            ], because: []),
+            slots: [n2, otherKind], because: []),
         Case(
             description: "nor where it is somebody else's",
             settings: ["slots": ["p": .null], "ignore_slots": [["name": "p", "type": "logical"]]],
-            slots: [
-                n2,
-                slot("p") {
-                    $0.isLogical = true; $0.isReady = true
-                },
-            ], because: []),
+            slots: [n2, otherKind], because: []),
         Case(
             description: "in pause slots are made all the same", settings: ["slots": ["p": .null], "pause": true],
             slots: [n2], actions: [.create("p")], because: []),
@@ -236,13 +231,7 @@ import Testing
             ], because: []),
         Case(
             description: "one that a demoted primary has left is dropped",
-            slots: [
-                n2,
-                slot("f") {
-                    $0.isLogical = true; $0.isFailover = true; $0.isReady = true
-                },
-            ],
-            actions: [.drop("f")], because: ["slot-not-synced"]),
+            slots: [n2, left], actions: [.drop("f")], because: ["slot-not-synced"]),
         Case(
             description: "whether or not the configuration names it", settings: logical,
             slots: [
@@ -255,12 +244,10 @@ import Testing
             actions: [.drop("l")], because: ["slot-not-synced"]),
         Case(
             description: "on the primary it is PostgreSQL's", view: leading,
-            slots: [
-                n2,
-                slot("f") {
-                    $0.isLogical = true; $0.isFailover = true
-                },
-            ], isPrimary: true, because: []),
+            slots: [n2, left], isPrimary: true, because: []),
+        Case(
+            description: "who is being promoted again has it to go on with", view: leading, slots: [n2, left],
+            because: []),
     ]
 
     @Test(arguments: physicalCases + logicalCases) func decides(_ row: Case) {

@@ -108,8 +108,9 @@ private struct SlotWork {
     private var isLeader: Bool { view.leaderName == me.name }
 
     /// A primary that was demoted has left it: PostgreSQL, since 17, makes its own on a standby (postgresql.md §22.3).
+    /// Who is about to be promoted again goes on with it.
     func isLeftUnsynced(_ slot: PostgreSQLStatus.ReplicationSlot) -> Bool {
-        slot.isFailover && !slot.isSynced && facts.inRecovery && !view.isUnlocked
+        slot.isFailover && !slot.isSynced && facts.inRecovery && !view.isUnlocked && !isLeader
     }
 
     mutating func make(_ name: String, _ slot: WantedSlot) {
