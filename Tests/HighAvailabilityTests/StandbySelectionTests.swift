@@ -36,6 +36,33 @@ import Testing
         #expect(selection.active.contains("n2") == may, "\(what)")
     }
 
+    /// A standby elsewhere that may not lead is none that the cluster goes on with.
+    static let distinct: [SynchronousRuleTests.Case] = [
+        .init(
+            description: "distinct zones: who may lead goes first, wherever it stands",
+            settings: ["synchronous_zones": "distinct"], senders: [Rules.sender("n2"), Rules.sender("n3")],
+            members: Rules.members(elsewhere), step: Rules.named(.init(.priority, 1, ["n2"])),
+            because: ["sync-waits-for"]),
+        .init(
+            description: "then who may not, elsewhere first",
+            settings: ["synchronous_zones": "distinct", "synchronous_node_count": 2],
+            senders: [Rules.sender("n2"), Rules.sender("n3"), Rules.sender("n4")],
+            members: Rules.members(elsewhere), step: Rules.named(.init(.priority, 2, ["n2", "n3"])),
+            because: ["sync-waits-for"]),
+        .init(
+            description: "it makes no quorum of those elsewhere", mode: "quorum",
+            settings: ["synchronous_zones": "distinct"], senders: [Rules.sender("n2"), Rules.sender("n3")],
+            members: Rules.members(elsewhere), step: Rules.named(.init(.quorum, 1, ["n2"])),
+            because: ["sync-waits-for"]),
+    ]
+
+    private static let elsewhere: [String: JSONObject] = [
+        "n1": ["zone": "a"], "n2": ["zone": "a"], "n3": ["zone": "b", "nofailover": true],
+        "n4": ["zone": "a", "nofailover": true],
+    ]
+
+    @Test(arguments: distinct) func theStepAndWhy(_ row: SynchronousRuleTests.Case) { Rules().theStepAndWhy(row) }
+
     /// Until then the leader looks again and again: nobody else tells when it has caught up.
     @Test func whoCatchesUpIsAwaited() throws {
         func awaits(_ state: String, _ tags: JSONObject = [:], at position: UInt64? = 1000) throws -> Bool {

@@ -126,14 +126,19 @@ public struct StandbySelection: Sendable, Hashable {
     public var active: Set<String> { Set(candidates.map(\.name)) }
 
     /// For priority mode: as many as are to have each commit. With distinct zones those go first that stand in one of
-    /// their own; where there are too few of them, others are taken all the same.
+    /// their own; where there are too few of them, others are taken all the same. Who may not lead goes last, wherever
+    /// it stands: with nobody else in `/sync`, nobody could lead.
     public func picked() -> Set<String> {
         guard prefersDistinctZones else { return Set(candidates.prefix(count).map(\.name)) }
         var zones = Set([primaryZone].compactMap { $0 })
         var left = candidates
         var names: Set<String> = []
         while names.count < count, !left.isEmpty {
-            let place = left.firstIndex { $0.tags.zone.map { !zones.contains($0) } ?? false } ?? 0
+            let isBarred = left[0].tags.nofailover
+            let place =
+                left.firstIndex { candidate in
+                    candidate.tags.nofailover == isBarred && candidate.tags.zone.map { !zones.contains($0) } ?? false
+                } ?? 0
             let next = left.remove(at: place)
             names.insert(next.name)
             if let zone = next.tags.zone { zones.insert(zone) }
@@ -142,9 +147,11 @@ public struct StandbySelection: Sendable, Hashable {
     }
 
     /// For quorum mode: all, but of those that may not lead only as many as are needed. With distinct zones only those
-    /// outside the primary's, where there are enough: whoever acknowledges a commit is elsewhere then.
+    /// outside the primary's that may lead, where there are enough: whoever acknowledges a commit is elsewhere then.
     public func electors() -> Set<String> {
-        let outside = candidates.filter { candidate in candidate.tags.zone.map { $0 != primaryZone } ?? false }
+        let outside = candidates.filter { candidate in
+            !candidate.tags.nofailover && candidate.tags.zone.map { $0 != primaryZone } ?? false
+        }
         let isDistinct = prefersDistinctZones && outside.count >= count
         var names: Set<String> = []
         for candidate in isDistinct ? outside : candidates
