@@ -21,6 +21,25 @@ import Testing
         #expect(decision.reasons.map(\.code) == ["data-directory-empty", "copy-failed"])
     }
 
+    /// Whom `/sync` lets lead it does for what it had: a copy that lacks some of that must not have its voice.
+    @Test(
+        arguments: [
+            (true, "n1", "n2"), ("quorum", "n1", "n2"), (true, "n4", "n3"), (false, "n1", "n3"),
+        ] as [(JSONValue, String, String)])
+    func aVoterIsCopiedFromTheLeader(_ mode: JSONValue, _ voter: String, _ source: String) {
+        let view = Scene.view(
+            leader: "n2",
+            members: [Scene.member("n1"), Scene.member("n2"), Scene.member("n3", tags: ["clonefrom": true])],
+            sync: SyncState(leader: "n2", voters: [voter]))
+        let seen = Scene.seen(view, Scene.empty, settings: ["synchronous_mode": mode])
+        #expect(Scene.decided(seen).0.reasons.contains(.bootstrap(.cloneSource(source))), "\(mode), \(voter)")
+        let plan = reinitializePlan(seen.me, Scene.standby(), view, seen.settings, fromLeader: false)
+        let sources = plan?.steps.compactMap { step -> String? in
+            if case .postgreSQL(.clone(let from, _, _)) = step { from.name } else { nil }
+        }
+        #expect(sources == [source], "\(mode), \(voter)")
+    }
+
     /// An empty directory, and a replica method that needs no leader.
     private static func restorable(_ view: ClusterView) -> Observation {
         var seen = Scene.seen(view, Scene.empty)

@@ -16,7 +16,7 @@ public func reinitializePlan(
     _ me: NodeIdentity, _ local: PostgreSQLStatus, _ view: ClusterView, _ settings: DynamicConfiguration,
     fromLeader: Bool
 ) -> Plan? {
-    let member = fromLeader ? view.leaderMember : cloneSource(me, view)
+    let member = fromLeader ? view.leaderMember : cloneSource(me, view, settings)
     guard let member, member.name != me.name, let source = Upstream(member) else { return nil }
     var plan = clonePlan(.reinitialize, me, settings, view, from: source, onlyByBaseBackup: fromLeader)
     if local.postmaster != nil { plan.steps.insert(.postgreSQL(.stop(.immediate, timeout: .seconds(60))), at: 0) }

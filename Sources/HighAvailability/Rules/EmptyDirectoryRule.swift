@@ -16,7 +16,7 @@ func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView, _ memory: Memo
         return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .lease(.nameTaken(by: other)))
     }
     if view.isUnlocked { return newClusterRule(seen, view, memory) }
-    guard let source = cloneSource(seen.me, view) else {
+    guard let source = cloneSource(seen.me, view, seen.settings) else {
         return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.waitingForLeader))
     }
     guard let upstream = Upstream(source) else {
@@ -103,8 +103,10 @@ extension Member {
     }
 }
 
-/// A running member that offers itself as a source, else the leader (ha-loop.md §1 "clone member").
-func cloneSource(_ me: NodeIdentity, _ view: ClusterView) -> Member? {
+/// A running member that offers itself as a source, else the leader (ha-loop.md §1 "clone member"). Whom `/sync` names
+/// it does for having every commit, or a vote on that: its copy is the leader's, and lacks none.
+func cloneSource(_ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration) -> Member? {
+    if settings.synchronousMode != .off, view.sync.names(me.name) { return view.leaderMember }
     let offered = view.members.first { member in
         member.tags.clonefrom && member.isRunning && member.connectionURL != nil && member.name != me.name
             && member.name != view.leaderName
