@@ -85,8 +85,9 @@ extension CycleMachine {
         }
         if view.leaderName != me.name {
             memory.hasWonKey = false
-            tenure.synchronous = SynchronousStanding()
+            tenure.synchronous.leadsNoMore()
         }
+        if let sync = sight.view?.sync { tenure.synchronous.see(sync) }
         tenure.failsafe.heed(view)
         tenure.failsafe.see(view, isLeading: view.leaderName == me.name && namesake == nil, hasLease: lease != nil)
         adoptSharing(view, &run)
@@ -131,6 +132,7 @@ extension CycleMachine {
         seen.watchdogFailure = me.requiresWatchdog ? guardian?.watchdogFailure : nil
         seen.failsafe = tenure.failsafe.facts(granted: tenure.granted)
         seen.repairsWait = schedule.backOff.waits(at: run.now)
+        seen.isSyncUncertain = tenure.synchronous.isUncertain
         return seen
     }
 

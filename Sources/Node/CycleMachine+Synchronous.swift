@@ -11,10 +11,43 @@ struct SynchronousStanding: Sendable {
     var step: SynchronousStep?
     /// The log has been told last.
     var told: [SynchronousReason] = []
-    /// A write of `/sync` had no answer.
-    var isUncertain = false
+    /// The write of `/sync` that is on its way, and one that had no answer: the store may still do it.
+    private var sent: Write?
+    private var unanswered: Write?
     /// Since when looks come one after another, because something is under way.
     var unsettledSince: BootInstant?
+
+    /// By the revision of `/sync` that it rests on; nil where there was none.
+    private struct Write: Sendable {
+        var revision: Revision?
+    }
+
+    var isUncertain: Bool { sent != nil || unanswered != nil }
+
+    mutating func sends(on revision: Revision?) { sent = Write(revision: revision) }
+
+    /// A refusal is of this write alone: one before it may still be done.
+    mutating func isAnswered(_ result: Result<WriteOutcome, DCSError>) {
+        switch result {
+        case .success(.written): unanswered = nil
+        case .success(.refused): break
+        case .failure: unanswered = sent ?? unanswered
+        }
+        sent = nil
+    }
+
+    /// What rests on another revision is done no more.
+    mutating func see(_ sync: SyncState) {
+        if sent?.revision != sync.revision { sent = nil }
+        if unanswered?.revision != sync.revision { unanswered = nil }
+    }
+
+    /// The key is another's, or nobody's. What was sent to the store knows nothing of that.
+    mutating func leadsNoMore() {
+        let left = self
+        self = SynchronousStanding()
+        (sent, unanswered) = (left.sent, left.unanswered)
+    }
 }
 
 /// The leader keeps `/sync` and `synchronous_standby_names` (ha-loop.md §17): one step at a time, each acknowledged
@@ -36,16 +69,18 @@ extension CycleMachine {
         } else {
             tenure.synchronous.unsettledSince = nil
         }
-        guard let step = plan.step.map({ certain($0, view) }) else { return }
+        guard let step = certain(plan.step, view) else { return }
         chores.begin(.sync)
         tenure.synchronous.step = step
         let condition = WriteCondition.leadingAsSeen(view.sync.revision)
         switch step {
         case .writeSync(let state):
+            tenure.synchronous.sends(on: view.sync.revision)
             run.log(.info, "/sync becomes \(state)")
             run.emit(
                 .store(.write(.sync, .object(state.json), condition, .sync), deadline: storeDeadline(run.now)))
         case .deleteSync:
+            tenure.synchronous.sends(on: view.sync.revision)
             run.log(.info, "/sync is deleted")
             run.emit(.store(.delete(.sync, condition, .sync), deadline: storeDeadline(run.now)))
         case .setNames(let setting):
@@ -72,6 +107,7 @@ extension CycleMachine {
     mutating func wroteSync(_ result: Result<WriteOutcome, DCSError>, _ run: inout Run) {
         let step = tenure.synchronous.step
         tenure.synchronous.step = nil
+        tenure.synchronous.isAnswered(result)
         chores.end(.sync)
         switch (result, step) {
         case (.success(.written(let revision)), .writeSync(let state)?):
@@ -82,26 +118,28 @@ extension CycleMachine {
         case (.success(.refused), _):
             // Somebody else has written it, or leads, or an earlier write of ours was done after all: the next view
             // tells.
-            tenure.synchronous.isUncertain = false
             sight.forgetOwnSync()
             run.log(.warning, "/sync is not as it was seen, it is read again")
             wake(&run)
-        case (.failure, _): tenure.synchronous.isUncertain = true
-        case (.success, _): break
+        case (.success, _), (.failure, _): break
         }
     }
 
     private mutating func sawWritten(_ state: SyncState, at revision: Revision, _ run: inout Run) {
-        tenure.synchronous.isUncertain = false
         sight.wrote(state, at: revision, at: run.now)
         run.isNews = true
         if isIdle { goOnWithSynchronous(&run) }
     }
 
     /// A write without an answer may still be done, and PostgreSQL must not go by what that one would not cover.
-    /// Another write, of the same, makes an end of it: the two rest on one revision.
-    private func certain(_ step: SynchronousStep, _ view: ClusterView) -> SynchronousStep {
-        guard tenure.synchronous.isUncertain, case .setNames = step else { return step }
+    /// Another write, of the same, makes an end of it, whether or not anything is to be done: the two rest on one
+    /// revision.
+    private func certain(_ step: SynchronousStep?, _ view: ClusterView) -> SynchronousStep? {
+        guard tenure.synchronous.isUncertain else { return step }
+        switch step {
+        case .writeSync?, .deleteSync?: return step
+        case .setNames?, nil: break
+        }
         return view.sync.isEmpty
             ? .writeSync(SyncState(leader: me.name))
             : .writeSync(SyncState(leader: view.sync.leader, voters: view.sync.voters, quorum: view.sync.quorum))

@@ -157,6 +157,47 @@ import Testing
         #expect(Self.names(effects) == [""])
     }
 
+    /// Nor is it forgotten with the key: the store still knows the revision that it rests on.
+    @Test func aWriteWithoutAnswerIsRememberedWhereTheKeyIsLostAndWonAgain() {
+        var (scene, _) = Self.leader("n2", SyncState(leader: "n1", revision: 5))
+        _ = Self.looks(&scene, "n2")
+        _ = scene.step(.store(.wrote(.sync, .failure(.unreachable("no answer")))))
+        var free = Self.view(SyncState(leader: "n1", revision: 5), revision: 7)
+        free.leader = nil
+        _ = scene.step(.woken("test"))
+        _ = scene.step(.node(.observed(Self.primary(scene, "n2", listed: true))))
+        let claimed = scene.step(.store(.loaded(.success(free))))
+        #expect(claimed.contains { if case .store(.acquire, _) = $0 { true } else { false } })
+        let held = LeaderClaim.held(since: scene.now, ttl: .seconds(30), session: "s")
+        _ = scene.step(.store(.acquired(.success(held))))
+        var gone = Self.primary(scene, "n2")
+        gone.facts?.walSenders = []
+        var effects = scene.step(.node(.observed(gone)))
+        effects += scene.step(.store(.loaded(.success(Self.view(SyncState(leader: "n1", revision: 5), revision: 8)))))
+        effects += scene.step(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
+        #expect(Self.names(effects).isEmpty)
+        #expect(Self.written(effects).map(\.text) == [#"{"leader":"n1","quorum":0,"sync_standby":null}"#])
+        effects = scene.step(.store(.wrote(.sync, .success(.written(9)))))
+        #expect(Self.names(effects) == [""])
+    }
+
+    /// It is made an end of although nothing is to be done; a view that shows another revision has made one.
+    @Test(arguments: [5, 6] as [Revision])
+    func aWriteWithoutAnswerIsSettledBeforeAnythingIsToBeDone(_ revision: Revision) {
+        var (scene, _) = Self.leader("n2", SyncState(leader: "n1", revision: 5))
+        _ = Self.looks(&scene, "n2")
+        _ = scene.step(.store(.wrote(.sync, .failure(.unreachable("no answer")))))
+        _ = scene.step(.woken("test"))
+        var seen = Self.primary(scene, "n2", listed: true)
+        // Nobody is known to have everything any more.
+        seen.postmaster = 43
+        var effects = scene.step(.node(.observed(seen)))
+        let sync = SyncState(leader: "n1", revision: revision)
+        effects += scene.step(.store(.loaded(.success(Self.view(sync, revision: 7)))))
+        effects += scene.step(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
+        #expect(Self.written(effects).count == (revision == 5 ? 1 : 0))
+    }
+
     /// Found by the simulation (profile modes, seed 6935): the names stayed after the mode was turned off.
     @Test func whatWasSetAndNotAcknowledgedIsNotTakenForWhatWasBefore() {
         var (scene, effects) = Self.leader("", SyncState(leader: "n1", revision: 5))

@@ -40,7 +40,7 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     if !obstacles.isEmpty { return Decision(.carryOut(giveUpKeyPlan()), [holding] + obstacles) }
     guard LeaseArithmetic.allowsPromotion(lease, at: seen.now) else { return Decision(.ask(.renewal), holding) }
     if let decision = failedPromotionRule(seen, view, &memory) { return decision }
-    let claim = SynchronousClaim(seen.me, view, seen.settings)
+    let claim = SynchronousClaim(seen.me, view, seen.settings, isUncertain: seen.isSyncUncertain)
     guard claim.stands(in: view) else { return Decision(.write(.sync(claim.sync)), holding, .synchronous(.claims)) }
     if memory.promotions.from == nil, let facts = seen.local.facts {
         memory.promotions.from = .init(position: facts.position, timeline: facts.timeline ?? 0)

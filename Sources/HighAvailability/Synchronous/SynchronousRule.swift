@@ -153,10 +153,15 @@ public struct SynchronousClaim: Sendable, Hashable {
     /// Nil for no key.
     public var sync: SyncState?
     public var names: SynchronousSetting
+    /// A write of before may still be done, and would take back what stands: another one makes an end of it.
+    private var isUncertain = false
 
     /// The names are those that whoever may win by this `/sync` rests on. Patroni writes it after the promotion in
     /// quorum mode; written before, it also ends what a former leader, frozen until now, is still about to write.
-    public init(_ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration) {
+    public init(
+        _ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration, isUncertain: Bool = false
+    ) {
+        defer { self.isUncertain = isUncertain }
         guard settings.synchronousMode != .off else {
             self.init(sync: nil, names: .configured)
             return
@@ -188,7 +193,7 @@ public struct SynchronousClaim: Sendable, Hashable {
     /// Whether `/sync` says so already.
     func stands(in view: ClusterView) -> Bool {
         guard let sync else { return view.sync.isEmpty }
-        return view.sync.leader == sync.leader && view.sync.voters.sorted() == sync.voters
+        return !isUncertain && view.sync.leader == sync.leader && view.sync.voters.sorted() == sync.voters
             && view.sync.quorum == sync.quorum
     }
 }

@@ -34,6 +34,8 @@ public struct Observation: Sendable, Hashable {
     public var watchdogFailure: String?
     /// The store has just refused a write, and is asked for it again after a pause: what can do without goes on.
     public var repairsWait = false
+    /// A write of `/sync` had no answer, and may be done still.
+    public var isSyncUncertain = false
     /// What is known of failsafe mode.
     public var failsafe = FailsafeFacts()
 
