@@ -127,6 +127,15 @@ import Testing
             description: "what stands in the file comes first", names: "n2", written: "n3", senders: [one],
             step: named(.init(.priority, 1, ["n3"])), because: ["sync-not-in-force"]),
         Case(
+            description: "where PostgreSQL has read that, something overrides it: nothing is set again",
+            names: "n3", written: "n2", senders: [one], handed: .names(.init(.priority, 1, ["n2"])),
+            because: ["sync-overridden"]),
+        Case(
+            description: "and /sync lets nobody lead whom that does not cover",
+            sync: SyncState(leader: "n1", voters: ["n2"], revision: 7), names: "n3", written: "n2", senders: [one],
+            handed: .names(.init(.priority, 1, ["n2"])), step: .writeSync(SyncState(leader: "n1")),
+            because: ["sync-overridden"]),
+        Case(
             description: "nobody, written while the mode was off, is not written again in strict mode",
             settings: ["synchronous_mode_strict": true], sync: SyncState(), names: "2 (n2,n3)", written: "",
             senders: [one], step: named(.waiting(.priority)), because: ["sync-not-in-force"]),

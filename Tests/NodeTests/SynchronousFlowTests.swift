@@ -232,6 +232,19 @@ import Testing
         #expect(Self.names(effects) == ["n2"])
     }
 
+    /// ALTER SYSTEM has set something else: to set it again, and to look at once, would go on for ever.
+    @Test func whatIsOverriddenIsNotSetAgainAndAgain() {
+        var (scene, effects) = Self.leader("", SyncState(leader: "n1", revision: 5))
+        #expect(Self.names(effects) == ["n2"])
+        effects = scene.step(.node(.synchronousNamed(.names(.init(.priority, 1, ["n2"])), .success(()))))
+        var seen = Self.primary(scene, "n3")
+        seen.facts?.synchronous?.written = "n2"
+        effects = scene.step(.node(.observed(seen)))
+        #expect(Self.names(effects).isEmpty)
+        #expect(!effects.contains { if case .node(.observe) = $0 { true } else { false } })
+        #expect(scene.machine.synchronousPause == .milliseconds(100))
+    }
+
     // MARK: Giving duty back (ha-loop.md §17.8)
 
     private func standby() -> Scene {

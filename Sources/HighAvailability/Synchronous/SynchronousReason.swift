@@ -13,6 +13,8 @@ public enum SynchronousReason: Sendable, Hashable {
     case waitsFor([String])
     /// PostgreSQL does not go by what stands in its file.
     case notInForce(written: String)
+    /// It has read it, and goes by another value.
+    case overridden(written: String, inForce: String)
     /// Before a promotion `/sync` says whose commits count from now on.
     case claims
     /// There is no standby in another zone.
@@ -39,6 +41,11 @@ public enum SynchronousReason: Sendable, Hashable {
             Explanation(
                 "sync-not-in-force", ["written": .fact(written)],
                 "PostgreSQL does not go by synchronous_standby_names = '\(written)' yet, which stands in its file")
+        case .overridden(let written, let inForce):
+            Explanation(
+                "sync-overridden", ["written": .fact(written), "in_force": .fact(inForce)],
+                "PostgreSQL has read synchronous_standby_names = '\(written)' and goes by '\(inForce)': something "
+                    + "overrides its file, ALTER SYSTEM perhaps")
         case .claims: Explanation("sync-claimed", "/sync is written before the promotion")
         case .zonesShared(let zones):
             Explanation(

@@ -45,9 +45,16 @@ public func synchronousRule(
     // What stands in the file comes into force at any moment, by a reload of whomever or by a crash. It is covered, or
     // would not have been written; so nothing else is changed before.
     if synchronous.written != synchronous.inForce {
+        let setting = writtenAgain(spelling.names(synchronous.written), settings)
+        // Where PostgreSQL has read just that, to set it again changes nothing, without end.
+        let isOverridden = handed == setting
         var plan = SynchronousPlan(
-            step: .setNames(writtenAgain(spelling.names(synchronous.written), settings)),
-            reasons: [.notInForce(written: synchronous.written)], isUnsettled: true)
+            step: isOverridden ? nil : .setNames(setting),
+            reasons: [
+                isOverridden
+                    ? .overridden(written: synchronous.written, inForce: synchronous.inForce)
+                    : .notInForce(written: synchronous.written)
+            ], isUnsettled: true)
         if state.leader == me.name, !state.isCovered { plan.step = step(state.alone(me.name), settings, view) }
         return plan
     }
