@@ -7,6 +7,8 @@ struct SynchronousStanding: Sendable {
     var ledger = SynchronousLedger()
     /// What PostgreSQL has acknowledged to go by; nil where this daemon has set nothing since it began to lead.
     var handed: SynchronousSetting?
+    /// When it did, or failed to: a look from before may tell of the names of before.
+    var handedAt: BootInstant?
     /// The step that is under way.
     var step: SynchronousStep?
     /// The log has been told last.
@@ -60,7 +62,7 @@ extension CycleMachine {
     static let synchronousPatience = Duration.seconds(5)
 
     mutating func keepSynchronous(_ run: inout Run) {
-        guard let view else { return }
+        guard let view, tenure.synchronous.handedAt.map({ sight.isFresh(since: $0) }) ?? true else { return }
         tenure.synchronous.ledger.note(local, settles: rules.waitsForSettling)
         let plan = rules.synchronous(me, view, settings, local, tenure.synchronous.ledger, tenure.synchronous.handed)
         tell(plan.reasons, &run)
@@ -147,6 +149,7 @@ extension CycleMachine {
 
     mutating func named(_ setting: SynchronousSetting, _ result: Result<Void, PostgreSQLError>, _ run: inout Run) {
         tenure.synchronous.step = nil
+        tenure.synchronous.handedAt = run.now
         chores.end(.sync)
         switch result {
         case .success:

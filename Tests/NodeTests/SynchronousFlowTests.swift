@@ -245,6 +245,17 @@ import Testing
         #expect(scene.machine.synchronousPause == .milliseconds(100))
     }
 
+    /// A look that had begun before tells of the names of before.
+    @Test func aLookFromBeforeTheNamesWereSetIsNotBelieved() {
+        var (scene, effects) = Self.leader("", SyncState(leader: "n1", revision: 5))
+        #expect(Self.names(effects) == ["n2"])
+        let old = Self.primary(scene, "")
+        effects = scene.step(.node(.synchronousNamed(.names(.init(.priority, 1, ["n2"])), .success(()))))
+        effects = scene.step(.node(.observed(old)))
+        #expect(Self.names(effects).isEmpty)
+        #expect(Self.written(Self.looks(&scene, "n2")).count == 1)
+    }
+
     // MARK: Giving duty back (ha-loop.md §17.8)
 
     private func standby() -> Scene {
