@@ -36,7 +36,7 @@ public struct PriorityResolver: Sendable, Hashable {
     /// What is to be done next; nil where all is as wanted, or where standbys must confirm first.
     public func next(_ wish: Wish) -> ResolverStep? {
         let (leader, voters) = (wish.leader, state.voters)
-        if state.leader != leader { return state.quorum > 0 ? state.takeOver(leader) : state.alone(leader) }
+        if state.leader != leader { return state.alone(leader) }
         // Somebody else has set the names: who has what was acknowledged since, nobody knows.
         if !state.isCovered { return state.alone(leader) }
         if wish.picked.isEmpty { return state.withoutStandbys(strict: wish.isStrict) }

@@ -39,7 +39,7 @@ public struct QuorumResolver: Sendable, Hashable {
 
     /// What is to be done next; nil where all is as wanted, or where standbys must confirm first.
     public func next(_ wish: Wish) -> ResolverStep? {
-        if state.leader != wish.leader { return state.takeOver(wish.leader) }
+        if state.leader != wish.leader { return state.alone(wish.leader) }
         // Somebody else has set the names: who has what was acknowledged since, nobody knows.
         if !state.isCovered { return state.alone(wish.leader) }
         if wish.active.isEmpty { return state.withoutStandbys(strict: wish.isStrict) }

@@ -56,32 +56,9 @@ public struct SynchronousState: Sendable, Hashable {
         }
     }
 
-    /// Nobody but the leader may win: it has everything, whoever else does. Always safe.
+    /// Nobody but the leader may win: it has everything, whoever else does. Always safe, and the one way from a `/sync`
+    /// of another leader: of what was acknowledged since its time its voters may have nothing, whatever is set now.
     func alone(_ leader: String) -> ResolverStep { .writeSync(leader: leader, quorum: 0, voters: []) }
-
-    /// What a node sets before it is promoted (ha-loop.md §17.7): so many of the others must acknowledge its commits
-    /// that whoever may win by the `/sync` of its predecessor has them.
-    public func beforePromotion(of candidate: String) -> ResolverStep {
-        let others = voters.union([leader]).subtracting([candidate])
-        let number = voters.isEmpty ? 0 : others.count - quorum
-        return .setStandbys(number: max(0, number), names: number > 0 ? others : [])
-    }
-
-    /// `/sync` of a new leader, whose commits those others must acknowledge: its predecessor is a voter in its place.
-    func takenOver(by leader: String) -> ResolverStep {
-        if voters.isEmpty { return alone(leader) }
-        return .writeSync(
-            leader: leader, quorum: quorum, voters: voters.union([self.leader]).subtracting([leader]))
-    }
-
-    /// A leader that was promoted, and whose name `/sync` does not bear yet.
-    func takeOver(_ leader: String) -> ResolverStep {
-        let names = beforePromotion(of: leader)
-        guard case .setStandbys(let wanted, let others) = names, !voters.isEmpty else { return alone(leader) }
-        let isCovered = SynchronousCover.holds(
-            voters: others, quorum: quorum, number: number, standbys: standbys)
-        return isCovered || wanted == 0 ? takenOver(by: leader) : names
-    }
 
     /// Nobody streams. With `strict` commits wait for those who may win, or for nobody yet. Else they go on alone, and
     /// nobody but this node may lead until somebody has confirmed again.

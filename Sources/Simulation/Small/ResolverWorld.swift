@@ -43,7 +43,9 @@ public struct ResolverWorld: Hashable, Sendable {
         }
     }
 
-    /// `/sync`; its leader is the primary, which has claimed it.
+    /// `/sync`: whom it names as leader, a bit, which is the primary, which has claimed it, or another one: the peer
+    /// claims it later, and a primary may lead that was promoted by hand.
+    var leader: UInt8 = 1
     var quorum: UInt8 = 0
     var voters: UInt8 = 0
     var number: UInt8 = 0
@@ -93,10 +95,12 @@ public struct ResolverWorld: Hashable, Sendable {
 
     private var present: Duty { Duty(number: Int(number), standbys: standbys, holders: 1) }
 
-    private var electors: UInt8 { voters | 1 }
+    private var electors: UInt8 { voters | leader }
 
+    /// What stands in `/sync` before we have written it is not ours to answer for.
     var isSafe: Bool {
-        (old + [present]).allSatisfy { $0.isMet(by: electors, count: Int(quorum) + 1) }
+        if leader != 1 { return true }
+        return (old + [present]).allSatisfy { $0.isMet(by: electors, count: Int(quorum) + 1) }
     }
 
     private mutating func remember(_ duties: [Duty], _ rules: Rules) {
@@ -112,7 +116,8 @@ public struct ResolverWorld: Hashable, Sendable {
 
     private mutating func apply(_ step: ResolverStep, _ rules: Rules) {
         switch step {
-        case .writeSync(_, let quorum, let voters): (self.quorum, self.voters) = (UInt8(quorum), bits(voters))
+        case .writeSync(let leader, let quorum, let voters):
+            (self.leader, self.quorum, self.voters) = (bits([leader]), UInt8(quorum), bits(voters))
         case .setStandbys(let number, let names):
             remember(old + [present], rules)
             (self.number, standbys) = (UInt8(number), bits(names))
@@ -138,7 +143,7 @@ public struct ResolverWorld: Hashable, Sendable {
             // A name that nobody has stands for strict mode's placeholder.
             (number, standbys) = rules.isStrict ? (1, bit(Self.nobody)) : (0, 0)
         }
-        (active, confirmed, old) = (0, 0, duties)
+        (leader, active, confirmed, old) = (bit(node), 0, 0, duties)
         rename { bits in
             let (first, other) = (bits & 1, bits >> UInt8(node) & 1)
             return bits & ~1 & ~bit(node) | other | first << UInt8(node)
@@ -149,7 +154,8 @@ public struct ResolverWorld: Hashable, Sendable {
     static let nobody = 7
 
     private mutating func rename(_ change: (UInt8) -> UInt8) {
-        (voters, standbys, active, confirmed) = (change(voters), change(standbys), change(active), change(confirmed))
+        (leader, voters, standbys) = (change(leader), change(voters), change(standbys))
+        (active, confirmed) = (change(active), change(confirmed))
         old = old.map { Duty(number: Int($0.number), standbys: change($0.standbys), holders: change($0.holders)) }
     }
 
@@ -166,12 +172,8 @@ public struct ResolverWorld: Hashable, Sendable {
     }
 
     private func isLess(than other: ResolverWorld) -> Bool {
-        let (mine, theirs) = (
-            [voters, standbys, active, confirmed],
-            [
-                other.voters, other.standbys, other.active, other.confirmed,
-            ]
-        )
+        let mine = [leader, voters, standbys, active, confirmed]
+        let theirs = [other.leader, other.voters, other.standbys, other.active, other.confirmed]
         if mine != theirs { return mine.lexicographicallyPrecedes(theirs) }
         return old.lexicographicallyPrecedes(other.old)
     }
@@ -193,8 +195,8 @@ extension ResolverWorld {
         let orders = permutations(of: Array(1..<rules.nodes)).map { order in
             zip(1..<rules.nodes, order).map { Renaming(from: $0, to: $1) }
         }
-        var seen: Set<ResolverWorld> = [ResolverWorld()]
-        var waiting = [ResolverWorld()]
+        var waiting = [ResolverWorld()] + unclaimed(rules).map { $0.canonical(orders) }
+        var seen = Set(waiting)
         while let world = waiting.popLast(), seen.count < limit {
             for next in world.followers(&steps) {
                 guard next.isSafe else {
@@ -205,6 +207,25 @@ extension ResolverWorld {
             }
         }
         return Exploration(states: seen.count)
+    }
+
+    /// A primary whom `/sync` does not name, which asks for votes; whatever its names are.
+    private static func unclaimed(_ rules: Rules) -> [ResolverWorld] {
+        let all = (0..<rules.nodes).reduce(0) { $0 | bit($1) }
+        var worlds: Set<ResolverWorld> = []
+        for voters in subsets(of: all & ~bit(1)) where voters != 0 {
+            for quorum in 1..<max(2, voters.nonzeroBitCount + 1) {
+                for standbys in subsets(of: all & ~1) {
+                    for number in 0...standbys.nonzeroBitCount where (number == 0) == (standbys == 0) {
+                        var world = ResolverWorld()
+                        (world.leader, world.voters, world.quorum) = (bit(1), voters, UInt8(quorum))
+                        (world.standbys, world.number) = (standbys, UInt8(number))
+                        worlds.insert(world)
+                    }
+                }
+            }
+        }
+        return Array(worlds)
     }
 
     struct Renaming {
@@ -230,7 +251,7 @@ extension ResolverWorld {
             if active & bit(node) != 0, confirmed & bit(node) == 0 { add { $0.confirm(node, rules) } }
         }
         for step in steps.all(self) { add { $0.apply(step, rules) } }
-        for mode in rules.modes {
+        for mode in rules.modes where leader == 1 {
             for winners in subsets(of: electors, count: Int(quorum) + 1) {
                 for node in 1..<rules.nodes where winners & bit(node) != 0 { add { $0.lead(node, mode, rules) } }
             }
@@ -264,8 +285,8 @@ extension ResolverWorld {
 
         private func ask(_ world: ResolverWorld, _ mode: Rules.Mode, _ count: Int) -> [ResolverStep] {
             let state = SynchronousState(
-                leader: "0", quorum: Int(world.quorum), voters: names(world.voters), number: Int(world.number),
-                standbys: names(world.standbys))
+                leader: names(world.leader).first ?? "", quorum: Int(world.quorum), voters: names(world.voters),
+                number: Int(world.number), standbys: names(world.standbys))
             let active = names(world.active)
             let confirmed = rules.slip == .receiptNotAwaited ? active : names(world.confirmed)
             switch mode {
@@ -296,6 +317,8 @@ private func bits(_ names: Set<String>) -> UInt8 {
     names.reduce(0) { $0 | bit(Int($1) ?? ResolverWorld.nobody) }
 }
 
+private func subsets(of bits: UInt8) -> [UInt8] { (0...bits).filter { $0 & ~bits == 0 } }
+
 private func subsets(of bits: UInt8, count: Int) -> [UInt8] {
-    (0...bits).filter { $0 & ~bits == 0 && $0.nonzeroBitCount == count }
+    subsets(of: bits).filter { $0.nonzeroBitCount == count }
 }
