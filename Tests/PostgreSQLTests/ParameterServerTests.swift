@@ -103,10 +103,14 @@ struct ParameterServerTests {
             _ = try await server.bootstrap()
             try await server.controller.adopt(
                 configuration: [
-                    "parameters": ["shared_buffers": 4096, "wal_buffers": "1024kB", "track_commit_timestamp": "true"]
+                    "parameters": [
+                        "shared_buffers": 4096, "wal_buffers": "1024kB", "track_commit_timestamp": "true",
+                        "external_pid_file": .string(root + "/outside.pid"),
+                    ]
                 ])
             #expect(
                 await pending(server) == [
+                    "external_pid_file  \(root)/outside.pid",
                     "shared_buffers 16MB 32MB", "track_commit_timestamp off on", "wal_buffers 512kB 1MB",
                 ])
             try await server.sql("ALTER SYSTEM SET shared_buffers = '24MB'")

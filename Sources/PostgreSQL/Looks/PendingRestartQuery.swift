@@ -4,10 +4,8 @@ import Ports
 /// Which parameters of the configuration the running server does not have yet and will take only when it starts
 /// (postgresql.md §13).
 enum PendingRestartQuery {
-    /// Parameters of ours that are not to be compared: they say where files are, or change with the role.
-    private static let skipped: Set<String> = [
-        "hot_standby", "hba_file", "ident_file", "config_file", "data_directory", "external_pid_file",
-    ]
+    /// Parameters that are not to be compared: no file changes them for us, or they change with the role.
+    private static let skipped: Set<String> = ["hot_standby", "config_file", "data_directory"]
 
     /// A row of pg_settings.
     struct Setting: Sendable, Hashable {
