@@ -42,6 +42,24 @@ struct LifeCycleServerTests {
         }
     }
 
+    @Test("A parameter with which the server does not start keeps its old value after a crash, too")
+    func heldAfterACrash() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root)
+            _ = try await server.bootstrap()
+            try await server.controller.adopt(
+                configuration: ["parameters": ["shared_preload_libraries": "no_such_library"]])
+            let waiting = PostgreSQLStatus.PendingRestart(
+                parameter: "shared_preload_libraries", oldValue: "", newValue: "no_such_library")
+            #expect(await server.observe().pendingRestart == [waiting])
+            let postmaster = try #require(await server.observe().postmaster)
+            kill(postmaster, SIGKILL)
+            _ = await server.wait { $0.postmaster == nil }
+            #expect(try await server.startPrimary() == .done)
+            #expect(await server.observe().pendingRestart == [waiting])
+        }
+    }
+
     @Test("A killed postmaster is told at once and comes back with what was committed")
     func crashAndRestart() async throws {
         try await withServers { root in

@@ -5,14 +5,14 @@ import Ports
 import Posix
 
 extension Operator {
-    /// Starts the server and waits until it accepts connections (postgresql.md §5). Parameters with which a server that
-    /// was stopped to be restarted does not come up keep their old values.
+    /// Starts the server and waits until it accepts connections (postgresql.md §5). Parameters that waited for a restart,
+    /// and with which the server does not come up, keep their old values: whether it was stopped for them, or has ended.
     func start(_ role: ConfigurationWriter.Role, timeout: Duration, halts: Int) async throws(PostgreSQLError)
         -> OperationResult
     {
-        let pending = instance.remember { memory in
+        let (pending, isRestart) = instance.remember { memory in
             defer { memory.restart = nil }
-            return memory.restart?.pending ?? []
+            return (memory.restart?.pending ?? memory.pendingRestart, memory.restart != nil)
         }
         do throws(PostgreSQLError) {
             return try await startOnce(role, timeout: timeout, halts: halts)
@@ -24,7 +24,7 @@ extension Operator {
             log.error("PostgreSQL does not start with what is new (\(names)), the old values are taken again: \(error)")
         }
         instance.remember { $0.held = pending }
-        instance.set(.restarting)
+        if isRestart { instance.set(.restarting) }
         return try await startOnce(role, timeout: timeout, halts: halts)
     }
 
