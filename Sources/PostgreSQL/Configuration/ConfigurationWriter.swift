@@ -120,14 +120,22 @@ struct ConfigurationWriter: Sendable {
 
     /// Replaces a file unless it stands there already; whether it was replaced. The directory's owner becomes the
     /// file's where we are root: the server is not.
-    func put(_ text: String, _ path: String, mode: UInt32? = nil) throws(SystemError) -> Bool {
+    func put(
+        _ text: String, _ path: String, mode: UInt32? = nil, durably: Bool = false
+    ) throws(SystemError) -> Bool {
         let inside = path.hasPrefix(directory.path + "/")
         let mode = mode ?? (inside ? directory.fileMode : 0o644)
         let bytes = Array(text.utf8)
         if let present = try? Files.read(path), present == bytes, Files.mode(path) == mode { return false }
-        try Files.replace(path, with: bytes, mode: mode)
+        try Files.replace(path, with: bytes, mode: mode, durably: durably)
         giveToOwner(of: path)
         return true
+    }
+
+    /// The main file remembers the synchronous names, by which `/sync` says who may lead: that a crash of the machine
+    /// brings back those of before is not covered.
+    private func putMain(_ text: String) throws(SystemError) -> Bool {
+        try put(text, configuration.configurationFile, durably: true)
     }
 
     func giveToOwner(of path: String) {
@@ -213,7 +221,7 @@ struct ConfigurationWriter: Sendable {
     }
 
     private func writeMain(_ parameters: ParameterMap, _ recovery: ParameterMap) throws(SystemError) -> Bool {
-        try put(mainText(parameters, recovery), configuration.configurationFile)
+        try putMain(mainText(parameters, recovery))
     }
 
     private func mainText(_ parameters: ParameterMap, _ recovery: ParameterMap) -> String {
@@ -263,7 +271,7 @@ extension ConfigurationWriter {
             for name in ["primary_conninfo", "primary_slot_name"] {
                 text = ConfigurationText.setting(name, to: recovery[name], in: text)
             }
-            return try put(text, configuration.configurationFile)
+            return try putMain(text)
         } catch {
             throw .failed("cannot write PostgreSQL's configuration: \(error)")
         }
