@@ -180,6 +180,7 @@ import Testing
         let members = [
             Scene.member("pg-a", ["role": "primary", "tags": ["zone": "a"], "slots_beyond_warning": ["reporting"]]),
             Scene.member("pg-b", ["tags": ["zone": "a"]]), Scene.member("pg-c", ["tags": ["zone": "b"]]),
+            Scene.member("pg-d"),
         ]
         func cluster(_ voters: [String], _ settings: JSONObject) -> JSONObject {
             ClusterDocument.object(
@@ -192,6 +193,10 @@ import Testing
         #expect(shared["synchronous_zones_shared"] == ["a"])
         #expect(cluster(["pg-c"], distinct)["synchronous_zones_shared"] == nil)
         #expect(cluster(["pg-b"], ["synchronous_mode": true])["synchronous_zones_shared"] == nil)
+        // Who says nothing of its zone is not known to be in another one.
+        let quorum: JSONObject = ["synchronous_mode": "quorum", "synchronous_zones": "distinct"]
+        #expect(cluster(["pg-d"], distinct)["synchronous_zones_shared"] == ["a"])
+        #expect(cluster(["pg-c", "pg-d"], quorum)["synchronous_zones_shared"] == ["a"])
     }
 
     @Test func membersThatWriteFasterThanTheStatusHaveNoLag() {
