@@ -65,6 +65,27 @@ import Testing
         #expect(Self.later(4000, Self.three, free, Self.led).actions == [])
     }
 
+    /// What is configured does not grow old, and a slip of whoever edits it takes nothing from a reader.
+    @Test func aPermanentSlotCountsFromWhenItIsConfiguredNoMore() {
+        let me = NodeIdentity(name: "n1")
+        let local = Self.with([Self.slot("n2"), Self.slot("p")], Scene.primary())
+        func actions(_ now: JSONObject, _ seconds: [Int]) -> [[SlotAction]] {
+            var ledger = SlotLedger()
+            let before = DynamicConfiguration(document: ["slots": ["p": ["type": "physical"]]]) ?? .init()
+            for seconds in [-4000, -10] {
+                ledger.note(me, Self.two, before, local, at: Scene.now + .seconds(seconds))
+            }
+            let settings = DynamicConfiguration(document: now) ?? .init()
+            return seconds.map { seconds in
+                let now = Scene.now + .seconds(seconds)
+                ledger.note(me, Self.two, settings, local, at: now)
+                return slotActions(me, Self.two, settings, local, ledger, at: now)
+            }
+        }
+        #expect(actions([:], [0, 1789, 1790]) == [[], [], [.drop("p")]])
+        #expect(actions(["slots": ["p": ["type": "phisical"]]], [0, 4000]) == [[], []])
+    }
+
     /// A slot that nobody knew is counted from when it was first seen: an empty store is not yet a reason.
     @Test func whoBeginsToLookBeginsToCount() {
         var ledger = SlotLedger()

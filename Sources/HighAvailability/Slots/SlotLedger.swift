@@ -3,8 +3,8 @@ public import ClusterModel
 /// Since when each slot of the local server has been nobody's: what `member_slots_ttl` is counted by (dcs.md
 /// §3.1). A new leader, and a daemon that was started again, begin to count anew: a slot rather lives too long.
 public struct SlotLedger: Sendable, Hashable {
-    /// When each slot last had a member, a reader, or was seen for the first time; on a standby, once it is nobody's,
-    /// when that was seen first: a daemon that was frozen knows of a moment's view only.
+    /// When each slot last had a member, a reader, was configured, or was seen for the first time; on a standby, once
+    /// it is nobody's, when that was seen first: a daemon that was frozen knows of a moment's view only.
     private var lastUsed: [String: BootInstant] = [:]
     /// Those that the last look found to be nobody's.
     private var nobodys: Set<String> = []
@@ -29,6 +29,8 @@ public struct SlotLedger: Sendable, Hashable {
         if settings.useSlots {
             for member in view.members where !member.tags.nostream { use(SlotName.of(member: member.name), now) }
         }
+        // Who edits the configuration, and makes a slip there, takes nothing from a reader at once.
+        for slot in settings.permanentSlots { lastUsed[slot.name] = now }
         let slots = facts.slots
         for slot in slots where slot.isActive || lastUsed[slot.name] == nil { lastUsed[slot.name] = now }
         let existing = Set(slots.map(\.name))

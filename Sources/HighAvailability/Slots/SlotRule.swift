@@ -59,10 +59,14 @@ public func slotRule(
             work.make(name, slot)
         }
     }
+    let faulty = Set(settings.permanentSlotFaults.map(\.name))
     let grace = ledger.grace(settings, isLeader: view.leaderName == me.name)
     for slot in facts.slots.sorted(by: { $0.name < $1.name }) where wanted.slots[slot.name] == nil {
         if work.isLeftUnsynced(slot) {
             work.drop(slot, .notSynced(slot.name))
+        } else if faulty.contains(slot.name) {
+            // Somebody wants it, and what they want of it is not known.
+            continue
         } else if !view.isUnlocked, !slot.isActive, ledger.hasExpired(slot.name, grace, at: now) {
             work.drop(slot, .nobodys(slot.name))
         }
