@@ -82,6 +82,9 @@ import Testing
             description: "nor has who may not lead", settings: physical, slots: [], tags: ["nofailover": true],
             because: []),
         Case(
+            description: "who leads all the same has them for the others", view: leading, settings: physical,
+            isPrimary: true, tags: ["nofailover": true], actions: [.create("n2"), .create("p")], because: []),
+        Case(
             description: "an entry that means nothing is told", settings: ["slots": ["P": .null, "q": .null]],
             slots: [n2], actions: [.create("q")], because: ["slot-invalid"]),
         Case(

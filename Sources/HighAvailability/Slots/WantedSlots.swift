@@ -23,12 +23,18 @@ struct WantedSlots: Sendable, Hashable {
         addPermanent(me, view, settings)
     }
 
+    /// Who may not lead needs slots for nobody but those that it feeds; unless it leads all the same, by hand.
+    private func keepsNone(_ me: NodeIdentity, _ view: ClusterView) -> Bool {
+        me.tags.nofailover && view.leaderName != me.name
+    }
+
     /// The members for which this node keeps a slot. Without `member_slots_ttl` only those that stream from it.
     private mutating func addMembers(_ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration) {
         guard settings.useSlots else { return }
+        let isBarred = keepsNone(me, view)
         let members = view.members.filter { member in
             if member.name == me.name || member.tags.nostream { return false }
-            if me.tags.nofailover { return member.tags.replicatefrom == me.name }
+            if isBarred { return member.tags.replicatefrom == me.name }
             return settings.memberSlotsTTL > .zero || streamsFromMe(member, me, view)
         }
         let isLedByOldPeer = isLedByOldPeer(view)
@@ -72,7 +78,7 @@ struct WantedSlots: Sendable, Hashable {
         _ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration, _ ledger: SlotLedger,
         at now: BootInstant
     ) {
-        guard settings.useSlots, !me.tags.nofailover, settings.memberSlotsTTL > .zero else { return }
+        guard settings.useSlots, !keepsNone(me, view), settings.memberSlotsTTL > .zero else { return }
         let own = SlotName.of(member: me.name)
         let isLeader = view.leaderName == me.name
         for name in view.status.retainSlots where name != own && slots[name] == nil && PermanentSlot.isName(name) {
@@ -82,7 +88,7 @@ struct WantedSlots: Sendable, Hashable {
     }
 
     private mutating func addPermanent(_ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration) {
-        guard settings.useSlots, !me.tags.nofailover else { return }
+        guard settings.useSlots, !keepsNone(me, view) else { return }
         reasons += settings.permanentSlotFaults.map { .invalid($0.name, why: $0.reason) }
         let onlyPhysical =
             settings.isStandbyCluster || view.leaderName != me.name && slotPath(me, view) == nil
