@@ -31,6 +31,11 @@ import Testing
         #expect(SynchronousNames(text) == names)
     }
 
+    @Test(arguments: [
+        ("n 2", true), ("~", true), ("", false), ("a,b", false), (" n", false), ("n ", false), ("n\t2", false),
+        ("é", false), ("\u{7F}", false),
+    ]) func whatCanBeNamed(_ name: String, _ can: Bool) { #expect(SynchronousNames.canName(name) == can) }
+
     /// dcs.md §2.8.
     @Test func syncIsWrittenAsPeersReadIt() {
         let state = SyncState(leader: "n2", voters: ["n3", "n1"], quorum: 1)

@@ -126,6 +126,10 @@ import Testing
                 leader: "n2", slots: ["a_b": 900]),
             slots: [n2, slot("a_b")], because: ["slot-name-shared"]),
         Case(
+            description: "or share this node's, which it does not have",
+            view: view([Scene.member("n1"), Scene.member("n2", role: "primary"), Scene.member("N1")], leader: "n2"),
+            slots: [n2], because: ["slot-name-shared"]),
+        Case(
             description: "the leader moves the slot of who streams from another",
             view: view(
                 [

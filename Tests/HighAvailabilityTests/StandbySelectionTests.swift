@@ -36,6 +36,22 @@ import Testing
         #expect(selection.active.contains("n2") == may, "\(what)")
     }
 
+    /// PostgreSQL cuts and replaces what it does not take, and `/sync` is read from comma to comma.
+    @Test(
+        arguments: [
+            (["n2"], true), (["n 2"], true), (["a,b"], false), ([" n2"], false), (["n2 "], false), (["é"], false),
+            ([String(repeating: "a", count: 63)], true), ([String(repeating: "a", count: 64)], false),
+            (["n2", "N2"], false), (["N1"], false),
+        ] as [([String], Bool)])
+    func whoCanBeNamed(_ names: [String], _ can: Bool) throws {
+        let facts = try #require(Rules.primary("", names.map { Rules.sender($0) }).facts)
+        let selection = StandbySelection(
+            Rules.me, Scene.view(leader: "n1", members: (["n1"] + names).map { Scene.member($0) }),
+            DynamicConfiguration(), facts)
+        #expect(selection.active == (can ? Set(names) : []))
+        #expect(Set(selection.obstacles.keys) == (can ? [] : Set(names)))
+    }
+
     /// A standby elsewhere that may not lead is none that the cluster goes on with.
     static let distinct: [SynchronousRuleTests.Case] = [
         .init(

@@ -23,6 +23,14 @@ public struct SynchronousNames: Sendable, Hashable {
     /// Commits wait, and no standby can end that.
     public static func waiting(_ method: Method) -> SynchronousNames { SynchronousNames(method, 1, [placeholder]) }
 
+    /// Whether a member can be named: PostgreSQL cuts `application_name` at 63 bytes and replaces what is not printable
+    /// ASCII, and `/sync` is read from comma to comma, without blanks at the ends.
+    public static func canName(_ name: String) -> Bool {
+        let bytes = Array(name.utf8)
+        guard (1...63).contains(bytes.count), bytes.allSatisfy({ (0x20...0x7E).contains($0) }) else { return false }
+        return !bytes.contains(UInt8(ascii: ",")) && bytes.first != 0x20 && bytes.last != 0x20
+    }
+
     public init(_ method: Method, _ number: Int, _ names: Set<String>) {
         let count = max(0, min(number, names.count))
         self.method = count == 0 ? .priority : method

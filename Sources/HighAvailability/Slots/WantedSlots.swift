@@ -38,8 +38,11 @@ struct WantedSlots: Sendable, Hashable {
             return settings.memberSlotsTTL > .zero || streamsFromMe(member, me, view)
         }
         let isLedByOldPeer = isLedByOldPeer(view)
+        let own = SlotName.of(member: me.name)
         for member in members {
             let name = SlotName.of(member: member.name)
+            // It streams, if at all, by a slot that counts as this node's.
+            if name == own { continue }
             var position = view.status.slots[name]
             if isLedByOldPeer || member.tags.replicatefrom != nil {
                 // Its own slot on the leader is not moved by its receiver, which is elsewhere.

@@ -13,6 +13,8 @@ public struct StandbySelection: Sendable, Hashable {
 
     /// Why a member is none.
     public enum Obstacle: Sendable, Hashable {
+        /// Its name cannot be told to PostgreSQL or in `/sync`, or is another member's but for the case.
+        case unnameable
         case nosync
         case notStreaming
         case notRunning
@@ -81,6 +83,8 @@ public struct StandbySelection: Sendable, Hashable {
         to member: Member, _ stream: (position: WALPosition, syncState: String)?, _ me: NodeIdentity,
         _ view: ClusterView, _ streams: [String: (position: WALPosition, syncState: String)]
     ) -> Obstacle? {
+        let isShared = view.members.contains { $0.name != member.name && isSame($0.name, member.name) }
+        if !SynchronousNames.canName(member.name) || isShared || isSame(me.name, member.name) { return .unnameable }
         if member.tags.nosync { return .nosync }
         if member.state != PostgreSQLState.running.rawValue { return .notRunning }
         if stream == nil { return .notStreaming }
@@ -90,6 +94,8 @@ public struct StandbySelection: Sendable, Hashable {
         }
         return nil
     }
+
+    private static func isSame(_ left: String, _ right: String) -> Bool { left.lowercased() == right.lowercased() }
 
     /// Whether the way from here to a member that is to be streamed from is whole, by other members or without.
     private static func isServed(

@@ -58,6 +58,7 @@ public enum SynchronousReason: Sendable, Hashable {
 extension StandbySelection.Obstacle: CustomStringConvertible {
     var code: String {
         switch self {
+        case .unnameable: "unnameable"
         case .nosync: "nosync"
         case .notStreaming: "not-streaming"
         case .notRunning: "not-running"
@@ -68,6 +69,8 @@ extension StandbySelection.Obstacle: CustomStringConvertible {
 
     public var description: String {
         switch self {
+        case .unnameable:
+            "its name is no plain text of at most 63 bytes without a comma, or another member's but for the case"
         case .nosync: "it is tagged nosync"
         case .notStreaming: "it does not stream from here"
         case .notRunning: "it does not run"
