@@ -221,7 +221,7 @@ extension ClusterIntegrationTests {
                 took.append(bootSeconds() - streams)
             }
             print("synchronous after it streams, in seconds: \(took)")
-            #expect(took.sorted()[1] < 5, "\(took)")
+            #expect(took.sorted()[1] < 1, "\(took)")
         }
     }
 }
