@@ -251,6 +251,58 @@ import Testing
             because: ["not-running", "held-back", "sessions-may-go-on"]),
     ]
 
+    /// The leader of a standby cluster repairs under its key, of all leaders alone.
+    static let repairRows: [Row] = [
+        Row(
+            description: "a standby leader may run pg_rewind for ten minutes, and three leases",
+            seen: repairing(for: 689, peers: good), expected: .action(.ask(.renewal)), because: ["operation-running"]),
+        Row(
+            description: "then who could lead is asked", seen: repairing(for: 690), expected: .asks(["n2", "n3"]),
+            because: ["silent-operation"]),
+        Row(
+            description: "and leads", seen: repairing(for: 690, peers: good), expected: .breakOff(.demote),
+            because: ["silent-operation", "still-accepts-writes"]),
+        Row(
+            description: "where nobody can lead it goes on",
+            seen: repairing(for: 690, peers: ["n2": Scene.unreachable, "n3": Scene.unreachable]),
+            expected: .action(.ask(.renewal)), because: ["silent-operation"]),
+        Row(
+            description: "crash recovery before it has as long",
+            seen: repairing(for: 1289, peers: good, [.postgreSQL(.recoverSingleUser), rewind]),
+            expected: .action(.ask(.renewal)), because: ["operation-running"]),
+        Row(
+            description: "and not longer",
+            seen: repairing(for: 1290, peers: good, [.postgreSQL(.recoverSingleUser), rewind]),
+            expected: .breakOff(.demote), because: ["silent-operation", "still-accepts-writes"]),
+        Row(
+            description: "who follows may take all the time that it needs",
+            seen: repairing(for: 9000, leader: "n2", peers: good), expected: .action(.wait),
+            because: ["operation-running", "leader-key-held-by"]),
+    ]
+
+    static let rewind = Step.postgreSQL(
+        .rewind(from: Upstream(name: "elsewhere", address: HostPort(host: "elsewhere", port: 5432))))
+
+    static func repairing(
+        for seconds: Int, leader: String = "n1", peers: [String: PeerAnswer]? = nil, _ steps: [Step] = [rewind]
+    ) -> Observation {
+        seen(
+            nil, leader: leader, Scene.stopped(), peers: peers,
+            settings: ["standby_cluster": ["host": "elsewhere"]], running: since(seconds, .rewind, steps))
+    }
+
+    @Test(arguments: [Plan.Kind.rewind, .recoverSingleUser, .startStandby])
+    func aRepairThatTakesVeryLongIsTold(_ kind: Plan.Kind) {
+        func need(_ seconds: Int) -> String? {
+            let seen = Self.seen(
+                nil, leader: "n2", Scene.stopped(), running: Self.since(seconds, kind, [Self.rewind]))
+            return Scene.decided(seen).0.needsOperator
+        }
+        #expect(need(1799) == nil)
+        #expect((need(1800)?.contains("30 minutes") ?? false) == (kind != .startStandby))
+        #expect((need(1800)?.contains("matriarchctl reinit --force") ?? false) == (kind != .startStandby))
+    }
+
     static func gone(for seconds: Int) -> Observation {
         var local = Scene.primary()
         local.observedAt = Scene.now - .seconds(seconds)
@@ -272,7 +324,7 @@ import Testing
         return status
     }
 
-    @Test(arguments: rows + longRows) func decides(_ row: Row) {
+    @Test(arguments: rows + longRows + repairRows) func decides(_ row: Row) {
         row.check()
     }
 

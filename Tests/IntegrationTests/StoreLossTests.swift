@@ -71,7 +71,7 @@ extension WaitingIntegrationTests {
             let etcd = try cluster.process("etcd")
             let lost = bootSeconds()
             etcd.signal(SIGSTOP)
-            try await waitUntil("three seconds without the store", within: 10) { bootSeconds() > lost + 3 }
+            try await waitUntil("five seconds without the store", within: 10) { bootSeconds() > lost + 5 }
             etcd.signal(SIGCONT)
             let back = bootSeconds()
             try await waitUntil("two cycles with it", within: 15) {

@@ -116,4 +116,15 @@ struct CallbackTests {
             ])
         #expect(changes.values.allSatisfy { $0 == nil })
     }
+
+    @Test("What the server would not have given to its command does not come from us either")
+    func environmentOfServer() {
+        let changes = UserCommand.environmentOfServer([
+            "PATH=/bin", "PATRONI_SCOPE=demo", "PATRONI_SUPERUSER_PASSWORD=x", "NOTIFY_SOCKET=/run/x",
+            "PGPASSWORD=x", "MALLOC_ARENA_MAX=1", "PG_MALLOC_ARENA_MAX=4",
+        ])
+        let gone = changes.filter { $0.value == nil }.keys.sorted()
+        #expect(gone == ["NOTIFY_SOCKET", "PATRONI_SCOPE", "PATRONI_SUPERUSER_PASSWORD", "PG_MALLOC_ARENA_MAX"])
+        #expect(changes.compactMapValues(\.self) == ["MALLOC_ARENA_MAX": "4"])
+    }
 }

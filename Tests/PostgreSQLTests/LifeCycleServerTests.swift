@@ -279,6 +279,24 @@ struct LifeCycleServerTests {
         }
     }
 
+    @Test("What archives for a server that is down has nothing of the daemon's environment that the server had not")
+    func archiveEnvironment() async throws {
+        try await withServers { root in
+            setenv("PATRONI_TEST_PASSWORD", "secret", 1)
+            let server = try TestServer("n1", in: root) { configuration in
+                configuration.parameters["archive_mode"] = "on"
+                configuration.parameters["archive_command"] = "{ echo %f; env; } >> \(root)/told"
+            }
+            _ = try await server.bootstrap()
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            unlink(root + "/told")
+            #expect(try await server.controller.perform(.archiveLastSegment) == .done)
+            let told = try Files.readText(root + "/told")
+            #expect(told.contains("0000000100000000") && told.contains("\nPATH="), "\(told)")
+            #expect(!told.contains("PATRONI_"), "\(told)")
+        }
+    }
+
     @Test("A data directory is moved aside, and a cancelled operation says so")
     func setAside() async throws {
         try await withServers { root in

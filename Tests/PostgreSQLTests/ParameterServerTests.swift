@@ -178,6 +178,11 @@ struct ParameterServerTests {
                 try await server.restart()
             }
             #expect(await server.observe().postmaster == pid, "it was not even stopped")
+            // One that is down starts with what could be read.
+            _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            #expect(try await server.startPrimary() == .done)
+            #expect(try await server.sql("SHOW bgwriter_delay") == [["300ms"]])
+            #expect(try Files.readText(file) == before)
             // The file comes: what was refused is taken without anybody asking again.
             try Files.replace(root + "/missing.conf", with: "bgwriter_delay = 400ms\n".utf8, mode: 0o644)
             #expect(await shows(server, "work_mem", "8MB"))

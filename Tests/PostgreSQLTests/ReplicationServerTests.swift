@@ -106,8 +106,12 @@ struct ReplicationServerTests {
                 configuration.parameters["archive_mode"] = "on"
                 configuration.parameters["archive_command"] = "cp %p \(archive)/%f"
                 configuration.parameters["wal_keep_size"] = "0"
-                if hasArchive { configuration.parameters["restore_command"] = "cp \(archive)/%f %p" }
+                if hasArchive {
+                    configuration.parameters["restore_command"] = "env >> \(archive)/told; cp \(archive)/%f %p"
+                }
             }
+            // pg_rewind hands its environment on.
+            setenv("PATRONI_TEST_PASSWORD", "secret", 1)
             let second = try TestServer("n2", in: root)
             _ = try await first.bootstrap()
             try await second.join(first)
@@ -134,6 +138,8 @@ struct ReplicationServerTests {
                 return
             }
             try await rewound(first, onto: second)
+            let told = try Files.readText("\(archive)/told")
+            #expect(told.contains("PATH=") && !told.contains("PATRONI_"), "\(told)")
         }
     }
 

@@ -41,8 +41,8 @@ extension Plan {
 }
 
 extension Plan {
-    /// How long the plan may take by the times that its own operations keep; nil where one of them has none, which is
-    /// no leader's.
+    /// How long the plan may take by the times that its own operations keep, and those that a leader may take for a
+    /// repair; nil where one of them has none, which is no leader's.
     func allowance(_ settings: DynamicConfiguration) -> Duration? {
         var sum = Duration.zero
         for case .postgreSQL(let operation) in steps {
@@ -63,9 +63,13 @@ extension PostgreSQLOperation {
         // A file, and a reload that is waited for.
         case .nameSynchronous: .seconds(10)
         case .copyLogicalSlots(_, _, let stopTimeout): settings.startPatience + stopTimeout
-        case .bootstrap, .finishBootstrap, .clone, .restore, .rewind, .recoverSingleUser, .setAsideDataDirectory,
-            .archiveLastSegment:
-            nil
+        // Of a standby cluster's leader alone: who only follows may take all the time that it needs.
+        case .rewind, .recoverSingleUser: max(settings.startPatience, Self.repairPatience)
+        case .bootstrap, .finishBootstrap, .clone, .restore, .setAsideDataDirectory, .archiveLastSegment: nil
         }
     }
+
+    /// A repair depends on how much was written, and on the source; but where somebody else can lead, it is better done
+    /// by one who does not.
+    private static let repairPatience = Duration.seconds(600)
 }

@@ -63,4 +63,21 @@ public enum PlanReason: Sendable, Hashable {
                 "\(kind.name) in progress for \(seconds(passed))")
         }
     }
+
+    /// So long a repair takes at most where nothing is wrong, on the usual machine. It may go on all the same.
+    private static let usualRepair = Duration.seconds(30 * 60)
+
+    var needsOperator: String? {
+        switch self {
+        case .running(let kind, let passed) where passed >= Self.usualRepair && kind.isRepair:
+            "\(kind.name) has been in progress for \(Int(passed.inSeconds) / 60) minutes: see what the log says that it "
+                + "waits for. Where it comes no further, a new copy breaks it off (matriarchctl reinit --force)"
+        case .running: nil
+        }
+    }
+}
+
+extension Plan.Kind {
+    /// It mends a directory in its place, and takes as long as its programs take.
+    fileprivate var isRepair: Bool { self == .rewind || self == .recoverSingleUser }
 }

@@ -61,10 +61,11 @@ public enum Reason: Sendable, Hashable {
         case .follow(let reason): reason.needsOperator
         case .hung(let reason): reason.needsOperator
         case .identity(let reason): reason.needsOperator
+        case .plan(let reason): reason.needsOperator
         case .promotion(let reason): reason.needsOperator
         case .rejoin(let reason): reason.needsOperator
         case .server(let reason): reason.needsOperator
-        case .backoff, .candidate, .eligibility, .failsafe, .lease, .plan, .race, .request, .rolling, .slot, .store,
+        case .backoff, .candidate, .eligibility, .failsafe, .lease, .race, .request, .rolling, .slot, .store,
             .synchronous, .writes, .paused:
             nil
         }

@@ -25,14 +25,19 @@ struct ConfigurationWriter: Sendable {
         case restored(LocalPostgreSQLConfiguration.CustomBootstrap)
     }
 
-    /// Writes all of it for a server of `role`; whether anything changed that a reload would bring in.
+    /// Writes all of it for a server of `role`; whether anything changed that a reload would bring in. `amends`: the
+    /// present postgresql.conf stays, but for what the role asks of it.
     @discardableResult
-    func write(_ role: Role, parameters: ParameterMap) throws(PostgreSQLError) -> Bool {
+    func write(_ role: Role, parameters: ParameterMap, amends: Bool = false) throws(PostgreSQLError) -> Bool {
         do throws(SystemError) {
             try prepareDirectories(parameters)
-            try keepBaseConfiguration()
-            let recovery = recovery(role)
-            var changed = try writeMain(parameters, recovery)
+            var changed: Bool
+            if amends {
+                changed = try amendMain(role, parameters["synchronous_standby_names"])
+            } else {
+                try keepBaseConfiguration()
+                changed = try writeMain(parameters, recovery(role))
+            }
             if parameters["hba_file"] == nil, let rules = rules(role) {
                 if rules != refusedRules {
                     changed = try put(rules, configuration.hostBasedAuthenticationFile) || changed
@@ -265,16 +270,20 @@ extension ConfigurationWriter {
     /// anything changed.
     func amend(_ role: Role, names: String?) throws(PostgreSQLError) -> Bool {
         do throws(SystemError) {
-            var text = try Files.readText(configuration.configurationFile)
-            let recovery = recovery(role)
-            text = ConfigurationText.setting("synchronous_standby_names", to: names, in: text)
-            for name in ["primary_conninfo", "primary_slot_name"] {
-                text = ConfigurationText.setting(name, to: recovery[name], in: text)
-            }
-            return try putMain(text)
+            return try amendMain(role, names)
         } catch {
             throw .failed("cannot write PostgreSQL's configuration: \(error)")
         }
+    }
+
+    private func amendMain(_ role: Role, _ names: String?) throws(SystemError) -> Bool {
+        var text = try Files.readText(configuration.configurationFile)
+        let recovery = recovery(role)
+        text = ConfigurationText.setting("synchronous_standby_names", to: names, in: text)
+        for name in ["primary_conninfo", "primary_slot_name"] {
+            text = ConfigurationText.setting(name, to: recovery[name], in: text)
+        }
+        return try putMain(text)
     }
 
     /// The new postgresql.conf beside the present one, to be looked at before it takes its place: where it stands. Nil

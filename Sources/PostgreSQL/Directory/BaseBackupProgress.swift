@@ -2,7 +2,8 @@ import ClusterModel
 import Posix
 import Synchronization
 
-/// A line of `pg_basebackup --progress`: `  3123/25130 kB (12%), 0/1 tablespace`.
+/// A line of `pg_basebackup --progress`: `  3123/25130 kB (12%), 0/1 tablespace`; or of `pg_rewind --progress`:
+/// `  3123/25130 kB (12%) copied`.
 struct BaseBackupProgress: Sendable, Hashable {
     var doneKilobytes: Int64
     var totalKilobytes: Int64

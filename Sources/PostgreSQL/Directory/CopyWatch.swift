@@ -2,8 +2,9 @@ import ClusterModel
 import Posix
 import Synchronization
 
-/// Tells that a copy stands: its source, or pg_basebackup itself, may be stopped or hang, and a copy has a day. What
-/// has no progress to tell at times (the checkpoint at the beginning, the flush at the end) is no reason to end it.
+/// Tells that a copy stands: its source, or the tool itself (pg_basebackup, pg_rewind), may be stopped or hang, and has
+/// a day. What has no progress to tell at times (the checkpoint at the beginning, the look for what has changed, the
+/// flush at the end) is no reason to end it.
 final class CopyWatch: Sendable {
     /// How long a copy may tell nothing before that is told.
     static let patience = Duration.seconds(60)

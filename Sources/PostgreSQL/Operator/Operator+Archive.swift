@@ -35,7 +35,7 @@ extension Operator {
         let line = ArchiveCommand.expand(command, path: "\(directory.path)/pg_wal/\(name)", name: name)
         let invocation = ToolRunner.Invocation(
             program: "sh", arguments: ["-c", #"cd -- "$1" && exec sh -c "$2""#, "sh", directory.path, line],
-            deadline: BootClock.now() + .seconds(300))
+            environment: UserCommand.environmentOfServer(), deadline: BootClock.now() + .seconds(300))
         do throws(PostgreSQLError) {
             try await instance.tools.succeed(invocation)
             return true

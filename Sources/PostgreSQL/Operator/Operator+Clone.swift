@@ -144,7 +144,7 @@ extension Operator {
     func runBaseBackup(_ source: Upstream, _ more: [String]) async throws(PostgreSQLError) {
         let (gate, log) = (ProgressGate(), log)
         let watch = CopyWatch(at: BootClock.now())
-        let teller = tell(of: watch, from: source)
+        let teller = tell(of: watch, "pg_basebackup", from: source)
         defer {
             teller.cancel()
             instance.remember { $0.waitingFor = nil }
@@ -167,13 +167,13 @@ extension Operator {
     }
 
     /// In the log, and as what is waited for, until it is cancelled.
-    private func tell(of watch: CopyWatch, from source: Upstream) -> Task<Void, Never> {
+    func tell(of watch: CopyWatch, _ tool: String, from source: Upstream) -> Task<Void, Never> {
         Task { [instance, log] in
             while !Task.isCancelled {
                 try? await Task.sleep(for: .seconds(2))
                 let silence = watch.silence(at: BootClock.now())
                 let text = silence.map {
-                    "pg_basebackup from \(source.name), without progress for \($0.time.inSeconds) s"
+                    "\(tool) from \(source.name), without progress for \($0.time.inSeconds) s"
                 }
                 instance.remember { if !Task.isCancelled { $0.waitingFor = text } }
                 if let text, silence?.isNews == true, !Task.isCancelled { log.warning("waiting for \(text)") }
@@ -222,7 +222,7 @@ enum ToolArguments {
         }
         let database = ("dbname", configuration.database)
         arguments += [
-            "-D", configuration.dataDirectory, "--source-server",
+            "--progress", "-D", configuration.dataDirectory, "--source-server",
             source(configuration.rewindCredentials, address, [database] + onlyPrimary(address)),
         ]
         return arguments + configuration.rewindOptions

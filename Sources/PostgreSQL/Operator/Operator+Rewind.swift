@@ -84,19 +84,28 @@ extension Operator {
         // Where an earlier one was broken off, the server that pg_rewind would start to end a recovery could write on
         // the source's own timeline.
         let more = isSecond && directory.version >= 130_000 ? ["--no-ensure-shutdown"] : []
+        let (gate, log, watch) = (ProgressGate(), log, CopyWatch(at: BootClock.now()))
+        let teller = tell(of: watch, "pg_rewind", from: source)
+        defer {
+            teller.cancel()
+            instance.remember { $0.waitingFor = nil }
+        }
+        // It runs restore_command.
+        let environment = UserCommand.environmentOfServer().merging([
+            "PGPASSFILE": configuration.passwordFile, "LANG": "C", "LC_ALL": "C",
+            "PGOPTIONS": "-c statement_timeout=0",
+        ]) { $1 }
         let text = try await instance.tools.succeed(
             .init(
                 program: instance.program("pg_rewind"),
                 arguments: ToolArguments.rewind(
                     configuration, from: source.address, serverVersion: directory.version) + more,
-                environment: [
-                    "PGPASSFILE": configuration.passwordFile, "LANG": "C", "LC_ALL": "C",
-                    "PGOPTIONS": "-c statement_timeout=0",
-                ],
-                deadline: BootClock.now() + .seconds(24 * 3600),
-                onLine: { [log] line in
+                environment: environment, deadline: BootClock.now() + .seconds(24 * 3600),
+                onLine: { line in
                     onLine(line)
-                    log.info("\(line)")
+                    watch.noteProgress(at: BootClock.now())
+                    if let progress = BaseBackupProgress(line), !gate.admits(progress, now: BootClock.now()) { return }
+                    log.info("\(line.trimmed)")
                 }))
         instance.remember { $0.control = nil }
         log.debug("pg_rewind: \(text)")

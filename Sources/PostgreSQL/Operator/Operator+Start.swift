@@ -90,6 +90,8 @@ extension Operator {
         _ role: ConfigurationWriter.Role, isStandby: Bool, deadline: BootInstant, halts: Int
     ) async throws(PostgreSQLError) -> OperationResult {
         let given = configuration
+        let keepsPresent = try await isUnreadable(given, for: role)
+        defer { if keepsPresent { applySoon() } }
         let usable = await usable(given)
         var start = StartParameters(parameters: usable.parameters, isStandby: isStandby)
         for held in instance.remember({ $0.held }) { start.hold(held) }
@@ -104,9 +106,9 @@ extension Operator {
             log.warning("\(change.parameter) is raised from \(change.newValue) to \(change.oldValue), the primary's")
         }
         let writer = writer(of: usable)
-        try writer.write(role, parameters: start.parameters)
+        try writer.write(role, parameters: start.parameters, amends: keepsPresent)
         let result = try await launchAndWait(start, follows: role.follows, deadline: deadline, halts: halts)
-        instance.remember { if $0.configuration == given { $0.readable = given } }
+        instance.remember { if $0.configuration == given, !keepsPresent { $0.readable = given } }
         do throws(SystemError) {
             // What lets nobody in is not what the cluster is to have.
             if case .restored = role { return result }
@@ -115,6 +117,17 @@ extension Operator {
             log.warning("the files of the configuration are not copied into the data directory: \(error)")
         }
         return result
+    }
+
+    /// Whether `postgres` cannot read what is new although it can read what stands there: a server that is down starts
+    /// with that one, as one that runs goes on with it. What a custom bootstrap has made has no former one.
+    private func isUnreadable(
+        _ given: LocalPostgreSQLConfiguration, for role: ConfigurationWriter.Role
+    ) async throws(PostgreSQLError) -> Bool {
+        if case .restored = role { return false }
+        guard let why = try await findRefusals(role, of: given) else { return false }
+        log.warning("PostgreSQL cannot read the new configuration, it starts with the present one: \(why)")
+        return true
     }
 
     private func launchAndWait(

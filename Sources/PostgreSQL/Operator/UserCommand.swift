@@ -21,6 +21,21 @@ enum UserCommand {
         return changes
     }
 
+    /// The changes by which a command that the server runs as well (`archive_command`, `restore_command`) has from us
+    /// what it has from there.
+    static func environmentOfServer(_ entries: [String] = ProcessEnvironment.entries) -> [String: String?] {
+        let given = PostmasterEnvironment.filtered(entries)
+        var changes: [String: String?] = [:]
+        for entry in entries where !given.contains(entry) {
+            changes.updateValue(nil, forKey: String(entry.prefix { $0 != "=" }))
+        }
+        for entry in given where !entries.contains(entry) {
+            let parts = entry.split(atByte: "=", maxSplits: 1)
+            if parts.count == 2 { changes.updateValue(String(parts[1]), forKey: String(parts[0])) }
+        }
+        return changes
+    }
+
     private static func isPrivate(_ name: String, _ value: String) -> Bool {
         if ["NOTIFY_SOCKET", "PGPASSWORD", "PATRONI_CONFIGURATION"].contains(name) { return true }
         guard name.hasPrefix("PATRONI_") else { return false }

@@ -56,9 +56,16 @@ extension Operator {
 
     /// However the second start went: what was refused on suspicion alone is tried again.
     func tryRulesAgain() {
+        let isOwed = instance.remember { memory in
+            defer { memory.refusedRules = nil }
+            return memory.refusedRules != nil
+        }
+        if isOwed { applySoon() }
+    }
+
+    /// The server has come up without something of its configuration: that is tried on it as it runs.
+    func applySoon() {
         instance.remember { memory in
-            guard memory.refusedRules != nil else { return }
-            memory.refusedRules = nil
             memory.isConfigurationWritten = false
             memory.retry = (BootClock.now(), .milliseconds(500))
         }
