@@ -18,6 +18,10 @@ import Testing
         _ = scene.machine.sight.see(view, isMine: true, asked: scene.now, wallTime: 0)
     }
 
+    static func ends(_ effects: [CycleEffect]) -> Bool {
+        effects.contains { if case .local(.exit) = $0 { true } else { false } }
+    }
+
     static func callsOff(_ effects: [CycleEffect]) -> [String] {
         effects.compactMap { effect in
             guard case .store(.write(.failover, let value, _, .clearFailover), _) = effect else { return nil }
@@ -93,5 +97,64 @@ import Testing
         _ = scene.step(.woken("the next cycle"))
         let effects = try Self.startsAgain(&scene)
         #expect(BreakingOffTests.operations(effects).map(\.name) == [PostgreSQLOperation.CommonName.startPrimary])
+    }
+
+    // MARK: The end of the daemon
+
+    private static let restart = Plan(
+        .restart,
+        [
+            .postgreSQL(.stopToRestart(timeout: .seconds(60))),
+            .postgreSQL(.startPrimary(timeout: .seconds(60), on: nil)),
+        ])
+    private static let copy = Plan(.copySlots, restart.steps)
+
+    @Test(arguments: [restart, copy]) func whatIsDownForAPlanIsStartedBeforeTheDaemonEnds(_ plan: Plan) throws {
+        var scene = HonestTimeTests.leader()
+        try Self.pause(&scene)
+        BreakingOffTests.begin(plan, &scene)
+        let number = try #require(scene.machine.progress?.number)
+        #expect(!Self.ends(scene.step(.shutdownRequested)))
+        let started = scene.step(.node(.performed(plan: number, .success(.shutDown(nil)))))
+        #expect(BreakingOffTests.operations(started).count == 1 && !Self.ends(started))
+        #expect(Self.ends(scene.step(.node(.performed(plan: number, .success(.done))))))
+    }
+
+    /// What would last, or leaves PostgreSQL as it is, is not waited for; nor does anybody wait who says it twice.
+    @Test func otherwiseItEndsAtOnce() throws {
+        for kind in [Plan.Kind.follow, .rewind, .reclone, .promote, .shutdown] {
+            var scene = HonestTimeTests.leader()
+            try Self.pause(&scene)
+            BreakingOffTests.begin(Plan(kind, Self.restart.steps), &scene)
+            #expect(Self.ends(scene.step(.shutdownRequested)), "\(kind)")
+        }
+        var scene = HonestTimeTests.leader()
+        try Self.pause(&scene)
+        BreakingOffTests.begin(Self.restart, &scene)
+        _ = scene.step(.shutdownRequested)
+        #expect(Self.ends(scene.step(.shutdownRequested)))
+    }
+
+    /// The start comes after the plan then, by a rule.
+    @Test(arguments: [true, false]) func norDoesItEndBeforeWhoKeepsTheKeyHasStarted(_ starts: Bool) throws {
+        var scene = try LeaderKeyFlowTests.handingOver(.shutDown(LeaderKeyFlowTests.positions))
+        try Self.pause(&scene, Self.anybody)
+        #expect(!Self.ends(scene.step(.shutdownRequested)))
+        #expect(!Self.ends(try Self.receipt(&scene)))
+        #expect(scene.machine.progress == nil)
+        guard starts else {
+            // For so long, and no longer.
+            #expect(!Self.ends(scene.step(.timer, after: .seconds(9))))
+            return #expect(Self.ends(scene.step(.timer, after: .seconds(2))))
+        }
+        let effects = try Self.startsAgain(&scene)
+        let number = try #require(scene.machine.progress?.number)
+        #expect(!Self.ends(effects))
+        #expect(!Self.ends(scene.step(.node(.performed(plan: number, .success(.done))))))
+        var status = scene.status(writable: true)
+        status.observedAt = scene.now
+        let seen = scene.step(.node(.observed(status)))
+        let view = ShortLeaseTests.view(["n1:0.1", "n2:0.1"], config: Self.config, revision: 9)
+        #expect(Self.ends(seen + scene.step(.store(.loaded(.success(view))))))
     }
 }
