@@ -226,6 +226,7 @@ public struct CycleMachine: Sendable {
         snapshot.guarding = guardian.flatMap { $0.isReal ? $0.facts : nil }
         snapshot.decisions = told.decisions
         snapshot.failsafeUntil = failsafeUntil
+        snapshot.keptBack = KeptBack(memory, tenure.failsafe.facts(granted: nil))
         return snapshot
     }
 

@@ -29,6 +29,8 @@ public struct NodeSnapshot: Sendable {
     public var guarding: Guarding?
     /// Until when failsafe mode counts as active here: this node leads by the others' promises, or has given one.
     public var failsafeUntil: BootInstant?
+    /// What it remembers that keeps it from leading for a while.
+    public var keptBack = KeptBack()
     /// When the next cycle is planned.
     public var nextCycle: BootInstant
 
