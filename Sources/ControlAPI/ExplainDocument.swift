@@ -43,7 +43,7 @@ enum ExplainDocument {
         let seen = Observation(
             now: now, me: snapshot.me, settings: snapshot.settings, view: view, storeFailure: snapshot.storeFailure,
             local: snapshot.local, lease: snapshot.lease, peers: peers, running: snapshot.running)
-        return prospects(seen, view).map { prospect in
+        return prospects(seen, view, snapshot.keptBack).map { prospect in
             var object: JSONObject = [
                 "name": .string(prospect.name), "leads": .bool(prospect.leads),
                 "position": prospect.position?.json ?? .null,

@@ -105,13 +105,11 @@ extension CycleMachine {
     }
 
     private func keepStatus(_ run: inout Run) {
-        guard let view, let facts = local.facts, !leadsForWantOfOthers(local, view, settings, memory) else { return }
-        var status = view.status
-        status.optime = facts.position
-        status.handedOverBy = nil
-        status.slots = publishedSlots(me, facts, settings)
-        status.retainSlots = retainedSlots(me, view, facts, settings, memory.slots, at: run.now)
-        if status == view.status { return }
+        guard let view,
+            let status = keptStatus(
+                me, view, settings, local, memory, othersBoundUntil: tenure.failsafe.othersBoundUntil, at: run.now),
+            status != view.status
+        else { return }
         run.emit(
             .store(.write(.status, .object(status.json), .leading, .status), deadline: storeDeadline(run.now)))
     }

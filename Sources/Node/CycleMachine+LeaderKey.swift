@@ -54,6 +54,9 @@ extension CycleMachine {
     /// The step of a plan. From here on nobody here is the leader, whatever the store answers.
     mutating func releaseLeader(_ run: inout Run) {
         guard let progress else { return }
+        if isOvertakenByPause {
+            return abandonHandOver("the cluster was paused meanwhile: nobody would take the key", &run)
+        }
         guard hasLooked(since: progress.stepBegan, &run) else {
             plans.running?.looksFirst = true
             return
@@ -64,6 +67,12 @@ extension CycleMachine {
         tenure.ends()
         run.isNews = true
         run.emit(.store(.release(status: status), deadline: run.now + settings.timings.retryTimeout))
+    }
+
+    /// The key would lie there until somebody resumes: in pause it is taken by a request that says by whom, or not at
+    /// all. Who was stopped to hand over is started in pause, too.
+    private var isOvertakenByPause: Bool {
+        progress?.kind == .handOver && settings.isPaused && !isTakenInPause(view?.failover)
     }
 
     mutating func releaseWhenSeen(_ run: inout Run) {

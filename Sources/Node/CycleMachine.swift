@@ -229,7 +229,8 @@ public struct CycleMachine: Sendable {
             storeFailure: storeFailure, storeLastSeen: sight.storeLastSeen, local: sight.$local, role: role,
             lease: lease, running: progress?.running, decision: told.decision, decisions: told.decisions,
             scheduledRestart: commands.scheduledRestart, guarding: guardian.flatMap { $0.isReal ? $0.facts : nil },
-            failsafeUntil: failsafeUntil, nextCycle: schedule.next)
+            failsafeUntil: failsafeUntil, keptBack: KeptBack(memory, tenure.failsafe.facts(granted: nil)),
+            nextCycle: schedule.next)
     }
 
     /// Whether it has seen the cluster in the store.

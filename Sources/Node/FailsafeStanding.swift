@@ -26,7 +26,8 @@ struct FailsafeStanding: Sendable {
     private var newest: Revision = 0
     /// What those who have promised said of where they stand.
     private(set) var positions: [String: WALPosition] = [:]
-    private var othersBoundUntil: BootInstant?
+    /// Until when others may be bound by what this node has asked of them.
+    private(set) var othersBoundUntil: BootInstant?
     private(set) var promise: FailsafePromise?
 
     private let slip: FailsafeSlip?

@@ -55,6 +55,13 @@ import Testing
         let status = Self.view([("status", "status")]).status
         #expect(status.optime == WALPosition(100) && status.retainSlots == ["n1"])
         #expect(status.slots == ["n1": WALPosition(100), "n2": WALPosition(90), "x": .zero])
+        for (value, told) in [(60, 60), (0, nil), (-1, nil), ("60", nil), (9999, 3600)] as [(JSONValue, Int?)] {
+            let entry = StoredEntry(leaf: "status", value: "", revision: 9)
+            let view = ClusterView(entries: [entry], revision: 10) { _ in ["optime": 7, "failsafe_ttl": value] }
+            let status = view.status
+            #expect(status.failsafeTTL == told.map { .seconds($0) })
+            #expect(status.json["failsafe_ttl"] == told.map { .int(Int64($0)) })
+        }
         #expect(Self.view([("status", "7")]).status.optime == WALPosition(7))
         #expect(Self.view([("status", "\"text\"")]).status.optime == .zero)
         #expect(Self.view([("optime/leader", "55")]).status.optime == WALPosition(55))

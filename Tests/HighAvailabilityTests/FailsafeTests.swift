@@ -184,6 +184,23 @@ import Testing
             description: "nor where the mode is off", seen: bound(nil, settings: [:], began: .seconds(5), peers: equal),
             expected: .action(.acquireLeader), because: ["healthiest"]),
         Row(
+            description: "for as long as the leader has told, where the ttl was made shorter since",
+            seen: bound(
+                nil, view: told(60), settings: ["failsafe_mode": true, "ttl": 20], began: .seconds(59),
+                peers: equal), expected: .action(.wait), because: ["failsafe-may-be-bound"]),
+        Row(
+            description: "or the mode turned off",
+            seen: bound(nil, view: told(60), settings: [:], began: .seconds(59), peers: equal),
+            expected: .action(.wait), because: ["failsafe-may-be-bound"]),
+        Row(
+            description: "and no longer",
+            seen: bound(nil, view: told(60), settings: [:], began: .seconds(60), peers: equal),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "where the ttl was made longer by that",
+            seen: bound(nil, view: told(20), began: .seconds(29), peers: equal),
+            expected: .action(.wait), because: ["failsafe-may-be-bound"]),
+        Row(
             description: "a running primary takes its own key back however young its daemon is",
             seen: bound(nil, local: Scene.primary(), began: .seconds(5)), expected: .action(.acquireLeader),
             because: ["running-primary-reclaims"]),
@@ -198,6 +215,13 @@ import Testing
             description: "nor over /failsafe", seen: bound(nil, view: requested(members: others), peers: equal),
             expected: .action(.wait), because: ["not-in-failsafe"]),
     ]
+
+    /// The leader has written that its members' promises hold for so long.
+    private static func told(_ seconds: Int64) -> ClusterView {
+        var view = Scene.view(failsafe: all)
+        view.status.failsafeTTL = .seconds(seconds)
+        return view
+    }
 
     private static let requested = requested(members: all)
     private static func requested(members: [String: String]) -> ClusterView {

@@ -121,6 +121,79 @@ import Testing
         #expect(found.leads == (row.leader == "n2"))
     }
 
+    private static func promised(_ left: Duration) -> FailsafeFacts {
+        var facts = FailsafeFacts()
+        facts.promise = FailsafePromise(
+            FailsafePing(name: "n3", connectionURL: "postgres://a", apiURL: "http://a"), until: Scene.now + left)
+        return facts
+    }
+
+    private static func begun(_ age: Duration) -> FailsafeFacts {
+        var facts = FailsafeFacts()
+        facts.began = Scene.now - age
+        return facts
+    }
+
+    private static func remembers(_ change: (inout Memory) -> Void) -> Memory {
+        var memory = Memory()
+        change(&memory)
+        return memory
+    }
+
+    /// `n1` of itself: by each occasion the codes that it would give.
+    static let ownRows: [(memory: Memory, failsafe: FailsafeFacts, settings: JSONObject, codes: [[String]])] = [
+        (Memory(), FailsafeFacts(), [:], [[], [], []]),
+        (
+            Memory(), promised(.seconds(1)), [:],
+            [["failsafe-bound"], ["failsafe-bound"], ["failsafe-bound"]]
+        ),
+        (Memory(), promised(.zero), [:], [[], [], []]),
+        (
+            Memory(), begun(.seconds(1)), ["failsafe_mode": true],
+            [["failsafe-may-be-bound"], ["failsafe-may-be-bound"], ["failsafe-may-be-bound"]]
+        ),
+        (
+            remembers { $0.refusedPromotion = .init(why: "no", at: Scene.now - .seconds(29)) }, FailsafeFacts(), [:],
+            [[], [], ["promotion-refused"]]
+        ),
+        (
+            remembers { $0.refusedPromotion = .init(why: "no", at: Scene.now - .seconds(29)) }, FailsafeFacts(),
+            ["pause": true], [["promotion-refused"], ["promotion-refused"], ["promotion-refused"]]
+        ),
+        (
+            remembers { $0.heldBackUntil = Scene.now + .seconds(1) }, FailsafeFacts(), [:],
+            [[], [], ["held-back"]]
+        ),
+    ]
+
+    @Test(arguments: ownRows.indices) func whatItRemembersStandsAgainstThisNodeAlone(_ index: Int) throws {
+        let row = Self.ownRows[index]
+        let seen = Scene.seen(
+            Scene.view(leader: "n3", failsafe: ["n1": "a", "n2": "a", "n3": "a"]), Scene.standby(),
+            peers: ["n2": Scene.peer(1000)], settings: row.settings)
+        let found = prospects(seen, try #require(seen.view), KeptBack(row.memory, row.failsafe))
+        let mine = try #require(found.first { $0.name == "n1" })
+        for (occasion, codes) in zip(Prospect.Occasion.allCases, row.codes) {
+            let told = mine.objections(occasion).filter { $0.code == "candidate-stands-back" }
+            #expect(told.map { $0.explanation.facts["code"]?.string } == codes, "\(occasion): \(mine)")
+        }
+        let other = try #require(found.first { $0.name == "n2" })
+        #expect(Prospect.Occasion.allCases.allSatisfy { other.objections($0).allSatisfy { $0 == .paused } })
+    }
+
+    /// Nobody leads, and whoever led may come back.
+    @Test func aRaceThatIsPutOffIsToldOf() throws {
+        var memory = Memory()
+        memory.leaderlessSince = Scene.now - .seconds(1)
+        let seen = Scene.seen(
+            Scene.view(), Scene.standby(), peers: ["n2": Scene.peer(1000), "n3": Scene.peer(1000)],
+            settings: ["primary_race_backoff": 60])
+        let found = prospects(seen, try #require(seen.view), KeptBack(memory, FailsafeFacts()))
+        let mine = try #require(found.first { $0.name == "n1" })
+        #expect(mine.objections(.race).map { $0.explanation.facts["code"]?.string } == ["leader-may-return"])
+        #expect(mine.objections(.failover) == [])
+    }
+
     /// What the leader of a hand-over judges is the first of what is told.
     @Test(arguments: cases.filter { $0.occasion == .switchover && $0.leader == "n1" })
     func theLeaderJudgesTheSame(_ row: Case) throws {

@@ -75,6 +75,17 @@ import Testing
         return .facts(facts)
     }
 
+    /// `/sync` is of the time before, and `seen.repairsWait` where the store refuses to have it cleared.
+    private static func named(repairsWait: Bool = false) -> Observation {
+        let members = ["n1", "n2"].map { Scene.member($0) }
+        let sync = SyncState(leader: "n1", voters: ["n2"], revision: 9)
+        var seen = Scene.seen(
+            Scene.view(leader: "n1", members: members, sync: sync), Scene.standby(), lease: Scene.lease(),
+            renewal: .held, settings: settings)
+        seen.repairsWait = repairsWait
+        return seen
+    }
+
     static let ofLeader: [Row] = [
         Row(
             description: "the standby leader is pointed to the primary elsewhere",
@@ -97,12 +108,11 @@ import Testing
             expected: .action(.wait), because: ["holding-lease", "following"]),
         Row(
             description: "who commits wait for is nobody's business any more",
-            seen: Scene.seen(
-                Scene.view(
-                    leader: "n1", members: ["n1", "n2"].map { Scene.member($0) },
-                    sync: SyncState(leader: "n1", voters: ["n2"], revision: 9)),
-                Scene.standby(), lease: Scene.lease(), renewal: .held, settings: settings),
-            expected: .action(.write(.sync(nil))), because: ["holding-lease", "must-follow-elsewhere"]),
+            seen: named(), expected: .action(.write(.sync(nil))),
+            because: ["holding-lease", "must-follow-elsewhere"]),
+        Row(
+            description: "a store that refuses to clear that keeps nobody from following",
+            seen: named(repairsWait: true), expected: follows(far(leads: true)), because: ["must-follow"]),
         Row(
             description: "a primary whose cluster is to follow another one stops",
             seen: Scene.seen(leading, Scene.primary(), lease: Scene.lease(), renewal: .held, settings: settings),

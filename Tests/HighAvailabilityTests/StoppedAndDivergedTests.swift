@@ -79,6 +79,12 @@ import Testing
             seen: Scene.seen(leading, Scene.stopped(), renewal: .held, settings: ["pause": true]),
             memory: handingOver, expected: .plan(.startPrimary), because: ["not-running"]),
         Row(
+            description: "whoever may take no time: nobody else leads in pause",
+            seen: Scene.seen(
+                leading, Scene.stopped(.shutDown), renewal: .held, peers: RaceTests.bothEqual,
+                settings: ["pause": true, "primary_start_timeout": 0]),
+            memory: handingOver, expected: .plan(.startPrimary), because: ["not-running"]),
+        Row(
             description: "in pause a stopped leader gives the key up",
             seen: Scene.seen(leading, Scene.stopped(), settings: ["pause": true]), expected: .action(.releaseLeader),
             because: ["not-running", "paused"]),

@@ -1,5 +1,6 @@
 import ClusterModel
 import Glibc
+import Posix
 import Testing
 
 /// Pause (ha-loop.md §15) on real servers.
@@ -25,6 +26,36 @@ extension ClusterIntegrationTests {
             #expect(writer.failures == 0)
             #expect(cluster.postmaster(leader)?.pid == postmaster)
             #expect(await cluster.timeline(leader) == 1)
+        }
+    }
+
+    @Test("A pause that overtakes a switchover to anybody leaves the leader where it is", .timeLimit(.minutes(3)))
+    func pauseOvertakesAHandOver() async throws {
+        let slow: @Sendable (Int, String) -> JSONObject = { _, directory in
+            ["postgresql": ["before_stop": .string("/bin/sh -c 'touch \(directory)/stopping; sleep 3' x")]]
+        }
+        try await TestCluster.with([.subject, .subject], dynamic: NodeConfiguration.quickest, local: slow) { cluster in
+            let leader = try await cluster.bootstrap()
+            let name = cluster.name(leader)
+            let postmaster = try #require(cluster.postmaster(leader)).pid
+            async let asked = cluster.answer(
+                "POST", leader, "/switchover", body: #"{"leader": "\#(name)"}"#, seconds: 60)
+            try await waitUntil("PostgreSQL is about to be stopped", within: 20) {
+                Files.exists("\(cluster.directory)/\(name)/stopping")
+            }
+            try await cluster.setPause("true", by: leader)
+            let answer = try await asked
+            #expect(answer.status == 503, "\(answer)")
+            try await waitUntil("it leads again, in the pause", within: 20) {
+                guard let now = cluster.postmaster(leader)?.pid, now != postmaster else { return false }
+                return await cluster.get(leader, "/primary")?.status == 200
+            }
+            try await cluster.sql(leader, "CREATE TABLE kept AS SELECT 1 AS row")
+            #expect(await cluster.get(leader, "/patroni")?.json["pause"] == true)
+            #expect(await cluster.timeline(leader) == 1)
+
+            try await cluster.setPause("null", by: leader)
+            #expect(try await cluster.healthy(within: 60) == leader)
         }
     }
 

@@ -29,14 +29,16 @@ extension ClusterIntegrationTests {
             try await far.switchOver(to: 4)
             try await cluster.sql(1, "INSERT INTO written VALUES (2)")
             #expect(try await far.follows(1, on: 1) == 4)
+            let leader = try await restartedOneByOne(far, beside: near)
+            let other = try #require(far.nodes.first { $0 != leader })
 
-            try await cluster.loseHost(4)
+            try await cluster.loseHost(leader)
             try await waitUntil("the other one leads the standby cluster", within: 20) {
-                await cluster.get(3, "/standby-leader")?.status == 200
+                await cluster.get(other, "/standby-leader")?.status == 200
             }
-            try await cluster.start(4)
+            try await cluster.start(leader)
             try await cluster.sql(1, "INSERT INTO written VALUES (3)")
-            #expect(try await far.follows(1, on: 1) == 3)
+            #expect(try await far.follows(1, on: 1) == other)
             try await far.has("1,2,3")
 
             try await far.promote()
@@ -53,6 +55,20 @@ extension ClusterIntegrationTests {
             let listing = try await cluster.tool().run("list", "-f", "json").json.array ?? []
             #expect(Set(listing.map { $0["Role"]?.string ?? "" }) == ["Standby Leader", "Replica"], "\(listing)")
         }
+    }
+
+    /// A rolling restart of the one site concerns nobody of the other; who leads then.
+    private func restartedOneByOne(_ far: Site, beside near: Site) async throws -> Int {
+        let cluster = far.cluster
+        let before = (near.nodes + far.nodes).map { cluster.postmaster($0)?.pid }
+        let done = try await cluster.tool(node: far.nodes[0]).run("rolling-restart", "--force", seconds: 150)
+        #expect(done.code == 0 && done.output.hasSuffix("Success: every member was restarted\n"), "\(done)")
+        let leader = try await far.follows(1, on: 1)
+        let after = (near.nodes + far.nodes).map { cluster.postmaster($0)?.pid }
+        let isNew = zip(before, after).map { $0 != $1 }
+        #expect(isNew == near.nodes.map { _ in false } + far.nodes.map { _ in true }, "\(before), \(after)")
+        #expect(after.allSatisfy { $0 != nil })
+        return leader
     }
 
     private static var slotsOfEachKind: JSONObject {

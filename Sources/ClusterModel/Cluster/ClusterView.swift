@@ -133,16 +133,20 @@ public struct StatusRecord: Sendable, Hashable {
     /// Who released the leader key after PostgreSQL was stopped cleanly: `optime` is where its WAL ends then, not where
     /// it was when it last looked. Ours alone: Patroni passes over it, and the next leader's status is without it.
     public var handedOverBy: String?
+    /// For how long a promise holds that members give to the leader in failsafe mode, in whole seconds; nil where none
+    /// is asked for. Ours alone.
+    public var failsafeTTL: Duration?
     public var revision: Revision?
 
     public init(
         optime: WALPosition = .zero, slots: [String: WALPosition] = [:], retainSlots: [String] = [],
-        handedOverBy: String? = nil, revision: Revision? = nil
+        handedOverBy: String? = nil, failsafeTTL: Duration? = nil, revision: Revision? = nil
     ) {
         self.optime = optime
         self.slots = slots
         self.retainSlots = retainSlots
         self.handedOverBy = handedOverBy
+        self.failsafeTTL = failsafeTTL
         self.revision = revision
     }
 
@@ -154,6 +158,7 @@ public struct StatusRecord: Sendable, Hashable {
         }
         if !retainSlots.isEmpty { object["retain_slots"] = .array(retainSlots.sorted().map { .string($0) }) }
         object["handed_over_by"] = handedOverBy.map { .string($0) }
+        object["failsafe_ttl"] = failsafeTTL.map { .int($0.components.seconds) }
         return object
     }
 }

@@ -104,6 +104,9 @@ extension StatusRecord {
             }
             retainSlots = nested("retain_slots")?.array?.compactMap(\.string) ?? []
             handedOverBy = object["handed_over_by"]?.string
+            if let seconds = object["failsafe_ttl"]?.int, seconds > 0 {
+                failsafeTTL = min(.seconds(seconds), FailsafePing.longestTTL)
+            }
         default: break
         }
     }

@@ -10,7 +10,7 @@ public struct FailsafePing: Sendable, Hashable {
     public var ttl: Duration?
 
     /// A promise for longer than this is asked for by nobody who means it.
-    private static let longestTTL = Duration.seconds(3600)
+    public static let longestTTL = Duration.seconds(3600)
 
     public init(
         name: String, connectionURL: String, apiURL: String, slots: [String: WALPosition]? = nil, ttl: Duration? = nil

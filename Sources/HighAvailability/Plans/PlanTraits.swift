@@ -17,6 +17,8 @@ extension Plan.Kind {
         /// What it stops was, or may have become, a primary, and may have gone on alone: its timeline is compared
         /// before it follows anybody.
         var isComparedAfter = false
+        /// It takes PostgreSQL down only to start it again, or has the rules do so.
+        var startsAgain = false
     }
 
     /// How a plan takes a primary down.
@@ -45,18 +47,22 @@ extension Plan.Kind {
     var traits: Traits {
         switch self {
         case .bootstrap: Traits(writes: .closed, shownRole: .uninitialized, isAway: true)
-        case .clone, .startStandby, .copySlots, .rewind, .stopParted, .reclone, .reinitialize, .recoverSingleUser:
+        case .clone, .startStandby, .rewind, .stopParted, .reclone, .reinitialize, .recoverSingleUser:
             Traits(writes: .closed, isAway: true, yieldsToReinitialize: true)
+        case .copySlots: Traits(writes: .closed, isAway: true, yieldsToReinitialize: true, startsAgain: true)
         case .follow, .resumeReplay: Traits(writes: .closed, yieldsToReinitialize: true)
         case .startPrimary: Traits(writes: .opens)
         case .promote: Traits(writes: .opens, shownRole: .promoted, mayBeCutShort: true)
-        case .handOver: Traits(writes: .ends, shownRole: .demoted, mayBeCutShort: true, takesDown: .toHandOver)
+        case .handOver:
+            Traits(
+                writes: .ends, shownRole: .demoted, mayBeCutShort: true, takesDown: .toHandOver, startsAgain: true)
         case .demoteCluster:
             Traits(
                 writes: .ends, shownRole: .demoted, mayBeCutShort: true, takesDown: .forGood, isComparedAfter: true)
         case .demote, .demoteOffline:
             Traits(writes: .closed, shownRole: .demoted, takesDown: .forLackOfLease, isComparedAfter: true)
-        case .restart: Traits(writes: .restarts, isAway: true, yieldsToReinitialize: true, mayBeCutShort: true)
+        case .restart:
+            Traits(writes: .restarts, isAway: true, yieldsToReinitialize: true, mayBeCutShort: true, startsAgain: true)
         case .shutdown: Traits(writes: .ends, isAway: true, mayBeCutShort: true, takesDown: .forGood)
         }
     }
@@ -77,6 +83,10 @@ extension Plan.Kind {
     public var isAway: Bool { traits.isAway }
 
     public var takesDown: TakingDown? { traits.takesDown }
+
+    /// Whether PostgreSQL is down in the middle of it, and runs when all is done: a daemon that ends there in pause
+    /// leaves it down, as the next one starts nothing.
+    public var startsAgain: Bool { traits.startsAgain }
 }
 
 /// Whether PostgreSQL accepts writes, or may before the running plan ends: what the guardian and the deadlines go by.

@@ -118,14 +118,16 @@ func failsafeObstacle(_ seen: Observation, _ view: ClusterView) -> Reason? {
         return .failsafe(.bound(to: promise.ping.name, for: promise.until - seen.now))
     }
     // Who leads a standby cluster takes nobody the writes.
-    guard seen.settings.failsafeMode, !seen.settings.isStandbyCluster, let members = view.failsafe, !members.isEmpty,
-        !seen.local.isPrimary
-    else {
+    guard !seen.settings.isStandbyCluster, let members = view.failsafe, !members.isEmpty, !seen.local.isPrimary else {
         return nil
     }
     if !seen.eligibility(view).isInFailsafe(seen.me.name) { return .eligibility(.notInFailsafe) }
-    guard members.count > 1, let began = seen.failsafe.began else { return nil }
-    let end = began + seen.settings.timings.ttl
+    // The mode and the ttl may have been edited since: what the leader has told last is what it asks by.
+    let told = view.status.failsafeTTL
+    guard seen.settings.failsafeMode || told != nil, members.count > 1, let began = seen.failsafe.began else {
+        return nil
+    }
+    let end = began + max(seen.settings.timings.ttl, told ?? .zero)
     return seen.now < end ? .failsafe(.mayBeBound(for: end - seen.now)) : nil
 }
 

@@ -76,7 +76,10 @@ func failoverCandidates(_ seen: Observation, _ view: ClusterView) -> [Member] {
 
 // MARK: Schedules (ha-loop.md §21.4)
 
-func isScheduled(_ request: FailoverRequest) -> Bool { request.scheduledAt != nil }
+/// Whether somebody takes the key in pause by this request: the candidate that it names, now.
+public func isTakenInPause(_ request: FailoverRequest?) -> Bool {
+    request.map { $0.candidate != nil && $0.scheduledAt == nil } ?? false
+}
 
 /// A schedule that cannot be kept any more, or read: the request is cleared.
 private func scheduleRule(_ seen: Observation, _ request: FailoverRequest, _ clear: Action) -> Decision? {

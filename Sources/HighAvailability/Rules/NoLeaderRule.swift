@@ -76,7 +76,7 @@ private func primaryCandidacy(_ facts: PostgreSQLStatus.Facts, _ view: ClusterVi
 /// In pause only a running primary of this cluster claims the key (ha-loop.md §15), and the candidate of a switchover,
 /// who alone does while it is a member (§12.3.1–2).
 private func candidacyInPause(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Candidacy {
-    if let request = view.failover, !isScheduled(request), let candidate = request.candidate,
+    if let request = view.failover, isTakenInPause(request), let candidate = request.candidate,
         !seen.me.tags.nofailover
     {
         if candidate != seen.me.name, view.member(candidate) != nil || !seen.local.isPrimary {

@@ -34,23 +34,26 @@ public struct Prospect: Sendable, Hashable {
     public func objections(_ occasion: Occasion) -> [Reason] { against[occasion] ?? [] }
 }
 
-/// What could become of every member, by the answers in `seen.peers` and, of this node, by what it sees of itself.
-public func prospects(_ seen: Observation, _ view: ClusterView) -> [Prospect] {
-    let judge = ProspectJudge(seen, view)
+/// What could become of every member, by the answers in `seen.peers` and, of this node, by what it sees of itself and
+/// remembers. (What others remember they do not tell.)
+public func prospects(_ seen: Observation, _ view: ClusterView, _ kept: KeptBack = KeptBack()) -> [Prospect] {
+    let judge = ProspectJudge(seen, view, kept)
     return view.members.map(judge.prospect)
 }
 
 private struct ProspectJudge {
     let seen: Observation
     let view: ClusterView
+    let kept: KeptBack
     let eligibility: Eligibility
     let answers: [String: PeerAnswer]
     /// Nil where a hand-over is not judged by votes, or there are enough.
     let lackOfVotes: CandidateReason?
 
-    init(_ seen: Observation, _ view: ClusterView) {
+    init(_ seen: Observation, _ view: ClusterView, _ kept: KeptBack) {
         self.seen = seen
         self.view = view
+        self.kept = kept
         let eligibility = Eligibility(view, seen.settings)
         self.eligibility = eligibility
         let answers = (seen.peers ?? [:]).merging([seen.me.name: seen.ownAnswer]) { $1 }
@@ -118,7 +121,9 @@ private struct ProspectJudge {
         var found = verdicts
         // The leader goes by the key of a member, the member by its own configuration.
         if member.tags.nofailover, !found.contains(.nofailover) { found.insert(.nofailover, at: 0) }
+        let mine = member.name == seen.me.name ? kept.objections(seen, view, isRace: occasion == .race) : []
         return found.map { .verdict(CandidateVerdict(name: member.name, verdict: $0)) } + race
+            + mine.map { .standsBack(member.name, $0) }
     }
 
     private func raceObjections(_ member: Member, _ answer: PeerAnswer?) -> [CandidateReason] {
@@ -135,7 +140,7 @@ private struct ProspectJudge {
         guard case .no(let reasons) = verdict else { return [] }
         return reasons.compactMap { reason in
             guard case .race(let why) = reason else { return nil }
-            return .standsBack(member.name, why)
+            return .standsBack(member.name, .race(why))
         }
     }
 }
@@ -163,8 +168,8 @@ public enum CandidateReason: Sendable, Hashable {
     case lacksVotes(Int, needed: Int)
     case receivesNothing(String)
     case verdict(CandidateVerdict)
-    /// It would race, and let somebody else go first.
-    case standsBack(String, RaceReason)
+    /// It would let somebody else go first.
+    indirect case standsBack(String, Reason)
 
     var explanation: Explanation {
         switch self {

@@ -17,7 +17,10 @@ func standbyLeaderRule(
     // But who has parted and leads only as long as the others are away leaves it to them.
     memory.hasWonKey = !leadsForWant
     // Commits wait for nobody any more, and whoever is promoted one day is not to be judged by who was named here.
-    if !view.sync.isEmpty { return Decision(.write(.sync(nil)), holding, .follow(.mustFollowElsewhere)) }
+    // A store that refuses that keeps nobody from following.
+    if !view.sync.isEmpty, !seen.repairsWait {
+        return Decision(.write(.sync(nil)), holding, .follow(.mustFollowElsewhere))
+    }
     if let decision = standbyLeaderSuspicionRule(seen, view, &memory) ?? pausedReplayRule(seen) { return decision }
     let decision = followRule(seen, view, &memory)
     guard case .wait = decision.action else { return decision }

@@ -38,7 +38,8 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
     case .ask(let members) where continues: return Decision(.ask(.peers(members)), .server(.notRunning(state)))
     case .ask, .goesOn: break
     }
-    if seen.settings.primaryStartTimeout == .zero {
+    // In pause nobody takes the key: a start is all that can be had (a hand-over that a pause has overtaken).
+    if seen.settings.primaryStartTimeout == .zero, !seen.settings.isPaused {
         let candidates = failoverCandidates(seen, view)
         guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), .server(.notRunning(state))) }
         let verdicts = judge(candidates, peers, seen, view)

@@ -114,6 +114,8 @@ extension Memory {
         case .clone(let source, _, _)?: noteFailedCopy(of: source.name, at: now)
         case .restore?: noteFailedCopy(of: FailedCopies.ofNobody, at: now)
         case .copyLogicalSlots?: copying.why = text
+        // It may be down all the same.
+        case .stop? where plan == .handOver: isHandingOver = true
         case .prePromote?: refusedPromotion = RefusedPromotion(why: text, at: now)
         case .rewind?, .bootstrap?, .finishBootstrap?, .follow?, .resumeReplay?, .promote?, .stop?, .stopToRestart?,
             .recoverSingleUser?, .setAsideDataDirectory?, .nameSynchronous?, .archiveLastSegment?, nil:

@@ -29,6 +29,8 @@ public struct NodeSnapshot: Sendable {
     public var guarding: Guarding?
     /// Until when failsafe mode counts as active here: this node leads by the others' promises, or has given one.
     public var failsafeUntil: BootInstant?
+    /// What it remembers that keeps it from leading for a while.
+    public var keptBack: KeptBack
     /// When the next cycle is planned.
     public var nextCycle: BootInstant
 
@@ -38,7 +40,7 @@ public struct NodeSnapshot: Sendable {
         view: Boxed<ClusterView?>, viewAt: BootInstant?, storeFailure: String?, storeLastSeen: Int64,
         local: Boxed<PostgreSQLStatus>, role: NodeRole, lease: Lease?, running: RunningPlan?, decision: Decision?,
         decisions: DecisionLog = DecisionLog(), scheduledRestart: RestartRequest? = nil, guarding: Guarding? = nil,
-        failsafeUntil: BootInstant? = nil, nextCycle: BootInstant
+        failsafeUntil: BootInstant? = nil, keptBack: KeptBack = KeptBack(), nextCycle: BootInstant
     ) {
         self.scope = scope
         self.version = version
@@ -57,6 +59,7 @@ public struct NodeSnapshot: Sendable {
         self.scheduledRestart = scheduledRestart
         self.guarding = guarding
         self.failsafeUntil = failsafeUntil
+        self.keptBack = keptBack
         self.nextCycle = nextCycle
     }
 

@@ -1,0 +1,43 @@
+import ClusterModel
+
+/// What a node remembers that keeps it from leading for a while, whatever the others say of it.
+public struct KeptBack: Sendable, Hashable {
+    /// What was promised in failsafe mode, or may have been.
+    private var promise: FailsafePromise?
+    private var began: BootInstant?
+    private var refused: Memory.RefusedPromotion?
+    private var heldBackUntil: BootInstant?
+    private var leaderlessSince: BootInstant?
+    private var inflow: Memory.Inflow?
+
+    public init() {}
+
+    public init(_ memory: Memory, _ failsafe: FailsafeFacts) {
+        promise = failsafe.promise
+        began = failsafe.began
+        refused = memory.refusedPromotion
+        heldBackUntil = memory.heldBackUntil
+        leaderlessSince = memory.leaderlessSince
+        inflow = memory.inflow
+    }
+
+    /// What the rules of a race would say to it. Whom an operator names is held to a promise alone, but in pause.
+    func objections(_ seen: Observation, _ view: ClusterView, isRace: Bool) -> [Reason] {
+        var seen = seen
+        seen.failsafe.promise = promise
+        seen.failsafe.began = began
+        var memory = Memory()
+        memory.refusedPromotion = refused
+        memory.heldBackUntil = heldBackUntil
+        memory.leaderlessSince = leaderlessSince
+        memory.inflow = inflow
+        var found: [Reason] = []
+        // What `/failsafe` says is said of every member.
+        if case .failsafe(let why)? = failsafeObstacle(seen, view) { found.append(.failsafe(why)) }
+        if isRace || seen.settings.isPaused, let why = refusedPromotion(seen, memory) { found.append(.promotion(why)) }
+        guard isRace else { return found }
+        if let left = memory.heldBack(at: seen.now) { found.append(.hung(.heldBack(left))) }
+        if view.isUnlocked, let wait = raceBackoff(seen, view, memory) { found.append(.backoff(wait)) }
+        return found
+    }
+}
