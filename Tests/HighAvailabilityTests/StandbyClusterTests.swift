@@ -64,6 +64,24 @@ import Testing
             .carryOut(Plan(.startStandby, [.postgreSQL(.startStandby(of: upstream, timeout: .seconds(300)))])))
     }
 
+    static func archives(_ upstream: Upstream) -> Row.Expectation {
+        .action(
+            .carryOut(
+                Plan(
+                    .startStandby,
+                    [
+                        .postgreSQL(.archiveLastSegment),
+                        .postgreSQL(.startStandby(of: upstream, timeout: .seconds(300))),
+                    ])))
+    }
+
+    /// The last segment is in the archive.
+    static var archived: Memory {
+        var memory = told(nil, rewind: .suspected)
+        memory.learnSuccess(of: .archiveLastSegment, in: .demoteCluster)
+        return memory
+    }
+
     /// The primary elsewhere is on timeline 2, which left ours at 900.
     static let diverged = DivergenceFacts(
         localTimeline: 1, localPosition: WALPosition(1000), localInRecovery: false, sourceTimeline: 2,
@@ -131,6 +149,22 @@ import Testing
             description: "and follows it where that one is a standby still",
             seen: Scene.seen(
                 leading, Scene.stopped(.shutDown), lease: Scene.lease(), renewal: .held,
+                divergence: facts(inRecovery: true), settings: settings),
+            memory: archived, expected: starts(far(leads: true)), because: ["not-running", "must-follow"]),
+        Row(
+            description: "its last segment goes to the archive first, where a daemon was killed that was to do it",
+            seen: Scene.seen(
+                leading, Scene.stopped(.shutDown), lease: Scene.lease(), renewal: .held,
+                divergence: facts(inRecovery: true), settings: settings),
+            memory: told(nil, rewind: .suspected), expected: archives(far(leads: true)),
+            because: ["not-running", "must-follow"]),
+        Row(
+            description: "but not what the cluster went on from on another timeline",
+            seen: Scene.seen(
+                Scene.view(
+                    leader: "n1", members: ["n1", "n2"].map { Scene.member($0) },
+                    history: TimelineHistory(lines: [.init(timeline: 1, position: WALPosition(10), reason: "x")])),
+                Scene.stopped(.shutDown), lease: Scene.lease(), renewal: .held,
                 divergence: facts(inRecovery: true), settings: settings),
             memory: told(nil, rewind: .suspected), expected: starts(far(leads: true)),
             because: ["not-running", "must-follow"]),

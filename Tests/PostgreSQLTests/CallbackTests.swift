@@ -81,7 +81,7 @@ struct CallbackTests {
     func finish() async throws {
         let callbacks = callbacks()
         let began = BootClock.now()
-        callbacks.run(call(.stop, ["/bin/sleep", "1000"]))
+        callbacks.run(call(.stop, ["/bin/sh", "-c", "exec sleep 1000", "x"]))
         await callbacks.finish(deadline: began + .milliseconds(300))
         #expect(BootClock.now() >= began + .milliseconds(300))
         callbacks.run(call(.stop, ["/bin/true"]))

@@ -178,7 +178,6 @@ struct ParameterServerTests {
                 try await server.restart()
             }
             #expect(await server.observe().postmaster == pid, "it was not even stopped")
-            // One that is down starts with what could be read.
             _ = try await server.controller.perform(.stop(.fast, timeout: .seconds(20)))
             #expect(try await server.startPrimary() == .done)
             #expect(try await server.sql("SHOW bgwriter_delay") == [["300ms"]])

@@ -14,7 +14,7 @@ import Testing
 struct ReplacementServerTests {
     /// A pg_basebackup for the node `n1` that first notes whether the old cluster stands there; `before` is run before
     /// the real one, `after` behind it.
-    private func backup(_ root: String, before: String = "", after: String = "") throws -> String {
+    func backup(_ root: String, before: String = "", after: String = "") throws -> String {
         let path = "\(root)/backup.sh"
         let text = """
             #!/bin/sh
@@ -28,7 +28,7 @@ struct ReplacementServerTests {
         return String(repeating: "../", count: 12) + path.dropFirst()
     }
 
-    private func seen(_ root: String) throws -> [Substring] {
+    func seen(_ root: String) throws -> [Substring] {
         try Files.readText("\(root)/seen").split(separator: "\n")
     }
 
@@ -38,7 +38,7 @@ struct ReplacementServerTests {
     }
 
     /// `n1` is stopped and has parted from `n2`, a primary.
-    private func part(
+    func part(
         _ root: String, backup: String, _ change: (inout LocalPostgreSQLConfiguration) -> Void = { _ in }
     ) async throws -> (TestServer, TestServer) {
         let first = try TestServer("n1", in: root) {
@@ -58,11 +58,11 @@ struct ReplacementServerTests {
         return (first, second)
     }
 
-    private func replace(_ first: TestServer, from second: TestServer) async throws(PostgreSQLError) {
+    func replace(_ first: TestServer, from second: TestServer) async throws(PostgreSQLError) {
         _ = try await first.controller.perform(.clone(from: second.upstream, replacing: .last))
     }
 
-    private func checkFollows(_ first: TestServer, _ second: TestServer) async throws {
+    func checkFollows(_ first: TestServer, _ second: TestServer) async throws {
         await second.controller.apply([.create("n1")], deadline: BootClock.now() + .seconds(5))
         _ = try await first.startStandby(of: second.upstream)
         let status = await first.wait { $0.facts?.receiver?.isStreaming == true }

@@ -304,6 +304,7 @@ struct CopyScene {
         mark.emptied = ["/3"]
         mark.catalogue = 202_209_061
         mark.sourceVersion = 16
+        mark.standing = .max
         mark.moved = ["base": 7, "a b\\": .max]
         mark.replaced = ["base": 8]
         #expect(UnfinishedMark(mark.text) == mark)

@@ -119,7 +119,16 @@ private func stoppedStandbyLeaderRule(_ seen: Observation, _ view: ClusterView, 
     if let why = memory.kept {
         return giveUpKey(seen, because: .server(.notRunning(seen.local.control?.state)), .rejoin(.directoryKept(why)))
     }
-    return stoppedStandbyRule(seen, view, &memory)
+    var decision = stoppedStandbyRule(seen, view, &memory)
+    // Who was to archive it may have been killed before: a site that follows by the archive alone would wait for ever.
+    // What another has parted from by now is no end of the cluster's.
+    if case .carryOut(var plan) = decision.action, plan.kind == .startStandby, !memory.hasArchivedLastSegment,
+        seen.local.control?.state == .shutDown, continuesTimeline(seen.local, view)
+    {
+        plan.steps.insert(.postgreSQL(.archiveLastSegment), at: 0)
+        decision.action = .carryOut(plan)
+    }
+    return decision
 }
 
 private func hasFailed(_ local: PostgreSQLStatus, _ memory: Memory) -> Bool {

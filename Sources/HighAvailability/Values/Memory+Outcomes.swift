@@ -77,12 +77,15 @@ extension Memory {
             kept = nil
             refusedPromotion = nil
             promotions = Promotions()
+            hasArchivedLastSegment = false
         case .startPrimary, .bootstrap:
             following = .unknown
             rewind = .unsuspected
+            hasArchivedLastSegment = false
+        case .archiveLastSegment: hasArchivedLastSegment = true
         case .stop: if plan == .handOver { isHandingOver = true }
         case .finishBootstrap, .stopToRestart, .resumeReplay, .recoverSingleUser, .setAsideDataDirectory,
-            .copyLogicalSlots, .nameSynchronous, .prePromote, .archiveLastSegment:
+            .copyLogicalSlots, .nameSynchronous, .prePromote:
             break
         }
     }

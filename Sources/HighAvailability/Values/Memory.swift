@@ -30,6 +30,8 @@ public struct Memory: Sendable, Hashable {
     public var startObstacle: PostgreSQLStatus.Obstacle?
     /// Single-user recovery is tried once per incident (ha-loop.md §8.1.5).
     public var triedSingleUserRecovery: Bool
+    /// Since it was last a primary the segment with its last checkpoint was handed to the archive, or could not be.
+    public var hasArchivedLastSegment = false
     /// Starts that failed since PostgreSQL last ran.
     public var failedStarts: Int
     /// The timeline on which this node last accepted writes, until its data directory is replaced. A leader on the same

@@ -34,6 +34,29 @@ extension DataDirectory {
         }
     }
 
+    /// For a command of the operator's, which may fill the directory all the same: until it has ended, and what stands
+    /// there was looked at, that counts as half of something (S11).
+    func handOverDraft(beside standing: StandingCluster) throws(PostgreSQLError) {
+        do throws(SystemError) {
+            var mark = try newMark(.copy)
+            mark.standing = standing.sum.value
+            try handOverDraft(mark)
+        } catch {
+            throw .failed("cannot prepare the data directory: \(error)")
+        }
+    }
+
+    /// Removes the draft and the mark of such a command where the cluster is what it was; whether it did.
+    func keepUntouched() throws(SystemError) -> Bool {
+        guard let mark = try readMark(), mark.phase == .handedOver, let sum = mark.standing,
+            try standing().sum.value == sum
+        else { return false }
+        for own in leavings { try Files.removeTree(own, while: { !Task.isCancelled }) }
+        try Files.synchronize(directory: path)
+        try removeMark()
+        return true
+    }
+
     /// Sets the cluster of `standing` aside for the draft, which is complete and durable; the mark for `installDraft`.
     /// What is no part of a cluster and came meanwhile stays.
     func setAside(_ standing: StandingCluster) throws(PostgreSQLError) -> UnfinishedMark {

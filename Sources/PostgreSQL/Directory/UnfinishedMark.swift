@@ -55,6 +55,9 @@ struct UnfinishedMark: Sendable, Hashable {
     /// Where the draft was complete before anything went: the entries of the cluster that stood there until then. They
     /// are set aside, and nothing else is.
     var replaced: [String: UInt64] = [:]
+    /// Where a command of the operator's fills a draft beside a cluster: the sum of that one. As long as it is the same
+    /// nothing has happened to it.
+    var standing: UInt64?
 
     init(_ work: Work) { self.work = work }
 }
@@ -69,6 +72,7 @@ extension UnfinishedMark {
         if let systemIdentifier { lines.append("identifier \(systemIdentifier)") }
         if isRestored { lines.append("restored yes") }
         if isComplete { lines.append("complete yes") }
+        if let standing { lines.append("standing \(standing)") }
         if let walDirectory { lines.append("wal \(Self.escaped(walDirectory))") }
         lines += tablespaces.map { "tablespace \($0.oid) \(Self.escaped($0.path))" }
         lines += filled.map { "filled \(Self.escaped($0))" }
@@ -103,6 +107,7 @@ extension UnfinishedMark {
             case "identifier": rest.systemIdentifier = UInt64(words[1])
             case "restored": rest.isRestored = true
             case "complete": rest.isComplete = true
+            case "standing": rest.standing = UInt64(words[1])
             case "wal": rest.walDirectory = Self.unescaped(words[1])
             case "tablespace":
                 guard let (oid, path) = Self.pair(words[1]) else { return nil }

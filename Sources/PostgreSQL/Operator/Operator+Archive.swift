@@ -26,6 +26,7 @@ extension Operator {
         guard control?.controlData?.state == .shutDown, let name = control?.lastSegment,
             Files.exists("\(directory.path)/pg_wal/\(name)")
         else { return log.warning("which segment is the last one is not known: it is not archived") }
+        if Files.exists("\(directory.path)/pg_wal/archive_status/\(name).done") { return }
         await archiveReadySegments()
         if await archive(name, by: command) { log.info("\(name), which has the last checkpoint, is archived") }
     }

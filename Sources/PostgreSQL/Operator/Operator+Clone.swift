@@ -17,6 +17,9 @@ extension Operator {
         defer { if instance.state == .creatingReplica { instance.set(.stopped) } }
         try await instance.endOrphans(deadline: BootClock.now() + .seconds(10))
         if try finishReplacement() { return }
+        if keepUntouched(), replacement != Replacement(.first) {
+            throw .failed("what stands in \(directory.path) is whole after all: it is judged anew")
+        }
         if let source { try writer.writePasswords(configuration.replication, to: source.address) }
         var last: PostgreSQLError?
         var replacement = replacement

@@ -8,7 +8,7 @@ import Posix
 /// may be mended another time.
 extension Operator {
     /// What a copy may do with what stands in the directory.
-    struct Replacement {
+    struct Replacement: Hashable {
         /// It may go.
         var isAllowed: Bool
         var staysUntilComplete: Bool
@@ -71,23 +71,32 @@ extension Operator {
     }
 
     /// Until the copy is complete nothing but a draft is written, and nothing says that one is made: whoever finds it
-    /// removes it, and has what stood there.
+    /// removes it, and has what stood there. Only a `method` of the operator's is not known to keep to its draft.
     func copyBeside(
-        _ standing: StandingCluster, _ source: Upstream, of identifier: String
+        _ standing: StandingCluster, _ source: Upstream, of identifier: String,
+        by method: LocalPostgreSQLConfiguration.ReplicaMethod? = nil
     ) async throws(PostgreSQLError) {
         log.info("what stands in \(directory.path) stays until its copy from \(source.name) is complete")
         do throws(PostgreSQLError) {
-            try await runBaseBackup(source, [])
-            try await synchronizeDraft(after: configuration.baseBackupOptions)
+            if let method {
+                try directory.handOverDraft(beside: standing)
+                try await runCommand(of: method, source, into: directory.draft)
+                try await takeOver(directory.draft, ofCluster: identifier, isBeside: true)
+            } else {
+                try await runBaseBackup(source, [])
+                try await synchronizeDraft(after: configuration.baseBackupOptions)
+            }
             try await lookAtDraft(ofCluster: identifier)
             try refuseWhileRunning()
             try directory.requireUnchanged(standing)
         } catch {
-            if error == .cancelled || Task.isCancelled { throw .cancelled }
-            if case .tool(_, _, let output) = error, RoomForBoth.isFilled(by: output) {
-                refusesBoth = "an earlier copy beside it has filled the disk"
+            if error == .cancelled || Task.isCancelled {
+                // A task of its own: nobody has told that one to end.
+                if method != nil { _ = await Task { keepUntouched() }.value }
+                throw .cancelled
             }
-            discardDraft()
+            if hasFilledDisk(error, method) { refusesBoth = "an earlier copy beside it has filled the disk" }
+            if method == nil { discardDraft() } else { keepUntouched() }
             throw error
         }
         do throws(PostgreSQLError) {
@@ -95,10 +104,35 @@ extension Operator {
             try install(mark)
         } catch {
             refusesBoth = "it could not be replaced by a complete copy: \(error)"
+            if method != nil { keepUntouched() }
             if directory.look().unfinished != .copy { discardDraft() }
             throw error
         }
         try endReplacement()
+    }
+
+    /// What a command has to say of it is not known; what it has left on the disk is.
+    private func hasFilledDisk(
+        _ error: PostgreSQLError, _ method: LocalPostgreSQLConfiguration.ReplicaMethod?
+    ) -> Bool {
+        guard method == nil else { return Files.availableSpace(directory.path).map { $0 < RoomForBoth.least } ?? false }
+        guard case .tool(_, _, let output) = error else { return false }
+        return RoomForBoth.isFilled(by: output)
+    }
+
+    /// What a command that has failed, or was broken off, was to replace: where nothing has happened to it, it is what
+    /// it was, and true is returned. Else it stays marked as half of something.
+    @discardableResult
+    func keepUntouched() -> Bool {
+        do throws(SystemError) {
+            guard try directory.keepUntouched() else { return false }
+            log.warning(
+                "the copy that was to replace what stands in \(directory.path) has failed: that one is untouched")
+            return true
+        } catch {
+            log.warning("it cannot be told whether what stands in \(directory.path) is what it was: \(error)")
+            return false
+        }
     }
 
     /// What was broken off between an old cluster and a new one that is whole. True where the new one stands there now.

@@ -13,10 +13,16 @@ extension Operator {
         by method: LocalPostgreSQLConfiguration.ReplicaMethod, from source: Upstream?, _ replacement: inout Replacement
     ) async throws(PostgreSQLError) {
         let identity = try source.map { source throws(PostgreSQLError) in try identityOfAnswering(source) }
-        let tablespaces = method.keepsData ? [] : source.flatMap { sourceTablespaces($0) } ?? []
+        let tablespaces = method.keepsData ? [] : source.flatMap { sourceTablespaces($0) }
         try refuseOccupied(replacement)
         let isDraft = !method.keepsData && !method.takesNoParameters
-        let mark = try beginCopy(method, tablespaces, version: identity?.version ?? 0)
+        // It is told where to put it, so that what stands there need not go for it.
+        if isDraft, let source, let identity, let standing = try keptUntilComplete(&replacement, source, tablespaces) {
+            try await copyBeside(standing, source, of: identity.systemIdentifier, by: method)
+            refusesBoth = nil
+            return log.info("replica method \(method.name): the copy is complete")
+        }
+        let mark = try beginCopy(method, tablespaces ?? [], version: identity?.version ?? 0)
         // What stood there has gone; what comes to stand there is somebody else's.
         if !method.keepsData { replacement.isAllowed = false }
         forgetCluster()
@@ -56,7 +62,7 @@ extension Operator {
         }
     }
 
-    private func runCommand(
+    func runCommand(
         of method: LocalPostgreSQLConfiguration.ReplicaMethod, _ source: Upstream?, into target: String
     ) async throws(PostgreSQLError) {
         var arguments = method.arguments
@@ -90,12 +96,14 @@ extension Operator {
         }
     }
 
-    /// Looks at what a command has put into `target`, and sees that it stays there.
-    func takeOver(_ target: String, ofCluster identifier: String?) async throws(PostgreSQLError) {
+    /// Looks at what a command has put into `target`, and sees that it stays there; `isBeside` what stood there before.
+    func takeOver(
+        _ target: String, ofCluster identifier: String?, isBeside: Bool = false
+    ) async throws(PostgreSQLError) {
         let control = target + "/global/pg_control"
         let isThere = Files.kind(followingLinks: control) == .file
         // Where it has done both, somebody else has put what stands there.
-        if target != directory.path, !isThere, Files.exists(directory.controlFile) {
+        if target != directory.path, !isBeside, !isThere, Files.exists(directory.controlFile) {
             throw .failed("its command has filled \(directory.path), and not the --datadir that it was told")
         }
         guard isThere else {

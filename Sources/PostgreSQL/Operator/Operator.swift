@@ -132,7 +132,7 @@ actor Operator {
             throw error
         }
         instance.note(tenant: nil)
-        if instance.postmaster() == nil { _ = try finishReplacement() }
+        if instance.postmaster() == nil, try !finishReplacement() { keepUntouched() }
         // What runs there may go on for long without a start of ours.
         if directory.look() == (.initialized, nil) { try forgetUnfinished() }
     }
