@@ -17,14 +17,14 @@ public enum CycleEvent: Sendable {
     /// What members said to `.failsafe`, which was sent at that instant.
     case failsafe(sent: BootInstant, [String: FailsafeAnswer])
     /// A primary without the store asks for a promise; `.replyFailsafe` answers it.
-    case failsafeAsked(Int, FailsafePing)
+    indirect case failsafeAsked(Int, FailsafePing)
     /// What became of an order to the guardian.
     case guardian(GuardOrder, Result<GuardianStatus, GuardianError>)
     /// The pause that `.retryReceipt` asked for is over.
     case receiptRetry(plan: Int)
 
     /// The local configuration was read again.
-    case reloaded(NodeIdentity, MemberKey.Addresses)
+    indirect case reloaded(NodeIdentity, MemberKey.Addresses)
     /// An operator's command; `.reply` answers it.
     case commanded(Int, NodeCommand)
     /// SIGTERM or SIGINT.
@@ -64,9 +64,9 @@ public enum StoreRequest: Sendable {
     case acquire
     /// Deletes the leader key and, where it is given, writes `/status` in the same breath: both or neither.
     case release(status: JSONObject?)
-    case write(DCSKey, DCSValue, WriteCondition, Purpose)
+    indirect case write(DCSKey, DCSValue, WriteCondition, Purpose)
     case delete(DCSKey, WriteCondition, Purpose)
-    case touch(JSONObject, seen: Member?, prolonging: Bool)
+    indirect case touch(JSONObject, seen: Member?, prolonging: Bool)
 
     /// What a write was for; its outcome is told with it.
     public enum Purpose: String, Sendable, Hashable {

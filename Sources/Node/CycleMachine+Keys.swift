@@ -17,16 +17,17 @@ extension CycleMachine {
     }
 
     func has(_ needs: Chore.Needs) -> Bool {
-        if needs.store, storeFailure != nil || view == nil || namesake != nil { return false }
-        if needs.leading != .whatever {
-            let isStandbys = needs.leading == .primaryOrStandby && settings.isStandbyCluster
-            guard isLeading, local.facts?.inRecovery == isStandbys else { return false }
-        }
+        // What costs least is asked first: every cycle ends with this.
         switch needs.noPlan {
-        case .whatever: return true
-        case .none: return progress == nil
-        case .orPromotion: return progress == nil || progress?.kind == .promote
+        case .whatever: break
+        case .none: if progress != nil { return false }
+        case .orPromotion: if let progress, progress.kind != .promote { return false }
         }
+        if needs.store, storeFailure != nil || view == nil || namesake != nil { return false }
+        if needs.leading == .whatever { return true }
+        guard isLeading else { return false }
+        let isStandbys = needs.leading == .primaryOrStandby && settings.isStandbyCluster
+        return local.facts?.inRecovery == isStandbys
     }
 
     private mutating func begin(_ chore: Chore, _ run: inout Run) {
@@ -76,8 +77,15 @@ extension CycleMachine {
     }
 
     private func unreadySlots(at now: BootInstant) -> [String] {
-        guard local.facts?.inRecovery == true, let view = slotView(at: now), namesake == nil else { return [] }
+        guard hasLogicalSlots, local.facts?.inRecovery == true, let view = slotView(at: now), namesake == nil else {
+            return []
+        }
         return rules.slots(me, view, settings, local, memory.slots, now).unready
+    }
+
+    /// Here, or by the configuration: only of these there is something to tell.
+    private var hasLogicalSlots: Bool {
+        settings.permanentSlots.contains { $0.isLogical } || local.facts?.slots.contains { $0.isLogical } == true
     }
 
     mutating func touched(_ result: Result<Void, DCSError>, _ run: inout Run) {

@@ -64,12 +64,12 @@ public struct CycleMachine: Sendable {
         if setup.hasGuardian || setup.hasWatchdogOnly {
             guardian = GuardianLink(acknowledged: setup.inheritedLease, now: now, isReal: setup.hasGuardian)
         }
+        told.role = role
     }
 
     /// Takes one event and answers what is to be done. `wallTime` is nanoseconds since the epoch.
     public mutating func step(_ event: CycleEvent, now: BootInstant, wallTime: Int64) -> [CycleEffect] {
         var run = Run(now: now, wallTime: wallTime, writesLog: told.writesLog)
-        let roleBefore = role
         take(event, &run)
         leave(&run)
         goOnWithoutObservation(&run)
@@ -81,7 +81,11 @@ public struct CycleMachine: Sendable {
         if lease == nil { tenure.failsafe.forgetMembers() }
         tellGuardian(&run)
         arm(&run)
-        if run.isNews || role != roleBefore { run.published = .local(.publish(PublishedSnapshot(snapshot()))) }
+        let role = role
+        if run.isNews || role != told.role {
+            run.published = .local(.publish(PublishedSnapshot(snapshot(role))))
+            told.role = role
+        }
         return run.all
     }
 
@@ -109,8 +113,8 @@ public struct CycleMachine: Sendable {
 
         /// In the order in which they are to be carried out.
         var all: [CycleEffect] {
-            let first = before + [published].compactMap(\.self)
-            return first.isEmpty ? effects : first + effects
+            if before.isEmpty, published == nil { return effects }
+            return before + [published].compactMap(\.self) + effects
         }
 
         mutating func emit(_ effect: CycleEffect) { effects.append(effect) }
@@ -216,18 +220,23 @@ public struct CycleMachine: Sendable {
     }
 
     /// The state as others see it.
-    public func snapshot() -> NodeSnapshot {
-        var snapshot = NodeSnapshot(
+    public func snapshot() -> NodeSnapshot { snapshot(role) }
+
+    private func snapshot(_ role: NodeRole) -> NodeSnapshot {
+        NodeSnapshot(
             scope: identity.scope, version: identity.addresses.version, me: shownIdentity,
             settings: configuration.$settings, view: sight.$view, viewAt: sight.viewAt,
             storeFailure: storeFailure, storeLastSeen: sight.storeLastSeen, local: sight.$local, role: role,
-            lease: lease, running: progress?.running, decision: told.decision, nextCycle: schedule.next)
-        snapshot.scheduledRestart = commands.scheduledRestart
-        snapshot.guarding = guardian.flatMap { $0.isReal ? $0.facts : nil }
-        snapshot.decisions = told.decisions
-        snapshot.failsafeUntil = failsafeUntil
-        return snapshot
+            lease: lease, running: progress?.running, decision: told.decision, decisions: told.decisions,
+            scheduledRestart: commands.scheduledRestart, guarding: guardian.flatMap { $0.isReal ? $0.facts : nil },
+            failsafeUntil: failsafeUntil, nextCycle: schedule.next)
     }
+
+    /// Whether it has seen the cluster in the store.
+    public var hasView: Bool { view != nil }
+
+    /// The leader that it has seen there last; nil where there is none.
+    public var seenLeader: String? { view?.leaderName }
 
     var role: NodeRole {
         shownRole(
@@ -261,5 +270,5 @@ public struct CycleMachine: Sendable {
         identity.namesake(local, hasGuardian: guardian?.isReal == true, hasHeldKey: tenure.hasHeld)
     }
 
-    var isLeading: Bool { view?.leaderName == me.name && lease != nil && namesake == nil }
+    var isLeading: Bool { lease != nil && view?.leaderName == me.name && namesake == nil }
 }

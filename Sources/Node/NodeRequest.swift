@@ -24,8 +24,8 @@ public enum NodeAnswer: Sendable {
     // What is large is indirect, so that everything else of its kind is moved about as the little that it is.
     indirect case observed(PostgreSQLStatus)
     /// The server's signs of life, taken with every `.observe`, before its answer and after; nil where none could be.
-    case felt(Pulse?)
-    case compared(Result<DivergenceFacts, PostgreSQLError>)
+    indirect case felt(Pulse?)
+    indirect case compared(Result<DivergenceFacts, PostgreSQLError>)
     /// The end of the operation of plan number `plan`.
     case performed(plan: Int, Result<OperationResult, PostgreSQLError>)
     case checkpointed(Result<Void, PostgreSQLError>)

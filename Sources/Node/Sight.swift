@@ -127,7 +127,10 @@ struct Sight: Sendable {
     mutating func hasChanged(_ member: String, _ data: JSONObject?) -> Bool {
         guard let before = shown.updateValue(data, forKey: member) else { return true }
         guard let before, let data else { return (before == nil) != (data == nil) }
-        return Self.marks.contains { before[$0]?.comparableText ?? "" != data[$0]?.comparableText ?? "" }
+        return Self.marks.contains { mark in
+            let (old, new) = (before[mark], data[mark])
+            return old != new && old?.comparableText ?? "" != new?.comparableText ?? ""
+        }
     }
 
     private static let marks = [

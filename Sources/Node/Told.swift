@@ -17,6 +17,8 @@ struct Told: Sendable {
     let writesLog: Bool
     /// What the member key said of PostgreSQL.
     var standing: Standing?
+    /// The role that was published last.
+    var role = NodeRole.uninitialized
     private(set) var decision: Decision?
     private(set) var decisions = DecisionLog()
     private var gist: Decision.Gist?

@@ -20,45 +20,46 @@ extension ClusterView {
     /// reads as what the spec gives for it. `parse` reads JSON text and gives nil for what is not JSON.
     public init(entries: [StoredEntry], revision: Revision, parse: (String) -> JSONValue?) {
         self.init(revision: revision)
-        var legacyOptime: WALPosition?
-        var hasStatus = false
-        for entry in entries {
-            switch entry.leaf {
-            case "initialize":
-                initialize = entry.value.isEmpty ? .inProgress : .value(entry.value)
-                initializeRevision = entry.revision
-            case "config":
-                let object = parse(entry.value)?.object
-                config = ConfigRecord(
-                    data: object ?? JSONObject(), isValid: object != nil, revision: entry.revision)
-            case "leader":
-                leader = LeaderRecord(name: entry.value, session: entry.session, revision: entry.revision)
-            case "status":
-                hasStatus = true
-                status = StatusRecord(text: entry.value, revision: entry.revision, parse: parse)
-            case "optime/leader": legacyOptime = UInt64(entry.value).map(WALPosition.init)
-            case "failover":
-                failover = FailoverRequest(text: entry.value, revision: entry.revision, parse: parse)
-                failoverFailure = failover == nil ? parse(entry.value)?.object?["failed"]?.string : nil
-                failoverRevision = entry.revision
-            case "sync": sync = SyncState(json: parse(entry.value), revision: entry.revision)
-            case "history": history = TimelineHistory(json: parse(entry.value), revision: entry.revision)
-            case "rolling_restart":
-                rollingRestart = RollingRestart(json: parse(entry.value), revision: entry.revision)
-                rollingRestartRevision = entry.revision
-            case "failsafe":
-                failsafeRevision = entry.revision
-                failsafe = parse(entry.value)?.object.map { object in
-                    Dictionary(
-                        object.members.compactMap { member in member.value.string.map { (member.key, $0) } },
-                        uniquingKeysWith: { $1 })
-                }
-            default:
-                if let member = Member(entry: entry, parse: parse) { members.append(member) }
-            }
-        }
-        if !hasStatus, let legacyOptime { status.optime = legacyOptime }
+        for entry in entries { read(entry, parse: parse) }
         members.sort { $0.name < $1.name }
+    }
+
+    /// Reads one of the keys, a member's behind the others.
+    public mutating func read(_ entry: StoredEntry, parse: (String) -> JSONValue?) {
+        switch entry.leaf {
+        case "initialize":
+            initialize = entry.value.isEmpty ? .inProgress : .value(entry.value)
+            initializeRevision = entry.revision
+        case "config":
+            let object = parse(entry.value)?.object
+            config = ConfigRecord(
+                data: object ?? JSONObject(), isValid: object != nil, revision: entry.revision)
+        case "leader":
+            leader = LeaderRecord(name: entry.value, session: entry.session, revision: entry.revision)
+        case "status":
+            status = StatusRecord(text: entry.value, revision: entry.revision, parse: parse)
+        // Of old versions: it counts where there is no status.
+        case "optime/leader":
+            if status.revision == nil, let optime = UInt64(entry.value) { status.optime = WALPosition(optime) }
+        case "failover":
+            failover = FailoverRequest(text: entry.value, revision: entry.revision, parse: parse)
+            failoverFailure = failover == nil ? parse(entry.value)?.object?["failed"]?.string : nil
+            failoverRevision = entry.revision
+        case "sync": sync = SyncState(json: parse(entry.value), revision: entry.revision)
+        case "history": history = TimelineHistory(json: parse(entry.value), revision: entry.revision)
+        case "rolling_restart":
+            rollingRestart = RollingRestart(json: parse(entry.value), revision: entry.revision)
+            rollingRestartRevision = entry.revision
+        case "failsafe":
+            failsafeRevision = entry.revision
+            failsafe = parse(entry.value)?.object.map { object in
+                Dictionary(
+                    object.members.compactMap { member in member.value.string.map { (member.key, $0) } },
+                    uniquingKeysWith: { $1 })
+            }
+        default:
+            if let member = Member(entry: entry, parse: parse) { members.append(member) }
+        }
     }
 }
 

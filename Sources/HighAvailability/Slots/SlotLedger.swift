@@ -31,12 +31,13 @@ public struct SlotLedger: Sendable, Hashable {
         }
         let slots = facts.slots
         for slot in slots where slot.isActive || lastUsed[slot.name] == nil { lastUsed[slot.name] = now }
-        let existing = Set(slots.map(\.name))
-        let unused = existing.filter { lastUsed[$0] != now }
-        if !isLeader { for name in unused.subtracting(nobodys) { lastUsed[name] = now } }
+        var unused: Set<String> = []
+        for slot in slots where lastUsed[slot.name] != now { unused.insert(slot.name) }
+        if !isLeader { for name in unused where !nobodys.contains(name) { lastUsed[name] = now } }
         nobodys = unused
         // What is neither here nor will be kept is forgotten, so that this does not grow.
-        for (name, used) in lastUsed where now - used >= settings.memberSlotsTTL && !existing.contains(name) {
+        for (name, used) in lastUsed where now - used >= settings.memberSlotsTTL {
+            if slots.contains(where: { $0.name == name }) { continue }
             lastUsed[name] = nil
             members.remove(name)
         }

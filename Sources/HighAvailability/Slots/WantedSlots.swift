@@ -26,20 +26,22 @@ struct WantedSlots: Sendable, Hashable {
     /// The members for which this node keeps a slot. Without `member_slots_ttl` only those that stream from it.
     private mutating func addMembers(_ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration) {
         guard settings.useSlots else { return }
-        let members = view.members.filter { member in
-            if member.name == me.name || member.tags.nostream { return false }
-            if me.tags.nofailover { return member.tags.replicatefrom == me.name }
-            return settings.memberSlotsTTL > .zero || streamsFromMe(member, me, view)
-        }
         let isLedByOldPeer = isLedByOldPeer(view)
-        for member in members {
+        for member in view.members where member.name != me.name {
+            let tags = member.tags
+            if tags.nostream { continue }
+            let isRead = streamsFromMe(member, me, view)
+            if me.tags.nofailover {
+                if tags.replicatefrom != me.name { continue }
+            } else if settings.memberSlotsTTL <= .zero, !isRead {
+                continue
+            }
             let name = SlotName.of(member: member.name)
             var position = view.status.slots[name]
-            if isLedByOldPeer || member.tags.replicatefrom != nil {
+            if isLedByOldPeer || tags.replicatefrom != nil {
                 // Its own slot on the leader is not moved by its receiver, which is elsewhere.
                 position = [position, member.position].compactMap { $0 }.max()
             }
-            let isRead = streamsFromMe(member, me, view)
             if let other = slots[name] {
                 // Neither may lose WAL by what the other has.
                 slots[name]?.hasReader = isRead || other.hasReader == true
@@ -53,7 +55,8 @@ struct WantedSlots: Sendable, Hashable {
 
     /// Tells of members that no slot tells apart.
     private mutating func addSharing(_ view: ClusterView) {
-        guard Set(view.members.map { SlotName.of(member: $0.name) }).count < view.members.count else { return }
+        // Names that are slots' names differ as they stand.
+        if view.members.allSatisfy({ PermanentSlot.isName($0.name) }) { return }
         for (name, sharing) in Dictionary(grouping: view.members, by: { SlotName.of(member: $0.name) })
             .sorted(by: { $0.key < $1.key }) where sharing.count > 1
         {
@@ -63,7 +66,9 @@ struct WantedSlots: Sendable, Hashable {
 
     /// Patroni before 4.0.0 publishes no positions of members' slots.
     private func isLedByOldPeer(_ view: ClusterView) -> Bool {
-        guard let version = view.leaderMember?.version.flatMap({ SoftwareVersion($0) }) else { return false }
+        guard let leader = view.leaderMember, leader.ownVersion == nil,
+            let version = leader.version.flatMap({ SoftwareVersion($0) })
+        else { return false }
         return version.parts.lexicographicallyPrecedes([4, 0, 0])
     }
 

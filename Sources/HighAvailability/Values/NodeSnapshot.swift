@@ -22,7 +22,7 @@ public struct NodeSnapshot: Sendable {
     public var running: RunningPlan?
     public var decision: Decision?
     /// The last 256 decisions that said something new.
-    public var decisions = DecisionLog()
+    public var decisions: DecisionLog
     /// A restart that an operator asked for and whose time has not come.
     public var scheduledRestart: RestartRequest?
     /// What is known of the guardian; nil where none is used.
@@ -37,7 +37,8 @@ public struct NodeSnapshot: Sendable {
         scope: String, version: String, me: NodeIdentity, settings: Boxed<DynamicConfiguration>,
         view: Boxed<ClusterView?>, viewAt: BootInstant?, storeFailure: String?, storeLastSeen: Int64,
         local: Boxed<PostgreSQLStatus>, role: NodeRole, lease: Lease?, running: RunningPlan?, decision: Decision?,
-        nextCycle: BootInstant
+        decisions: DecisionLog = DecisionLog(), scheduledRestart: RestartRequest? = nil, guarding: Guarding? = nil,
+        failsafeUntil: BootInstant? = nil, nextCycle: BootInstant
     ) {
         self.scope = scope
         self.version = version
@@ -52,6 +53,10 @@ public struct NodeSnapshot: Sendable {
         self.lease = lease
         self.running = running
         self.decision = decision
+        self.decisions = decisions
+        self.scheduledRestart = scheduledRestart
+        self.guarding = guarding
+        self.failsafeUntil = failsafeUntil
         self.nextCycle = nextCycle
     }
 

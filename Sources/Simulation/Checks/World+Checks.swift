@@ -160,7 +160,7 @@ extension World {
     mutating func checkRemoval(_ index: Int, _ source: Upstream, _ operation: PostgreSQLOperation) {
         let mine = nodes[index].postgreSQL
         guard mine.isInitialized, let peer = self.index(of: source.name) else { return }
-        let theirs = server(peer)
+        let theirs = self[server: peer]
         if mine.log.isBeginning(of: theirs.log) && mine.log.timeline == theirs.log.timeline {
             violate(.S7, "\(name(index)) does \(operation.name) although its log is the beginning of \(source.name)'s")
         }

@@ -9,7 +9,7 @@ extension World {
     mutating func checkKept(_ index: Int, _ source: Upstream) {
         let mine = nodes[index].postgreSQL
         guard isKept(index), mine.isInitialized, let peer = self.index(of: source.name),
-            !mine.log.isBeginning(of: server(peer).log)
+            !mine.log.isBeginning(of: self[server: peer].log)
         else { return }
         violate(.S7, "\(name(index)) removes a data directory that has parted, and nobody has allowed it")
     }

@@ -34,6 +34,8 @@ struct SimulatedStore {
     private(set) var keys: [String: Value] = [:]
     /// The keys as they are read, in their order.
     private var entries: [StoredEntry] = []
+    /// What they are read as, but for the revision; nil where a key has gone since.
+    private var present: ClusterView?
     private(set) var sessions: [String: Session] = [:]
     /// The session of each node's present daemon.
     private var sessionOfNode: [String: String] = [:]
@@ -114,9 +116,9 @@ struct SimulatedStore {
     /// The cluster as it is now.
     mutating func view(_ now: BootInstant) -> ClusterView {
         if let last = views.last, last.view.revision == revision { return last.view }
-        let view = ClusterView(entries: entries, revision: revision) { leaf in
-            if case .document(let value)? = keys[leaf]?.value { value } else { nil }
-        }
+        var view = present ?? ClusterView(entries: entries, revision: revision, parse: parse)
+        present = view
+        view.revision = revision
         if !views.isEmpty { views[views.count - 1].until = now }
         views.append((view, nil))
         if views.count > 64 { views.removeFirst(32) }
@@ -203,11 +205,33 @@ struct SimulatedStore {
         if leaf == "leader" { leader = value }
         let place = entries.firstIndex { $0.leaf >= leaf } ?? entries.count
         if place < entries.count, entries[place].leaf == leaf { entries.remove(at: place) }
-        guard let value else { return }
+        guard let value else { return present = nil }
         // A document is read by its key's name in place of a text: nobody here spells it.
         let text = if case .text(let text) = value.value { text } else { leaf }
-        entries.insert(
-            StoredEntry(leaf: leaf, value: text, revision: value.revision, session: value.session), at: place)
+        let entry = StoredEntry(leaf: leaf, value: text, revision: value.revision, session: value.session)
+        entries.insert(entry, at: place)
+        reread(entry)
+    }
+
+    private func parse(_ leaf: String) -> JSONValue? {
+        if case .document(let value)? = keys[leaf]?.value { value } else { nil }
+    }
+
+    /// One key in place of all.
+    private mutating func reread(_ entry: StoredEntry) {
+        guard var view = present else { return }
+        present = nil
+        let others = view.members.count
+        view.read(entry, parse: parse)
+        if view.members.count > others, let member = view.members.popLast() {
+            let place = view.members.firstIndex { $0.name >= member.name } ?? others
+            if place < others, view.members[place].name == member.name {
+                view.members[place] = member
+            } else {
+                view.members.insert(member, at: place)
+            }
+        }
+        present = view
     }
 
     func holds(_ condition: WriteCondition, _ key: DCSKey, _ claimant: Claimant) -> Bool {

@@ -42,7 +42,7 @@ extension World {
         guard let peer = reachable(source, from: index) else {
             return .failure(.failed("\(source.name) is not reachable"))
         }
-        nodes[index].postgreSQL.copy(server(peer))
+        nodes[index].postgreSQL.copy(self[server: peer])
         nodes[index].postgreSQL.grewAt = now
         coverage.count(.clone)
         return .success(.done)
@@ -61,11 +61,11 @@ extension World {
     }
 
     mutating func rewind(_ source: Upstream, _ index: Int) -> Result<OperationResult, PostgreSQLError> {
-        guard let peer = reachable(source, from: index), server(peer).acceptsWrites else {
+        guard let peer = reachable(source, from: index), self[server: peer].acceptsWrites else {
             return .failure(.failed("\(source.name) is not reachable"))
         }
         checkRemoval(index, source, .rewind(from: source))
-        nodes[index].postgreSQL.copy(server(peer))
+        nodes[index].postgreSQL.copy(self[server: peer])
         nodes[index].postgreSQL.grewAt = now
         if peer == Self.elsewhere { noteMovedSite() }
         coverage.count(.rewind)

@@ -81,14 +81,14 @@ extension World {
             return reply(.node(.compared(.failure(error))), to: index, incarnation, after: 1...2000)
         }
         receive(index)
-        let facts = nodes[index].postgreSQL.divergence(from: server(peer))
+        let facts = nodes[index].postgreSQL.divergence(from: self[server: peer])
         reply(.node(.compared(.success(facts))), to: index, incarnation, after: 2...40)
     }
 
     /// The running server that an upstream names, where this node reaches it.
     func reachable(_ source: Upstream, from index: Int) -> Int? {
         guard let peer = self.index(of: source.name), peer != index, !isCut(index, peer),
-            server(peer).process == .running, answers(peer)
+            self[server: peer].process == .running, answers(peer)
         else { return nil }
         return peer
     }

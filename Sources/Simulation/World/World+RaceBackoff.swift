@@ -14,9 +14,10 @@ extension World {
     /// By the view itself: what is published comes behind it, after the questions that a cycle asks, and those may take
     /// seconds.
     mutating func noteLeaderKey(_ event: CycleEvent, _ index: Int) {
-        guard case .store = event, let view = nodes[index].machine?.snapshot().view else { return }
-        nodes[index].leaderKey.freeSince = view.isUnlocked ? nodes[index].leaderKey.freeSince ?? now : nil
-        nodes[index].leaderKey.lastHolder = view.leaderName ?? nodes[index].leaderKey.lastHolder
+        guard case .store(.loaded) = event, nodes[index].machine?.hasView == true else { return }
+        let leader = nodes[index].machine?.seenLeader
+        nodes[index].leaderKey.freeSince = leader == nil ? nodes[index].leaderKey.freeSince ?? now : nil
+        nodes[index].leaderKey.lastHolder = leader ?? nodes[index].leaderKey.lastHolder
     }
 
     /// What the node sees of the WAL that it streams.

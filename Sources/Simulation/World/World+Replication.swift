@@ -37,20 +37,20 @@ extension World {
     /// A standby takes from its source what has reached it by now.
     mutating func receive(_ index: Int) {
         guard let source = source(of: index) else { return }
-        let theirs = server(source)
-        let mine = nodes[index].postgreSQL.log
-        guard nodes[index].stalled == 0, mine != theirs.log, mine.isBeginning(of: theirs.log) else { return }
+        let (mine, theirs) = (nodes[index].postgreSQL.log, self[server: source].log)
+        guard nodes[index].stalled == 0, mine != theirs, mine.isBeginning(of: theirs) else { return }
         let delay = nodes[index].replicationFaults.max() ?? nodes[index].replicationDelay
-        let late = delay.nanoseconds - (now.nanoseconds - theirs.wroteUntil.nanoseconds)
+        let late = delay.nanoseconds - (now.nanoseconds - self[server: source].wroteUntil.nanoseconds)
         let interval = Self.commitInterval.nanoseconds
         let missing = late <= 0 ? 0 : Int((late + interval - 1) / interval)
-        let reached = theirs.log.count - missing
+        let reached = theirs.count - missing
         if reached < mine.count || (reached == mine.count && missing > 0) { return }
-        if theirs.isStandby { coverage.count(.cascaded) }
-        nodes[index].postgreSQL.log = theirs.log.prefix(reached)
+        if self[server: source].isStandby { coverage.count(.cascaded) }
+        nodes[index].postgreSQL.log = theirs.prefix(reached)
         nodes[index].postgreSQL.grewAt = now
         let slot = SlotName.of(member: name(index))
-        if let position = theirs.slots[slot] { nodes[source].postgreSQL.slots[slot] = max(position, reached) }
+        guard let position = self[server: source].slots[slot] else { return }
+        nodes[source].postgreSQL.slots[slot] = max(position, reached)
     }
 
     /// What a server's own status tells of its connections.
@@ -70,16 +70,15 @@ extension World {
 
     func isStreaming(_ index: Int) -> Bool {
         guard let source = source(of: index) else { return false }
-        return nodes[index].postgreSQL.log.isBeginning(of: server(source).log)
+        return nodes[index].postgreSQL.log.isBeginning(of: self[server: source].log)
     }
 
     /// The server that a standby follows, where it reaches it.
     func source(of index: Int) -> Int? {
-        let mine = nodes[index].postgreSQL
-        guard mine.process == .running, mine.isStandby, nodes[index].answers, let source = mine.upstream,
-            source != index
+        guard nodes[index].postgreSQL.process == .running, nodes[index].postgreSQL.isStandby, nodes[index].answers,
+            let source = nodes[index].postgreSQL.upstream, source != index
         else { return nil }
-        let process = server(source).process
+        let process = self[server: source].process
         guard process == .running || process == .stopping, answers(source), !isCut(index, source) else {
             return nil
         }

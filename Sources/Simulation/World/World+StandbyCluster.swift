@@ -16,8 +16,15 @@ extension World {
     }
 
     /// Of a node, or the primary elsewhere.
-    func server(_ index: Int) -> SimulatedPostgreSQL {
-        index == Self.elsewhere ? otherSite ?? SimulatedPostgreSQL() : nodes[index].postgreSQL
+    subscript(server index: Int) -> SimulatedPostgreSQL {
+        // Lent, not copied.
+        _read {
+            if index == Self.elsewhere {
+                yield otherSite ?? SimulatedPostgreSQL()
+            } else {
+                yield nodes[index].postgreSQL
+            }
+        }
     }
 
     func answers(_ index: Int) -> Bool { index == Self.elsewhere || nodes[index].answers }

@@ -36,7 +36,7 @@ extension World {
     /// The history of the timeline that is to be followed says that this one has parted from it.
     func refusesParted(_ index: Int, _ upstream: Int?) -> Bool {
         guard setup.tempers.partedDoNotStart, let upstream else { return false }
-        let (mine, theirs) = (nodes[index].postgreSQL.log, server(upstream).log)
+        let (mine, theirs) = (nodes[index].postgreSQL.log, self[server: upstream].log)
         return mine.timeline < theirs.timeline && !mine.isBeginning(of: theirs)
     }
 
