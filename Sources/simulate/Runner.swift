@@ -57,6 +57,11 @@ final class Runner: Sendable {
     /// Runs all worlds, or until the first that fails. `progress` is called about once a second.
     func run(_ progress: (State) -> Void) throws(SystemError) -> State {
         let workers = state.withLock { $0.workers }
+        // One alone shares nothing with another thread: a build that takes that for granted may be run so.
+        if workers == 1 {
+            work(progress)
+            return state.withLock { $0 }
+        }
         for number in 0..<workers { try NamedThread.start("worlds-\(number)") { self.work() } }
         while state.withLock({ $0.workers }) > 0 {
             if !finished.wait(until: BootClock.now() + .seconds(1)) { progress(state.withLock { $0 }) }
@@ -64,7 +69,8 @@ final class Runner: Sendable {
         return state.withLock { $0 }
     }
 
-    private func work() {
+    private func work(_ progress: (State) -> Void = { _ in }) {
+        var toldAt = BootClock.now()
         while let seed = takeSeed() {
             var world = World(setup(seed))
             let outcome = world.run()
@@ -76,6 +82,10 @@ final class Runner: Sendable {
                 if let violation = outcome.violation {
                     state.failures.append(Failure(seed: seed, violation: violation))
                 }
+            }
+            if BootClock.now() - toldAt >= .seconds(1) {
+                toldAt = BootClock.now()
+                progress(state.withLock { $0 })
             }
         }
         state.withLock { $0.workers -= 1 }
