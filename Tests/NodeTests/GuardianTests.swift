@@ -77,6 +77,14 @@ import Testing
         }
     }
 
+    /// A guardian that has acknowledged nothing gets four chances; then PostgreSQL is restarted under another one.
+    @Test(arguments: [3, 4]) func aGuardianThatHangsIsReplaced(_ failures: Int) {
+        var scene = HonestTimeTests.leader()
+        scene.machine.guardian = GuardianLink(acknowledged: nil, now: scene.now)
+        for _ in 0..<failures { scene.machine.guardian?.fails("no answer", at: scene.now, ttl: .seconds(30)) }
+        #expect(StartStepTests.operations(scene.step(.timer)) == (failures == 4 ? ["restart"] : []))
+    }
+
     @Test func aStoreThatIsAwayAtTheStartLeavesPostgreSQLAloneWhileTheLeaseLasts() {
         var scene = Scene(adopted: Self.lease)
         _ = scene.step(.timer)

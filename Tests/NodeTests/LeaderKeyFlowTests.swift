@@ -245,4 +245,29 @@ import Testing
         #expect(settings.stopTimeout == .seconds(whole))
         #expect(settings.handOverTimeout == .seconds(withHeirs))
     }
+
+    /// The winner of the key ends a request that was under way; one for later stays.
+    @Test(arguments: [nil, "2031-01-02T00:00:00+00:00"])
+    func theWinnerEndsWhatWasUnderWay(_ scheduledAt: String?) {
+        var bed = CommandTests.Bed.ready()
+        var view = bed.view(leader: nil)
+        view.failover = FailoverRequest(leader: nil, candidate: "n1", scheduledAt: scheduledAt, revision: 7)
+        _ = bed.machine.sight.see(view, isMine: false, asked: bed.now, wallTime: bed.wall)
+        bed.machine.schedule.begin(at: bed.now)
+        bed.machine.schedule.cycle?.stage = .acting
+        let effects = bed.step(.store(.acquired(.success(.held(since: bed.now, ttl: .seconds(30), session: "s")))))
+        let ends = effects.contains {
+            if case .store(.write(.failover, _, _, .clearFailover), _) = $0 { true } else { false }
+        }
+        #expect(ends == (scheduledAt == nil))
+    }
+
+    /// A key that was won counts as won only while it is there.
+    @Test(arguments: ["n2", nil]) func aKeyThatIsLostIsWonNoMore(_ leader: String?) {
+        var bed = CommandTests.Bed.ready()
+        bed.machine.memory.hasWonKey = true
+        _ = bed.step(.woken("test"))
+        _ = bed.settle(leader: leader)
+        #expect(!bed.machine.memory.hasWonKey)
+    }
 }

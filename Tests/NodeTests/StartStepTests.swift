@@ -104,4 +104,19 @@ import Testing
             checkpointTimeline: 1)
         #expect(Self.operations(bed.step(.node(.observed(status)))) == ["starting as a standby"])
     }
+
+    /// For whom it was started is known while it starts still: it is not told once more.
+    @Test func whoStartsStillFollowsAlready() throws {
+        var bed = CommandTests.Bed.ready()
+        _ = bed.step(.commanded(1, .restart(try RestartRequest(body: [:], DynamicConfiguration(), wallTime: 0))))
+        _ = bed.restartStops()
+        bed.machine.memory.following = .unknown
+        let plan = try #require(bed.machine.progress?.number)
+        guard case .postgreSQL(.startStandby(let upstream, _))? = bed.machine.currentStep else {
+            Issue.record("no standby is started")
+            return
+        }
+        _ = bed.step(.node(.performed(plan: plan, .success(.stillStarting))))
+        #expect(bed.machine.memory.following == .upstream(upstream))
+    }
 }

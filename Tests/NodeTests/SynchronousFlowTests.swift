@@ -198,6 +198,22 @@ import Testing
         #expect(Self.written(effects).count == (revision == 5 ? 1 : 0))
     }
 
+    /// S6: what makes an end of a write without an answer takes nobody's duty away.
+    @Test func whatIsWrittenOnceMoreIsWhatWasSeen() {
+        var scene = Scene(adopted: GuardianOrderTests.lease)
+        _ = scene.step(.timer)
+        HonestTimeTests.acknowledge(
+            scene.step(.node(.observed(Self.primary(scene, "2 (n2,n3)", listed: true)))), &scene)
+        let seen = SyncState(leader: "n1", voters: ["n2"], revision: 5)
+        _ = scene.step(.store(.loaded(.success(Self.view(seen)))))
+        scene.machine.tenure.synchronous.sends(on: 5)
+        scene.machine.tenure.synchronous.isAnswered(.failure(.unreachable("no answer")))
+        let lease = LeaderClaim.held(since: scene.now, ttl: .seconds(30), session: "s")
+        let effects = scene.step(.store(.renewed(.success(lease))))
+        #expect(Self.names(effects).isEmpty)
+        #expect(Self.written(effects).map(\.text) == [#"{"leader":"n1","quorum":0,"sync_standby":"n2"}"#])
+    }
+
     /// Found by the simulation (profile modes, seed 6935): the names stayed after the mode was turned off.
     @Test func whatWasSetAndNotAcknowledgedIsNotTakenForWhatWasBefore() {
         var (scene, effects) = Self.leader("", SyncState(leader: "n1", revision: 5))

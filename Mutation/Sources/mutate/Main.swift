@@ -5,6 +5,8 @@ import Foundation
 @main struct Main {
     /// It knows no other target of ours, and has switches of its own.
     private static let alone = "Sources/Guardian"
+    /// Where the switches of all others are.
+    private static let home = "Sources/ClusterModel"
 
     static func main() throws {
         let arguments = CommandLine.arguments.dropFirst()
@@ -20,7 +22,8 @@ import Foundation
                 let text = try String(contentsOfFile: path, encoding: .utf8)
                 let known = register.mutants.count
                 var rewritten = Rewriter.rewrite(text, register)
-                if register.mutants.count > known, directory != alone, !text.contains("import ClusterModel") {
+                let needsSwitches = directory != alone && !directory.hasPrefix(home)
+                if register.mutants.count > known, needsSwitches, !text.contains("import ClusterModel") {
                     rewritten = "import ClusterModel\n" + rewritten
                 }
                 try rewritten.write(toFile: path, atomically: true, encoding: .utf8)
@@ -30,7 +33,7 @@ import Foundation
             try Switches.text.write(toFile: "\(tree)/\(alone)/MutantSwitches.swift", atomically: true, encoding: .utf8)
         }
         try Switches.text.write(
-            toFile: "\(tree)/Sources/ClusterModel/MutantSwitches.swift", atomically: true, encoding: .utf8)
+            toFile: "\(tree)/\(home)/MutantSwitches.swift", atomically: true, encoding: .utf8)
         try Switches.decisions.write(
             toFile: "\(tree)/Sources/HighAvailability/MutantDecisions.swift", atomically: true, encoding: .utf8)
         for mutant in register.mutants { print(mutant.row) }

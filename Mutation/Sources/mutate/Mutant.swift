@@ -9,12 +9,14 @@ struct Mutant {
     var text: String
 
     enum Kind: String {
-        /// A condition is taken for its opposite.
+        /// A condition is taken for its opposite, the smaller of two for the larger.
         case flipped
         /// A decision becomes "wait", an optional one nil, a list empty.
         case dropped
         /// A statement is left out.
         case skipped
+        /// Of two lists that are put together the second goes first.
+        case order
     }
 
     /// As a line of tab-separated values.

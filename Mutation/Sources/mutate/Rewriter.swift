@@ -41,20 +41,36 @@ final class Rewriter: SyntaxRewriter {
     private func implicitReturn(
         _ node: DeclSyntax, of source: FunctionDeclSyntax, _ type: String
     ) -> DeclSyntax {
-        guard var function = node.as(FunctionDeclSyntax.self), var body = function.body, body.statements.count == 1,
-            let item = body.statements.first, case .expr(let expression) = item.item,
-            !expression.is(IfExprSyntax.self), !expression.is(SwitchExprSyntax.self),
-            case .expr(let original)? = source.body?.statements.first?.item,
-            let switched = dropped(expression, type, of: original)
+        guard var function = node.as(FunctionDeclSyntax.self), var body = function.body, let before = source.body,
+            let statements = implicitReturn(body.statements, of: before.statements, type)
         else { return node }
-        body.statements = [item.with(\.item, .expr(switched))]
+        body.statements = statements
         function.body = body
         return DeclSyntax(function)
     }
 
+    private func implicitReturn(
+        _ body: CodeBlockItemListSyntax, of source: CodeBlockItemListSyntax, _ type: String
+    ) -> CodeBlockItemListSyntax? {
+        guard body.count == 1, let item = body.first, case .expr(let expression) = item.item,
+            case .expr(let original)? = source.first?.item, let switched = dropped(expression, type, of: original)
+        else { return nil }
+        return [item.with(\.item, .expr(switched))]
+    }
+
     override func visit(_ node: ClosureExprSyntax) -> ExprSyntax { inside("?") { super.visit(node) } }
 
-    override func visit(_ node: AccessorBlockSyntax) -> AccessorBlockSyntax { inside("?") { super.visit(node) } }
+    /// A property that is only computed is a function of its type.
+    override func visit(_ node: AccessorBlockSyntax) -> AccessorBlockSyntax {
+        guard case .getter(let source) = node.accessors,
+            let type = node.parent?.as(PatternBindingSyntax.self)?.typeAnnotation?.type.trimmedDescription
+        else { return inside("?") { super.visit(node) } }
+        return inside(type) {
+            let visited = super.visit(node)
+            guard case .getter(let body) = visited.accessors else { return visited }
+            return visited.with(\.accessors, .getter(implicitReturn(body, of: source, type) ?? body))
+        }
+    }
 
     override func visit(_ node: InitializerDeclSyntax) -> DeclSyntax { inside("init") { super.visit(node) } }
 
@@ -82,11 +98,41 @@ final class Rewriter: SyntaxRewriter {
     override func visit(_ node: InfixOperatorExprSyntax) -> ExprSyntax {
         if node.operator.is(AssignmentExprSyntax.self) { return inside("?") { super.visit(node) } }
         guard let visited = super.visit(node).as(InfixOperatorExprSyntax.self),
-            let sign = node.operator.as(BinaryOperatorExprSyntax.self)?.operator.text, sign == "&&" || sign == "||"
+            let sign = node.operator.as(BinaryOperatorExprSyntax.self)?.operator.text,
+            ["&&", "||", "+"].contains(sign)
         else { return super.visit(node) }
+        if sign == "+" { return joined(visited, of: node) }
         let left = flipped(visited.leftOperand, at: node.leftOperand.position, of: node.leftOperand)
         let right = flipped(visited.rightOperand, at: node.rightOperand.position, of: node.rightOperand)
         return ExprSyntax(visited.with(\.leftOperand, left).with(\.rightOperand, right))
+    }
+
+    /// Where a list is returned, a sum is one of lists.
+    private func joined(_ sum: InfixOperatorExprSyntax, of original: InfixOperatorExprSyntax) -> ExprSyntax {
+        guard let type = results.last, Switches.isList(type), isReturned(original) else { return ExprSyntax(sum) }
+        let number = register.add(.order, line: line(original), text: original.trimmedDescription)
+        let parts = "\(sum.leftOperand.trimmedDescription), \(sum.rightOperand.trimmedDescription)"
+        return written("mutantJoins(\(number), \(parts))")
+            .with(\.leadingTrivia, sum.leadingTrivia).with(\.trailingTrivia, sum.trailingTrivia)
+    }
+
+    private func isReturned(_ node: InfixOperatorExprSyntax) -> Bool {
+        if node.parent?.is(ReturnStmtSyntax.self) == true { return true }
+        guard let item = node.parent?.as(CodeBlockItemSyntax.self) else { return false }
+        return item.parent?.as(CodeBlockItemListSyntax.self)?.count == 1
+    }
+
+    /// The smaller of two for the larger.
+    override func visit(_ node: FunctionCallExprSyntax) -> ExprSyntax {
+        let names = ["min": "mutantMin", "max": "mutantMax"]
+        let visited = super.visit(node)
+        guard let name = node.calledExpression.as(DeclReferenceExprSyntax.self).flatMap({ names[$0.baseName.text] }),
+            node.arguments.count == 2, node.arguments.allSatisfy({ $0.label == nil }), node.trailingClosure == nil,
+            let call = visited.as(FunctionCallExprSyntax.self)
+        else { return visited }
+        let number = register.add(.flipped, line: line(node), text: node.trimmedDescription)
+        return written("\(name)(\(number), \(call.arguments.trimmedDescription))")
+            .with(\.leadingTrivia, call.leadingTrivia).with(\.trailingTrivia, call.trailingTrivia)
     }
 
     private func flipped(
@@ -114,7 +160,10 @@ final class Rewriter: SyntaxRewriter {
     }
 
     private func dropped(_ expression: ExprSyntax, _ type: String, of original: ExprSyntax) -> ExprSyntax? {
-        guard let name = Switches.names[type], !expression.is(NilLiteralExprSyntax.self) else { return nil }
+        guard let name = Switches.name(type), !expression.is(NilLiteralExprSyntax.self),
+            !expression.is(IfExprSyntax.self), !expression.is(SwitchExprSyntax.self),
+            !["[]", "[:]"].contains(original.trimmedDescription)
+        else { return nil }
         // What waits already cannot be made to wait.
         if type == "Decision", original.trimmedDescription.hasPrefix("Decision(.wait,") { return nil }
         let isCondition = type == "Bool"

@@ -1,11 +1,23 @@
 /// What the rewritten files call. The mutant that is alive is chosen by MATRIARCH_MUTANT when the program starts; none
 /// where it is not set.
 enum Switches {
-    /// The switch for what a function of this type returns.
-    static let names = [
-        "Bool": "mutantFlips", "Decision": "mutantWaits", "Decision?": "mutantGivesNil", "Plan?": "mutantGivesNil",
-        "Action?": "mutantGivesNil", "Candidacy": "mutantStandsDown", "[SlotAction]": "mutantGivesNothing",
-    ]
+    /// The switch for what a function of this type returns; nil where there is none.
+    static func name(_ type: String) -> String? {
+        switch type {
+        case "Bool": "mutantFlips"
+        case "Decision": "mutantWaits"
+        case "Candidacy": "mutantStandsDown"
+        // Of a closure it is not written.
+        case "?": nil
+        case _ where type.contains("->"): nil
+        case _ where type.hasSuffix("?"): "mutantGivesNil"
+        case _ where isList(type): "mutantGivesNothing"
+        default: nil
+        }
+    }
+
+    /// An array or a dictionary.
+    static func isList(_ type: String) -> Bool { type.hasPrefix("[") && type.hasSuffix("]") }
 
     static let text = """
         import Glibc
@@ -22,6 +34,22 @@ enum Switches {
             mutantSkips(number) ? [] : value
         }
 
+        public func mutantGivesNothing<Key, Value>(_ number: Int, _ value: [Key: Value]) -> [Key: Value] {
+            mutantSkips(number) ? [:] : value
+        }
+
+        public func mutantJoins<Element>(_ number: Int, _ first: [Element], _ second: [Element]) -> [Element] {
+            mutantSkips(number) ? second + first : first + second
+        }
+
+        public func mutantMin<Value: Comparable>(_ number: Int, _ left: Value, _ right: Value) -> Value {
+            mutantSkips(number) ? max(left, right) : min(left, right)
+        }
+
+        public func mutantMax<Value: Comparable>(_ number: Int, _ left: Value, _ right: Value) -> Value {
+            mutantSkips(number) ? min(left, right) : max(left, right)
+        }
+
         public func mutantGivesNil<Value>(_ number: Int, _ value: Value?) -> Value? {
             mutantSkips(number) ? nil : value
         }
@@ -31,7 +59,7 @@ enum Switches {
     static let decisions = """
         import ClusterModel
 
-        func mutantWaits(_ number: Int, _ value: Decision) -> Decision {
+        public func mutantWaits(_ number: Int, _ value: Decision) -> Decision {
             mutantSkips(number) ? Decision(.wait, value.reasons) : value
         }
 
