@@ -33,7 +33,7 @@ func leavesDuty(_ me: NodeIdentity, _ view: ClusterView?, _ settings: DynamicCon
 /// Whether the leader's commits may wait for this standby.
 public func hasDuty(_ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration) -> Bool {
     guard settings.synchronousMode != .off, let leader = view.leaderName, leader != me.name else { return false }
-    return view.sync.leader?.lowercased() == leader.lowercased() && view.sync.matches(me.name)
+    return view.sync.leader?.lowercased() == leader.lowercased() && view.sync.isVoter(me.name)
 }
 
 /// What the members of a `confirmReceipt` have of the WAL that ends at `end` on `timeline`.

@@ -42,8 +42,8 @@ func continuation(_ seen: Observation, _ view: ClusterView, _ memory: Memory) ->
     if let known = memory.received, known.at < seen.local.observedAt, known.timeline >= timeline, known.position > end {
         return .setBack(known.reason(end: end))
     }
-    let others = seen.eligibility(view).askable(except: [seen.me.name], former: memory.membersUnderLastLeader)
-    guard let peers = seen.peers else { return others.isEmpty ? .goesOn : .ask(others.sorted { $0.name < $1.name }) }
+    let others = everyOther(seen, view, memory)
+    guard let peers = seen.peers else { return others.isEmpty ? .goesOn : .ask(others) }
     for (name, answer) in peers.sorted(by: { $0.key < $1.key }) {
         guard case .status(let peer) = answer, !peer.isPrimary, peer.timeline >= timeline, peer.position > end else {
             continue
@@ -91,8 +91,7 @@ public enum StartVerdict: Sendable, Hashable {
 /// of a leader.
 public func startWitnesses(_ seen: Observation, _ memory: Memory) -> [Member] {
     guard let view = seen.view, seen.isNamedLeader else { return [] }
-    return seen.eligibility(view).askable(except: [seen.me.name], former: memory.membersUnderLastLeader)
-        .sorted { $0.name < $1.name }
+    return everyOther(seen, view, memory)
 }
 
 /// How PostgreSQL is started on what stands there now, which may be another directory than the one it was stopped in.
