@@ -100,7 +100,7 @@ public func startVerdict(
     _ seen: Observation, _ memory: Memory, wasWritable: Bool, timeout: Duration
 ) -> StartVerdict {
     guard let view = seen.view else { return .refuse([.store(.neverLoaded)]) }
-    if let obstacle = startObstacle(seen, view, memory) { return .refuse([obstacle]) }
+    if let obstacle = startObstacle(seen.local, view, memory) { return .refuse([obstacle]) }
     let isPausedPrimary = seen.settings.isPaused && wasWritable && view.isUnlocked
     let mayAcceptWrites = seen.isNamedLeader && seen.lease != nil || isPausedPrimary
     guard mayAcceptWrites, !seen.settings.isStandbyCluster || seen.settings.isPaused else {
@@ -119,23 +119,23 @@ public func startVerdict(
     return .carryOut(.startStandby(of: source, timeout: timeout))
 }
 
-/// What stands in the directory keeps every start from it.
-private func startObstacle(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Reason? {
-    switch seen.local.dataDirectory {
+/// What stands in the directory keeps every start from it, also one by an operator's word.
+public func startObstacle(_ local: PostgreSQLStatus, _ view: ClusterView, _ memory: Memory) -> Reason? {
+    switch local.dataDirectory {
     case .initialized: break
     case .empty: return .bootstrap(.dataDirectoryEmpty)
     case .inaccessible(let why), .unseen(let why): return .bootstrap(.dataDirectoryInaccessible(why))
     }
-    switch seen.local.unfinished {
+    switch local.unfinished {
     case .rewind?: return .rejoin(.rewindBrokenOff)
     case .bootstrap?, .restore?, .copy?: return .bootstrap(.bootstrapBrokenOff)
     case nil: break
     }
-    guard let local = seen.local.systemIdentifier, isValidSystemIdentifier(local) else {
-        return .identity(.systemIdentifierInvalid(seen.local.systemIdentifier))
+    guard let own = local.systemIdentifier, isValidSystemIdentifier(own) else {
+        return .identity(.systemIdentifierInvalid(local.systemIdentifier))
     }
-    if let cluster = view.initialize.systemIdentifier, cluster != local {
-        return .identity(.systemIdentifierMismatch(cluster: cluster, local: local))
+    if let cluster = view.initialize.systemIdentifier, cluster != own {
+        return .identity(.systemIdentifierMismatch(cluster: cluster, local: own))
     }
     return memory.kept.map { .rejoin(.directoryKept($0)) }
 }

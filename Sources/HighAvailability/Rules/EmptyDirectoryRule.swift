@@ -24,8 +24,8 @@ func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView, _ memory: Memo
     }
     if let pause = copyPause(seen, memory, source.name) { return pause }
     return Decision(
-        .carryOut(clonePlan(.clone, seen.me, seen.settings, view, from: upstream)), .bootstrap(.dataDirectoryEmpty),
-        .bootstrap(.cloneSource(source.name)))
+        .carryOut(clonePlan(.clone, seen.me, seen.local, seen.settings, view, from: upstream)),
+        .bootstrap(.dataDirectoryEmpty), .bootstrap(.cloneSource(source.name)))
 }
 
 /// Copies that failed are made again after a while; nil where one may begin.
