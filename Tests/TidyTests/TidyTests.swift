@@ -13,7 +13,7 @@ import Testing
         #expect(try Self.sources.get().count > 20)
     }
 
-    /// D7: monitoring compares the version that we say with the one that it knows.
+    /// Monitoring compares the version that we say with the one that it knows.
     @Test func theVersionThatIsSaidIsTheOneThatIsComparedWith() throws {
         let setup = try Files.readText("\(Package.root)/scripts/setup").split(separator: "\n")
         let line = try #require(setup.first { $0.hasPrefix("peer_version=") })
