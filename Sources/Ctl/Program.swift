@@ -7,7 +7,7 @@ import Posix
 /// `matriarchctl` as a function: words in, exit code out. Called as `patronictl` it says so.
 public enum Program {
     static let ownName = "matriarchctl"
-    static let peerName = "patronictl"
+    static let patroniName = "patronictl"
 
     /// How the program was called, for what it says of itself.
     @TaskLocal static var name = Program.ownName
@@ -20,7 +20,7 @@ public enum Program {
     public static func run(
         _ words: [String], environment: [String: String], terminal: any Terminal
     ) async -> Int32 {
-        let called = words.first.map(lastComponent) == peerName ? peerName : ownName
+        let called = words.first.map(lastComponent) == patroniName ? patroniName : ownName
         return await $name.withValue(called) {
             await run(CommandLineWords(words.dropFirst()), environment, terminal)
         }

@@ -16,10 +16,10 @@ import Testing
     /// Monitoring compares the version that we say with the one that it knows.
     @Test func theVersionThatIsSaidIsTheOneThatIsComparedWith() throws {
         let setup = try Files.readText("\(Package.root)/scripts/setup").split(separator: "\n")
-        let line = try #require(setup.first { $0.hasPrefix("peer_version=") })
-        let version = String(line.dropFirst("peer_version=".count))
+        let line = try #require(setup.first { $0.hasPrefix("patroni_version=") })
+        let version = String(line.dropFirst("patroni_version=".count))
         let daemon = try Files.readText("\(Package.root)/Sources/ClusterAccess/Version.swift")
-        #expect(daemon.contains("static let peer = \"\(version)\""))
+        #expect(daemon.contains("static let patroni = \"\(version)\""))
     }
 
     @Test func bannedWords() throws {
