@@ -41,3 +41,10 @@ public func bootstrapPlan(_ settings: DynamicConfiguration) -> Plan {
             .postgreSQL(.startStandby(of: source, timeout: settings.startPatience)), .publishBootstrap,
         ])
 }
+
+/// A bootstrap that failed: what was made is stopped, and moved aside where nobody can know of it (ha-loop.md §6.3).
+public func cancelledBootstrapPlan(mayBePublished: Bool) -> Plan {
+    // What runs there is ended by the moving aside, which alone knows whether it is what the bootstrap has made.
+    let step = mayBePublished ? .stop(.immediate, timeout: .seconds(10)) : PostgreSQLOperation.setAsideDataDirectory
+    return Plan(.shutdown, [.postgreSQL(step)])
+}
