@@ -116,6 +116,9 @@ import Testing
         #expect(Rules.tooLong(file("func a() {\n\(body)}")).count == 1)
         #expect(Rules.tooLong(file("init(\n    a: () -> Void = {}\n) {\n\(body)}")).count == 1)
         #expect(Rules.tooLong(file("func a()\nfunc b() {\n}\n\(body)")) == [])
+        #expect(Rules.tooLong(file("var a: Int {\n\(body)}")).count == 1)
+        #expect(Rules.tooLong(file("subscript(a: Int) -> Int {\n\(body)}")).count == 1)
+        #expect(Rules.tooLong(file("var a: Int = {\n}()\nvar b: Int\n\(body)")) == [])
         #expect(Rules.tooLong(file(String(repeating: "x", count: 121))).count == 1)
         #expect(Rules.tooLong(file(String(repeating: "\n", count: 371))).count == 1)
     }
