@@ -66,7 +66,7 @@ public enum StoreWiring {
     public static func peers(_ effective: EffectiveConfiguration) -> PeerClientOptions {
         let settings = effective.ctl
         return PeerClientOptions(
-            userAgent: "Patroni/\(Version.peer) Matriarch/\(Version.own)", cacert: settings.authorityFile,
+            userAgent: "Patroni/\(Version.patroni) Matriarch/\(Version.own)", cacert: settings.authorityFile,
             certfile: settings.certificateFile, keyfile: settings.keyFile, keyfilePassword: settings.keyFilePassword,
             username: settings.authentication?.username, password: settings.authentication?.password)
     }

@@ -14,7 +14,7 @@ extension ControlAPI {
         let snapshot = await node.freshSnapshot(Self.freshness)
         // The store is not asked: what is judged is what this node goes by.
         let view = snapshot.view
-        let others = (view?.members ?? []).filter { $0.name != snapshot.me.name && $0.apiURL != nil }
+        let others = view.map { Eligibility($0, snapshot.settings).askable(except: [snapshot.me.name]) } ?? []
         let answers = await rounds.answers(of: others, within: Self.peerPatience)
         let now = clock.now()
         return Self.json(

@@ -126,8 +126,8 @@ enum StatusDocument {
     }
 
     static func isSynchronousStandby(_ snapshot: NodeSnapshot, _ view: ClusterView?, now: BootInstant) -> Bool {
-        role(snapshot, now: now) == .replica && snapshot.settings.synchronousMode != .off
-            && (view?.sync.matches(snapshot.me.name) ?? false)
+        role(snapshot, now: now) == .replica
+            && (view?.isSynchronousStandby(snapshot.me.name, snapshot.settings) ?? false)
     }
 
     /// A standby that never streamed has received what it has replayed.

@@ -7,7 +7,7 @@ import Posix
 /// `matriarchctl` as a function: words in, exit code out. Called as `patronictl` it says so.
 public enum Program {
     static let ownName = "matriarchctl"
-    static let peerName = "patronictl"
+    static let patroniName = "patronictl"
 
     /// How the program was called, for what it says of itself.
     @TaskLocal static var name = Program.ownName
@@ -20,7 +20,7 @@ public enum Program {
     public static func run(
         _ words: [String], environment: [String: String], terminal: any Terminal
     ) async -> Int32 {
-        let called = words.first.map(lastComponent) == peerName ? peerName : ownName
+        let called = words.first.map(lastComponent) == patroniName ? patroniName : ownName
         return await $name.withValue(called) {
             await run(CommandLineWords(words.dropFirst()), environment, terminal)
         }
@@ -86,31 +86,31 @@ public enum Program {
     private static func end(
         _ error: any Error, _ type: any ParsableCommand.Type, _ terminal: any Terminal, _ width: Int
     ) -> Int32 {
+        if let error = error as? CtlError { return end(error, type, terminal) }
+        if error is ConfigurationError || error is DCSError || error is SystemError {
+            terminal.complain("Error: \(error)\n")
+            return 1
+        }
+        // ArgumentParser's: a request for help is one that ends well.
+        if type.exitCode(for: error).isSuccess {
+            terminal.write(type.fullMessage(for: error, columns: width) + "\n")
+            return 0
+        }
+        return complain(type.message(for: error), type, terminal)
+    }
+
+    private static func end(
+        _ error: CtlError, _ type: any ParsableCommand.Type, _ terminal: any Terminal
+    ) -> Int32 {
         switch error {
-        case CtlError.refused(let message):
+        case .refused(let message):
             terminal.complain("Error: \(message)\n")
             return 1
-        case CtlError.aborted:
+        case .aborted:
             terminal.complain("Aborted!\n")
             return 1
-        case CtlError.usage(let message): return complain(message, type, terminal)
-        case CtlError.ended(let code): return code
-        case let error as ConfigurationError:
-            terminal.complain("Error: \(error)\n")
-            return 1
-        case let error as DCSError:
-            terminal.complain("Error: \(error)\n")
-            return 1
-        case let error as SystemError:
-            terminal.complain("Error: \(error)\n")
-            return 1
-        default:
-            // ArgumentParser's: a request for help is one that ends well.
-            if type.exitCode(for: error).isSuccess {
-                terminal.write(type.fullMessage(for: error, columns: width) + "\n")
-                return 0
-            }
-            return complain(type.message(for: error), type, terminal)
+        case .usage(let message): return complain(message, type, terminal)
+        case .ended(let code): return code
         }
     }
 

@@ -174,11 +174,11 @@ actor EtcdTransport {
         distrusted[endpoint].map { BootClock.now() < $0 } ?? false
     }
 
-    /// Judges what a reply, or a document of a watch, tells of its server; `floor` as in `StoreLife`. The life that it
-    /// is of.
+    /// Takes in what a reply, or a document of a watch, tells of its server; `floor` as in `StoreLife`. The life that
+    /// it is of.
     @discardableResult
-    func judge(_ header: EtcdHeader, of endpoint: String, floor: Revision? = nil) throws(EtcdError) -> Int {
-        switch storeLife.judge(header, floor: floor, at: BootClock.now(), ttl: ttl) {
+    func learn(_ header: EtcdHeader, of endpoint: String, floor: Revision? = nil) throws(EtcdError) -> Int {
+        switch storeLife.learn(header, floor: floor, at: BootClock.now(), ttl: ttl) {
         case .known: break
         case .stale(let difference, let isNews):
             if isNews {
@@ -342,7 +342,7 @@ actor EtcdTransport {
         let response = try await send(request(endpoint, path, body, headers), endpoint, limit)
         let document = try decode(response, endpoint)
         let header = EtcdHeader(document)
-        if let header { try judge(header, of: endpoint.url, floor: floor) }
+        if let header { try learn(header, of: endpoint.url, floor: floor) }
         guard let value = read(document), floor == nil || header?.clusterID.isEmpty == false else {
             throw .malformed("\(endpoint) answers \(path) with what no etcd says")
         }

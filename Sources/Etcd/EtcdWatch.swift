@@ -124,7 +124,7 @@ actor EtcdWatch {
         guard let reply = EtcdWatchReply(object) else {
             throw .malformed("\(source): a document of the watch is neither a result nor an error")
         }
-        if try await transport.judge(reply.header, of: source) != life {
+        if try await transport.learn(reply.header, of: source) != life {
             throw .unusable("\(source): the store's memory is another")
         }
         switch reply.content {

@@ -34,9 +34,9 @@ struct StoreLife: Sendable, Hashable {
     var floor: Revision { known?.highestRevision ?? 0 }
     var highestTerm: UInt64 { known?.highestTerm ?? 0 }
 
-    /// Judges an answer. `floor` is what it was when the request was sent; nil for an answer that one member gave for
-    /// itself, without a quorum.
-    mutating func judge(_ header: EtcdHeader, floor: Revision?, at now: BootInstant, ttl: Duration) -> Verdict {
+    /// Takes an answer in, and says what is to be thought of it. `floor` is what it was when the request was sent; nil
+    /// for an answer that one member gave for itself, without a quorum.
+    mutating func learn(_ header: EtcdHeader, floor: Revision?, at now: BootInstant, ttl: Duration) -> Verdict {
         if header.clusterID.isEmpty || header.raftTerm == 0 { return .known }
         guard let known else {
             begin(with: header, floor: floor)

@@ -118,12 +118,14 @@ struct LineFormat: Sendable {
 
     /// As Python writes it: what is no number has no decimal places.
     private static func text(_ value: LogRecord.Value, _ shape: Shape) -> String {
-        switch (shape.conversion, value) {
-        case ("f", .number(let number)): decimal(Double(number), shape.precision ?? 6)
-        case ("f", .real(let number)): decimal(number, shape.precision ?? 6)
-        case ("d", .real(let number)): decimal(number.rounded(.down), 0)
-        case ("s", _), ("r", _): shape.precision.map { String(value.text.prefix($0)) } ?? value.text
-        default: value.text
+        let conversion = shape.conversion
+        switch value {
+        case .number(let number) where conversion == "f": return decimal(Double(number), shape.precision ?? 6)
+        case .real(let number) where conversion == "f": return decimal(number, shape.precision ?? 6)
+        case .real(let number) where conversion == "d": return decimal(number.rounded(.down), 0)
+        case .text, .number, .real:
+            let width = ["s", "r"].contains(conversion) ? shape.precision : nil
+            return width.map { String(value.text.prefix($0)) } ?? value.text
         }
     }
 

@@ -54,6 +54,7 @@ struct Cycle: Sendable {
         return asked <= Self.mostQuestions
     }
 
+    /// For the answers of one question, however many it has.
     mutating func waits(for answers: Set<Awaited>) { awaits = answers }
 
     /// False for an answer that nobody waits for: it belongs to an earlier cycle.
@@ -61,5 +62,18 @@ struct Cycle: Sendable {
         guard awaits.remove(answer) != nil else { return false }
         waitedUntil = now
         return true
+    }
+}
+
+extension Question {
+    /// What the next decision waits for once it is asked.
+    var awaited: Set<Cycle.Awaited> {
+        switch self {
+        case .renewal: [.renewal]
+        case .peers: [.peers]
+        case .renewalAndPeers: [.renewal, .peers]
+        case .divergence: [.comparison]
+        case .failsafe: [.promises]
+        }
     }
 }

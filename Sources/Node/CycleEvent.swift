@@ -6,7 +6,8 @@ public import Ports
 public enum CycleEvent: Sendable {
     /// The timer that `.setTimer` asked for.
     case timer
-    /// Something may have changed: a watch event that matters, the end of the postmaster, a command.
+    /// Something may have changed: a watch event that matters, the end of the postmaster, a command. What it was is for
+    /// who reads the story of a node; nothing is decided by it.
     case woken(String)
     case storeChanged(DCSEvent)
     case postmasterExited(Int32)

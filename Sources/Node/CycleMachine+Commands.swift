@@ -44,9 +44,8 @@ extension CycleMachine {
         guard request.isSatisfied(role: role, local: local) else { return reply(id, .conditionsNotMet, &run) }
         if let running = progress?.kind { return reply(id, .busy(running.name), &run) }
         guard local.dataDirectory == .initialized, let view else { return reply(id, .failed, &run) }
-        // What has parted, or was broken off, is not started by an operator's word either: it says what it needs.
-        if local.postmaster == nil, memory.kept != nil || local.unfinished != nil {
-            run.log(.error, "PostgreSQL is not started on a data directory that is kept, or not whole")
+        if local.postmaster == nil, let obstacle = startObstacle(local, view, memory) {
+            run.log(.error, "PostgreSQL is not started: \(obstacle)")
             return reply(id, .failed, &run)
         }
         memory.askedPatience = request.timeout

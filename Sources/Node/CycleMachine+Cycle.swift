@@ -10,8 +10,7 @@ extension CycleMachine {
     /// then says, and nobody claims a key before it was seen to be gone.
     mutating func beginCycle(_ run: inout Run, isRoutine: Bool = false) {
         schedule.begin(at: run.now)
-        sight.lookedAt = run.now
-        run.emit(.node(.observe(since: sight.planEnded, deadline: run.now + .seconds(3))))
+        look(&run)
         let isQuiet =
             isRoutine && progress == nil && storeFailure == nil && view?.leader != nil
             && mayLookProlong(me, view, lease: lease, settings.timings, at: run.now)
@@ -210,25 +209,23 @@ extension CycleMachine {
     private mutating func ask(_ question: Question, _ run: inout Run) {
         guard schedule.cycle?.mayAsk() ?? false else { return endCycle(&run) }
         schedule.cycle?.stage = .asking
+        schedule.cycle?.waits(for: question.awaited)
         let ttl = settings.timings.ttl
         switch question {
         case .renewal: askForRenewal(&run)
         case .peers(let members):
-            schedule.cycle?.waits(for: [.peers])
             run.emit(.peers(members, .decision, deadline: run.now + LeaseArithmetic.peerPatience(ttl: ttl)))
         case .renewalAndPeers(let members):
-            askForRenewal(&run, beside: [.peers])
+            askForRenewal(&run)
             run.emit(.peers(members, .decision, deadline: run.now + LeaseArithmetic.receiptPatience(ttl: ttl)))
         case .failsafe(let members): askFailsafe(members, &run)
         case .divergence(let source):
-            schedule.cycle?.waits(for: [.comparison])
             run.emit(.node(.compare(source, deadline: run.now + .seconds(5))))
         }
     }
 
-    private mutating func askForRenewal(_ run: inout Run, beside others: Set<Cycle.Awaited> = []) {
+    private mutating func askForRenewal(_ run: inout Run) {
         if case .releaseLeader? = currentStep { return endCycle(&run) }
-        schedule.cycle?.waits(for: others.union([.renewal]))
         let isCovered = tenure.renews(ttl: settings.timings.ttl, at: run.now)
         run.emit(.store(.renew(view?.leader, replacingGone: isCovered), deadline: storeDeadline(run.now)))
     }

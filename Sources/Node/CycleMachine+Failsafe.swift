@@ -12,7 +12,6 @@ extension CycleMachine {
         var deadline = run.now + LeaseArithmetic.failsafePatience(timings, ttl: timings.ttl)
         if let lease { deadline = min(deadline, LeaseArithmetic.stopBy(lease)) }
         tenure.failsafe.asks(until: deadline, ttl: timings.ttl)
-        schedule.cycle?.waits(for: [.promises])
         schedule.cycle?.failsafeAsked = Set(members.keys)
         let asked = members.sorted { $0.key < $1.key }.map { Member(name: $0.key, apiURL: $0.value) }
         run.emit(.failsafe(ping, to: asked, sent: run.now, deadline: deadline))

@@ -187,19 +187,16 @@ extension CycleMachine {
             return false
         case .changed(let leaf, let value, let revision):
             if let view, revision <= view.revision { return false }
-            switch leaf {
-            case "leader": return value != .text(me.name)
-            case "failover", "initialize", "sync", "rolling_restart": return true
-            case "config": return true
-            case "status", "history", "failsafe", "optime/leader": return false
-            default: return memberMatters(leaf, value, at: revision)
+            switch ClusterLeaf(leaf) {
+            case .leader: return value != .text(me.name)
+            case .failover, .initialize, .sync, .rollingRestart, .config: return true
+            case .status, .history, .failsafe, .legacyOptime, .unknown: return false
+            case .member(let name): return memberMatters(name, value, at: revision)
             }
         }
     }
 
-    private mutating func memberMatters(_ leaf: String, _ value: DCSValue?, at revision: Revision) -> Bool {
-        guard leaf.hasPrefix("members/") else { return false }
-        let name = String(leaf.dropFirst("members/".count))
+    private mutating func memberMatters(_ name: String, _ value: DCSValue?, at revision: Revision) -> Bool {
         if name == me.name { return false }
         if value != nil, view?.member(name) == nil { schedule.cycle?.memberHasCome(at: revision) }
         return sight.hasChanged(name, value?.object)

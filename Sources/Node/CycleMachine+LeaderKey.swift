@@ -45,9 +45,8 @@ extension CycleMachine {
     mutating func hasLooked(since waited: BootInstant, _ run: inout Run) -> Bool {
         let since = max(waited, run.now - Self.lookLasts)
         if !rules.looksBeforeRelease || sight.isFresh(since: since) { return true }
-        sight.lookedAt = run.now
         // One that begins now: an answer from before would be asked for again where this daemon stands still once more.
-        run.emit(.node(.observe(since: run.now, deadline: run.now + .seconds(3))))
+        look(since: run.now, &run)
         return false
     }
 

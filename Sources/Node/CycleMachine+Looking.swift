@@ -65,10 +65,15 @@ extension CycleMachine {
         return sight.lookedAt - since < Self.synchronousPatience
     }
 
+    /// Asks PostgreSQL how it is; what was observed before `since`, or before the last plan ended, is no answer.
+    mutating func look(since: BootInstant? = nil, _ run: inout Run) {
+        sight.lookedAt = run.now
+        run.emit(.node(.observe(since: since ?? sight.planEnded, deadline: run.now + .seconds(3))))
+    }
+
     mutating func lookAgain(_ run: inout Run) {
         guard let nextLook, run.now >= nextLook else { return }
-        sight.lookedAt = run.now
-        run.emit(.node(.observe(since: sight.planEnded, deadline: run.now + .seconds(3))))
+        look(&run)
     }
 
     /// Nil where PostgreSQL has told nothing.

@@ -33,7 +33,7 @@ extension CycleMachine {
         // A renewal that is under way would bring the key back: its answer goes on with this step (`renewed`), and no
         // other one is asked for meanwhile (`askForRenewal`).
         case .releaseLeader: if !tenure.isRenewing { releaseLeader(&run) }
-        case .publishBootstrap: run.emit(.node(.observe(since: sight.planEnded, deadline: run.now + .seconds(3))))
+        case .publishBootstrap: look(&run)
         case .leaveDuty:
             run.log(.info, "synchronous duty is given back before PostgreSQL stops")
             run.emit(touch(run))

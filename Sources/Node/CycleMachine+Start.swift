@@ -7,7 +7,7 @@ import Ports
 extension CycleMachine {
     mutating func lookBeforeStart(_ run: inout Run) {
         guard let number = progress?.number else { return }
-        run.emit(.node(.observe(since: sight.planEnded, deadline: run.now + .seconds(3))))
+        look(&run)
         let members = startWitnesses(observation(run), memory)
         plans.running?.witnesses = members.isEmpty ? [:] : nil
         if members.isEmpty { return }

@@ -156,8 +156,7 @@ extension CycleMachine {
             isDone("setting synchronous_standby_names", &run)
             tenure.synchronous.handed = setting
             guard isIdle else { return }
-            sight.lookedAt = run.now
-            run.emit(.node(.observe(since: sight.planEnded, deadline: run.now + .seconds(3))))
+            look(&run)
         case .failure(let error): complain("setting synchronous_standby_names", "\(error)", &run)
         }
     }

@@ -266,7 +266,7 @@ public struct CycleMachine: Sendable {
     /// Nothing is under way that a cycle waits for.
     var isIdle: Bool { schedule.cycle == nil && !life.hasEnded }
 
-    /// Where another node of our name is (E2).
+    /// Where another node of our name is.
     var namesake: String? {
         identity.namesake(local, hasGuardian: guardian?.isReal == true, hasHeldKey: tenure.hasHeld)
     }

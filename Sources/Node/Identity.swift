@@ -1,9 +1,9 @@
 import ClusterModel
 import HighAvailability
 
-/// Who this node is, and whether another one says that he is it (E2). The question at the start goes by REST and does
-/// not reach every such node, nor one that comes back later; but both see the store, where the member key tells the
-/// other's addresses.
+/// Who this node is, and whether another one says that he is it. The question at the start goes by REST and does not
+/// reach every such node, nor one that comes back later; but both see the store, where the member key tells the other's
+/// addresses.
 struct Identity: Sendable {
     /// Of a node's own addresses that many are remembered.
     private static let mostAddresses = 8

@@ -28,7 +28,7 @@ enum RestPolicy {
         let name =
             switch settings.serverTokens {
             case .original: "Matriarch/\(Version.own)"
-            case .minimal: "Patroni/\(Version.peer)"
+            case .minimal: "Patroni/\(Version.patroni)"
             case .productOnly: "Patroni"
             }
         var headers: HTTPHeaders = [:]

@@ -355,7 +355,7 @@ struct Daemon {
         return MemberKey.Addresses(
             connectionURL: "postgres://\(settings.connectAddress)/\(settings.database)",
             apiURL: apiURL,
-            proxyURL: settings.proxyAddress.map { "postgres://\($0)/\(settings.database)" }, version: Version.peer,
+            proxyURL: settings.proxyAddress.map { "postgres://\($0)/\(settings.database)" }, version: Version.patroni,
             ownVersion: Version.own)
     }
 }

@@ -26,7 +26,7 @@ enum Matriarch {
             Terminal.output(Arguments.usage)
             return 0
         case .version:
-            Terminal.output("matriarch \(Version.own) (peer of Patroni \(Version.peer))")
+            Terminal.output("matriarch \(Version.own) (peer of Patroni \(Version.patroni))")
             return 0
         case .reference:
             Terminal.output(SettingReference.page)

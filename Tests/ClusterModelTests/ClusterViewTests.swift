@@ -70,7 +70,7 @@ import Testing
 
     @Test func synchronousStates() {
         #expect(Self.view([("sync", "sync")]).sync.voters == ["n2", "n3"])
-        #expect(Self.view([("sync", "sync")]).sync.matches("N2"))
+        #expect(Self.view([("sync", "sync")]).sync.isVoter("N2"))
         #expect(Self.view([("sync", "sync-null")]).sync.leader == "n1")
         #expect(Self.view([("sync", "sync-bad")]).sync.isEmpty)
         #expect(Self.view([("sync", "nonsense")]).sync.isEmpty)

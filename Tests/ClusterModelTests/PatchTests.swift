@@ -1,7 +1,7 @@
 import ClusterModel
 import Testing
 
-/// The peer's *patch* and *deep-compare* (configuration.md §1.3, §2.5).
+/// Patroni's *patch* and *deep-compare* (configuration.md §1.3, §2.5).
 @Suite struct PatchTests {
     static let patches: [(JSONObject, JSONObject, JSONObject, Bool)] = [
         (["a": 1], ["b": 2], ["a": 1, "b": 2], true),

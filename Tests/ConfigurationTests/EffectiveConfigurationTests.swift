@@ -271,7 +271,7 @@ import Testing
         #expect(old.settingsOfStart(otherThanIn: new) == expected)
     }
 
-    /// Where the peer goes on with a default, so do we, and say so.
+    /// Where Patroni goes on with a default, so do we, and say so.
     @Test(arguments: [
         ("server_tokens: foo", "restapi.server_tokens"), ("server_tokens: 5", "restapi.server_tokens"),
         ("thread_pool_size: 2", "restapi.thread_pool_size"),

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Configuration
 
-/// The variables that are read, against those that the peer reads (configuration.md §6).
+/// The variables that are read, against those that Patroni reads (configuration.md §6).
 @Suite struct EnvironmentTableTests {
     /// A section, or `-` for the top, and its keys; group D is held by its suffixes.
     private static let specified = """
@@ -35,7 +35,7 @@ import Testing
         TMP_ROLE_LABEL AUTH_DATA BOOTSTRAP_LABELS
         """
 
-    /// Ours, and one that the peer documents and does not read: whoever sets it is told.
+    /// Ours, and one that Patroni documents and does not read: whoever sets it is told.
     private static func isOfOurs(_ name: String) -> Bool {
         name.hasPrefix("GUARDIAN_") || name.hasSuffix("_FILE") || name == "RESTAPI_THREAD_POOL_SIZE"
     }

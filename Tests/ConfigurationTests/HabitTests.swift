@@ -62,7 +62,7 @@ import Testing
         #expect(local.warnings == ["PATRONI_NAME, PATRONI_SCOPE do not count beside PATRONI_CONFIGURATION"])
     }
 
-    /// Levels of single loggers under the names that they have in the peer.
+    /// Levels of single loggers under the names that they have in Patroni.
     @Test func loggersOfThePeer() throws {
         let log = try Example.effective(
             "log: {loggers: {patroni: WARNING, patroni.postgresql: DEBUG, restapi: ERROR, urllib3: INFO}}")

@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    /// The peer goes by it still: an API that was closed there must not be open here.
+    /// Patroni goes by it still: an API that was closed there must not be open here.
     @Test func credentialsInOneText() throws {
         let configuration = try Example.effective("restapi: {listen: '127.0.0.1:8008', auth: 'u:p:q'}")
         let user = configuration.restAPI.authentication

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Configuration
 
-/// The table of keys against the facts of the peer, against itself, and against those that have the same fact.
+/// The table of keys against the facts of Patroni, against itself, and against those that have the same fact.
 @Suite struct SettingTableTests {
     @Test func everyLineIsARow() {
         let text = [

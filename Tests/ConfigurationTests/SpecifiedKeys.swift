@@ -1,4 +1,4 @@
-/// The keys that the peer has (configuration.md §3, §4), as facts: the path, the default where it is a plain value
+/// The keys that Patroni has (configuration.md §3, §4), as facts: the path, the default where it is a plain value
 /// (`-` otherwise), whose configuration it stands in (L local, D dynamic, B both), and when a change counts (Y at once,
 /// R with a restart of the daemon, P with one of PostgreSQL, N for new clusters only).
 enum SpecifiedKeys {
@@ -251,7 +251,7 @@ enum SpecifiedKeys {
         "pg_ctl", "initdb", "pg_controldata", "pg_basebackup", "postgres", "pg_isready", "pg_rewind",
     ]
 
-    /// Ours, and names of older versions that the peer reads still.
+    /// Ours, and names of older versions that Patroni reads still.
     static let others: Set<String> = [
         "restapi.authentication.password_file", "restapi.auth", "restapi.handshake_timeout", "restapi.request_timeout",
         "ctl.authentication.password_file", "ctl.auth", "etcd.password_file", "etcd3.password_file", "guardian",

@@ -8,7 +8,7 @@ import Testing
     }
 
     @Test(
-        "Modes are the peer's words; an unknown one is off, with a warning",
+        "Modes are Patroni's words; an unknown one is off, with a warning",
         arguments: [
             ("{}", WatchdogSettings.Mode.automatic, 0), ("watchdog: {device: /dev/x}", .automatic, 0),
             ("watchdog: {mode: off}", .off, 0), ("watchdog: {mode: 'Disabled'}", .off, 0),

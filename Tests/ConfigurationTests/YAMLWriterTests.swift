@@ -2,7 +2,7 @@ import ClusterModel
 import Configuration
 import Testing
 
-/// YAML as the peer's tools write it (ctl.md §4): what is written is read again as what it was.
+/// YAML as Patroni's tools write it (ctl.md §4): what is written is read again as what it was.
 @Suite struct YAMLWriterTests {
     @Test(
         arguments: [

@@ -139,7 +139,7 @@ import Testing
                 leader: "pg-a", candidate: "pg-b", scheduledAt: "2027-02-04T03:00:00+01:00"),
             sync: SyncState(leader: "pg-a", voters: ["pg-b"]))
         let settings = DynamicConfiguration(document: ["synchronous_mode": true]) ?? DynamicConfiguration()
-        // The peer's order of lag and lsn differs between what is known and what is not (rest-api.md §9).
+        // Patroni's order of lag and lsn differs between what is known and what is not (rest-api.md §9).
         #expect(
             JSON.text(ClusterDocument.object(view, settings, scope: "orders")) == """
                 {"members": [{"name": "pg-a", "role": "leader", "state": "running", \

@@ -201,7 +201,7 @@ struct HealthRow: Sendable, CustomStringConvertible {
 
     // MARK: What a request is made of
 
-    /// As the peer does it: escapes are part of the path.
+    /// As Patroni does it: escapes are part of the path.
     @Test(arguments: ["/%70rimary", "/prim%61ry", "/patron%69", "/confi%67", "/%6Ceader"])
     func aPathIsTakenAsItStands(_ path: String) async throws {
         let answer = try await Bench(Scene.leading()).ask("GET", path)

@@ -47,6 +47,17 @@ import Testing
         #expect(findings(keys).contains { $0.hasPrefix(finding) }, "\(findings(keys))")
     }
 
+    /// A member that `/sync` does not name takes over from nobody; without the mode it has no say.
+    @Test func ofWhomSyncLetsLead() {
+        var keys = sound
+        keys["sync"] = #"{"leader": "pg-a"}"#
+        #expect(findings(keys) == [])
+        keys["config"] = #"{"ttl": 30, "synchronous_mode": true}"#
+        #expect(findings(keys).count { $0.hasPrefix("warning: no member may take over from the leader: /sync") } == 1)
+        keys["sync"] = sound["sync"]
+        #expect(findings(keys) == [])
+    }
+
     @Test func ofTheStore() {
         #expect(findings([:]) == ["PROBLEM: the store knows of no such cluster"])
         #expect(findings(sound, StoreCondition(servers: 1, alarms: [.init(name: "NOSPACE", remedy: "")])).count == 2)

@@ -88,7 +88,7 @@ import Testing
         #expect(
             rows.map { String($0.prefix(11)) } == ["| pg-a     ", "| + pg-c   ", "|   + pg-b ", "| + pg-d   "],
             "a loop is nowhere, a source that does not exist counts as the leader")
-        // What its members have has a column all the same, as with the peer's tool.
+        // What its members have has a column all the same, as with Patroni's tool.
         for leaf in ["members/pg-b", "members/pg-c", "members/pg-d"] { keys[leaf] = nil }
         #expect(text(keys, .tree).contains("| Tags |"))
     }

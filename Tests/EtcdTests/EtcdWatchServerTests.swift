@@ -46,6 +46,32 @@ struct EtcdWatchServerTests {
         return count
     }
 
+    /// A reader whose stream goes through a proxy, and has begun; the writer goes past it.
+    private func readThroughProxy(
+        _ body: (CuttingProxy, _ writer: EtcdStore, Transcript) async throws -> Void
+    ) async throws {
+        try await EtcdCluster.run { cluster in
+            let proxy = try CuttingProxy(to: cluster.endpoints[0].port)
+            defer { proxy.stop() }
+            let way = EtcdEndpoint(host: "127.0.0.1", port: proxy.port)
+            try await cluster.withStore("writer") { writer in
+                try await cluster.withStore(
+                    "n1",
+                    {
+                        $0.endpoints = [way]
+                        $0.useProxies = true
+                    }
+                ) { store in
+                    let transcript = Transcript()
+                    let reader = transcript.read(store)
+                    defer { reader.cancel() }
+                    try await transcript.waitForStart()
+                    try await body(proxy, writer, transcript)
+                }
+            }
+        }
+    }
+
     @Test func changesComeInOrder() async throws {
         try await EtcdCluster.run { cluster in
             try await cluster.withStore { store in
@@ -73,42 +99,25 @@ struct EtcdWatchServerTests {
     }
 
     @Test func nothingIsLostOrRepeatedWhileTheStreamIsCut() async throws {
-        try await EtcdCluster.run { cluster in
-            let proxy = try CuttingProxy(to: cluster.endpoints[0].port)
-            defer { proxy.stop() }
-            let way = EtcdEndpoint(host: "127.0.0.1", port: proxy.port)
-            try await cluster.withStore("writer") { writer in
-                try await cluster.withStore(
-                    "n1",
-                    {
-                        $0.endpoints = [way]
-                        $0.useProxies = true
-                    }
-                ) { store in
-                    let transcript = Transcript()
-                    let reader = transcript.read(store)
-                    defer { reader.cancel() }
-                    try await transcript.waitForStart()
-                    let writes = Switch()
-                    async let writing = putOn(writer, while: writes)
-                    // Cut while events flow: each time some have come since the last cut.
-                    do {
-                        defer { writes.isOn.withLock { $0 = false } }
-                        for _ in 0..<10 {
-                            let before = transcript.changes.count
-                            try await eventually("events flow") { transcript.changes.count > before + 20 }
-                            proxy.cut()
-                        }
-                    }
-                    let count = try await writing
-                    try await eventually("all have come") { transcript.changes.count >= count }
-                    let values = transcript.changes.map { change -> DCSValue? in
-                        if case .changed(_, let value, _) = change { value } else { nil }
-                    }
-                    #expect(values == (0..<count).map { .text(String($0)) })
-                    #expect(transcript.gaps == 1)
+        try await readThroughProxy { proxy, writer, transcript in
+            let writes = Switch()
+            async let writing = putOn(writer, while: writes)
+            // Cut while events flow: each time some have come since the last cut.
+            do {
+                defer { writes.isOn.withLock { $0 = false } }
+                for _ in 0..<10 {
+                    let before = transcript.changes.count
+                    try await eventually("events flow") { transcript.changes.count > before + 20 }
+                    proxy.cut()
                 }
             }
+            let count = try await writing
+            try await eventually("all have come") { transcript.changes.count >= count }
+            let values = transcript.changes.map { change -> DCSValue? in
+                if case .changed(_, let value, _) = change { value } else { nil }
+            }
+            #expect(values == (0..<count).map { .text(String($0)) })
+            #expect(transcript.gaps == 1)
         }
     }
 
@@ -136,38 +145,21 @@ struct EtcdWatchServerTests {
     }
 
     @Test func aCompactionInTheGapIsTold() async throws {
-        try await EtcdCluster.run { cluster in
-            let proxy = try CuttingProxy(to: cluster.endpoints[0].port)
-            let way = EtcdEndpoint(host: "127.0.0.1", port: proxy.port)
-            defer { proxy.stop() }
-            try await cluster.withStore("writer") { writer in
-                try await cluster.withStore(
-                    "n1",
-                    {
-                        $0.endpoints = [way]
-                        $0.useProxies = true
-                    }
-                ) { store in
-                    let transcript = Transcript()
-                    let reader = transcript.read(store)
-                    defer { reader.cancel() }
-                    try await transcript.waitForStart()
-                    proxy.refuse(true)
-                    try await eventually("the outage is told") {
-                        transcript.all.contains { if case .disconnected = $0 { true } else { false } }
-                    }
-                    for number in 1...5 { try await put(writer, "config", String(number)) }
-                    let revision = try await put(writer, "config", "6")
-                    let body: JSONObject = ["revision": .int(revision)]
-                    _ = try await writer.transport.call("/kv/compaction", body, deadline: soon())
-                    proxy.refuse(false)
-                    try await eventually("the gap is told") { transcript.gaps == 2 }
-                    #expect(transcript.changes == [])
-                    let last = try await put(writer, "config", "7")
-                    try await eventually("events flow again") { transcript.changes.count == 1 }
-                    #expect(transcript.changes == [.changed(leaf: "config", value: "7", revision: last)])
-                }
+        try await readThroughProxy { proxy, writer, transcript in
+            proxy.refuse(true)
+            try await eventually("the outage is told") {
+                transcript.all.contains { if case .disconnected = $0 { true } else { false } }
             }
+            for number in 1...5 { try await put(writer, "config", String(number)) }
+            let revision = try await put(writer, "config", "6")
+            let body: JSONObject = ["revision": .int(revision)]
+            _ = try await writer.transport.call("/kv/compaction", body, deadline: soon())
+            proxy.refuse(false)
+            try await eventually("the gap is told") { transcript.gaps == 2 }
+            #expect(transcript.changes == [])
+            let last = try await put(writer, "config", "7")
+            try await eventually("events flow again") { transcript.changes.count == 1 }
+            #expect(transcript.changes == [.changed(leaf: "config", value: "7", revision: last)])
         }
     }
 

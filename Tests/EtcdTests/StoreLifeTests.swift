@@ -18,7 +18,7 @@ import Testing
             let header = EtcdHeader(clusterID: row.cluster, raftTerm: row.term, revision: row.revision)
             let now = BootInstant(nanoseconds: 0) + .seconds(row.at)
             let verdict: Verdict =
-                switch life.judge(header, floor: row.isProof ? life.floor : nil, at: now, ttl: Self.ttl) {
+                switch life.learn(header, floor: row.isProof ? life.floor : nil, at: now, ttl: Self.ttl) {
                 case .known: .known
                 case .stale(_, let isNews): isNews ? .news : .stale
                 case .accepted: .accepted

@@ -2,7 +2,7 @@ import ClusterModel
 import HighAvailability
 import Testing
 
-/// C1: facts have a bound; what is slow is told apart from what hangs. Ttl 30: late after 10 s, hung after 20.
+/// Facts have a bound; what is slow is told apart from what hangs. Ttl 30: late after 10 s, hung after 20.
 @Suite struct HungTests {
     static let ttl = Duration.seconds(30)
     static let stopped = Pulse.Processes(total: 12, stopped: 12, isPostmasterStopped: true)

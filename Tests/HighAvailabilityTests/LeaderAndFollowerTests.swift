@@ -12,6 +12,12 @@ import Testing
         return status
     }()
 
+    /// In pause an operator has named this node, which has the key since.
+    static let namedInPause = Scene.view(
+        leader: "n1", failover: FailoverRequest(leader: nil, candidate: "n1", revision: 7))
+    static let behindInPause = Scene.view(
+        leader: "n1", optime: 2000, failover: FailoverRequest(leader: nil, candidate: "n1", revision: 7))
+
     static func unwatched(_ seen: Observation) -> Observation {
         var seen = seen
         seen.watchdogFailure = "it is gone"
@@ -57,19 +63,22 @@ import Testing
             description: "nobody of whom has more",
             seen: Scene.seen(
                 leading, Scene.standby(), lease: Scene.lease(), renewal: .held, peers: ["n2": Scene.peer(1001)]),
-            expected: .action(.carryOut(giveUpKeyPlan())), because: ["holding-lease", "peer-is-ahead"]),
+            expected: .action(.carryOut(giveUpKeyPlan())),
+            because: ["holding-lease", "peer-is-ahead", "still-accepts-writes"]),
         Row(
             description:
                 "a standby that found the lease and lacks what /status says was there ends, then gives it up: it may be "
                 + "promoting yet, as an earlier daemon asked",
             seen: Scene.seen(leading, Scene.standby(at: 999), lease: Scene.lease(), renewal: .held),
-            expected: .action(.carryOut(giveUpKeyPlan())), because: ["holding-lease", "lagging"]),
+            expected: .action(.carryOut(giveUpKeyPlan())),
+            because: ["holding-lease", "lagging", "still-accepts-writes"]),
         Row(
             description: "so does one of an older timeline, whether races go by timelines or not",
             seen: Scene.seen(
                 Scene.view(leader: "n1", history: RaceTests.history(1)), Scene.standby(), lease: Scene.lease(),
                 renewal: .held),
-            expected: .action(.carryOut(giveUpKeyPlan())), because: ["holding-lease", "timeline-behind"]),
+            expected: .action(.carryOut(giveUpKeyPlan())),
+            because: ["holding-lease", "timeline-behind", "still-accepts-writes"]),
         Row(
             description: "and one that has won it is promoted, lacking what a race allows",
             seen: Scene.seen(leading, Scene.standby(at: 999), lease: Scene.lease(), renewal: .held),
@@ -126,6 +135,17 @@ import Testing
                 Scene.view(leader: "n1", failover: FailoverRequest(leader: "n2", candidate: "n1", revision: 7)),
                 Scene.standby(), lease: Scene.lease(), renewal: .held, peers: [:], settings: ["pause": true]),
             expected: .plan(.promote), because: ["holding-lease"]),
+        Row(
+            description: "who did not win that key itself, and has less than others, ends nothing in pause: it waits",
+            seen: Scene.seen(
+                namedInPause, Scene.standby(), lease: Scene.lease(), renewal: .held,
+                peers: ["n2": Scene.peer(2000), "n3": Scene.peer(1000)], settings: ["pause": true]),
+            expected: .action(.wait), because: ["holding-lease", "peer-is-ahead", "paused", "still-accepts-writes"]),
+        Row(
+            description: "so does one that has less than /status tells",
+            seen: Scene.seen(
+                behindInPause, Scene.standby(), lease: Scene.lease(), renewal: .held, settings: ["pause": true]),
+            expected: .action(.wait), because: ["holding-lease", "lagging", "paused", "still-accepts-writes"]),
         Row(
             description: "a primary that is not the leader stops at once",
             seen: Scene.seen(following, Scene.primary()), expected: .plan(.demote),

@@ -307,7 +307,7 @@ import Testing
             because: ["system-identifier-mismatch"]),
     ]
 
-    /// C4: who was promoted in this life and has shut down since only archives.
+    /// Who was promoted in this life and has shut down since only archives.
     @Test func whatHasFinishedIsNotPromotingAnyMore() {
         var status = Self.promoting
         #expect(!mayGiveUpKey(status))

@@ -30,7 +30,7 @@ import Testing
             seen: Scene.seen(following, altered()), memory: told, expected: .action(follow),
             because: ["recovery-settings-altered", "must-follow"]),
         Row(
-            description: "also in pause, as with the peer",
+            description: "also in pause, as with Patroni",
             seen: Scene.seen(following, altered(), settings: ["pause": true]), memory: told, expected: .action(follow),
             because: ["recovery-settings-altered", "must-follow"]),
         Row(

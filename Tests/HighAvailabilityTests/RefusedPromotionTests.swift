@@ -163,20 +163,20 @@ import Testing
         Row(
             description: "one that failed again makes way for who has everything",
             seen: promoting(bothEqual), memory: failed(times: 2), expected: .action(.carryOut(giveUpKeyPlan())),
-            because: ["promotion-failed"]),
+            because: ["promotion-failed", "still-accepts-writes"]),
         Row(
             description: "so does one that did not come further, the first time",
             seen: promoting(bothEqual), memory: failed(times: 1, hopeless: true),
-            expected: .action(.carryOut(giveUpKeyPlan())), because: ["promotion-failed"]),
+            expected: .action(.carryOut(giveUpKeyPlan())), because: ["promotion-failed", "still-accepts-writes"]),
         Row(
             description: "who has all that was here before the attempts has enough: each has written something",
             seen: promoting(["n2": Scene.peer(999), "n3": .unreachable("no")]),
             memory: failed(times: 2, from: WALPosition(999)), expected: .action(.carryOut(giveUpKeyPlan())),
-            because: ["promotion-failed"]),
+            because: ["promotion-failed", "still-accepts-writes"]),
         Row(
             description: "that is known also where PostgreSQL answers nothing",
             seen: silent(bothEqual), memory: failed(times: 2, from: WALPosition(999)),
-            expected: .action(.carryOut(giveUpKeyPlan())), because: ["promotion-failed"]),
+            expected: .action(.carryOut(giveUpKeyPlan())), because: ["promotion-failed", "still-accepts-writes"]),
         Row(
             description: "after a failure there is a pause",
             seen: promoting(["n2": Scene.peer(999), "n3": .unreachable("no")]), memory: failed(times: 1, paused: true),
@@ -184,7 +184,7 @@ import Testing
         Row(
             description: "but not before somebody else leads",
             seen: promoting(bothEqual), memory: failed(times: 2, paused: true),
-            expected: .action(.carryOut(giveUpKeyPlan())), because: ["promotion-failed"]),
+            expected: .action(.carryOut(giveUpKeyPlan())), because: ["promotion-failed", "still-accepts-writes"]),
         Row(
             description: "and is tried again where nobody has",
             seen: promoting(["n2": Scene.peer(999), "n3": .unreachable("no")]), memory: failed(times: 9),

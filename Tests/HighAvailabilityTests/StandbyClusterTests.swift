@@ -138,7 +138,7 @@ import Testing
         Row(
             description: "but not in pause",
             seen: Scene.seen(leading, Scene.primary(), lease: Scene.lease(), renewal: .held, settings: paused),
-            expected: .action(.wait), because: ["holding-lease", "paused"]),
+            expected: .action(.wait), because: ["holding-lease", "must-follow-elsewhere", "paused"]),
         Row(
             description: "what it left is compared with the primary elsewhere",
             seen: Scene.seen(

@@ -38,7 +38,7 @@ private struct Difference {
     }
 }
 
-/// Our tool and the peer's beside each other, over the same keys: what both print is the same, to the byte where
+/// Our tool and Patroni's beside each other, over the same keys: what both print is the same, to the byte where
 /// programs read it, and so are their exit codes.
 extension AroundIntegrationTests {
     @Test(

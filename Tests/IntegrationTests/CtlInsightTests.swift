@@ -3,7 +3,7 @@ import Glibc
 import JSON
 import Testing
 
-/// What `matriarchctl` tells beyond the peer's tool, on a cluster that runs.
+/// What `matriarchctl` tells beyond Patroni's tool, on a cluster that runs.
 extension AroundIntegrationTests {
     @Test("doctor, plan, events and watch tell of a cluster what is so", .timeLimit(.minutes(4)))
     func ctlInsights() async throws {

@@ -269,7 +269,7 @@ extension AroundIntegrationTests {
         let untrusted = try await run(ctl)
         #expect(untrusted.code == 1, "\(untrusted)")
         #expect(untrusted.output.contains("Failed: reload for member \(name), ("), "\(untrusted)")
-        // As with the peer: with a certificate of one's own the chain is looked at all the same.
+        // As with Patroni: with a certificate of one's own the chain is looked at all the same.
         #expect(try await run(ctl, ["-k"]).code == 1)
         ctl["cacert"] = "/nowhere/ca.crt"
         let missing = try await run(ctl)

@@ -1,7 +1,7 @@
 import ClusterModel
 import Testing
 
-/// Our tool and the peer's on one cluster that runs: what one does the other sees, and both show it alike.
+/// Our tool and Patroni's on one cluster that runs: what one does the other sees, and both show it alike.
 extension AroundIntegrationTests {
     @Test(
         "Both tools work on one cluster that runs, in turn",

@@ -4,7 +4,7 @@ import JSON
 import Posix
 import Testing
 
-/// What operators have written for the peer, changed in addresses, paths and ports only.
+/// What operators have written for Patroni, changed in addresses, paths and ports only.
 extension ClusterIntegrationTests {
     @Test(
         "A configuration of three servers as written for Patroni starts a cluster, without HOME or a useless one",

@@ -39,7 +39,7 @@ extension ClusterIntegrationTests {
         }
     }
 
-    /// The API refuses what PostgreSQL would; the peer, and who writes to the store by hand, put it there all the same.
+    /// The API refuses what PostgreSQL would; Patroni, and who writes to the store by hand, put it there all the same.
     private func putWrongValues(_ cluster: TestCluster, _ asked: Int) async throws {
         let wrong: JSONObject = ["maintenance_work_mem": "1kB", "bytea_output": "octal"]
         let patch = JSON.text(["postgresql": ["parameters": .object(wrong)]] as JSONObject)

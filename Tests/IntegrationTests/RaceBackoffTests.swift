@@ -4,7 +4,7 @@ import Posix
 import Testing
 
 extension WaitingIntegrationTests {
-    /// Without a guardian a daemon that is killed leaves its primary running; the peer's rule is made for that.
+    /// Without a guardian a daemon that is killed leaves its primary running; Patroni's rule is made for that.
     @Test(
         "With primary_race_backoff nobody is promoted while WAL comes from a primary whose key has gone",
         .timeLimit(.minutes(3)))

@@ -4,7 +4,7 @@ import Posix
 import TestSupport
 import Testing
 
-/// A node that has parted, and whose standby cannot start (S11, C2).
+/// A node that has parted, and whose standby cannot start (S11).
 extension ClusterIntegrationTests {
     @Test(
         "A parted standby compares after its first failed start; a rewind that was cut off is done again, nothing else",

@@ -3,7 +3,7 @@ import Glibc
 import Testing
 
 extension ClusterIntegrationTests {
-    @Test("Switchover and failover on request; refusals with the peer's codes and texts", .timeLimit(.minutes(5)))
+    @Test("Switchover and failover on request; refusals with Patroni's codes and texts", .timeLimit(.minutes(5)))
     func switchover() async throws {
         try await TestCluster.with { cluster in
             try await cluster.startHAProxy()

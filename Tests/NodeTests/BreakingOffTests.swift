@@ -52,7 +52,7 @@ import Testing
         return scene
     }
 
-    /// E9: systemd waits for a removal or a copy no longer than for anything else.
+    /// systemd waits for a removal or a copy no longer than for anything else.
     @Test func theEndOfTheDaemonBreaksACopyOff() throws {
         var scene = Scene()
         let source = Upstream(name: "n2", address: HostPort(host: "127.0.0.1", port: 5432))

@@ -173,7 +173,7 @@ import Testing
         #expect(scene.machine.snapshot().guarding?.failure == "silent")
     }
 
-    /// E1: PostgreSQL was down, so the guardian is told to disarm; its answer is late, and PostgreSQL is started again.
+    /// PostgreSQL was down, so the guardian is told to disarm; its answer is late, and PostgreSQL is started again.
     /// Whatever is still on its way, the lease is told before the start.
     @Test func aPrimaryIsStartedUnderAGuardianThatKnowsTheLease() {
         var scene = HonestTimeTests.leader()

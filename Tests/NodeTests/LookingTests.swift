@@ -5,7 +5,7 @@ import Testing
 
 @testable import Node
 
-/// C9: what is on its way is observed at least once a second, and the member key follows at once.
+/// What is on its way is observed at least once a second, and the member key follows at once.
 @Suite struct LookingTests {
     private static let settings: JSONObject = ["ttl": 30, "loop_wait": 10, "retry_timeout": 10]
     private static let identifier = "7400000000000000001"

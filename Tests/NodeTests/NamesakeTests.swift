@@ -6,8 +6,7 @@ import Testing
 
 @testable import Node
 
-/// Two nodes of one name that do not reach each other's REST (E2): the second puts no key by that name, and takes none
-/// away.
+/// Two nodes of one name that do not reach each other's REST: the second puts no key by that name, and takes none away.
 @Suite struct NamesakeTests {
     static func view(leader: String?, memberAt address: String?) -> ClusterView {
         var entries = [

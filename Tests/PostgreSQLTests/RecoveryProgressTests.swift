@@ -65,34 +65,34 @@ import Testing
     @Test func aLabelThatHasGoneIsStillGoneBy() {
         var progress = RecoveryProgress()
         let waiting = title("waiting for \(Self.wanted)")
-        #expect(progress.judge(waiting, label: Self.wanted, control(), at: at(0)) { _ in false } == nil)
-        let obstacle = progress.judge(waiting, label: nil, control(), at: at(1)) { _ in false }
+        #expect(progress.learn(waiting, label: Self.wanted, control(), at: at(0)) { _ in false } == nil)
+        let obstacle = progress.learn(waiting, label: nil, control(), at: at(1)) { _ in false }
         #expect(obstacle == .removedBackupLabel(file: Self.wanted))
         // What was asked for has come meanwhile.
-        #expect(progress.judge(waiting, label: nil, control(), at: at(2)) { _ in true } == nil)
+        #expect(progress.learn(waiting, label: nil, control(), at: at(2)) { _ in true } == nil)
         // PostgreSQL itself has taken the label: it has found where to begin.
         let begun = control(backup: "0/2000028", isDue: true)
-        #expect(progress.judge(title("recovering \(Self.wanted)"), label: nil, begun, at: at(3)) { _ in false } == nil)
+        #expect(progress.learn(title("recovering \(Self.wanted)"), label: nil, begun, at: at(3)) { _ in false } == nil)
     }
 
     @Test func whoComesLaterKnowsByWhatLiesBehind() {
         var progress = RecoveryProgress()
-        let behind = progress.judge(title("waiting for 000000010000000000000002"), label: nil, control(), at: at(0)) {
+        let behind = progress.learn(title("waiting for 000000010000000000000002"), label: nil, control(), at: at(0)) {
             _ in false
         }
         #expect(behind == .removedBackupLabel(file: "000000010000000000000002"))
         // The next segment is what every standby waits for.
         let next = title("waiting for 000000010000000000000004")
-        #expect(progress.judge(next, label: nil, control(), at: at(1)) { _ in false } == nil)
-        #expect(progress.judge(nil, label: nil, control(), at: at(2)) { _ in false } == nil)
-        #expect(progress.judge(next, label: nil, nil, at: at(3)) { _ in false } == nil)
+        #expect(progress.learn(next, label: nil, control(), at: at(1)) { _ in false } == nil)
+        #expect(progress.learn(nil, label: nil, control(), at: at(2)) { _ in false } == nil)
+        #expect(progress.learn(next, label: nil, nil, at: at(3)) { _ in false } == nil)
     }
 
     @Test func anEndThatDoesNotComeIsTold() {
         let begun = control(backup: "0/2000028", isDue: true)
         var progress = RecoveryProgress()
         func judge(_ segment: String, _ seconds: Int64) -> PostgreSQLStatus.Obstacle? {
-            progress.judge(title("recovering 0000000100000000000000\(segment)"), label: nil, begun, at: at(seconds)) {
+            progress.learn(title("recovering 0000000100000000000000\(segment)"), label: nil, begun, at: at(seconds)) {
                 _ in true
             }
         }

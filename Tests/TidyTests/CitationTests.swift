@@ -8,20 +8,54 @@ import Testing
         let files = try SourceFile.all(under: "Sources") + SourceFile.all(under: "Tests")
         var found = 0
         for file in files where !file.path.hasPrefix("Tests/TidyTests/") {
-            for (index, line) in file.lines.enumerated() where line.utf8.contains(UInt8(ascii: "/")) {
-                for citation in Citation.all(in: line) {
-                    found += 1
-                    guard let page = pages[citation.page] else {
-                        Issue.record("\(file.path):\(index + 1): there is no page \(citation.page) in docs")
-                        continue
-                    }
-                    for section in citation.sections where !page.sections.contains(section) {
-                        Issue.record("\(file.path):\(index + 1): \(citation.page) has no section \(section)")
-                    }
+            found += expectPages(of: file.path, file.lines.map { $0.contains("/") ? $0 : "" }, pages)
+        }
+        #expect(found > 200)
+        found = 0
+        for path in try Page.paths() {
+            let text = try Files.readText("\(Package.root)/\(path)")
+            let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            found += expectPages(of: path, lines.map(String.init), pages)
+        }
+        #expect(found > 50)
+    }
+
+    /// How many citations there are.
+    private func expectPages(of path: String, _ lines: [String], _ pages: [String: Page]) -> Int {
+        var found = 0
+        for (index, line) in lines.enumerated() {
+            for citation in Citation.all(in: line) {
+                found += 1
+                guard let page = pages[citation.page] else {
+                    Issue.record("\(path):\(index + 1): there is no page \(citation.page) in docs")
+                    continue
+                }
+                for section in citation.sections where !page.sections.contains(section) {
+                    Issue.record("\(path):\(index + 1): \(citation.page) has no section \(section)")
                 }
             }
         }
-        #expect(found > 200)
+        return found
+    }
+
+    /// A reader can look up the invariants alone: any other letter with a number is of a list that is not here.
+    @Test func codesAreThoseOfTheArchitecture() throws {
+        let invariants = try Files.readText("\(Package.root)/docs/architecture.md")
+        for file in try SourceFile.all(under: "Sources") + SourceFile.all(under: "Tests") {
+            for (index, line) in file.lines.enumerated() {
+                for code in Citation.codes(in: line) where !invariants.contains("| \(code) |") {
+                    Issue.record("\(file.path):\(index + 1): \(code) stands in no document")
+                }
+            }
+        }
+    }
+
+    @Test(arguments: [
+        ("    /// S1: nobody (L4)", ["S1", "L4"]), ("// (X9, S1–S10).", ["X9", "S1", "S10"]), ("let a = X9", []),
+        ("/// HTTP/1.1, UTF8, \u{E9}, 0xE9, V12X, ipv4", []),
+    ])
+    func codesAreRead(line: String, codes: [String]) {
+        #expect(Citation.codes(in: line) == codes)
     }
 
     @Test func sectionsAreRead() {
@@ -59,6 +93,16 @@ struct Citation: Hashable {
             found.append(Citation(page: String(name.reversed()) + ".md", sections: sections(after: rest)))
         }
         return found
+    }
+
+    /// `S1`: a capital letter and a number or two, in a line that is a comment.
+    static func codes(in line: String) -> [String] {
+        guard line.drop(while: { $0 == " " }).hasPrefix("//") else { return [] }
+        let words: [Substring] = line.split { " /()[],.:;–-".contains($0) }
+        return words.map(String.init).filter { word in
+            let number = word.dropFirst()
+            return word.first?.isUppercase == true && (1...2).contains(number.count) && number.allSatisfy(\.isNumber)
+        }
     }
 
     /// ` §7, §5.4`: the numbers that stand right behind a page's name, each with its sign.
@@ -99,11 +143,14 @@ struct Page {
         }
     }
 
+    static func paths() throws -> [String] {
+        try SourceFile.paths("docs").filter { $0.hasSuffix(".md") } + ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
+    }
+
     /// Every page of docs and docs/behaviour, by its file's name.
     static func all() throws -> [String: Page] {
         var pages: [String: Page] = [:]
-        let top = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
-        for path in try SourceFile.paths("docs").filter({ $0.hasSuffix(".md") && !$0.hasSuffix("/README.md") }) + top {
+        for path in try paths() where !path.hasSuffix("/README.md") {
             let name = path.split(separator: "/").last.map(String.init) ?? path
             // Of two pages of a name the one of behaviour, which comes first, has the numbers.
             if pages[name] != nil { continue }

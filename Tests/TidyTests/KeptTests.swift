@@ -39,7 +39,7 @@ import Testing
 
     /// Tables, addresses and what is shown as it is sent are as wide as they must be.
     @Test func documentsAreAsWideAsTheCode() throws {
-        var paths = try SourceFile.paths("docs") + ["CONTRIBUTING.md"]
+        var paths = try SourceFile.paths("docs") + ["CONTRIBUTING.md", "README.md", "CHANGELOG.md"]
         paths = paths.filter { $0.hasSuffix(".md") }
         #expect(paths.count > 10)
         for path in paths {
@@ -61,6 +61,14 @@ import Testing
             let text = try Files.readText("\(Package.root)/\(path)")
             let count = text.split(separator: "\n", omittingEmptySubsequences: false).count - 1
             #expect(count == figure && count > Rules.linesMax, "\(path) has \(count) lines: say so in Rules.longFiles")
+        }
+        for (place, figure) in Rules.longFunctions {
+            let words = place.split(separator: " ").map(String.init)
+            let file = SourceFile(path: words[0], text: try Files.readText("\(Package.root)/\(words[0])"))
+            let lines = Function.all(in: file).filter { $0.name == words[1] }.map(\.lines).max() ?? 0
+            #expect(
+                lines == figure.lines && lines > Rules.functionLinesMax && !figure.why.isEmpty,
+                "\(place) has \(lines) lines: say so in Rules.longFunctions")
         }
     }
 }

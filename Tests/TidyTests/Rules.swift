@@ -59,10 +59,13 @@ enum Rules {
     static let longFiles: [String: Int] = ["Tests/HTTPServerTests/ServerLoadTests.swift": 418]
     static let columnsMax = 120
     static let functionLinesMax = 50
-    /// Longer when the limit came.
-    static let longFunctions: [String: Int] = [
-        "Tests/NodeTests/BackOffTests.swift run": 51,
-        "Tests/PostgreSQLTests/ReplicationServerTests.swift cloneFollowPromote": 51,
+    /// Longer when the limit came, as long as they are now; or tables, which nobody reads as a whole.
+    static let longFunctions: [String: (lines: Int, why: String)] = [
+        "Tests/PostgreSQLTests/ReplicationServerTests.swift cloneFollowPromote": (51, "one story"),
+        "Sources/HighAvailability/Rules/LeaderRequestRule.swift explanation": (65, "a table of texts, one a reason"),
+        "Sources/HighAvailability/Rules/NoLeaderRule.swift explanation": (56, "a table of texts, one a reason"),
+        "Sources/Simulation/Faults/PlantedBug.swift summary": (71, "a table of texts, one a bug"),
+        "Sources/Simulation/Faults/FaultProfile.swift makers": (53, "a table of faults, one a profile"),
     ]
 
     /// Words of code that are banned in `file`.
@@ -137,7 +140,7 @@ enum Rules {
             found.append("\(file.path):\(index + 1): \(line.count) columns, at most \(columnsMax)")
         }
         for function in Function.all(in: file)
-        where function.lines > longFunctions["\(file.path) \(function.name)"] ?? functionLinesMax {
+        where function.lines > longFunctions["\(file.path) \(function.name)"]?.lines ?? functionLinesMax {
             found.append(
                 "\(file.path):\(function.start): \(function.name) has \(function.lines) lines, at most "
                     + "\(functionLinesMax)")
@@ -146,7 +149,7 @@ enum Rules {
     }
 }
 
-/// A function or initialiser with a body.
+/// A function, an initialiser or a property that is computed, with a body.
 struct Function {
     let name: String
     /// The line of its name, from 1.
@@ -163,6 +166,7 @@ struct Function {
 
     /// The name of what a line declares; nil for a line that declares no function.
     private static func declared(in line: String) -> String? {
+        if let name = accessor(in: line) { return name }
         guard line.contains("func ") || line.contains("init") else { return nil }
         let words = line.split(separator: " ").map(String.init)
         if let index = words.firstIndex(of: "func"), index + 1 < words.count {
@@ -170,6 +174,17 @@ struct Function {
         }
         let isInit = words.contains { $0.hasPrefix("init(") || $0.hasPrefix("init?(") || $0 == "deinit" }
         return isInit && !line.contains(".init") && !line.contains("self.init") ? "init" : nil
+    }
+
+    /// `var name: Type {`, `subscript(…) -> Type {`.
+    private static func accessor(in line: String) -> String? {
+        guard line.hasSuffix("{"), !line.contains("=") else { return nil }
+        let words = line.split(separator: " ")
+        if words.contains(where: { $0.hasPrefix("subscript(") }) { return "subscript" }
+        guard let index = words.firstIndex(of: "var"), index + 1 < words.count, words[index + 1].last == ":" else {
+            return nil
+        }
+        return String(words[index + 1].dropLast())
     }
 
     /// The line on which the body ends; nil where no body follows.

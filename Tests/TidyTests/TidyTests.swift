@@ -13,13 +13,13 @@ import Testing
         #expect(try Self.sources.get().count > 20)
     }
 
-    /// D7: monitoring compares the version that we say with the one that it knows.
+    /// Monitoring compares the version that we say with the one that it knows.
     @Test func theVersionThatIsSaidIsTheOneThatIsComparedWith() throws {
         let setup = try Files.readText("\(Package.root)/scripts/setup").split(separator: "\n")
-        let line = try #require(setup.first { $0.hasPrefix("peer_version=") })
-        let version = String(line.dropFirst("peer_version=".count))
+        let line = try #require(setup.first { $0.hasPrefix("patroni_version=") })
+        let version = String(line.dropFirst("patroni_version=".count))
         let daemon = try Files.readText("\(Package.root)/Sources/ClusterAccess/Version.swift")
-        #expect(daemon.contains("static let peer = \"\(version)\""))
+        #expect(daemon.contains("static let patroni = \"\(version)\""))
     }
 
     @Test func bannedWords() throws {
@@ -116,6 +116,9 @@ import Testing
         #expect(Rules.tooLong(file("func a() {\n\(body)}")).count == 1)
         #expect(Rules.tooLong(file("init(\n    a: () -> Void = {}\n) {\n\(body)}")).count == 1)
         #expect(Rules.tooLong(file("func a()\nfunc b() {\n}\n\(body)")) == [])
+        #expect(Rules.tooLong(file("var a: Int {\n\(body)}")).count == 1)
+        #expect(Rules.tooLong(file("subscript(a: Int) -> Int {\n\(body)}")).count == 1)
+        #expect(Rules.tooLong(file("var a: Int = {\n}()\nvar b: Int\n\(body)")) == [])
         #expect(Rules.tooLong(file(String(repeating: "x", count: 121))).count == 1)
         #expect(Rules.tooLong(file(String(repeating: "\n", count: 371))).count == 1)
     }

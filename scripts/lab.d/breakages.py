@@ -44,7 +44,7 @@ class FaultLab(cluster.Lab):
         self.more = more  # sections of YAML that every node's configuration has on top
 
     def configuration(self, name):
-        # Without a guardian (the peer) the section is an unknown one, which is ignored.
+        # Without a guardian (Patroni) the section is an unknown one, which is ignored.
         text = layout.node_configuration(self, self.number(name)) + "\nguardian:\n  restart_daemon: off\n"
         text += self.more
         settings = "".join(f"\n  remove_data_directory_on_{why}: true" for why in

@@ -43,7 +43,7 @@ public enum ClusterDocument {
         _ member: Member, _ isLeader: Bool, _ view: ClusterView, _ settings: DynamicConfiguration
     ) -> String {
         if isLeader { return settings.isStandbyCluster && member.role != .primary ? "standby_leader" : "leader" }
-        if settings.synchronousMode != .off && view.sync.matches(member.name) {
+        if view.isSynchronousStandby(member.name, settings) {
             return settings.synchronousMode == .quorum ? "quorum_standby" : "sync_standby"
         }
         return "replica"

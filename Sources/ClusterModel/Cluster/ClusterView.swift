@@ -226,11 +226,18 @@ public struct SyncState: Sendable, Hashable {
         ]
     }
 
-    /// Whether `name` is a voter; names compare without regard to case.
-    public func matches(_ name: String) -> Bool { voters.contains { $0.lowercased() == name.lowercased() } }
+    /// Names compare without regard to case.
+    public func isVoter(_ name: String) -> Bool { voters.contains { $0.lowercased() == name.lowercased() } }
 
     /// Whether `name` is the leader that wrote it, or a voter.
-    public func names(_ name: String) -> Bool { matches(name) || leader?.lowercased() == name.lowercased() }
+    public func includes(_ name: String) -> Bool { isVoter(name) || leader?.lowercased() == name.lowercased() }
+}
+
+extension ClusterView {
+    /// Whether `name`, where it is a replica, is shown as one that commits may wait for.
+    public func isSynchronousStandby(_ name: String, _ settings: DynamicConfiguration) -> Bool {
+        settings.synchronousMode != .off && sync.isVoter(name)
+    }
 }
 
 extension SyncState: CustomStringConvertible {

@@ -26,57 +26,51 @@ extension ClusterView {
 
     /// Reads one of the keys, a member's behind the others.
     public mutating func read(_ entry: StoredEntry, parse: (String) -> JSONValue?) {
-        switch entry.leaf {
-        case "initialize":
+        switch ClusterLeaf(entry.leaf) {
+        case .initialize:
             initialize = entry.value.isEmpty ? .inProgress : .value(entry.value)
             initializeRevision = entry.revision
-        case "config":
+        case .config:
             let object = parse(entry.value)?.object
-            config = ConfigRecord(
-                data: object ?? JSONObject(), isValid: object != nil, revision: entry.revision)
-        case "leader":
+            config = ConfigRecord(data: object ?? JSONObject(), isValid: object != nil, revision: entry.revision)
+        case .leader:
             leader = LeaderRecord(name: entry.value, session: entry.session, revision: entry.revision)
-        case "status":
-            status = StatusRecord(text: entry.value, revision: entry.revision, parse: parse)
+        case .status: status = StatusRecord(text: entry.value, revision: entry.revision, parse: parse)
         // Of old versions: it counts where there is no status.
-        case "optime/leader":
+        case .legacyOptime:
             if status.revision == nil, let optime = UInt64(entry.value) { status.optime = WALPosition(optime) }
-        case "failover":
+        case .failover:
             failover = FailoverRequest(text: entry.value, revision: entry.revision, parse: parse)
             failoverFailure = failover == nil ? parse(entry.value)?.object?["failed"]?.string : nil
             failoverRevision = entry.revision
-        case "sync": sync = SyncState(json: parse(entry.value), revision: entry.revision)
-        case "history": history = TimelineHistory(json: parse(entry.value), revision: entry.revision)
-        case "rolling_restart":
+        case .sync: sync = SyncState(json: parse(entry.value), revision: entry.revision)
+        case .history: history = TimelineHistory(json: parse(entry.value), revision: entry.revision)
+        case .rollingRestart:
             rollingRestart = RollingRestart(json: parse(entry.value), revision: entry.revision)
             rollingRestartRevision = entry.revision
-        case "failsafe":
+        case .failsafe:
             failsafeRevision = entry.revision
             failsafe = parse(entry.value)?.object.map { object in
                 Dictionary(
                     object.members.compactMap { member in member.value.string.map { (member.key, $0) } },
                     uniquingKeysWith: { $1 })
             }
-        default:
-            if let member = Member(entry: entry, parse: parse) { members.append(member) }
+        case .member(let name): members.append(Member(name: name, entry: entry, parse: parse))
+        case .unknown: break
         }
     }
 }
 
 extension Member {
-    /// Reads `members/<name>`; nil for any other key: only direct children count.
-    init?(entry: StoredEntry, parse: (String) -> JSONValue?) {
-        let directory = "members/"
-        guard entry.leaf.hasPrefix(directory) else { return nil }
-        let name = entry.leaf.utf8.dropFirst(directory.utf8.count)
-        guard !name.isEmpty, !name.contains(UInt8(ascii: "/")) else { return nil }
+    /// Reads the value of `members/<name>`.
+    init(name: String, entry: StoredEntry, parse: (String) -> JSONValue?) {
         let data =
             if entry.value.hasPrefix("postgres") {
                 Member.legacy(entry.value)
             } else {
                 parse(entry.value)?.object ?? JSONObject()
             }
-        self.init(name: String(Substring(name)), session: entry.session, revision: entry.revision, data: data)
+        self.init(name: name, session: entry.session, revision: entry.revision, data: data)
     }
 
     /// A value of old versions: the connection URL with `application_name` carrying the API's URL (dcs.md §2.3).

@@ -5,7 +5,7 @@ public func sharedZones(_ view: ClusterView, _ settings: DynamicConfiguration) -
     guard settings.prefersDistinctZones, settings.synchronousMode != .off, let leader = view.leaderMember else {
         return []
     }
-    let voters = view.members.filter { view.sync.matches($0.name) && $0.name != leader.name }
+    let voters = view.members.filter { view.sync.isVoter($0.name) && $0.name != leader.name }
         .compactMap { $0.tags.zone ?? leader.tags.zone }
     if settings.synchronousMode == .quorum {
         return leader.tags.zone.map { voters.contains($0) ? [$0] : [] } ?? []

@@ -100,7 +100,7 @@ struct Handover {
 
     private func settleCandidate(_ picture: ClusterPicture, _ session: Session) async throws -> String? {
         let view = picture.view
-        let candidates = view.members.filter { $0.name != view.leaderName && !$0.tags.nofailover }.map(\.name).sorted()
+        let candidates = Eligibility(view, picture.settings).nameable(except: [view.leaderName]).map(\.name).sorted()
         if candidates.isEmpty { throw CtlError.refused("No candidates found to \(action.rawValue) to") }
         var named = candidate ?? ""
         if candidate == nil, !isForced {

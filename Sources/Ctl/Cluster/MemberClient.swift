@@ -27,7 +27,7 @@ struct MemberClient: Sendable {
             cacert: settings.authorityFile, cert: settings.certificateFile, key: settings.keyFile,
             keyPassword: settings.keyFilePassword,
             verifiesPeer: !session.isInsecure || settings.certificateFile != nil, verifiesHost: verifiesHost)
-        let agent = "Patroni/\(Version.peer) Matriarch/\(Version.own)"
+        let agent = "Patroni/\(Version.patroni) Matriarch/\(Version.own)"
         client = try HTTPClient(name: "members", options: HTTPClientOptions(userAgent: agent, tls: tls))
         credentials = settings.authentication.map {
             BasicCredentials(username: $0.username, password: $0.password)

@@ -19,7 +19,8 @@ struct VersionCommand: CtlCommand {
 
     func run(_ session: Session) async throws {
         let version =
-            Program.name == Program.peerName ? Version.peer : "\(Version.own) (peer of Patroni \(Version.peer))"
+            Program.name == Program.patroniName
+            ? Version.patroni : "\(Version.own) (peer of Patroni \(Version.patroni))"
         session.terminal.write("\(Program.name) version \(version)\n")
         guard let clusterName else { return }
         session.terminal.write("\n")

@@ -1,10 +1,11 @@
 import ClusterModel
+import HighAvailability
 import Ports
 
 /// What of a cluster, as the store shows it, commonly goes wrong.
 enum ClusterRules {
     static func findings(_ view: ClusterView, _ condition: StoreCondition?) -> [Finding] {
-        store(condition) + leader(view) + configuration(view) + slots(view) + members(view)
+        store(condition) + leader(view) + configuration(view) + slots(view) + succession(view) + members(view)
     }
 
     private static func store(_ condition: StoreCondition?) -> [Finding] {
@@ -123,13 +124,6 @@ enum ClusterRules {
                         remedy: "see its log; reinit copies it anew"))
             }
         }
-        let successors = view.members.filter { $0.name != view.leaderName && !$0.tags.nofailover }
-        if view.leaderName != nil, successors.isEmpty {
-            found.append(
-                Finding(
-                    severity: .warning, what: "no member may take over from the leader",
-                    remedy: "add a replica, or take the tag nofailover from one"))
-        }
         for member in view.members where member.data["pending_restart"]?.isTruthy == true {
             found.append(
                 Finding(
@@ -137,5 +131,27 @@ enum ClusterRules {
                     remedy: "\(Program.name) restart CLUSTER \(member.name) --pending"))
         }
         return found
+    }
+
+    /// Who would lead when the leader ends now, by what the store knows.
+    private static func succession(_ view: ClusterView) -> [Finding] {
+        guard let leader = view.leaderName else { return [] }
+        let eligibility = Eligibility(view, ClusterPicture.settings(view))
+        let untagged = eligibility.nameable(except: [leader])
+        if untagged.isEmpty {
+            return [
+                Finding(
+                    severity: .warning, what: "no member may take over from the leader",
+                    remedy: "add a replica, or take the tag nofailover from one")
+            ]
+        }
+        guard !untagged.contains(where: { eligibility.admits($0.name, .race) }) else { return [] }
+        return [
+            Finding(
+                severity: .warning, what: "no member may take over from the leader: /sync names nobody else",
+                remedy:
+                    "see why no standby is synchronous: \(Program.name) list tells who streams, and nosync whose tag "
+                    + "forbids it; \(Program.name) failover names one that may lack commits")
+        ]
     }
 }

@@ -105,7 +105,8 @@ public struct HTTPAccess: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// What clients sent, as it may stand in a log: a terminal acts upon control characters, those of C1 among them.
+/// What clients sent, as it may stand in a log: a terminal acts upon control characters, those of eight bits
+/// among them.
 enum LogText {
     /// What is shown of one text, in bytes.
     private static let bytesMax = 256

@@ -1,17 +1,18 @@
 public import ClusterModel
 
-/// A base backup, and a standby made of it.
+/// A base backup, and a standby made of it; what runs in its place is stopped first.
 func clonePlan(
-    _ kind: Plan.Kind, _ me: NodeIdentity, _ settings: DynamicConfiguration, _ view: ClusterView, from source: Upstream,
-    onlyByBaseBackup: Bool = false
+    _ kind: Plan.Kind, _ me: NodeIdentity, _ local: PostgreSQLStatus, _ settings: DynamicConfiguration,
+    _ view: ClusterView, from source: Upstream, onlyByBaseBackup: Bool = false
 ) -> Plan {
+    let stop: [Step] = local.postmaster == nil ? [] : [.postgreSQL(.stop(.immediate, timeout: .seconds(60)))]
     let upstream = upstream(me, view, settings, madeFrom: source)
     // What nobody has asked to be rid of is gone back to where the copy fails, and may be mended later.
     let replaced: PostgreSQLOperation.Replaced =
         kind == .clone ? .nothing : kind == .reclone ? .last : .first
     return Plan(
         kind,
-        [
+        stop + [
             .postgreSQL(.clone(from: source, replacing: replaced, onlyByBaseBackup: onlyByBaseBackup)),
             .postgreSQL(.startStandby(of: upstream, timeout: settings.startPatience)),
         ])
@@ -39,4 +40,11 @@ public func bootstrapPlan(_ settings: DynamicConfiguration) -> Plan {
             .postgreSQL(source.hasAddress ? .clone(from: source, replacing: .nothing) : .restore),
             .postgreSQL(.startStandby(of: source, timeout: settings.startPatience)), .publishBootstrap,
         ])
+}
+
+/// A bootstrap that failed: what was made is stopped, and moved aside where nobody can know of it (ha-loop.md §6.3).
+public func cancelledBootstrapPlan(mayBePublished: Bool) -> Plan {
+    // What runs there is ended by the moving aside, which alone knows whether it is what the bootstrap has made.
+    let step = mayBePublished ? .stop(.immediate, timeout: .seconds(10)) : PostgreSQLOperation.setAsideDataDirectory
+    return Plan(.shutdown, [.postgreSQL(step)])
 }

@@ -18,7 +18,5 @@ public func reinitializePlan(
 ) -> Plan? {
     let member = fromLeader ? view.leaderMember : cloneSource(me, view, settings)
     guard let member, member.name != me.name, let source = Upstream(member) else { return nil }
-    var plan = clonePlan(.reinitialize, me, settings, view, from: source, onlyByBaseBackup: fromLeader)
-    if local.postmaster != nil { plan.steps.insert(.postgreSQL(.stop(.immediate, timeout: .seconds(60))), at: 0) }
-    return plan
+    return clonePlan(.reinitialize, me, local, settings, view, from: source, onlyByBaseBackup: fromLeader)
 }

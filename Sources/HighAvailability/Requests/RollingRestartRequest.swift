@@ -89,7 +89,7 @@ public struct RollingRestartRequest: Sendable, Hashable {
         }
         if chosen.isEmpty { throw Refusal(.precondition, "no member waits for a restart") }
         // Commits wait for none of the first, so that the duty of the others changes hands once.
-        return chosen.filter { !view.sync.matches($0.name) } + chosen.filter { view.sync.matches($0.name) }
+        return chosen.filter { !view.sync.isVoter($0.name) } + chosen.filter { view.sync.isVoter($0.name) }
     }
 
     private static func obstacle(_ member: Member, leads: Bool) -> String? {

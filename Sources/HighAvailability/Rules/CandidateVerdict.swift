@@ -42,6 +42,16 @@ extension CandidateVerdict.Verdict {
     }
 }
 
+extension CandidateVerdict.Verdict {
+    /// Whether who is judged so will not take the key that was left to it; anything else may pass within moments.
+    var isLasting: Bool {
+        switch self {
+        case .nofailover, .watchdogFailed, .timelineBehind: true
+        case .good, .unreachable, .busy, .lagging, .missing: false
+        }
+    }
+}
+
 extension CandidateVerdict: CustomStringConvertible {
     public var description: String {
         switch verdict {

@@ -42,8 +42,8 @@ func continuation(_ seen: Observation, _ view: ClusterView, _ memory: Memory) ->
     if let known = memory.received, known.at < seen.local.observedAt, known.timeline >= timeline, known.position > end {
         return .setBack(known.reason(end: end))
     }
-    let others = seen.eligibility(view).askable(except: [seen.me.name], former: memory.membersUnderLastLeader)
-    guard let peers = seen.peers else { return others.isEmpty ? .goesOn : .ask(others.sorted { $0.name < $1.name }) }
+    let others = everyOther(seen, view, memory)
+    guard let peers = seen.peers else { return others.isEmpty ? .goesOn : .ask(others) }
     for (name, answer) in peers.sorted(by: { $0.key < $1.key }) {
         guard case .status(let peer) = answer, !peer.isPrimary, peer.timeline >= timeline, peer.position > end else {
             continue
@@ -91,8 +91,7 @@ public enum StartVerdict: Sendable, Hashable {
 /// of a leader.
 public func startWitnesses(_ seen: Observation, _ memory: Memory) -> [Member] {
     guard let view = seen.view, seen.isNamedLeader else { return [] }
-    return seen.eligibility(view).askable(except: [seen.me.name], former: memory.membersUnderLastLeader)
-        .sorted { $0.name < $1.name }
+    return everyOther(seen, view, memory)
 }
 
 /// How PostgreSQL is started on what stands there now, which may be another directory than the one it was stopped in.
@@ -101,7 +100,7 @@ public func startVerdict(
     _ seen: Observation, _ memory: Memory, wasWritable: Bool, timeout: Duration
 ) -> StartVerdict {
     guard let view = seen.view else { return .refuse([.store(.neverLoaded)]) }
-    if let obstacle = startObstacle(seen, view, memory) { return .refuse([obstacle]) }
+    if let obstacle = startObstacle(seen.local, view, memory) { return .refuse([obstacle]) }
     let isPausedPrimary = seen.settings.isPaused && wasWritable && view.isUnlocked
     let mayAcceptWrites = seen.isNamedLeader && seen.lease != nil || isPausedPrimary
     guard mayAcceptWrites, !seen.settings.isStandbyCluster || seen.settings.isPaused else {
@@ -120,23 +119,23 @@ public func startVerdict(
     return .carryOut(.startStandby(of: source, timeout: timeout))
 }
 
-/// What stands in the directory keeps every start from it.
-private func startObstacle(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Reason? {
-    switch seen.local.dataDirectory {
+/// What stands in the directory keeps every start from it, also one by an operator's word.
+public func startObstacle(_ local: PostgreSQLStatus, _ view: ClusterView, _ memory: Memory) -> Reason? {
+    switch local.dataDirectory {
     case .initialized: break
     case .empty: return .bootstrap(.dataDirectoryEmpty)
     case .inaccessible(let why), .unseen(let why): return .bootstrap(.dataDirectoryInaccessible(why))
     }
-    switch seen.local.unfinished {
+    switch local.unfinished {
     case .rewind?: return .rejoin(.rewindBrokenOff)
     case .bootstrap?, .restore?, .copy?: return .bootstrap(.bootstrapBrokenOff)
     case nil: break
     }
-    guard let local = seen.local.systemIdentifier, isValidSystemIdentifier(local) else {
-        return .identity(.systemIdentifierInvalid(seen.local.systemIdentifier))
+    guard let own = local.systemIdentifier, isValidSystemIdentifier(own) else {
+        return .identity(.systemIdentifierInvalid(local.systemIdentifier))
     }
-    if let cluster = view.initialize.systemIdentifier, cluster != local {
-        return .identity(.systemIdentifierMismatch(cluster: cluster, local: local))
+    if let cluster = view.initialize.systemIdentifier, cluster != own {
+        return .identity(.systemIdentifierMismatch(cluster: cluster, local: own))
     }
     return memory.kept.map { .rejoin(.directoryKept($0)) }
 }

@@ -41,8 +41,8 @@ public struct Eligibility: Sendable {
         guard goesBySync(succession) else { return true }
         switch succession {
         // Whoever has enough votes may, a voter or not (ha-loop.md §17.9).
-        case .race: return settings.synchronousMode == .quorum || view.sync.names(name)
-        case .handOver, .request, .manualFailover: return view.sync.matches(name)
+        case .race: return settings.synchronousMode == .quorum || view.sync.includes(name)
+        case .handOver, .request, .manualFailover: return view.sync.isVoter(name)
         }
     }
 
@@ -55,7 +55,7 @@ public struct Eligibility: Sendable {
 
     /// Whether `member` is asked in a race: it could win, or its vote counts.
     func takesPart(_ member: Member) -> Bool {
-        if quorum != nil { return view.sync.names(member.name) }
+        if quorum != nil { return view.sync.includes(member.name) }
         return !member.tags.nofailover && admits(member.name, .race)
     }
 
@@ -68,7 +68,7 @@ public struct Eligibility: Sendable {
     }
 
     /// Whether every commit that was acknowledged is there, as far as `/sync` tells, whatever the mode lets win.
-    public func hasEveryCommit(_ name: String) -> Bool { !isSynchronous || view.sync.names(name) }
+    public func hasEveryCommit(_ name: String) -> Bool { !isSynchronous || view.sync.includes(name) }
 
     /// Why `name` must not lead by that succession, wherever it stands.
     func obstacles(to name: String, _ succession: Succession) -> [EligibilityReason] {
@@ -85,17 +85,30 @@ public struct Eligibility: Sendable {
 
     /// The members that can be asked, without those of these names; `former` are such as were there under the last
     /// leader, and are asked although their keys are gone.
-    func askable(except names: [String?], former: [Member] = []) -> [Member] {
+    public func askable(except names: [String?], former: [Member] = []) -> [Member] {
         let gone = former.filter { view.member($0.name) == nil }
         return (gone + view.members).filter { !names.contains($0.name) && $0.apiURL != nil }
     }
 
-    /// Of those, the ones that may succeed.
+    /// The members that an operator may name (ctl.md §6): their tags alone forbid it here, anything else is judged
+    /// where the request is carried out.
+    public func nameable(except names: [String?]) -> [Member] {
+        view.members.filter { !names.contains($0.name) && !$0.tags.nofailover }
+    }
+
+    /// Of those that can be asked, the ones that may succeed.
     public func successors(
         by succession: Succession, except names: [String?], former: [Member] = []
     ) -> [Member] {
         askable(except: names, former: former).filter { obstacles(to: $0, succession).isEmpty }
     }
+}
+
+/// Everybody else whose answer a rule may want, so that one round of questions is enough: also who was there under the
+/// last leader, and has no key any more.
+func everyOther(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> [Member] {
+    seen.eligibility(view).askable(except: [seen.me.name], former: memory.membersUnderLastLeader)
+        .sorted { $0.name < $1.name }
 }
 
 /// How many of the voters and the leader of `/sync` must be there, and have no more than who wants to lead
@@ -107,7 +120,7 @@ struct VoteRules: Sendable, Hashable {
 
     var needed: Int { sync.quorum }
 
-    func counts(_ name: String) -> Bool { sync.names(name) }
+    func counts(_ name: String) -> Bool { sync.includes(name) }
 
     /// Its own vote is not counted; who has none needs another one's in its place.
     func votes(of name: String, others: Int) -> Int { counts(name) ? others : others - 1 }

@@ -24,8 +24,8 @@ func emptyDirectoryRule(_ seen: Observation, _ view: ClusterView, _ memory: Memo
     }
     if let pause = copyPause(seen, memory, source.name) { return pause }
     return Decision(
-        .carryOut(clonePlan(.clone, seen.me, seen.settings, view, from: upstream)), .bootstrap(.dataDirectoryEmpty),
-        .bootstrap(.cloneSource(source.name)))
+        .carryOut(clonePlan(.clone, seen.me, seen.local, seen.settings, view, from: upstream)),
+        .bootstrap(.dataDirectoryEmpty), .bootstrap(.cloneSource(source.name)))
 }
 
 /// Copies that failed are made again after a while; nil where one may begin.
@@ -106,7 +106,7 @@ extension Member {
 /// A running member that offers itself as a source, else the leader (ha-loop.md §1 "clone member"). Whom `/sync` names
 /// it does for having every commit, or a vote on that: its copy is the leader's, and lacks none.
 func cloneSource(_ me: NodeIdentity, _ view: ClusterView, _ settings: DynamicConfiguration) -> Member? {
-    if settings.synchronousMode != .off, view.sync.names(me.name) { return view.leaderMember }
+    if settings.synchronousMode != .off, view.sync.includes(me.name) { return view.leaderMember }
     let offered = view.members.first { member in
         member.tags.clonefrom && member.isRunning && member.connectionURL != nil && member.name != me.name
             && member.name != view.leaderName

@@ -133,8 +133,7 @@ func hungRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory) 
         }
     }
     memory.heldBackUntil = seen.now + SilenceArithmetic.heldBack(ttl: seen.settings.timings.ttl)
-    let plan = giveUpKeyPlan(.byForce)
-    return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), reason, .writes(.stillAcceptsWrites))
+    return giveUpKey(seen, ending: .byForce, because: reason)
 }
 
 /// What has been silent for longer than it may: the server, the disk that an operation waits for where no server runs,

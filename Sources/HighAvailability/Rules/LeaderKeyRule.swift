@@ -19,11 +19,13 @@ public func giveUpKeyPlan(_ mode: StopMode = .immediate) -> Plan {
 /// Gives the leader key up: at once where nothing here may accept writes, else after PostgreSQL has ended.
 ///
 /// In pause PostgreSQL is its operator's and is not ended; then the key stays, and is renewed, as long as it may accept
-/// writes.
-func giveUpKey(_ seen: Observation, because reasons: Reason...) -> Decision { giveUpKey(seen, because: reasons) }
+/// writes. `ending`: what is seen of PostgreSQL does not tell whether it may, and it is ended so in any case.
+func giveUpKey(_ seen: Observation, ending mode: StopMode? = nil, because reasons: Reason...) -> Decision {
+    giveUpKey(seen, ending: mode, because: reasons)
+}
 
-func giveUpKey(_ seen: Observation, because reasons: [Reason]) -> Decision {
-    if mayGiveUpKey(seen.local) {
+func giveUpKey(_ seen: Observation, ending mode: StopMode? = nil, because reasons: [Reason]) -> Decision {
+    if mode == nil, mayGiveUpKey(seen.local) {
         guard mayHaveLeftSessions(seen.local), !seen.settings.isPaused else { return Decision(.releaseLeader, reasons) }
         return Decision(.carryOut(giveUpKeyPlan()), reasons + [.writes(.sessionsMayGoOn)])
     }
@@ -31,7 +33,9 @@ func giveUpKey(_ seen: Observation, because reasons: [Reason]) -> Decision {
         return Decision(
             seen.renewal == nil ? .ask(.renewal) : .wait, reasons + [.paused, .writes(.stillAcceptsWrites)])
     }
-    return Decision(.carryOut(giveUpKeyPlan()), reasons + [.writes(.stillAcceptsWrites)])
+    let plan = giveUpKeyPlan(mode ?? .immediate)
+    return Decision(
+        seen.running == nil ? .carryOut(plan) : .breakOff(plan), reasons + [.writes(.stillAcceptsWrites)])
 }
 
 /// A primary whose postmaster was killed by itself: a session that is busy does not know of it before it waits for its

@@ -29,21 +29,15 @@ private func handOverRule(
     let candidates = all.filter { request.candidate == nil || $0.name == request.candidate }
     let requested = Reason.request(.requested(action: request.action, candidate: request.candidate))
     // Whoever takes over needs the votes of the others.
-    let quorum = request.succession == .manualFailover ? nil : seen.eligibility(view).quorum
-    guard let peers = seen.peers else {
-        return Decision(.ask(.peers(quorum == nil ? candidates : all)), requested)
-    }
+    let goesByVotes = request.succession != .manualFailover && seen.eligibility(view).quorum != nil
+    guard let peers = seen.peers else { return Decision(.ask(.peers(goesByVotes ? all : candidates)), requested) }
     let verdicts = judge(candidates, peers, seen, view)
     let good = candidates.filter { member in verdicts.contains { $0.name == member.name && $0.verdict == .good } }
     guard !good.isEmpty else {
         return Decision(clear, .request(.noHealthyCandidate(action: request.action, verdicts: verdicts)))
     }
-    if let quorum {
-        let votes = judge(all, peers, seen, view).count { $0.verdict == .good } - 1
-        guard votes >= quorum.needed else {
-            return Decision(
-                clear, .request(.noQuorum(action: request.action, votes: max(0, votes), needed: quorum.needed)))
-        }
+    if goesByVotes, let lack = tooFewVotes(seen, view, peers) {
+        return Decision(clear, .request(.noQuorum(action: request.action, votes: lack.votes, needed: lack.needed)))
     }
     let heirs = good.filter { isReceiving($0, seen, view) }
     guard heirs.isEmpty else { return Decision(.carryOut(handOverPlan(to: heirs, seen.settings)), requested) }
@@ -72,6 +66,18 @@ func isReceiving(_ candidate: Member, _ seen: Observation, _ view: ClusterView) 
 func failoverCandidates(_ seen: Observation, _ view: ClusterView) -> [Member] {
     let isManual = view.failover?.succession == .manualFailover
     return seen.eligibility(view).successors(by: isManual ? .manualFailover : .handOver, except: [seen.me.name])
+}
+
+/// The votes for a hand-over, where it needs them and they are too few: of voters that are healthy by what they have
+/// answered. Whoever takes over is one of them, and does not vote for itself.
+func tooFewVotes(
+    _ seen: Observation, _ view: ClusterView, _ answers: [String: PeerAnswer]
+) -> (votes: Int, needed: Int)? {
+    let eligibility = seen.eligibility(view)
+    guard let quorum = eligibility.quorum else { return nil }
+    let voters = eligibility.successors(by: .handOver, except: [view.leaderName])
+    let votes = judge(voters, answers, seen, view).count { $0.verdict == .good } - 1
+    return votes < quorum.needed ? (max(0, votes), quorum.needed) : nil
 }
 
 // MARK: Schedules (ha-loop.md §21.4)

@@ -37,7 +37,7 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     }
     // An earlier daemon may have asked it to promote: nothing shows that before it is done, and only its end prevents
     // it.
-    if !obstacles.isEmpty { return Decision(.carryOut(giveUpKeyPlan()), [holding] + obstacles) }
+    if !obstacles.isEmpty { return giveUpKey(seen, ending: .immediate, because: [holding] + obstacles) }
     guard LeaseArithmetic.allowsPromotion(lease, at: seen.now) else { return Decision(.ask(.renewal), holding) }
     if let decision = failedPromotionRule(seen, view, &memory) { return decision }
     let claim = SynchronousClaim(seen.me, view, seen.settings, isUncertain: seen.isSyncUncertain)

@@ -54,16 +54,10 @@ private struct ProspectJudge {
         self.seen = seen
         self.view = view
         self.kept = kept
-        let eligibility = Eligibility(view, seen.settings)
-        self.eligibility = eligibility
+        eligibility = seen.eligibility(view)
         let answers = (seen.peers ?? [:]).merging([seen.me.name: seen.ownAnswer]) { $1 }
         self.answers = answers
-        lackOfVotes = eligibility.quorum.flatMap { quorum in
-            let voters = eligibility.successors(by: .handOver, except: [view.leaderName])
-            let good = judge(voters, answers, seen, view).count { $0.verdict == .good }
-            // Whoever takes over is one of them, and does not vote for itself.
-            return good - 1 < quorum.needed ? .lacksVotes(max(0, good - 1), needed: quorum.needed) : nil
-        }
+        lackOfVotes = tooFewVotes(seen, view, answers).map { .lacksVotes($0.votes, needed: $0.needed) }
     }
 
     func prospect(_ member: Member) -> Prospect {

@@ -41,7 +41,7 @@ func failedPromotionRule(_ seen: Observation, _ view: ClusterView, _ memory: ino
             memory.refusedPromotion = .init(why: failed.why, at: seen.now)
             memory.heldBackUntil = seen.now + SilenceArithmetic.heldBack(ttl: ttl)
             memory.promotions = Memory.Promotions()
-            return Decision(.carryOut(giveUpKeyPlan()), reason)
+            return giveUpKey(seen, ending: .immediate, because: reason)
         }
     }
     guard let pause = failed.pause(at: seen.now) else { return nil }

@@ -82,14 +82,8 @@ func replace(
         }
         return Decision(.wait, reasons)
     }
-    return Decision(.carryOut(replacementPlan(seen, view, source)), reasons)
-}
-
-/// Stops what runs, and copies the source.
-private func replacementPlan(_ seen: Observation, _ view: ClusterView, _ source: Upstream) -> Plan {
-    var plan = clonePlan(.reclone, seen.me, seen.settings, view, from: source)
-    if seen.local.postmaster != nil { plan.steps.insert(.postgreSQL(.stop(.immediate, timeout: .seconds(60))), at: 0) }
-    return plan
+    return Decision(
+        .carryOut(clonePlan(.reclone, seen.me, seen.local, seen.settings, view, from: source)), reasons)
 }
 
 /// A standby that has parted serves what never was, and has positions that mean nothing to the others: it is stopped.

@@ -37,7 +37,7 @@ private func manualFailover(
         return .yes([.request(.iAmTheCandidate)])
     }
     guard let member = view.member(candidate) else { return nil }
-    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
+    guard let peers = seen.peers else { return .ask(.peers(everyOther(seen, view, memory)), [.lease(.leaderKeyFree)]) }
     let verdict = judge(peers[member.name], .anything, clusterTimeline: cluster)
     // One that answers and takes nothing has lost the store, which its answer does not tell.
     guard verdict == .good, waitedForLeader(seen, memory) < seen.settings.timings.retryTimeout else { return nil }
@@ -53,15 +53,16 @@ private func switchover(
     let former = handedOver(view, request) ? request.leader : nil
     if candidate == seen.me.name {
         if let waits = waitForEverything(seen, view, facts, memory) { return waits }
-        switch racers(seen, view, facts, memory, excluding: former, isPreferred: true) {
+        let standing = racers(seen, view, facts, memory, excluding: former, isPreferred: true)
+        switch standing {
         case .yes(let reasons): return .yes([.request(.iAmTheCandidate)] + reasons)
-        case let other: return other
+        case .no, .ask: return standing
         }
     }
     guard view.member(candidate) != nil || memory.membersUnderLastLeader.contains(where: { $0.name == candidate }),
         seen.eligibility(view).obstacles(to: candidate, .race).isEmpty
     else { return nil }
-    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
+    guard let peers = seen.peers else { return .ask(.peers(everyOther(seen, view, memory)), [.lease(.leaderKeyFree)]) }
     if former != nil, let waits = leaveToHeir(candidate, peers[candidate], seen, view, memory) { return waits }
     // One that answers, would win and takes nothing has lost the store, which its answer does not tell.
     guard waitedForLeader(seen, memory) < seen.settings.timings.retryTimeout else { return nil }
@@ -89,9 +90,10 @@ private func leaveToHeir(
     _ candidate: String, _ answer: PeerAnswer?, _ seen: Observation, _ view: ClusterView, _ memory: Memory
 ) -> Candidacy? {
     if case .status(let peer)? = answer {
-        let mayNotLead = peer.isPrimary || peer.tags.nofailover || peer.watchdogFailed
-        if mayNotLead || view.history.left(peer.timeline, before: peer.replayed) != nil { return nil }
-        if seen.checksTimeline, peer.timeline < view.timeline { return nil }
+        let against = objections(
+            to: answer, .anything, clusterTimeline: seen.checksTimeline ? view.timeline : nil)
+        let hasParted = view.history.left(peer.timeline, before: peer.replayed) != nil
+        if peer.isPrimary || hasParted || against.contains(where: \.isLasting) { return nil }
     }
     let limit = seen.settings.timings.retryTimeout
     let waited = waitedForLeader(seen, memory)
@@ -133,7 +135,7 @@ private func stepDown(
     _ seen: Observation, _ view: ClusterView, _ facts: PostgreSQLStatus.Facts, _ request: FailoverRequest,
     _ memory: Memory
 ) -> Candidacy {
-    guard let peers = seen.peers else { return .ask(.peers(askedInRace(seen, view, memory)), [.lease(.leaderKeyFree)]) }
+    guard let peers = seen.peers else { return .ask(.peers(everyOther(seen, view, memory)), [.lease(.leaderKeyFree)]) }
     let others = failoverCandidates(seen, view).filter { $0.name != request.candidate }
     // Who lacks some of what was handed over waits (below), so it is not the one to leave the key to either. Before
     // anything was handed over, what counts is all that is here.
@@ -171,10 +173,4 @@ extension FailoverRequest {
     /// request was accepted; a manual failover goes where its operator wants. Stricter than Patroni, which trusts the
     /// acceptance.
     var succession: Eligibility.Succession { leader == nil && candidate != nil ? .manualFailover : .race }
-}
-
-/// Everybody whose answer any rule of a race may want, so that one round of questions is enough.
-private func askedInRace(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> [Member] {
-    seen.eligibility(view).askable(except: [seen.me.name], former: memory.membersUnderLastLeader)
-        .sorted { $0.name < $1.name }
 }

@@ -5,10 +5,11 @@ public import ClusterModel
 func standbyLeaderRule(
     _ seen: Observation, _ view: ClusterView, _ memory: inout Memory, _ holding: Reason
 ) -> Decision {
-    if seen.local.mayAcceptWrites {
-        // In pause PostgreSQL is its operator's.
-        if seen.settings.isPaused { return Decision(.wait, holding, .paused) }
-        return Decision(.carryOut(DemotionPlans.standbyCluster(seen)), holding, .follow(.mustFollowElsewhere))
+    if seen.local.mayAcceptWrites,
+        let decision = giveUpWrites(
+            seen, &memory, by: DemotionPlans.standbyCluster(seen), because: [holding, .follow(.mustFollowElsewhere)])
+    {
+        return decision
     }
     // An earlier daemon's doubts are not known.
     let leadsForWant = leadsForWantOfOthers(seen.local, view, seen.settings, memory)

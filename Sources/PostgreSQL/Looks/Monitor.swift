@@ -169,7 +169,7 @@ actor Monitor {
     private func recoveryObstacle(_ postmaster: Int32?, _ control: ControlDataOutput?) -> PostgreSQLStatus.Obstacle? {
         guard let postmaster else { return nil }
         let directory = instance.dataDirectory
-        return recovery.judge(
+        return recovery.learn(
             RecoveryTitle.of(postmaster), label: directory.labelledFile, control, at: BootClock.now(),
             has: { directory.hasSegment($0) })
     }

@@ -79,9 +79,9 @@ struct RecoveryProgress: Sendable {
     private var since: BootInstant?
     private var firstSeen: BootInstant?
 
-    /// `label` is the segment that `backup_label` names now, `control` what pg_controldata says; `has` says whether a
-    /// segment stands in `pg_wal`.
-    mutating func judge(
+    /// Takes one look in; what stands in the way by then. `label` is the segment that `backup_label` names now,
+    /// `control` what pg_controldata says; `has` says whether a segment stands in `pg_wal`.
+    mutating func learn(
         _ title: RecoveryTitle?, label: String?, _ control: ControlDataOutput?, at now: BootInstant,
         has: (String) -> Bool
     ) -> PostgreSQLStatus.Obstacle? {

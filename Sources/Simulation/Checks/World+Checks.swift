@@ -260,7 +260,7 @@ extension World {
             if isOutsideSync(other) || setup.nofailover.contains(other) { continue }
             // The mode was edited while the others were asked.
             if let snapshot = nodes[index].machine?.snapshot(), let view = snapshot.view,
-                snapshot.settings.synchronousMode != .off, !view.sync.isEmpty, !view.sync.names(name(other))
+                snapshot.settings.synchronousMode != .off, !view.sync.isEmpty, !view.sync.includes(name(other))
             {
                 continue
             }

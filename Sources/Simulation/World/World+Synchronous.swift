@@ -102,7 +102,9 @@ extension World {
 
     /// S6: who takes the key in priority mode is named by `/sync`. In quorum mode S2 tells whether there were votes.
     mutating func checkSynchronousElection(_ index: Int, _ view: ClusterView, _ settings: DynamicConfiguration) {
-        guard settings.synchronousMode == .priority, !view.sync.isEmpty, !view.sync.names(name(index)) else { return }
+        guard settings.synchronousMode == .priority, !view.sync.isEmpty, !view.sync.includes(name(index)) else {
+            return
+        }
         violate(.S6, "\(name(index)) takes the key, /sync: \(view.sync)")
     }
 
@@ -115,7 +117,7 @@ extension World {
     /// Whether synchronous mode keeps a node from being asked.
     func isOutsideSync(_ index: Int) -> Bool {
         let sync = sync
-        return configuration.synchronous.mode != .off && !sync.isEmpty && !sync.names(name(index))
+        return configuration.synchronous.mode != .off && !sync.isEmpty && !sync.includes(name(index))
     }
 
     /// In strict mode commits wait rather than be acknowledged by nobody but the primary.
@@ -154,8 +156,8 @@ extension World {
             let wanted = min(configuration.synchronous.count, able.count)
             let isQuorum = configuration.synchronous.mode == .quorum
             // Whoever was left out has no higher priority.
-            let least = able.filter { sync.matches(name($0)) }.map { tags($0).syncPriority }.min() ?? 0
-            let isBest = able.allSatisfy { sync.matches(name($0)) || tags($0).syncPriority <= least }
+            let least = able.filter { sync.isVoter(name($0)) }.map { tags($0).syncPriority }.min() ?? 0
+            let isBest = able.allSatisfy { sync.isVoter(name($0)) || tags($0).syncPriority <= least }
             return sync.leader == name(leader) && sync.voters.count == (isQuorum ? able.count : wanted)
                 && sync.voters.allSatisfy { voter in able.contains { name($0) == voter } } && isBest
                 && sync.quorum == (isQuorum ? able.count - wanted : 0) && server.acting.number == wanted

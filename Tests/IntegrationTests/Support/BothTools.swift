@@ -1,6 +1,6 @@
 import Testing
 
-/// Our tool and the peer's with the configuration of one node.
+/// Our tool and Patroni's with the configuration of one node.
 struct BothTools {
     let ours: OperatorTool
     let peer: OperatorTool

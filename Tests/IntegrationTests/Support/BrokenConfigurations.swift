@@ -1,6 +1,6 @@
 /// Configurations of an operator with one mistake in each, the same in every run.
 struct BrokenConfigurations {
-    /// What an operator writes for the peer: every kind of value, on lines of its own.
+    /// What an operator writes for Patroni: every kind of value, on lines of its own.
     private static let whole = """
         scope: orders
         namespace: /service/

@@ -17,7 +17,7 @@ struct NodeConfiguration {
     /// What is put over all of it, section by section.
     var local: JSONObject = [:]
 
-    /// The shortest times that the peer allows (configuration.md §7): tests wait for leases to expire.
+    /// The shortest times that Patroni allows (configuration.md §7): tests wait for leases to expire.
     static let quick: JSONObject = [
         "ttl": 20, "loop_wait": 2, "retry_timeout": 3, "maximum_lag_on_failover": 1_048_576,
         "postgresql": [
@@ -28,7 +28,7 @@ struct NodeConfiguration {
         ],
     ]
 
-    /// The same with a lease of five seconds, which the peer does not know.
+    /// The same with a lease of five seconds, which Patroni does not know.
     static let quickest: JSONObject = {
         var dynamic = quick
         dynamic["ttl"] = 5

@@ -3,7 +3,7 @@ import Glibc
 import JSON
 import Posix
 
-/// An operator's tool - ours or the peer's - run once: what it printed where, and how it ended.
+/// An operator's tool - ours or Patroni's - run once: what it printed where, and how it ended.
 struct OperatorTool {
     struct Outcome: Sendable, Hashable {
         let code: Int
@@ -72,7 +72,7 @@ struct OperatorTool {
         ]
     }
 
-    /// Ours goes by the peer's name where the two are compared.
+    /// Ours goes by Patroni's name where the two are compared.
     static func path(_ program: Program, _ directory: String) throws -> String {
         switch program {
         case .peer: return try Programs.peer("patronictl")

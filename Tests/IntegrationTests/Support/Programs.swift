@@ -4,7 +4,7 @@ import TestSupport
 
 /// The programs that the tests run, and the user who runs them.
 enum Programs {
-    /// What may lead a node: the daemon of this tree, or the peer with which it shares clusters.
+    /// What may lead a node: the daemon of this tree, or Patroni, with which it shares clusters.
     enum Daemon: Sendable {
         case subject, peer
     }
