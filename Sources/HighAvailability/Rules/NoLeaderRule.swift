@@ -216,7 +216,8 @@ struct RaceRules {
 
     /// Whether a standby is on a timeline that the cluster has left, with or without records of its own.
     func isOfPast(_ peer: PeerStatus) -> Bool {
-        if let clusterTimeline, peer.timeline < clusterTimeline { return true }
+        // Without /history the cluster's is 0, and still nobody leads who does not know its own.
+        if let clusterTimeline, peer.timeline < max(clusterTimeline, 1) { return true }
         return hasParted(peer) || peer.timeline == 0 && mayHaveParted(at: peer.replayed)
     }
 
