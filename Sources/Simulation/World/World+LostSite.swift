@@ -57,7 +57,7 @@ extension World {
     /// When all is there again and waits for hands, somebody looks at every node, and starts the newest that led.
     mutating func lookAtLostSite() {
         // Put there by hand.
-        if store.keys["initialize"]?.value == .text(SimulatedPostgreSQL.systemIdentifier) { lostSite = nil }
+        if store.keys["initialize"]?.value == .text(clusterIdentifier) { lostSite = nil }
         guard lostSite != nil, case .healing = chapter else { return }
         let waits = nodes.allSatisfy { node in
             node.machine != nil && node.operation == nil
