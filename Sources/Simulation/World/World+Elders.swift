@@ -114,9 +114,11 @@ extension World {
         queue.add(.trouble(index, .daemonReturns), at: now + generator.milliseconds(in: 200...5000))
     }
 
+    /// Whoever `/failsafe` does not name may not lead, and would not for good where all that it names are lost.
     private mutating func hasTwin(_ index: Int) -> Bool {
-        for other in nodes.indices where nodes[other].postgreSQL.upstream == index && !setup.nofailover.contains(other)
-        {
+        let view = store.view(now)
+        for other in nodes.indices where nodes[other].postgreSQL.upstream == index {
+            if setup.nofailover.contains(other) || isOutsideFailsafe(other, view) { continue }
             receive(other)
             if isStreaming(other), nodes[other].postgreSQL.log.count == nodes[index].postgreSQL.log.count {
                 return true
@@ -141,7 +143,7 @@ extension World {
     /// It has no login for replication on itself, and its files leave several timelines open (`ReplayTimeline`). In the
     /// end somebody reads its log, and lets it in: where it alone could lead nobody does before.
     func isBlind(_ index: Int) -> Bool {
-        if case .healing = chapter { return false }
+        guard case .faults = chapter else { return false }
         return setup.tempers.blind.contains(index) && !isStreaming(index)
     }
 

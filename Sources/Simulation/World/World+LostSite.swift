@@ -15,7 +15,7 @@ extension World {
     mutating func loseSite() {
         let isWhole = nodes.allSatisfy { node in
             if case .clone? = node.operation?.operation { return false }
-            return node.postgreSQL.isInitialized
+            return node.postgreSQL.isInitialized && node.postgreSQL.unfinished == nil
         }
         guard isWhole, storeIsDown == 0, store.keys["history"] != nil || store.keys["status"] != nil else { return }
         coverage.count(.siteLost)

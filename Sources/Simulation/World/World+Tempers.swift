@@ -43,8 +43,9 @@ public struct Tempers: Sendable, Hashable {
     }
 
     /// What worlds have learnt later is drawn later, so that those of before stay what they were.
-    mutating func drawMore(_ generator: inout SeededGenerator, nodes: Int) {
-        let node = generator.number(in: 0...nodes - 1)
+    mutating func drawMore(_ generator: inout SeededGenerator, nodes: Int, rewindless: Set<Int>) {
+        let drawn = generator.number(in: 0...nodes - 1)
+        let node = rewindless.first ?? drawn
         if generator.oneIn(6) { removal[node] = .init(onRewindFailure: true, onDivergedTimelines: false) }
         let unseeing = generator.number(in: 0...nodes - 1)
         if generator.oneIn(8) { blind = [unseeing] }
@@ -82,9 +83,13 @@ extension World {
         return setup.tempers.removal[index] ?? .init(onRewindFailure: true, onDivergedTimelines: true)
     }
 
-    /// When all has healed somebody looks at the directories that were kept, saves what is wanted and lets them go.
+    /// When all has healed, and while the cluster is made, somebody looks at the directories that were kept, saves what
+    /// is wanted and lets them go.
     mutating func lookAtKept() {
-        guard case .healing = chapter else { return }
+        switch chapter {
+        case .making, .healing: break
+        case .faults, .done: return
+        }
         for index in nodes.indices where isKept(index) {
             let snapshot = nodes[index].published?.snapshot
             let waits = snapshot?.running == nil && snapshot?.decision?.reasons.contains(where: \.isOfKeeping) == true
