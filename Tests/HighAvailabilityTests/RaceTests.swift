@@ -116,6 +116,12 @@ import Testing
                 free, Scene.standby(timeline: nil), peers: bothEqual, settings: ["check_timeline": true]),
             expected: .action(.wait), because: ["timeline-unknown"]),
         Row(
+            description: "whoever does not know its own is not waited for either, though nobody led before (L1)",
+            seen: Scene.seen(
+                free, Scene.standby(), peers: ["n2": Scene.peer(5000, timeline: 0), "n3": Scene.unreachable],
+                settings: ["check_timeline": true]),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
             description: "who has parted never leads: what it has is not what was acknowledged since",
             seen: Scene.seen(Scene.view(history: history(1)), Scene.standby(at: 901), peers: bothEqual),
             expected: .action(.wait), because: ["parted-from-history"]),

@@ -6,6 +6,7 @@ import Testing
     static let found: [(PlantedBug, FaultProfile, Violation.Rule)] = [
         (.leaderKeyOverwritten, .mixed, .S4), (.promotionWithoutRereading, .mixed, .S5),
         (.exPrimaryStartsAsPrimary, .mixed, .S1), (.synchronousSetIgnored, .synchronous, .S6),
+        (.deadManForgotten, .process, .S1), (.earlierDaemonForgotten, .ground, .S1),
     ]
 
     @Test(arguments: found) func isFoundInAWorld(_ bug: PlantedBug, _ profile: FaultProfile, _ rule: Violation.Rule) {
@@ -21,6 +22,16 @@ import Testing
         let result = SmallWorld.explore(nodes: 2, depth: 7, bug: bug)
         #expect(result.violation != nil)
         #expect(!result.path.isEmpty)
+    }
+
+    /// A guardian that hangs, and a daemon that is dead.
+    @Test func aGuardianThatHangsIsEndedInASmallWorld() {
+        let bounds = SmallWorld.Bounds(writes: 0, faults: 2, promotions: 1)
+        let sound = SmallWorld.explore(nodes: 2, depth: 8, bounds)
+        #expect(sound.violation == nil)
+        let result = SmallWorld.explore(nodes: 2, depth: 12, bounds, bug: .deadManForgotten)
+        #expect(result.violation?.hasPrefix("S1") ?? false)
+        #expect(result.path.contains("freezeGuardian(0)"))
     }
 
     @Test func smallWorldsHold() {

@@ -55,7 +55,13 @@ import Testing
     @Test(
         arguments: [
             // A member whose key had run out came back while a standby asked the others, and was ahead of it.
-            (200_040_242, .network)
+            (200_040_242, .network),
+            // Those of docs/simulation.md that have no other test.
+            (577, .synchronous), (3969, .synchronous), (10_454, .ground), (537, .ground), (3125, .failsafe),
+            (3882, .failsafe), (1376, .mixed), (1376, .ground), (1418, .mixed), (1418, .ground), (349, .sites),
+            (3818, .sites), (5775, .sites), (1458, .mixed),
+            // A standby that did not know its timeline had most, and everybody waited for it.
+            (1674, .ground), (2172, .failsafeLate),
         ] as [(UInt64, FaultProfile)])
     func holdsNow(_ seed: UInt64, _ profile: FaultProfile) {
         var world = World(.random(seed: seed, profile: profile))

@@ -217,7 +217,8 @@ struct RaceRules {
     /// Whether a standby is on a timeline that the cluster has left; where timelines do not matter, with records of its
     /// own there. Who is only told to be on one may have received WAL of a later one, which it has not replayed.
     func isOfPast(_ peer: PeerStatus) -> Bool {
-        if let clusterTimeline, peer.timeline < clusterTimeline { return true }
+        // Without /history the cluster's is 0, and still nobody leads who does not know its own.
+        if let clusterTimeline, peer.timeline < max(clusterTimeline, 1) { return true }
         if history.left(peer.timeline, before: peer.replayed) != nil { return true }
         return peer.timeline == 0 && mayHaveParted(at: peer.replayed)
     }

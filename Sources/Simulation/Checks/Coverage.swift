@@ -76,13 +76,23 @@ public struct Coverage: Sendable {
         case slotAbandoned = "a slot of a member that had gone was dropped"
         case directoryKept = "a directory that had parted was kept until its operator let it go"
         case partedRefused = "PostgreSQL did not start because it had parted"
+        case guardianStruck = "the kernel ended a guardian that hung, and its server"
+        case directoryMoved = "a daemon began in another directory while its server went on in the first"
+        case rewindRefused = "pg_rewind gave up on a directory"
+        case rewindCutOff = "a rewind that was cut off was begun again"
+        case rewoundInVain = "pg_rewind went by a control file of before the promotion"
+        case rewoundKilled = "the first server after a rewind was killed"
+        case bootstrapCutOff = "the daemon that made a cluster died before it was made"
+        case timelineUnknown = "a standby did not know its timeline"
+        case checkpointLate = "the checkpoint after a promotion took its time"
+        case connectionsFull = "a server had no connection left"
         case helperEnded = "what an earlier daemon had begun was ended before the directory was touched"
         case healed = "the cluster was whole again after the faults"
 
         /// In how many worlds a state is to be expected that few worlds come to.
         private static let rare: [State: UInt64] = [
             .rollingStopped: 20_000, .pausedWithoutLeader: 20_000, .restoredAlone: 20_000, .demotedAtOnce: 20_000,
-            .frozenRenewal: 500_000, .helperEnded: 200_000,
+            .frozenRenewal: 500_000, .helperEnded: 200_000, .rewindCutOff: 20_000, .rewoundInVain: 500_000,
         ]
 
         /// Whether so many worlds of all profiles should have reached it.

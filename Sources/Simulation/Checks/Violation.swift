@@ -18,6 +18,10 @@ public struct Violation: Sendable, Hashable, CustomStringConvertible {
         case standby
         /// In a pause a daemon does what nobody has asked for.
         case pause
+        /// A guardian that hangs is replaced in time where its daemon lives.
+        case guardian
+        /// A leader that works is ended.
+        case alarm
         case progress
     }
 

@@ -15,7 +15,7 @@ extension World {
         var writable: Int?
         for index in nodes.indices {
             checkLease(index)
-            guard nodes[index].commits else { continue }
+            guard nodes[index].commits || hasElder(index) else { continue }
             if let other = writable, !isExcusedByPause(index), !isExcusedByPause(other) {
                 violate(.S1, "\(name(other)) and \(name(index)) accept commits at once")
             }
@@ -70,6 +70,9 @@ extension World {
         if nodes[index].commits {
             violate(.S1, "\(name(index)) gives the leader key away while it accepts commits")
         }
+        if hasElder(index) {
+            violate(.S1, "\(name(index)) gives the leader key away while its earlier server accepts commits")
+        }
         if nodes[index].postgreSQL.isPromoting {
             violate(.S1, "\(name(index)) gives the leader key away while its promotion may come to an end")
         }
@@ -82,7 +85,9 @@ extension World {
         checkPause(doing, index)
         switch doing {
         case .perform(let operation, _, _): checkIntention(operation, index)
-        case .breakOff: checkLeftAlone(index, "to break off")
+        case .breakOff:
+            checkLeftAlone(index, "to break off")
+            checkAlarm("to break off", index)
         case .applySlots: break
         case .nameSynchronous(let setting): checkNames(setting, index)
         }
@@ -95,6 +100,7 @@ extension World {
             checkOpening(operation, index)
         case .stop, .stopToRestart, .startPrimary, .rewind, .clone:
             checkLeftAlone(index, operation.name)
+            checkAlarm(operation.name, index)
             checkFailsafe(index)
         case .bootstrap, .finishBootstrap, .startStandby, .follow, .resumeReplay, .recoverSingleUser,
             .setAsideDataDirectory, .copyLogicalSlots, .prePromote, .restore, .archiveLastSegment:
@@ -141,8 +147,8 @@ extension World {
         let isQuiet =
             storeIsDown == 0 && storeDelay == .zero && isStoreFaithful && nodes[index].cutFromStore == 0
             && nodes[index].losesAnswers == 0 && nodes[index].staleness.isEmpty && nodes[index].lateness.isEmpty
-            && nodes[index].starvation.isEmpty && nodes[index].deaf == 0
-            && store.keys["initialize"]?.value == .text(SimulatedPostgreSQL.systemIdentifier)
+            && nodes[index].starvation.isEmpty && nodes[index].deaf == 0 && nodes[index].records.isPlain
+            && store.keys["initialize"]?.value == .text(clusterIdentifier)
             && store.failover == nil && !rolls
         // A leader whose disk takes no WAL for a ttl makes way (SilenceArithmetic), whichever daemon sees it.
         let isStalled = nodes[index].stalledSince.map { now - $0 + .seconds(5) >= .seconds(configuration.ttl) } ?? false
@@ -226,8 +232,8 @@ extension World {
             // retry_timeout.
             isUndisturbed(other, for: .seconds(13)) && !isCut(index, other) && nodes[other].cutFromStore == 0
                 && nodes[other].losesAnswers == 0 && nodes[other].staleness.isEmpty
-                && nodes[other].postgreSQL.process == .running
-                && !mayBeHeldBack(other)
+                && nodes[other].postgreSQL.process == .running && nodes[other].records.isPlain
+                && !mayBeHeldBack(other) && !isBlind(other)
         }
         if !isCalm || !couldLead { return handedOver = nil }
         guard let request = nodes[index].machine?.snapshot().view?.failover, request.leader != nil,
@@ -264,6 +270,8 @@ extension World {
             {
                 continue
             }
+            // Nor is one that tells no timeline, or nothing at all.
+            if isBlind(other) || nodes[other].records.full > 0 { continue }
             if isOutsideFailsafe(other, store.view(now)) { continue }
             // Who may not lead because of its timeline is not waited for.
             if setup.checkTimeline, server.log.timeline < store.view(now).timeline { continue }

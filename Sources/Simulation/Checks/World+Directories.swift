@@ -8,9 +8,11 @@ extension World {
     /// S7: what has parted is somebody's, who says whether it goes.
     mutating func checkKept(_ index: Int, _ source: Upstream) {
         let mine = nodes[index].postgreSQL
-        guard isKept(index), mine.isInitialized, let peer = self.index(of: source.name),
+        let allowed = mayRemove(index)
+        guard !allowed.onDivergedTimelines, mine.isInitialized, let peer = self.index(of: source.name),
             !mine.log.isBeginning(of: self[server: peer].log)
         else { return }
+        if allowed.onRewindFailure, nodes[index].records.rewindHasFailed { return }
         violate(.S7, "\(name(index)) removes a data directory that has parted, and nobody has allowed it")
     }
 
@@ -25,8 +27,11 @@ extension World {
 
     /// S11: half a copy never starts.
     mutating func checkMark(_ index: Int) {
-        guard nodes[index].postgreSQL.isHalfMade else { return }
-        violate(.S11, "\(name(index)) starts a directory whose copy was broken off")
+        if nodes[index].postgreSQL.isHalfMade {
+            violate(.S11, "\(name(index)) starts a directory whose copy was broken off")
+        }
+        guard let work = nodes[index].postgreSQL.unfinished else { return }
+        violate(.S11, "\(name(index)) starts a directory with \(work.name)")
     }
 
     /// S12: one writes in a directory at a time.

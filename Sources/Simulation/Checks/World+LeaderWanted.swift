@@ -8,6 +8,7 @@ extension World {
     /// What may pass, beside the lease and a turn of the loop, until a node that could lead does: questions to who do
     /// not answer, a race that is run again, a slow promotion.
     private static let takeoverBound = Duration.seconds(35)
+    private static let slowOperation = Duration.seconds(90)
 
     /// And what is waited for whoever led, before each of two races.
     var backoffBound: Duration { setup.raceBackoff > 0 ? .seconds(max(setup.raceBackoff, 10) * 2) : .zero }
@@ -26,10 +27,12 @@ extension World {
         // A disk that takes no WAL counts as dead after a ttl (SilenceArithmetic).
         let leader = store.leader.flatMap { index(of: $0.text) }
         let patience = leader.map { nodes[$0].stalled > 0 } == true ? ttl : .zero
+        // One whose disk is slow has its time for a stop, and for a promotion.
+        let slowness = leader.map { nodes[$0].slow > 0 } == true ? Self.slowOperation : .zero
         // Whoever is refused a promotion has asked first, and the next one begins only then.
         let refused = nodes.count { $0.refusedAt.map { now - $0 < ttl + .seconds(60) } ?? false }
         let asked = (Self.prePromoteLimit + .seconds(10)) * refused
-        if now - since > patience + checkpointerPatience + asked + ttl + .seconds(10) + backoffBound
+        if now - since > patience + slowness + checkpointerPatience + asked + ttl + .seconds(10) + backoffBound
             + Self.takeoverBound
         {
             violate(.L1, "nobody has accepted commits for \((now - since).inSeconds) s, and somebody could")
@@ -51,11 +54,11 @@ extension World {
 
     private func isPrimaryOwed(_ view: ClusterView) -> Bool {
         let isQuiet =
-            storeIsDown == 0 && storeDelays.isEmpty && isStoreFaithful && cuts.isEmpty && !setup.isSynchronous
-            && !configuration.isPaused && !mayFollow && nodes.allSatisfy { !$0.isPaused && $0.slow == 0 }
+            storeIsDown == 0 && storeDelays.isEmpty && isStoreFaithful && !setup.isSynchronous
+            && !configuration.isPaused && !mayFollow && nodes.allSatisfy { !$0.isPaused }
             && store.failover == nil
-            && store.keys["initialize"]?.value == .text(SimulatedPostgreSQL.systemIdentifier)
-        if !isQuiet || nodes.contains(where: { $0.commits }) { return false }
+            && store.keys["initialize"]?.value == .text(clusterIdentifier)
+        if !isQuiet || nodes.contains(where: { $0.commits || $0.records.elder != nil }) { return false }
         // Who holds the key and starts has primary_start_timeout for it.
         if let leader = store.leader.flatMap({ index(of: $0.text) }), nodes[leader].failsStarts == 0,
             nodes[leader].postgreSQL.process == .starting
@@ -79,10 +82,14 @@ extension World {
         let server = nodes[index].postgreSQL
         guard !standsBack(index), !isOutsideFailsafe(index, view), nodes[index].isUndisturbed,
             nodes[index].blocked == 0, nodes[index].answers, nodes[index].replicationFaults.isEmpty,
+            !isBlind(index), !cuts.contains(where: { $0.contains(index) }),
             !setup.nofailover.contains(index), server.process == .running, server.isStandby, server.isInitialized,
             server.log.timeline >= view.timeline
         else { return false }
         return server.position >= view.status.optime
-            && nodes.allSatisfy { $0.postgreSQL.log.end(without: promotedInVain) <= server.log.count }
+            // Who does not know its timeline may not lead, and is not waited for.
+            && nodes.indices.allSatisfy { other in
+                isBlind(other) || nodes[other].postgreSQL.log.end(without: promotedInVain) <= server.log.count
+            }
     }
 }

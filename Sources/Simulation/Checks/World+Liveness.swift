@@ -174,7 +174,7 @@ extension SimulatedNode {
     var isUndisturbed: Bool {
         machine != nil && !isFrozen && heldDown == 0 && stalled == 0 && slow == 0 && cutFromStore == 0
             && losesAnswers == 0 && staleness.isEmpty && lateness.isEmpty && starvation.isEmpty && deaf == 0
-            && failsStarts == 0 && crashesPromotions == 0 && failsCopies == 0 && refusals.isEmpty
+            && failsStarts == 0 && crashesPromotions == 0 && failsCopies == 0 && refusals.isEmpty && records.isPlain
     }
 }
 

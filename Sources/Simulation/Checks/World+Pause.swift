@@ -41,7 +41,7 @@ extension World {
     /// A guardian that is told of the pause ends nobody.
     mutating func checkPausedKill(_ index: Int) {
         guard let since = nodes[index].sawPauseAt, now - since > Self.disarmingTakes, nodes[index].machine != nil,
-            isUndisturbed(index), nodes[index].deaf == 0
+            isUndisturbed(index), nodes[index].deaf == 0, nodes[index].records.isPlain
         else { return }
         violatePause(index, "its guardian ends PostgreSQL")
     }

@@ -49,6 +49,15 @@ public struct Fault: Sendable, Hashable {
         case killGuardian(Int)
         /// The guardian takes orders or not, and says nothing of it.
         case deafenGuardian(Int)
+        /// The guardian does nothing at all; the kernel ends it, and its server, when the lease that it knows does.
+        case freezeGuardian(Int)
+        /// The leader's daemon dies, and the next one looks into another directory, where nothing is; the server
+        /// goes on in the first one, under its own guardian.
+        case moveDirectory(Int)
+        /// pg_rewind finds in the directory that it cannot mend it, until a copy takes its place.
+        case refuseRewinds(Int)
+        /// All connections are taken: who is connected works on, and nobody new is let in.
+        case fillConnections(Int)
 
         // MARK: Network
         /// A node and the store, both ways.
@@ -153,7 +162,8 @@ extension Fault.Kind {
             .blockOperations(let node), .stepClock(let node, _), .starveDaemon(let node, _),
             .removeDirectory(let node, _), .failStarts(let node), .refusePromotions(let node, _),
             .failCopies(let node), .crashPromotions(let node), .hangCheckpointer(let node, _),
-            .killGuardian(let node), .deafenGuardian(let node), .lateRequests(let node, _),
+            .killGuardian(let node), .deafenGuardian(let node), .freezeGuardian(let node), .moveDirectory(let node),
+            .refuseRewinds(let node), .fillConnections(let node), .lateRequests(let node, _),
             .isolateFromStore(let node), .loseAnswers(let node), .isolate(let node),
             .slowReplication(let node, _), .slowReplay(let node, _), .staleReads(let node, _), .muteWatch(let node),
             .repeatWatch(let node),

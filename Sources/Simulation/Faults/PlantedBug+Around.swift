@@ -16,7 +16,7 @@ extension PlantedBug {
     /// What the machine is told in place of `event`.
     func changed(_ event: CycleEvent, _ now: BootInstant) -> CycleEvent {
         if case .failsafe(let sent, let answers) = event { return changed(sent, answers, now) }
-        guard self == .leaseCountedFromReply, case .store(let answer) = event else { return event }
+        guard self == .leaseCountedFromReply, case .store(let answer) = event else { return heard(event) }
         switch answer {
         case .renewed(.success(.held(_, let ttl, let session))):
             return .store(.renewed(.success(.held(since: now, ttl: ttl, session: session))))

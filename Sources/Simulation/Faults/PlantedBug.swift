@@ -76,9 +76,21 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case partedNeverCompared
     case removalNotAsked
     case recoveredWithoutRewind
+    case earlierDaemonForgotten
+    case timelineGuessed
+    case refusalCountsAsSilence
+    case removalsConfused
+    case checkpointNotAwaited
+    case failedStartIsParted
+
+    // In the guardian.
+    case deadManForgotten
+    case silentGuardianTrusted
 
     // In the directory.
     case markIgnored
+    case rewindMarkIgnored
+    case bootstrapMarkIgnored
     case lockNotTaken
 
     /// What it does, for people.
@@ -148,6 +160,16 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .removalNotAsked: "remove_data_directory_… is not asked before a directory is removed"
         case .recoveredWithoutRewind: "a crashed primary is recovered where no pg_rewind can follow"
         case .markIgnored: "a directory whose copy was broken off counts as a cluster"
+        case .earlierDaemonForgotten: "the key of an earlier daemon's goes although its server may live elsewhere"
+        case .timelineGuessed: "a standby that does not know its timeline takes the cluster's for it"
+        case .refusalCountsAsSilence: "a server that has no connection left counts as one that hangs"
+        case .removalsConfused: "remove_data_directory_on_rewind_failure counts for what cannot be rewound at all"
+        case .checkpointNotAwaited: "a primary is rewound from before it has written a checkpoint"
+        case .failedStartIsParted: "a directory whose server does not start counts as parted"
+        case .deadManForgotten: "no timer of the kernel's ends a guardian that hangs"
+        case .silentGuardianTrusted: "an order that the guardian does not answer counts as taken"
+        case .rewindMarkIgnored: "a directory whose rewind was broken off counts as whole"
+        case .bootstrapMarkIgnored: "a cluster that was not made to its end counts as one"
         case .lockNotTaken: "what an earlier daemon has begun writes on beside its successor"
         case .refusalsHammered: "what the store refuses is tried again at once"
         case .formerSiteBelieved: "what was found by a site that is followed no more is believed of the next"
@@ -165,10 +187,14 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .promotionWithoutNames, .votesNotCounted: .quorum
         case .confirmationSkipped, .settlingSkipped: .modes
         case .timelineNotChecked, .hungLeaderKept, .priorityIgnored, .raceBackoffIgnored, .slotsKeptForEver,
-            .partedNeverCompared, .removalNotAsked, .recoveredWithoutRewind:
+            .partedNeverCompared, .removalNotAsked, .recoveredWithoutRewind, .timelineGuessed, .removalsConfused,
+            .checkpointNotAwaited,
+            .failedStartIsParted, .deadManForgotten, .silentGuardianTrusted, .rewindMarkIgnored,
+            .bootstrapMarkIgnored:
             .process
         case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
-            .promotionRecordsCount, .emptyStoreTrusted, .markIgnored, .lockNotTaken:
+            .promotionRecordsCount, .emptyStoreTrusted, .markIgnored, .lockNotTaken, .earlierDaemonForgotten,
+            .refusalCountsAsSilence:
             .ground
         case .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
@@ -194,6 +220,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             var seen = seen
             blind(&seen)
             forgetFiles(&seen, &memory)
+            forgetMore(&seen, &memory)
             if self == .refusalForgotten { memory.refusedPromotion = nil }
             if self == .failedPromotionKept { memory.promotions.failed = Memory.Retries() }
             if self == .promotionRecordsCount { memory.promotions.from = nil }
@@ -245,7 +272,10 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafeOneNotAsked,
             .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion, .formerSiteBelieved,
             .statusLeftBehind, .startTimeoutStops, .slotsKeptForEver, .partedNeverCompared, .removalNotAsked,
-            .recoveredWithoutRewind, .markIgnored, .lockNotTaken, .refusalsHammered:
+            .recoveredWithoutRewind, .markIgnored, .lockNotTaken, .refusalsHammered,
+            .earlierDaemonForgotten, .timelineGuessed, .refusalCountsAsSilence, .removalsConfused,
+            .checkpointNotAwaited, .failedStartIsParted, .deadManForgotten, .silentGuardianTrusted,
+            .rewindMarkIgnored, .bootstrapMarkIgnored:
             break
         }
     }

@@ -26,7 +26,8 @@ extension World {
         case .slowOperations(let node): nodes[node].slow += 1
         case .blockOperations(let node): nodes[node].blocked += 1
         case .starveDaemon, .removeDirectory, .failStarts, .killGuardian, .deafenGuardian, .lateRequests, .spoilKey,
-            .refusePromotions, .failCopies, .crashPromotions:
+            .refusePromotions, .failCopies, .crashPromotions, .freezeGuardian, .moveDirectory, .refuseRewinds,
+            .fillConnections:
             beginGround(fault)
         case .stepClock(let node, let seconds): nodes[node].wallOffset += Int64(seconds) * 1_000_000_000
         case .isolateFromStore(let node): nodes[node].cutFromStore += 1
@@ -65,7 +66,10 @@ extension World {
         case .suspendHost(let node):
             nodes[node].suspended -= 1
             // What is due for the guardian comes before any session's next commit.
-            if nodes[node].suspended == 0 { guardianLooks(node) }
+            if nodes[node].suspended == 0 {
+                endElder(node)
+                guardianLooks(node)
+            }
             thaw(node)
         case .loseSite: bringSiteBack()
         case .hangPostgreSQL(let node): letGo(node)
@@ -73,7 +77,7 @@ extension World {
         case .slowOperations(let node): nodes[node].slow -= 1
         case .blockOperations(let node): nodes[node].blocked -= 1
         case .starveDaemon, .failStarts, .killGuardian, .deafenGuardian, .lateRequests, .spoilKey, .refusePromotions,
-            .failCopies, .crashPromotions, .slowPeers, .hangCheckpointer:
+            .failCopies, .crashPromotions, .slowPeers, .hangCheckpointer, .freezeGuardian, .fillConnections:
             healGround(fault.kind)
         case .isolateFromStore(let node): reconnect(node)
         case .loseAnswers(let node): nodes[node].losesAnswers -= 1
@@ -97,7 +101,8 @@ extension World {
         case .pause: endPause()
         case .followElsewhere: followNobody()
         case .reinitialise(let node): endReinitialisation(node)
-        case .killPostgreSQL, .stepClock, .removeDirectory, .switchover, .failover, .editTTL, .editMaximumLag,
+        case .killPostgreSQL, .stepClock, .removeDirectory, .moveDirectory, .refuseRewinds, .switchover, .failover,
+            .editTTL, .editMaximumLag,
             .editSynchronous, .restartPostgreSQL, .restartDaemon, .rollingRestart:
             return
         }
@@ -114,7 +119,8 @@ extension World {
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
             .hangCheckpointer,
             .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,
-            .deafenGuardian, .refusePromotions, .failCopies, .crashPromotions,
+            .deafenGuardian, .freezeGuardian, .moveDirectory, .refuseRewinds, .fillConnections, .refusePromotions,
+            .failCopies, .crashPromotions,
             .lateRequests, .isolateFromStore, .loseAnswers, .partition, .storeOutage, .storeElection,
             .fillStore, .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch, .compactWatch, .switchover,
             .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous, .restartPostgreSQL, .restartDaemon,
@@ -177,6 +183,7 @@ extension World {
         }
         nodes[index].operation = nil
         nodes[index].orphan = nil
+        nodes[index].records.elder = nil
         if nodes[index].postgreSQL.process != .down { nodes[index].postgreSQL.crash() }
         nodes[index].hung = 0
     }

@@ -20,6 +20,12 @@ struct SimulatedPostgreSQL {
     var isInitialized = false
     /// A copy into the directory was begun and has not come to its end: its mark says so.
     var isHalfMade = false
+    /// What else was begun in the directory and has not come to its end, by its mark: a rewind, or a bootstrap.
+    var unfinished: PostgreSQLStatus.UnfinishedWork?
+    /// Each bootstrap makes another one.
+    var systemIdentifier = Self.systemIdentifier
+    /// Until when its control file shows the timeline before its promotion.
+    var owesCheckpointUntil: BootInstant?
     /// Of a server whose directory has gone: sessions that are there still answer.
     var sessionsGoOn = false
     var process = Process.down
@@ -61,6 +67,7 @@ struct SimulatedPostgreSQL {
     mutating func initialize(branch: Int) {
         isInitialized = true
         isHalfMade = false
+        if branch > 1 { systemIdentifier = "\(Self.systemIdentifier.dropLast(2))\(branch + 10)" }
         log = WriteAheadLog()
         log.begin(branch: branch, timeline: 1)
         log.append(10)
@@ -71,6 +78,8 @@ struct SimulatedPostgreSQL {
     mutating func copy(_ source: SimulatedPostgreSQL) {
         isInitialized = true
         isHalfMade = false
+        unfinished = nil
+        systemIdentifier = source.systemIdentifier
         log = source.log
         isStandby = true
         control = .shutDownInRecovery
@@ -88,6 +97,7 @@ struct SimulatedPostgreSQL {
     mutating func crash() {
         forgetLostDirectory()
         checkpointer = nil
+        owesCheckpointUntil = nil
         era += 1
         process = .down
         isPromoting = false
@@ -96,8 +106,10 @@ struct SimulatedPostgreSQL {
 
     /// The directory as it looks to whom its mark says nothing.
     var withoutMark: SimulatedPostgreSQL {
-        guard isHalfMade, process == .down else { return self }
         var server = self
+        server.unfinished = nil
+        guard isHalfMade, process == .down else { return server }
+        server.isHalfMade = false
         server.isInitialized = true
         server.isStandby = true
         server.control = .shutDownInRecovery
@@ -108,6 +120,7 @@ struct SimulatedPostgreSQL {
     mutating func endCleanly() {
         forgetLostDirectory()
         checkpointer = nil
+        owesCheckpointUntil = nil
         era += 1
         process = .down
         isPromoting = false
@@ -155,7 +168,8 @@ struct SimulatedPostgreSQL {
     func status(now: BootInstant, _ streams: Streams, answers: Bool) -> PostgreSQLStatus {
         guard isInitialized else {
             var status = PostgreSQLStatus(
-                dataDirectory: .empty, state: process == .down ? .stopped : .running, observedAt: now)
+                dataDirectory: .empty, unfinished: isHalfMade ? .copy : unfinished,
+                state: process == .down ? .stopped : .running, observedAt: now)
             if process != .down {
                 status.postmaster = pid
                 status.readiness = .rejecting
@@ -164,13 +178,13 @@ struct SimulatedPostgreSQL {
             return status
         }
         var status = PostgreSQLStatus(
-            dataDirectory: .initialized, state: state, systemIdentifier: Self.systemIdentifier,
+            dataDirectory: .initialized, unfinished: unfinished, state: state, systemIdentifier: systemIdentifier,
             hasStandbySignal: isStandby, canRewind: true, observedAt: now)
         status.mayRemove = .init(onRewindFailure: true, onDivergedTimelines: true)
         switch process {
         case .down:
             status.control = ControlData(
-                state: control, systemIdentifier: Self.systemIdentifier, checkpoint: position,
+                state: control, systemIdentifier: systemIdentifier, checkpoint: position,
                 checkpointTimeline: log.timeline)
             status.walEnd = position
         case .starting, .stopping:

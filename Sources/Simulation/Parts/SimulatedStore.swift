@@ -169,6 +169,13 @@ struct SimulatedStore {
         put(leaf, .object(value), session)
     }
 
+    /// The claim to make a cluster hangs on the claimant's session, as in the adapter.
+    mutating func claimInitialize(_ name: String, ttl: Duration, _ now: BootInstant) -> WriteOutcome {
+        guard keys["initialize"] == nil || bug == .compareSkipped else { return .refused }
+        put("initialize", .text(""), prolong(name, ttl, now))
+        return .written(revision)
+    }
+
     mutating func write(_ key: DCSKey, _ value: DCSValue, _ condition: WriteCondition, by claimant: Claimant)
         -> WriteOutcome
     {

@@ -46,7 +46,15 @@ extension SmallWorld {
     private mutating func take(_ index: Int) {
         key = Key(holder: index, age: 0)
         nodes[index].leaseAge = 0
-        nodes[index].guardedAge = 0
+        if !nodes[index].isGuardianFrozen { nodes[index].guardedAge = 0 }
+    }
+
+    /// A daemon whose orders nobody takes restarts PostgreSQL under another guardian in time.
+    mutating func replaceGuardian(_ index: Int) {
+        let acknowledged = nodes[index].guardedAge.map { Lease(since: Self.now - Self.tick * $0, ttl: .seconds(30)) }
+        let plan = guardianReplacement(
+            local(index), Self.settings, lease: lease(index), acknowledged: acknowledged, failures: 4, at: Self.now)
+        if plan != nil { giveAnotherGuardian(index) }
     }
 
     // MARK: What is decided
@@ -76,12 +84,16 @@ extension SmallWorld {
             if nodes[index].leaseAge.map({ $0 >= Self.ticksOfLease }) ?? true || key?.holder != index {
                 broken = "S5: \(name(index)) promotes without the leader key"
             }
+            // Nobody is promoted before the guardian knows of the lease; one that hangs is replaced first.
+            if nodes[index].isGuardianFrozen { return giveAnotherGuardian(index) }
             nodes[index].isPromoting = true
         case .stop(let mode, _, _): stop(index, cleanly: mode.isClean)
         case .startPrimary:
+            giveAnotherGuardian(index)
             nodes[index].isUp = true
             nodes[index].isStandby = false
         case .startStandby(let upstream, _):
+            giveAnotherGuardian(index)
             nodes[index].isUp = true
             nodes[index].isStandby = true
             nodes[index].memory.following = .upstream(upstream)

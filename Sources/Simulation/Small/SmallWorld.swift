@@ -37,6 +37,8 @@ public struct SmallWorld: Hashable, Sendable {
         var leaseAge: Int?
         /// What the guardian enforces.
         var guardedAge: Int?
+        /// It hears and does nothing; the kernel ends it with the lease that it knows.
+        var isGuardianFrozen = false
         var seen: Seen?
         var memory = Memory()
 
@@ -49,6 +51,7 @@ public struct SmallWorld: Hashable, Sendable {
         case wait
         case load(Int), decide(Int), finishPromotion(Int), write(Int), replicate(Int)
         case cut(Int), heal(Int), crash(Int), killDaemon(Int), startDaemon(Int)
+        case freezeGuardian(Int), thawGuardian(Int)
     }
 
     var nodes: [SmallNode]
@@ -108,10 +111,12 @@ public struct SmallWorld: Hashable, Sendable {
             if node.isUp, node.isStandby { steps.append(.replicate(index)) }
             if node.isCut { steps.append(.heal(index)) }
             if !node.hasDaemon { steps.append(.startDaemon(index)) }
+            if node.isGuardianFrozen { steps.append(.thawGuardian(index)) }
             guard faults < bounds.faults else { continue }
             if !node.isCut { steps.append(.cut(index)) }
             if node.isUp { steps.append(.crash(index)) }
             if isGuarded, node.hasDaemon { steps.append(.killDaemon(index)) }
+            if isGuarded, node.isUp, !node.isGuardianFrozen { steps.append(.freezeGuardian(index)) }
         }
         return steps
     }
@@ -140,6 +145,12 @@ public struct SmallWorld: Hashable, Sendable {
             world.nodes[index].hasDaemon = false
             world.nodes[index].leaseAge = nil
             world.nodes[index].seen = nil
+        case .freezeGuardian(let index):
+            world.faults += 1
+            world.nodes[index].isGuardianFrozen = true
+        case .thawGuardian(let index):
+            world.nodes[index].isGuardianFrozen = false
+            world.enforce(index)
         case .startDaemon(let index):
             world.nodes[index].hasDaemon = true
             world.nodes[index].memory = Memory()
@@ -167,6 +178,7 @@ public struct SmallWorld: Hashable, Sendable {
         for index in nodes.indices {
             if let age = nodes[index].leaseAge { nodes[index].leaseAge = min(age + 1, Self.ticksOfLease + 1) }
             if let age = nodes[index].guardedAge { nodes[index].guardedAge = min(age + 1, Self.ticksOfLease + 1) }
+            if nodes[index].isGuardianFrozen, nodes[index].hasDaemon { replaceGuardian(index) }
             // What `guardLease` does: nobody waits for the store any longer.
             if nodes[index].hasDaemon, nodes[index].commits || nodes[index].isPromoting,
                 nodes[index].leaseAge.map({ $0 >= Self.ticksToStop }) ?? false
@@ -180,7 +192,23 @@ public struct SmallWorld: Hashable, Sendable {
     /// The guardian: nothing accepts writes beyond the lease that it was told of.
     private mutating func enforce(_ index: Int) {
         guard isGuarded, let age = nodes[index].guardedAge, age >= Self.ticksOfLease else { return }
+        if nodes[index].isGuardianFrozen { return strike(index) }
         if nodes[index].commits || nodes[index].isPromoting { stop(index, cleanly: false) }
+    }
+
+    /// A timer of the kernel's ends the guardian, and the kernel its server.
+    private mutating func strike(_ index: Int) {
+        guard nodes[index].isUp, bug != .deadManForgotten else { return }
+        stop(index, cleanly: false)
+        nodes[index].isGuardianFrozen = false
+        nodes[index].guardedAge = nil
+    }
+
+    /// Another guardian hears of the standing lease first.
+    mutating func giveAnotherGuardian(_ index: Int) {
+        guard nodes[index].isGuardianFrozen else { return }
+        nodes[index].isGuardianFrozen = false
+        nodes[index].guardedAge = nodes[index].leaseAge
     }
 
     private mutating func load(_ index: Int) {

@@ -32,6 +32,13 @@ extension World {
     }
 
     mutating func checkpoint(_ index: Int, _ incarnation: Int) {
+        if nodes[index].records.full > 0 {
+            let error = PostgreSQLError.query(state: "53300", message: "sorry, too many clients already")
+            return reply(.node(.checkpointed(.failure(error))), to: index, incarnation, after: 1...50)
+        }
+        if setup.tempers.checkpointsLate, nodes[index].postgreSQL.checkpointer == nil {
+            return checkpointLate(index, incarnation)
+        }
         if nodes[index].postgreSQL.checkpointer == nil {
             return reply(.node(.checkpointed(.success(()))), to: index, incarnation, after: 10...2000)
         }

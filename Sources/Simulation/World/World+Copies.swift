@@ -28,14 +28,18 @@ extension World {
         // What stood there is removed first, where there is no room for both.
         if !staysUntilCopied(replaced, index) {
             nodes[index].postgreSQL.isInitialized = false
-            nodes[index].postgreSQL.isHalfMade = nodes[index].failsCopies == 0
+            nodes[index].postgreSQL.isHalfMade = true
+            nodes[index].postgreSQL.unfinished = nil
         }
         // The method fails, and what it has left by halves is removed.
         if nodes[index].failsCopies > 0 {
             coverage.count(.copyFailed)
             nodes[index].operation?.failed = true
+            // Or is not, where the method dies of it.
+            if nodes[index].operations.isMultiple(of: 2) { nodes[index].postgreSQL.isHalfMade = false }
         }
         finish(after: 1000...8000, index)
+        if !staysUntilCopied(replaced, index) { beginEmptying(index) }
     }
 
     mutating func clone(_ source: Upstream, _ index: Int) -> Result<OperationResult, PostgreSQLError> {
@@ -44,6 +48,7 @@ extension World {
         }
         nodes[index].postgreSQL.copy(self[server: peer])
         nodes[index].postgreSQL.grewAt = now
+        nodes[index].records.forgetRewinds()
         coverage.count(.clone)
         return .success(.done)
     }
@@ -57,18 +62,6 @@ extension World {
         nodes[index].postgreSQL.copy(nodes[kept].postgreSQL)
         nodes[index].postgreSQL.grewAt = now
         coverage.count(.restoredAlone)
-        return .success(.done)
-    }
-
-    mutating func rewind(_ source: Upstream, _ index: Int) -> Result<OperationResult, PostgreSQLError> {
-        guard let peer = reachable(source, from: index), self[server: peer].acceptsWrites else {
-            return .failure(.failed("\(source.name) is not reachable"))
-        }
-        checkRemoval(index, source, .rewind(from: source))
-        nodes[index].postgreSQL.copy(self[server: peer])
-        nodes[index].postgreSQL.grewAt = now
-        if peer == Self.elsewhere { noteMovedSite() }
-        coverage.count(.rewind)
         return .success(.done)
     }
 }

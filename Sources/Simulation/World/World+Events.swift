@@ -37,6 +37,7 @@ extension World {
         case .heal(let index): heal(setup.faults[index])
         case .startDaemon(let node): startDaemon(node)
         case .failsafe(let number, let message): handle(message, of: number)
+        case .trouble(let node, let trouble): handle(trouble, node)
         }
     }
 
@@ -94,7 +95,7 @@ extension World {
         setup.rules.failsafeSlip = self.setup.bug?.failsafeSlip
         setup.hasGuardian = self.setup.guardian
         let server = nodes[index].postgreSQL
-        setup.inheritedLease = server.acceptsWrites || server.isPromoting ? nodes[index].enforced : nil
+        setup.inheritedLease = server.acceptsWrites || server.isPromoting ? nodes[index].toldLease : nil
         return setup
     }
 

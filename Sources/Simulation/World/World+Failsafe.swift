@@ -143,7 +143,8 @@ extension World {
     private func isOnlyStoreGone(_ index: Int, _ snapshot: NodeSnapshot) -> Bool {
         let isCalm = nodes.allSatisfy { node in
             node.machine != nil && !node.isFrozen && node.answers && node.heldDown == 0 && node.stalled == 0
-                && node.blocked == 0 && node.starvation.isEmpty && node.deaf == 0 && !node.isPaused
+                && node.blocked == 0 && node.starvation.isEmpty && node.deaf == 0 && node.records.isPlain
+                && !node.isPaused
                 && now - node.disturbedAt > node.ttl + .seconds(10)
         }
         let isToldNot = snapshot.decision?.reasons.contains(.failsafe(.membersUnknown)) ?? false

@@ -17,6 +17,10 @@ extension World {
         case .spoilKey(let leaf, let how): spoil(leaf, how)
         case .refusePromotions(let node, let hangs): nodes[node].refusals.append(hangs)
         case .failCopies(let node): nodes[node].failsCopies += 1
+        case .freezeGuardian(let node): freezeGuardian(node)
+        case .moveDirectory(let node): moveDirectory(node)
+        case .refuseRewinds(let node): nodes[node].records.refusesRewinds = nodes[node].postgreSQL.isInitialized
+        case .fillConnections(let node): nodes[node].records.full += 1
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
             .hangCheckpointer, .slowOperations, .blockOperations, .stepClock, .isolateFromStore, .loseAnswers,
             .partition, .isolate,
@@ -41,9 +45,12 @@ extension World {
         case .spoilKey(let leaf, let how): unspoil(leaf, how)
         case .refusePromotions(let node, let hangs): nodes[node].refusals.forget(hangs)
         case .failCopies(let node): nodes[node].failsCopies -= 1
+        case .freezeGuardian(let node): thawGuardian(node)
+        case .fillConnections(let node): nodes[node].records.full -= 1
         case .hangCheckpointer(let node, _): letCheckpointerGo(node)
         case .slowPeers(let milliseconds): slowPeers.forget(.milliseconds(milliseconds))
-        case .removeDirectory, .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL,
+        case .removeDirectory, .moveDirectory, .refuseRewinds, .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon,
+            .suspendHost, .hangPostgreSQL,
             .stallDisk, .slowOperations, .blockOperations, .stepClock, .isolateFromStore,
             .loseAnswers, .partition,
             .isolate,
@@ -79,6 +86,7 @@ extension World {
         if mine.process != .down { coverage.count(.directoryLost) }
         nodes[index].postgreSQL.isInitialized = false
         nodes[index].postgreSQL.isHalfMade = false
+        nodes[index].postgreSQL.unfinished = nil
         nodes[index].postgreSQL.sessionsGoOn = sessionsGoOn
         if mine.process == .down { nodes[index].postgreSQL.crash() }
     }
@@ -164,6 +172,7 @@ extension World {
     private mutating func killGuardian(_ index: Int) {
         guard setup.guardian else { return }
         nodes[index].deaf += 1
+        nodes[index].records.frozenGuardian = 0
         let pid = nodes[index].postgreSQL.pid
         nodes[index].enforced = nil
         guard nodes[index].postgreSQL.process != .down else { return }
@@ -230,7 +239,7 @@ extension World {
         // From a store that keeps nothing else of the cluster a key that was deleted does not come back by itself:
         // whoever took it away is told so (needs_operator), and puts it back.
         case .initialize where how != .deleted || storeKnowsNothing:
-            store.put(path(leaf), .text(SimulatedPostgreSQL.systemIdentifier))
+            store.put(path(leaf), .text(clusterIdentifier))
         case .config: store.put(path(leaf), .object(document))
         case .failover: store.put(path(leaf), .object([:]))
         case .initialize, .status, .member: return

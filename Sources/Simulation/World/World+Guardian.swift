@@ -8,7 +8,9 @@ extension World {
     /// An order of the daemon's, which hears that it was taken.
     mutating func takeOrder(_ order: GuardOrder, _ index: Int, _ incarnation: Int) {
         nodes[index].standingOrder = order
-        nodes[index].unheardUntil = nodes[index].deaf > 0 ? now + .seconds(2) : nil
+        let isFrozen = nodes[index].records.frozenGuardian > 0
+        nodes[index].unheardUntil = nodes[index].deaf > 0 || isFrozen ? now + .seconds(2) : nil
+        if isFrozen { return leaveUnread(order, index, incarnation) }
         if nodes[index].deaf > 0 {
             // Whether it was taken is not known.
             coverage.count(.guardianSilent)
@@ -18,6 +20,13 @@ extension World {
                 at: now + .seconds(2))
             if generator.oneIn(2) { return }
         }
+        take(order, index)
+        if nodes[index].deaf > 0 { return }
+        let status = GuardianStatus(pid: 1, postmaster: nodes[index].postgreSQL.pid)
+        reply(.guardian(order, .success(status)), to: index, incarnation, after: 0...2)
+    }
+
+    mutating func take(_ order: GuardOrder, _ index: Int) {
         switch order {
         case .disarm: if setup.bug != .disarmingForgotten { nodes[index].enforced = nil }
         case .enforce(let lease, _):
@@ -25,15 +34,14 @@ extension World {
             // A lease of a shorter ttl may end before the one that it replaces.
             setGuardian(index, at: max(now, LeaseArithmetic.haltBy(lease)))
         }
-        if nodes[index].deaf > 0 { return }
-        let status = GuardianStatus(pid: 1, postmaster: nodes[index].postgreSQL.pid)
-        reply(.guardian(order, .success(status)), to: index, incarnation, after: 0...2)
     }
 
     /// A guardian that launches a server has heard the standing order first (docs/guardian.md); a standby's launch lets
     /// every lease go.
     mutating func hearBeforeLaunch(_ index: Int, asStandby: Bool) {
         nodes[index].deaf = 0
+        nodes[index].records.frozenGuardian = 0
+        nodes[index].records.unread = nil
         switch nodes[index].standingOrder {
         case .enforce(let lease, _) where setup.guardian && !asStandby:
             nodes[index].enforced = lease
@@ -42,7 +50,7 @@ extension World {
         }
     }
 
-    private mutating func setGuardian(_ index: Int, at instant: BootInstant) {
+    mutating func setGuardian(_ index: Int, at instant: BootInstant) {
         if let known = nodes[index].guardianLooksAt, known <= instant { return }
         nodes[index].guardianLooksAt = instant
         queue.add(.guardian(node: index), at: instant)
@@ -53,13 +61,16 @@ extension World {
         // It stands still with its host, and is the first to go on.
         if nodes[index].suspended > 0 { return }
         guard let lease = nodes[index].enforced else { return }
+        if nodes[index].records.frozenGuardian > 0 { return strike(index, lease) }
         enforce(index)
         setGuardian(index, at: max(now + .milliseconds(100), LeaseArithmetic.haltBy(lease)))
     }
 
     /// Kills a PostgreSQL that accepts writes, or is about to, when the lease that it enforces comes to its end.
     mutating func enforce(_ index: Int) {
-        guard let lease = nodes[index].enforced, now >= LeaseArithmetic.haltBy(lease) else { return }
+        guard nodes[index].records.frozenGuardian == 0, let lease = nodes[index].enforced,
+            now >= LeaseArithmetic.haltBy(lease)
+        else { return }
         let server = nodes[index].postgreSQL
         guard server.process != .down, !server.isStandby || server.isPromoting else { return }
         note("\(name(index)): the guardian kills PostgreSQL")

@@ -15,7 +15,7 @@ extension World {
     mutating func loseSite() {
         let isWhole = nodes.allSatisfy { node in
             if case .clone? = node.operation?.operation { return false }
-            return node.postgreSQL.isInitialized
+            return node.postgreSQL.isInitialized && node.postgreSQL.unfinished == nil
         }
         guard isWhole, storeIsDown == 0, store.keys["history"] != nil || store.keys["status"] != nil else { return }
         coverage.count(.siteLost)
@@ -57,7 +57,7 @@ extension World {
     /// When all is there again and waits for hands, somebody looks at every node, and starts the newest that led.
     mutating func lookAtLostSite() {
         // Put there by hand.
-        if store.keys["initialize"]?.value == .text(SimulatedPostgreSQL.systemIdentifier) { lostSite = nil }
+        if store.keys["initialize"]?.value == .text(clusterIdentifier) { lostSite = nil }
         guard lostSite != nil, case .healing = chapter else { return }
         let waits = nodes.allSatisfy { node in
             node.machine != nil && node.operation == nil

@@ -16,11 +16,12 @@ extension World {
         }
         takeLock(operation, index)
         switch operation {
-        case .bootstrap: finish(after: 1000...3000, index)
+        case .bootstrap: beginBootstrap(index)
         case .finishBootstrap: finish(after: 1...10, index)
         case .restore:
             let fails = nodes[index].failsCopies > 0
             nodes[index].operation?.failed = fails
+            nodes[index].postgreSQL.isHalfMade = !fails
             finish(after: 1000...8000, index)
         case .clone(let source, let replaced, _): beginClone(from: source, replaced, operation, index)
         case .startPrimary(let timeout, _): start(asStandby: false, of: nil, timeout, index)
@@ -34,7 +35,7 @@ extension World {
         case .promote: promote(index)
         case .stop(let mode, let timeout, _): stop(mode, timeout, index)
         case .stopToRestart(let timeout): stop(.fastAfterCheckpoint, timeout, index)
-        case .rewind: finish(after: 500...5000, index)
+        case .rewind(let source): beginRewind(source, index)
         case .recoverSingleUser, .copyLogicalSlots: finish(after: 200...3000, index)
         case .archiveLastSegment: finish(after: 1...10, index)
         case .setAsideDataDirectory: setAside(index)
@@ -68,7 +69,7 @@ extension World {
         hearBeforeLaunch(index, asStandby: asStandby)
         let hasParted = refusesParted(index, upstream)
         if hasParted { coverage.count(.partedRefused) }
-        if nodes[index].failsStarts > 0 || hasParted {
+        if nodes[index].failsStarts > 0 || hasParted || killsRewound(index) {
             let at = now + generator.milliseconds(in: 50...3000)
             return queue.add(.startFailed(node: index, era: nodes[index].postgreSQL.era), at: at)
         }
@@ -167,6 +168,7 @@ extension World {
         receive(index)
         checkLoss(index)
         nodes[index].postgreSQL.promote(branch: newBranch(index), now)
+        if setup.tempers.checkpointsLate { nodes[index].postgreSQL.owesCheckpointUntil = now + .seconds(3600) }
         presentBranch = nodes[index].postgreSQL.log.branch
         let timeline = nodes[index].postgreSQL.log.timeline
         note("\(name(index)): PostgreSQL was promoted to timeline \(timeline)")
@@ -266,12 +268,15 @@ extension World {
         switch operation {
         case .bootstrap:
             nodes[index].postgreSQL.initialize(branch: newBranch(index))
+            planCut(isAtEnd: true, index)
             pids += 1
             nodes[index].postgreSQL.pid = pids
             nodes[index].postgreSQL.process = .running
             nodes[index].postgreSQL.wroteUntil = now
             presentBranch = nodes[index].postgreSQL.log.branch
-        case .finishBootstrap: break
+        case .finishBootstrap:
+            nodes[index].postgreSQL.unfinished = nil
+            nodes[index].records.isCutOff = false
         case .clone(let source, _, _): return clone(source, index)
         case .restore: return restore(index)
         case .startPrimary, .startStandby:
@@ -300,7 +305,10 @@ extension World {
             nodes[index].postgreSQL.log.append(1)
             nodes[index].postgreSQL.control = .shutDown
             coverage.count(.singleUserRecovery)
-        case .setAsideDataDirectory: nodes[index].postgreSQL.isInitialized = false
+        case .setAsideDataDirectory:
+            nodes[index].postgreSQL.isInitialized = false
+            nodes[index].postgreSQL.unfinished = nil
+            nodes[index].records.isCutOff = false
         }
         return .success(.done)
     }

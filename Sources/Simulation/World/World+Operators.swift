@@ -38,7 +38,8 @@ extension World {
             .lateRequests, .spoilKey, .isolateFromStore, .loseAnswers, .partition, .isolate, .slowReplication,
             .slowReplay, .storeOutage, .storeElection, .fillStore,
             .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
-            .repeatWatch, .compactWatch, .refusePromotions, .failCopies, .loseSite:
+            .repeatWatch, .compactWatch, .refusePromotions, .failCopies, .loseSite, .freezeGuardian, .moveDirectory,
+            .refuseRewinds, .fillConnections:
             break
         }
     }
@@ -107,6 +108,7 @@ extension World {
         nodes[index].operation = nil
         nodes[index].orphan = nil
         nodes[index].postgreSQL.isHalfMade = false
+        nodes[index].postgreSQL.unfinished = nil
         if nodes[index].postgreSQL.process != .down { nodes[index].postgreSQL.crash() }
         nodes[index].hung = 0
         nodes[index].postgreSQL.isInitialized = false

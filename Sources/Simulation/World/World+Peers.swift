@@ -32,9 +32,11 @@ extension World {
         var status = server.status(now: now, streams(index), answers: nodes[index].answers)
         status.promotionWasAsked =
             nodes[index].postgreSQL.isPromoting && nodes[index].promotedIn == nodes[index].incarnation
-        if isKept(index) { status.mayRemove = .init() }
+        if isKept(index) { status.mayRemove = mayRemove(index) }
+        noteTroubles(&status, index)
         status.canRewind = !setup.rewindless.contains(index)
-        status.canRestoreAlone = setup.faults.contains { $0.kind == .failCopies(index) }
+        // Nobody has a backup of a cluster that is being made.
+        status.canRestoreAlone = chapter != .making && setup.faults.contains { $0.kind == .failCopies(index) }
         status.hasPrePromote = setup.faults.contains { $0.kind.asksBeforePromotion(of: index) }
         return status
     }
@@ -88,7 +90,7 @@ extension World {
     /// The running server that an upstream names, where this node reaches it.
     func reachable(_ source: Upstream, from index: Int) -> Int? {
         guard let peer = self.index(of: source.name), peer != index, !isCut(index, peer),
-            self[server: peer].process == .running, answers(peer)
+            self[server: peer].process == .running, answers(peer), peer == Self.elsewhere || nodes[peer].records.full == 0
         else { return nil }
         return peer
     }

@@ -39,6 +39,8 @@ extension World.Setup {
             setup.faults.append(Fault(.fillStore, at: at, lasts: generator.milliseconds(in: 5000...40_000)))
         }
         setup.tempers = Tempers(&generator, nodes: size, rewindless: setup.rewindless)
+        setup.tempers.drawMore(&generator, nodes: size, rewindless: setup.rewindless)
+        setup.faults += profile.planMore(&generator, nodes: size, span: span)
         return setup
     }
 }

@@ -93,7 +93,10 @@ extension World {
             return .released(.success(isDone))
         case .write(let key, let value, let condition, let purpose):
             let holds = store.holds(condition, key, claimant)
-            let outcome = store.write(key, setup.bug?.written(key, value) ?? value, condition, by: claimant)
+            let outcome =
+                key == .initialize && value == .text("")
+                ? store.claimInitialize(name, ttl: ttl, now)
+                : store.write(key, setup.bug?.written(key, value) ?? value, condition, by: claimant)
             checkWrite(key, holds, outcome, index)
             if key == .initialize, case .written = outcome { checkDefinition(index) }
             if key == .rollingRestart, case .written = outcome { followRolling(by: index) }

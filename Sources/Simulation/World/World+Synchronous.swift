@@ -55,7 +55,9 @@ extension World {
     mutating func name(_ setting: SynchronousSetting, _ index: Int, _ incarnation: Int) {
         let names = Self.names(setting)
         nodes[index].postgreSQL.written = names
-        let isHeard = nodes[index].answers && nodes[index].blocked == 0 && !generator.oneIn(30)
+        let isHeard =
+            nodes[index].answers && nodes[index].blocked == 0 && nodes[index].records.full == 0
+            && !generator.oneIn(30)
         if isHeard, nodes[index].postgreSQL.process == .running {
             let at = now + generator.milliseconds(in: 1...30)
             queue.add(.reread(node: index, era: nodes[index].postgreSQL.era), at: at)

@@ -44,7 +44,8 @@ extension World {
         let mine = tags(index).failoverPriority
         for other in nodes.indices where other != index && tags(other).failoverPriority > mine {
             let theirs = nodes[other].postgreSQL
-            guard isUndisturbed(other), !standsBack(other), !isCut(index, other), nodes[other].machine != nil,
+            guard isUndisturbed(other), !standsBack(other), !isBlind(other), nodes[other].records.full == 0,
+                !isCut(index, other), nodes[other].machine != nil,
                 theirs.process == .running,
                 theirs.isStandby, theirs.log == server.log, writers[server.log.branch] != other,
                 nodes[index].leaderKey.lastHolder != name(other),

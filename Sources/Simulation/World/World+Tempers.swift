@@ -13,6 +13,23 @@ public struct Tempers: Sendable, Hashable {
     public var keeps: Set<Int> = []
     /// PostgreSQL does not start on a timeline that has parted from that of whom it is to follow.
     public var partedDoNotStart = false
+    /// What of directories that have parted their operators let go, where it is not all or nothing.
+    var removal: [Int: PostgreSQLStatus.RemovalPermission] = [:]
+    /// The nodes that do not know their timeline while they do not stream.
+    public var blind: Set<Int> = []
+    /// The checkpoint after a promotion takes up to ten seconds, and until then pg_rewind goes by what was before.
+    public var checkpointsLate = false
+    /// The first server after a pg_rewind is killed.
+    public var killsRewound = false
+    /// Of the first cluster that is made: how long after that has begun its daemon dies, and for how long.
+    public var bootstrapCut: BootstrapCut?
+
+    public struct BootstrapCut: Sendable, Hashable {
+        var after: Duration
+        /// Counted from when the server runs.
+        var isAtEnd: Bool
+        var lasts: Duration
+    }
 
     public init() {}
 
@@ -23,6 +40,22 @@ public struct Tempers: Sendable, Hashable {
         let drawn = generator.number(in: 0...nodes - 1)
         if generator.oneIn(3) { keeps = rewindless.isEmpty ? [drawn] : rewindless }
         partedDoNotStart = generator.oneIn(3)
+    }
+
+    /// What worlds have learnt later is drawn later, so that those of before stay what they were.
+    mutating func drawMore(_ generator: inout SeededGenerator, nodes: Int, rewindless: Set<Int>) {
+        let drawn = generator.number(in: 0...nodes - 1)
+        let node = rewindless.first ?? drawn
+        if generator.oneIn(6) { removal[node] = .init(onRewindFailure: true, onDivergedTimelines: false) }
+        let unseeing = generator.number(in: 0...nodes - 1)
+        if generator.oneIn(8) { blind = [unseeing] }
+        checkpointsLate = generator.oneIn(4)
+        killsRewound = generator.oneIn(6)
+        let isAtEnd = generator.oneIn(2)
+        let cut = BootstrapCut(
+            after: generator.milliseconds(in: isAtEnd ? 0...20 : 1...3500), isAtEnd: isAtEnd,
+            lasts: generator.milliseconds(in: 300...40_000))
+        if generator.oneIn(12) { bootstrapCut = cut }
     }
 
     /// What of it stands in `/config`.
@@ -41,11 +74,22 @@ extension World {
     }
 
     /// Whether an operator has to be asked before the directory goes.
-    func isKept(_ index: Int) -> Bool { setup.tempers.keeps.contains(index) && !nodes[index].records.letsGo }
+    func isKept(_ index: Int) -> Bool { mayRemove(index) != .init(onRewindFailure: true, onDivergedTimelines: true) }
 
-    /// When all has healed somebody looks at the directories that were kept, saves what is wanted and lets them go.
+    /// What is let go without a question.
+    func mayRemove(_ index: Int) -> PostgreSQLStatus.RemovalPermission {
+        if nodes[index].records.letsGo { return .init(onRewindFailure: true, onDivergedTimelines: true) }
+        if setup.tempers.keeps.contains(index) { return .init() }
+        return setup.tempers.removal[index] ?? .init(onRewindFailure: true, onDivergedTimelines: true)
+    }
+
+    /// When all has healed, and while the cluster is made, somebody looks at the directories that were kept, saves what
+    /// is wanted and lets them go.
     mutating func lookAtKept() {
-        guard case .healing = chapter else { return }
+        switch chapter {
+        case .making, .healing: break
+        case .faults, .done: return
+        }
         for index in nodes.indices where isKept(index) {
             let snapshot = nodes[index].published?.snapshot
             let waits = snapshot?.running == nil && snapshot?.decision?.reasons.contains(where: \.isOfKeeping) == true
@@ -87,6 +131,23 @@ extension SimulatedNode {
         var abandoned: [String: BootInstant] = [:]
         /// When it last asked a store that was full to write.
         var attempts: [BootInstant] = []
+        /// How many faults keep its guardian from doing anything; since when, and the order that it has not read.
+        var frozenGuardian = 0
+        var unread: (order: GuardOrder, at: BootInstant)?
+        /// A server that an earlier daemon has started, in a directory where nobody looks any more.
+        var elder: World.Elder?
+        /// pg_rewind gives up on what stands in the directory; it has given up on it, or was broken off.
+        var refusesRewinds = false
+        var rewindHasFailed = false
+        /// No server has been started since its directory was rewound.
+        var isRewound = false
+        /// How many faults hold all its connections.
+        var full = 0
+        /// Its bootstrap was cut off: what it has made is nobody's cluster.
+        var isCutOff = false
+
+        /// Nothing of this is wrong at present.
+        var isPlain: Bool { frozenGuardian == 0 && full == 0 && elder == nil }
     }
 }
 

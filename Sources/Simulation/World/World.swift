@@ -42,6 +42,7 @@ public struct World {
         case startDaemon(Int)
         /// A message of the question of that number.
         case failsafe(Int, FailsafeMessage)
+        case trouble(Int, Trouble)
     }
 
     /// What a daemon does a moment after it decided to; one that dies in between has not done it.
@@ -365,5 +366,5 @@ struct SimulatedNode {
     /// PostgreSQL's processes run and answer.
     var answers: Bool { hung == 0 && suspended == 0 }
     /// Clients' commits succeed now.
-    var commits: Bool { postgreSQL.acceptsWrites && hung == 0 && suspended == 0 && stalled == 0 }
+    var commits: Bool { postgreSQL.acceptsWrites && hung == 0 && suspended == 0 && stalled == 0 && !isNobodys }
 }

@@ -1,0 +1,46 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+
+/// Bugs of guardians that hang, directories that were moved, and what a status lacks.
+extension PlantedBug {
+    /// What the rules do not see, or remember, of those.
+    func forgetMore(_ seen: inout Observation, _ memory: inout Memory) {
+        switch self {
+        case .earlierDaemonForgotten: memory.beganWithoutLease = nil
+        case .timelineGuessed:
+            guard let facts = seen.local.facts, facts.inRecovery, facts.timeline == nil else { return }
+            let timeline = seen.view?.timeline
+            seen.local.facts?.timeline = timeline
+        case .refusalCountsAsSilence:
+            guard seen.local.unobservable != nil, let postmaster = seen.local.postmaster else { return }
+            let since = seen.now - .seconds(3600)
+            seen.pulse = Pulse(takenAt: seen.now, postmaster: postmaster, unansweredSince: since, stillSince: since)
+        case .removalsConfused:
+            if seen.local.mayRemove.onRewindFailure { seen.local.mayRemove.onDivergedTimelines = true }
+        case .checkpointNotAwaited: seen.forgetCheckpoints()
+        case .failedStartIsParted:
+            if seen.local.postmaster == nil, memory.failedStarts > 0 { seen.invertDivergence() }
+        default: return
+        }
+    }
+
+    /// An order that nobody has answered counts as taken.
+    func heard(_ event: CycleEvent) -> CycleEvent {
+        guard self == .silentGuardianTrusted, case .guardian(let order, .failure) = event else { return event }
+        return .guardian(order, .success(GuardianStatus(pid: 1)))
+    }
+}
+
+extension Observation {
+    /// Nobody says that a checkpoint is owed.
+    fileprivate mutating func forgetCheckpoints() {
+        guard let members = view?.members else { return }
+        view?.members = members.map { member in
+            var data = member.data
+            data["checkpoint_after_promote"] = nil
+            return Member(name: member.name, session: member.session, revision: member.revision, data: data)
+        }
+    }
+}
