@@ -1,6 +1,6 @@
 /// The zones that `synchronous_zones: distinct` wants to be used once, and that are not, as `/sync` stands: in quorum
-/// mode the primary's alone counts. A standby that says nothing of its zone may be in the primary's. Empty where nothing
-/// of the kind is wanted.
+/// mode the primary's alone counts. A standby that says nothing of its zone may be in the primary's. Empty where
+/// nothing of the kind is wanted.
 public func sharedZones(_ view: ClusterView, _ settings: DynamicConfiguration) -> [String] {
     guard settings.prefersDistinctZones, settings.synchronousMode != .off, let leader = view.leaderMember else {
         return []

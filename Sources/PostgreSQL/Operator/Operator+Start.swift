@@ -5,8 +5,9 @@ import Ports
 import Posix
 
 extension Operator {
-    /// Starts the server and waits until it accepts connections (postgresql.md §5). Parameters that waited for a restart,
-    /// and with which the server does not come up, keep their old values: whether it was stopped for them, or has ended.
+    /// Starts the server and waits until it accepts connections (postgresql.md §5). Parameters that waited for a
+    /// restart, and with which the server does not come up, keep their old values: whether it was stopped for them, or
+    /// has ended.
     func start(_ role: ConfigurationWriter.Role, timeout: Duration, halts: Int) async throws(PostgreSQLError)
         -> OperationResult
     {
