@@ -96,7 +96,8 @@ extension World {
     }
 
     mutating func planCut(isAtEnd: Bool, _ index: Int) {
-        guard let cut = setup.tempers.bootstrapCut, cut.isAtEnd == isAtEnd, chapter == .making,
+        // Only a guardian makes that safe.
+        guard setup.guardian, let cut = setup.tempers.bootstrapCut, cut.isAtEnd == isAtEnd, chapter == .making,
             coverage.reached[.bootstrapCutOff] == nil
         else { return }
         coverage.count(.bootstrapCutOff)
