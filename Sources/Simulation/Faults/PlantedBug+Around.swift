@@ -84,7 +84,7 @@ extension PlantedBug {
             .hungLeaderKept: 1297, .refusedRenewalIsHeld: 1166, .receiptNotConfirmed: 1136, .lockNotTaken: 1755,
             .requestOverrulesRace: 1119,
             .slotsKeptForEver: 446, .partedNeverCompared: 467, .removalNotAsked: 256, .confirmationSkipped: 883,
-            .leaseCountedFromReply: 794, .circleFollowed: 707, .namesForgottenAtRestart: 586,
+            .removalsConfused: 3193, .leaseCountedFromReply: 794, .circleFollowed: 707, .namesForgottenAtRestart: 586,
             .raceIgnoresWhoIsAhead: 433, .failsafeCountedFromReceipt: 581, .failsafeOfFormerLife: 295,
         ]
         return worlds[self]

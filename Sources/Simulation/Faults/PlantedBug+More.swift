@@ -9,10 +9,6 @@ extension PlantedBug {
     func forgetMore(_ seen: inout Observation, _ memory: inout Memory) {
         switch self {
         case .earlierDaemonForgotten: memory.beganWithoutLease = nil
-        case .timelineGuessed:
-            guard let facts = seen.local.facts, facts.inRecovery, facts.timeline == nil else { return }
-            let timeline = seen.view?.timeline
-            seen.local.facts?.timeline = timeline
         case .refusalCountsAsSilence:
             guard seen.local.unobservable != nil, let postmaster = seen.local.postmaster else { return }
             let since = seen.now - .seconds(3600)

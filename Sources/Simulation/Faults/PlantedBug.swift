@@ -77,7 +77,6 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case removalNotAsked
     case recoveredWithoutRewind
     case earlierDaemonForgotten
-    case timelineGuessed
     case refusalCountsAsSilence
     case removalsConfused
     case checkpointNotAwaited
@@ -161,7 +160,6 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .recoveredWithoutRewind: "a crashed primary is recovered where no pg_rewind can follow"
         case .markIgnored: "a directory whose copy was broken off counts as a cluster"
         case .earlierDaemonForgotten: "the key of an earlier daemon's goes although its server may live elsewhere"
-        case .timelineGuessed: "a standby that does not know its timeline takes the cluster's for it"
         case .refusalCountsAsSilence: "a server that has no connection left counts as one that hangs"
         case .removalsConfused: "remove_data_directory_on_rewind_failure counts for what cannot be rewound at all"
         case .checkpointNotAwaited: "a primary is rewound from before it has written a checkpoint"
@@ -187,7 +185,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .promotionWithoutNames, .votesNotCounted: .quorum
         case .confirmationSkipped, .settlingSkipped: .modes
         case .timelineNotChecked, .hungLeaderKept, .priorityIgnored, .raceBackoffIgnored, .slotsKeptForEver,
-            .partedNeverCompared, .removalNotAsked, .recoveredWithoutRewind, .timelineGuessed, .removalsConfused,
+            .partedNeverCompared, .removalNotAsked, .recoveredWithoutRewind, .removalsConfused,
             .checkpointNotAwaited,
             .failedStartIsParted, .deadManForgotten, .silentGuardianTrusted, .rewindMarkIgnored,
             .bootstrapMarkIgnored:
@@ -273,7 +271,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .failsafeOutlivesTerm, .failsafeMembersDropped, .keyLeftByDemotion, .formerSiteBelieved,
             .statusLeftBehind, .startTimeoutStops, .slotsKeptForEver, .partedNeverCompared, .removalNotAsked,
             .recoveredWithoutRewind, .markIgnored, .lockNotTaken, .refusalsHammered,
-            .earlierDaemonForgotten, .timelineGuessed, .refusalCountsAsSilence, .removalsConfused,
+            .earlierDaemonForgotten, .refusalCountsAsSilence, .removalsConfused,
             .checkpointNotAwaited, .failedStartIsParted, .deadManForgotten, .silentGuardianTrusted,
             .rewindMarkIgnored, .bootstrapMarkIgnored:
             break

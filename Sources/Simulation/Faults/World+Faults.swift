@@ -113,13 +113,13 @@ extension World {
     private mutating func disturb(_ fault: Fault.Kind) {
         for index in nodes.indices { nodes[index].leftAloneUntil = nil }
         switch fault {
-        case .slowReplication, .slowReplay: break
+        case .slowReplication, .slowReplay, .fillConnections: break
         // Also what was said meanwhile is on its way for a while.
         case .isolate, .spoilKey, .slowPeers, .loseSite: for index in nodes.indices { nodes[index].disturbedAt = now }
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
             .hangCheckpointer,
             .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,
-            .deafenGuardian, .freezeGuardian, .moveDirectory, .refuseRewinds, .fillConnections, .refusePromotions,
+            .deafenGuardian, .freezeGuardian, .moveDirectory, .refuseRewinds, .refusePromotions,
             .failCopies, .crashPromotions,
             .lateRequests, .isolateFromStore, .loseAnswers, .partition, .storeOutage, .storeElection,
             .fillStore, .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch, .compactWatch, .switchover,

@@ -119,6 +119,8 @@ extension World {
         let view = store.view(now)
         for other in nodes.indices where nodes[other].postgreSQL.upstream == index {
             if setup.nofailover.contains(other) || isOutsideFailsafe(other, view) { continue }
+            // Its directory may have gone under it.
+            guard nodes[other].postgreSQL.isInitialized else { continue }
             receive(other)
             if isStreaming(other), nodes[other].postgreSQL.log.count == nodes[index].postgreSQL.log.count {
                 return true
