@@ -359,16 +359,3 @@ struct ParameterServerTests {
         await server.has { try await server.sql("SELECT to_regclass('\(name)') IS NOT NULL") == [["t"]] }
     }
 }
-
-extension TestServer {
-    /// Observes until `condition` holds, for at most 20 s.
-    fileprivate func has(_ condition: () async throws -> Bool) async -> Bool {
-        let deadline = BootClock.now() + .seconds(20)
-        while BootClock.now() < deadline {
-            _ = await observe()
-            if (try? await condition()) == true { return true }
-            try? await Task.sleep(for: .milliseconds(20))
-        }
-        return false
-    }
-}

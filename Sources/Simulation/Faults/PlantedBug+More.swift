@@ -7,18 +7,17 @@ import Ports
 extension PlantedBug {
     /// What the rules do not see, or remember, of those.
     func forgetMore(_ seen: inout Observation, _ memory: inout Memory) {
-        switch self {
-        case .earlierDaemonForgotten: memory.beganWithoutLease = nil
-        case .refusalCountsAsSilence:
-            guard seen.local.unobservable != nil, let postmaster = seen.local.postmaster else { return }
+        if self == .earlierDaemonForgotten { memory.beganWithoutLease = nil }
+        if self == .refusalCountsAsSilence, seen.local.unobservable != nil, let postmaster = seen.local.postmaster {
             let since = seen.now - .seconds(3600)
             seen.pulse = Pulse(takenAt: seen.now, postmaster: postmaster, unansweredSince: since, stillSince: since)
-        case .removalsConfused:
-            if seen.local.mayRemove.onRewindFailure { seen.local.mayRemove.onDivergedTimelines = true }
-        case .checkpointNotAwaited: seen.forgetCheckpoints()
-        case .failedStartIsParted:
-            if seen.local.postmaster == nil, memory.failedStarts > 0 { seen.invertDivergence() }
-        default: return
+        }
+        if self == .removalsConfused, seen.local.mayRemove.onRewindFailure {
+            seen.local.mayRemove.onDivergedTimelines = true
+        }
+        if self == .checkpointNotAwaited { seen.forgetCheckpoints() }
+        if self == .failedStartIsParted, seen.local.postmaster == nil, memory.failedStarts > 0 {
+            seen.invertDivergence()
         }
     }
 

@@ -79,8 +79,8 @@ extension World {
         case .starveDaemon, .failStarts, .killGuardian, .deafenGuardian, .lateRequests, .spoilKey, .refusePromotions,
             .failCopies, .crashPromotions, .slowPeers, .hangCheckpointer, .freezeGuardian, .fillConnections:
             healGround(fault.kind)
-        case .isolateFromStore(let node): reconnect(node)
-        case .loseAnswers(let node): nodes[node].losesAnswers -= 1
+        case .isolateFromStore, .loseAnswers, .staleReads, .muteWatch, .repeatWatch, .compactWatch:
+            healSight(fault.kind)
         case .partition(let left, let right): mend([left, right])
         case .isolate(let node): rejoin(node)
         case .slowReplication(let node, let milliseconds):
@@ -90,23 +90,32 @@ extension World {
         case .fillStore: storeIsFull -= 1
         case .slowStore(let milliseconds): storeDelays.forget(.milliseconds(milliseconds))
         case .lossyStore(let oneIn): lossyStore.forget(oneIn)
-        case .staleReads(let node, let milliseconds): nodes[node].staleness.forget(.milliseconds(milliseconds))
-        case .muteWatch(let node):
-            nodes[node].muted -= 1
-            resumeWatch(node)
-        case .repeatWatch(let node): nodes[node].repeats -= 1
-        case .compactWatch(let node):
-            nodes[node].compacted -= 1
-            resumeWatch(node)
         case .pause: endPause()
         case .followElsewhere: followNobody()
         case .reinitialise(let node): endReinitialisation(node)
         case .killPostgreSQL, .stepClock, .removeDirectory, .moveDirectory, .refuseRewinds, .switchover, .failover,
-            .editTTL, .editMaximumLag,
-            .editSynchronous, .restartPostgreSQL, .restartDaemon, .rollingRestart:
+            .editTTL, .editMaximumLag, .editSynchronous, .restartPostgreSQL, .restartDaemon, .rollingRestart:
             return
         }
         if setup.traces { note("HEALED: \(fault.kind)") }
+    }
+
+    /// What a node sees of the store.
+    private mutating func healSight(_ fault: Fault.Kind) {
+        if case .isolateFromStore(let node) = fault { reconnect(node) }
+        if case .loseAnswers(let node) = fault { nodes[node].losesAnswers -= 1 }
+        if case .staleReads(let node, let milliseconds) = fault {
+            nodes[node].staleness.forget(.milliseconds(milliseconds))
+        }
+        if case .repeatWatch(let node) = fault { nodes[node].repeats -= 1 }
+        if case .muteWatch(let node) = fault {
+            nodes[node].muted -= 1
+            resumeWatch(node)
+        }
+        if case .compactWatch(let node) = fault {
+            nodes[node].compacted -= 1
+            resumeWatch(node)
+        }
     }
 
     /// While something is wrong with a node, or just was, the rules that speak of undisturbed ones say nothing of it.

@@ -269,11 +269,7 @@ extension World {
         case .bootstrap:
             nodes[index].postgreSQL.initialize(branch: newBranch(index))
             planCut(isAtEnd: true, index)
-            pids += 1
-            nodes[index].postgreSQL.pid = pids
-            nodes[index].postgreSQL.process = .running
-            nodes[index].postgreSQL.wroteUntil = now
-            presentBranch = nodes[index].postgreSQL.log.branch
+            isBootstrapped(index)
         case .finishBootstrap:
             nodes[index].postgreSQL.unfinished = nil
             nodes[index].records.isCutOff = false
@@ -311,6 +307,14 @@ extension World {
             nodes[index].records.isCutOff = false
         }
         return .success(.done)
+    }
+
+    private mutating func isBootstrapped(_ index: Int) {
+        pids += 1
+        nodes[index].postgreSQL.pid = pids
+        nodes[index].postgreSQL.process = .running
+        nodes[index].postgreSQL.wroteUntil = now
+        presentBranch = nodes[index].postgreSQL.log.branch
     }
 }
 

@@ -90,7 +90,8 @@ extension World {
     /// The running server that an upstream names, where this node reaches it.
     func reachable(_ source: Upstream, from index: Int) -> Int? {
         guard let peer = self.index(of: source.name), peer != index, !isCut(index, peer),
-            self[server: peer].process == .running, answers(peer), peer == Self.elsewhere || nodes[peer].records.full == 0
+            self[server: peer].process == .running, answers(peer),
+            peer == Self.elsewhere || nodes[peer].records.full == 0
         else { return nil }
         return peer
     }
