@@ -198,7 +198,7 @@ struct ConfigurationTextTests {
                 == ["--checkpoint=spread", "--max-rate=1M"])
         #expect(
             ToolArguments.rewind(configuration, from: Self.upstream.address, serverVersion: 150_000) == [
-                "--restore-target-wal", "-D", "/d", "--source-server",
+                "--restore-target-wal", "--progress", "-D", "/d", "--source-server",
                 "dbname='postgres' user='postgres' host='10.0.0.2' port='5433' \(limits)",
             ])
         configuration.configurationDirectory = "/etc/pg"
@@ -206,7 +206,8 @@ struct ConfigurationTextTests {
             ToolArguments.rewind(configuration, from: Self.upstream.address, serverVersion: 150_000).prefix(2)
                 == ["--restore-target-wal", "--config-file=/etc/pg/postgresql.conf"])
         #expect(
-            ToolArguments.rewind(configuration, from: Self.upstream.address, serverVersion: 140_000).first == "-D")
+            ToolArguments.rewind(configuration, from: Self.upstream.address, serverVersion: 140_000).first
+                == "--progress")
     }
 
     @Test("Statements for users")
