@@ -67,7 +67,7 @@ extension CycleMachine {
     func touch(_ run: Run) -> CycleEffect {
         let value = MemberKey.value(
             identity.addresses, shownIdentity, role: role, local: local, settings: settings,
-            checkpointPending: chores[.checkpoint] != .idle && local.isPrimary && lease != nil,
+            checkpointPending: chores[.checkpoint] != .idle && role == .primary && lease != nil,
             leaderTimeline: view?.leaderMember?.timeline, scheduledRestart: commands.scheduledRestart,
             needsOperator: told.decision?.needsOperator, unreadySlots: unreadySlots(at: run.now))
         let prolonging = mayTouchProlong(me, view, lease: lease)

@@ -117,7 +117,7 @@ struct WatchdogServerTests {
                 Issue.record("it did not fail")
                 return
             }
-            #expect(BootClock.now() - began < .seconds(5))
+            #expect(BootClock.now() - began < .seconds(60))
         }
     }
 

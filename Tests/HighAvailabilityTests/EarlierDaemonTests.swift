@@ -29,7 +29,22 @@ import Testing
             description: "and where the guardian of the directory has told of its lease",
             seen: empty, memory: Memory(), expected: LeaderKeyTests.ended,
             because: ["data-directory-empty", "sessions-may-go-on"]),
+        Row(
+            description: "who would give it away asks the others before it makes it its own",
+            seen: atOnce(), memory: began(ago: 1), expected: .asks(["n2", "n3"]), because: ["not-running"]),
+        Row(
+            description: "and leaves it to end with its session where one of them could lead",
+            seen: atOnce(["n2": Scene.peer(1000), "n3": Scene.unreachable]), memory: began(ago: 1),
+            expected: .action(.wait), because: ["not-running", "sessions-may-go-on", "key-of-earlier-daemon"]),
+        Row(
+            description: "nobody could: it is kept, for a start",
+            seen: atOnce(["n2": Scene.unreachable, "n3": Scene.unreachable]), memory: began(ago: 1),
+            expected: .action(.ask(.renewal)), because: ["not-running"]),
     ]
+
+    private static func atOnce(_ peers: [String: PeerAnswer]? = nil) -> Observation {
+        Scene.seen(named, Scene.stopped(), peers: peers, settings: ["primary_start_timeout": 0])
+    }
 
     @Test(arguments: rows) func decides(_ row: Row) { row.check() }
 

@@ -139,11 +139,12 @@ import Testing
     /// An earlier daemon has promoted, or the promotion has failed in our eyes only.
     @Test func aCheckpointThatAPromotionOwesIsMadeUpFor() {
         var scene = HonestTimeTests.leader()
-        func look(owes: Bool, _ scene: inout GuardianOrderTests.Scene) -> [CycleEffect] {
+        func look(owes: Bool, answers: Bool = true, _ scene: inout GuardianOrderTests.Scene) -> [CycleEffect] {
             _ = scene.step(.woken("the next cycle"), after: .seconds(7))
             var status = scene.status(writable: true)
             status.facts?.timeline = 2
             status.facts?.owesCheckpoint = owes
+            if !answers { status.facts = nil }
             var effects = scene.step(.node(.observed(status)))
             effects += scene.step(.store(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: ["ttl": 30])))))
             return effects
@@ -161,6 +162,9 @@ import Testing
         #expect(checkpoints(effects) == 1 && says(effects) == false)
         _ = scene.step(.store(.touched(.success(()))))
         #expect(checkpoints(look(owes: true, &scene)) == 0, "one is under way")
+        _ = scene.step(.store(.touched(.success(()))))
+        #expect(says(look(owes: true, answers: false, &scene)) == false, "a server that does not answer has made none")
+        _ = scene.step(.store(.touched(.success(()))))
         let late = scene.status(writable: true)
         _ = scene.step(.node(.checkpointed(.success(()))))
         var status = late

@@ -88,14 +88,19 @@ struct ContentServerTests {
             try await second.join(first)
             try await third.join(first)
             try await first.sql("CREATE TABLE t (a text)")
-            try await Self.catchUp(second, first)
             try await Self.catchUp(third, first)
+            // A primary at rest writes too (its running transactions, every 15 s): who is not to have more stops first.
+            _ = try await third.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            try await Self.catchUp(second, first)
 
             // The other site's second timeline; who has been on the first alone may follow.
             _ = try await second.controller.perform(.promote)
+            _ = try await third.startStandby(of: nil)
             let left = try await Self.compare(third, second)
             #expect(left.localTimeline == 1 && left.sourceTimeline == 2 && !left.contentDiffers)
             #expect(left.localPosition <= left.sourceHistory.first?.position ?? .zero)
+            _ = try await third.controller.perform(.stop(.fast, timeout: .seconds(20)))
+            _ = try await third.startStandby(of: first.upstream)
             try await Self.fill(second, rows: beganLater ? 10 : 3000)
             _ = try await second.controller.perform(.stop(.fast, timeout: .seconds(20)))
             _ = try await second.startStandby(of: nil)

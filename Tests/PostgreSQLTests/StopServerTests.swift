@@ -27,12 +27,12 @@ struct StopServerTests {
 
             let began = BootClock.now()
             let result = try await server.controller.perform(
-                .stop(.fastAfterCheckpoint, timeout: .seconds(60), heirs: ["n2"]))
+                .stop(.fastAfterCheckpoint, timeout: .seconds(200), heirs: ["n2"]))
             guard case .archiving(let positions) = result else {
                 Issue.record("it did not archive: \(result)")
                 return
             }
-            #expect(BootClock.now() - began < .seconds(30))
+            #expect(BootClock.now() - began < .seconds(100))
             #expect(positions.required <= positions.checkpoint)
             let status = await server.observe()
             #expect(status.postmaster == pid)
@@ -166,14 +166,14 @@ struct StopServerTests {
             try await server.sql("INSERT INTO t SELECT repeat('x', 1000) FROM generate_series(1, 20000)")
 
             let began = BootClock.now()
-            let stop = Task { try await server.controller.perform(.stop(.fast, timeout: .seconds(60), heirs: ["n2"])) }
+            let stop = Task { try await server.controller.perform(.stop(.fast, timeout: .seconds(200), heirs: ["n2"])) }
             let waiting = await server.wait { $0.waitingFor?.contains("slot stuck") == true }
             #expect(waiting.waitingFor?.contains("logical walsender") == true)
             guard case .shutDown(.some) = try await stop.value else {
                 Issue.record("it was not a clean stop")
                 return
             }
-            #expect(BootClock.now() - began < .seconds(40))
+            #expect(BootClock.now() - began < .seconds(100))
         }
     }
 

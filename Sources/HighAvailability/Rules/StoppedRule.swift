@@ -17,7 +17,12 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
     let state = seen.local.control?.state
     let continues = continuesTimeline(seen.local, view) && !seen.settings.isStandbyCluster
     switch seen.renewal {
-    case nil: return Decision(.ask(renewal(seen, view, memory, continues)), .server(.notRunning(state)))
+    case nil:
+        // A key that is to be given away, and must be left to end, ends soonest with the session that it is on.
+        let earlier = earlierServer(
+            seen.local, view, seen.settings, memory, isHeld: seen.lease != nil, at: seen.now)
+        if earlier == .untilItsSessionEnds, let decision = insteadOfStart(seen, view) { return decision }
+        return Decision(.ask(renewal(seen, view, memory, continues)), .server(.notRunning(state)))
     case .refused?: return Decision(.wait, .server(.notRunning(state)), .lease(.leaseRefused))
     case .held?: break
     }
@@ -38,15 +43,7 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
     case .ask(let members) where continues: return Decision(.ask(.peers(members)), .server(.notRunning(state)))
     case .ask, .goesOn: break
     }
-    // In pause nobody takes the key: a start is all that can be had (a hand-over that a pause has overtaken).
-    if seen.settings.primaryStartTimeout == .zero, !seen.settings.isPaused {
-        let candidates = failoverCandidates(seen, view)
-        guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), .server(.notRunning(state))) }
-        let verdicts = judge(candidates, peers, seen, view)
-        if verdicts.contains(where: { $0.verdict == .good }) {
-            return giveUpKey(seen, because: .server(.notRunning(state)))
-        }
-    }
+    if let decision = insteadOfStart(seen, view) { return decision }
     let timeout = seen.settings.startPatience
     if continues {
         return Decision(
@@ -59,6 +56,17 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
     return Decision(
         .carryOut(Plan(.startStandby, [.postgreSQL(.startStandby(of: nil, timeout: timeout))])),
         .server(.notRunning(state)))
+}
+
+/// Where a start may take no time at all, whoever can leads in place of it. In pause nobody takes the key: a start is all
+/// that can be had (a hand-over that a pause has overtaken).
+private func insteadOfStart(_ seen: Observation, _ view: ClusterView) -> Decision? {
+    guard seen.settings.primaryStartTimeout == .zero, !seen.settings.isPaused else { return nil }
+    let because = Reason.server(.notRunning(seen.local.control?.state))
+    let candidates = failoverCandidates(seen, view)
+    guard let peers = seen.peers else { return Decision(.ask(.peers(candidates)), because) }
+    let isThere = judge(candidates, peers, seen, view).contains { $0.verdict == .good }
+    return isThere ? giveUpKey(seen, because: because) : nil
 }
 
 /// Whether the directory is that of a primary of the newest timeline, which may simply go on.

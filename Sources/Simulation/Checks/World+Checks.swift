@@ -41,9 +41,13 @@ extension World {
         history = lines
     }
 
-    /// S1 is not promised while the cluster is paused: PostgreSQL goes on without a lease, as its operator wants.
+    /// S1 is not promised while the cluster is paused: PostgreSQL goes on without a lease, as its operator wants. Nor
+    /// after it where the guardian hung when it was told of the lease: its daemon alone could end PostgreSQL.
     func isExcusedByPause(_ index: Int) -> Bool {
-        nodes[index].pausedUntil.map { now - $0 < .seconds(20) } ?? false || nodes[index].isPaused
+        let node = nodes[index]
+        if node.isPaused { return true }
+        guard let until = node.pausedUntil else { return false }
+        return now - until < .seconds(20) || node.records.hasMissedOrders && node.enforced == nil
     }
 
     /// S4: who calls itself leader is the one whose key stands in the store.
@@ -215,7 +219,10 @@ extension World {
     /// L1: who was refused a promotion leaves the key to the others for a ttl (ha-loop.md §9.2). Half of one is looked
     /// at: ttl may be edited meanwhile. Whom an operator names is asked once more.
     mutating func checkRefusal(_ index: Int) {
-        if nodes[index].machine?.snapshot().view?.failover?.candidate == name(index) { return }
+        // The request goes with the key that it was about.
+        if nodes[index].machine?.snapshot().view?.failover?.candidate == name(index) {
+            return nodes[index].refusal = nil
+        }
         // So is everybody after another one has led.
         guard let refusal = nodes[index].refusal, refusal.incarnation == nodes[index].incarnation,
             now - refusal.at < nodes[index].ttl / 2, nodes[index].postgreSQL.isStandby
@@ -275,6 +282,8 @@ extension World {
             if isOutsideFailsafe(other, store.view(now)) { continue }
             // Who may not lead because of its timeline is not waited for.
             if setup.checkTimeline, server.log.timeline < store.view(now).timeline { continue }
+            // Nor who has more on an older timeline than where this one is: that has parted.
+            if server.log.timeline < nodes[index].postgreSQL.log.timeline { continue }
             let isAhead =
                 server.process == .running && server.isStandby && server.position > position
                 && now - max(server.grewAt, server.cameUpAt) > .seconds(6)

@@ -32,6 +32,8 @@ extension World {
         if let askedAt, now - askedAt < Self.answerLasts { return }
         switch doing {
         case .perform(let operation, _, _):
+            // Asked for before the pause, and begun in it: there is nothing left to be stopped.
+            if case .shutdown = running.plan.kind, nodes[index].postgreSQL.process == .down { return }
             if operation.isForbiddenInPause { violatePause(index, "\(running.plan.kind.name): \(operation.name)") }
         case .breakOff: violatePause(index, "to break off \(running.plan.kind.name)")
         case .applySlots, .nameSynchronous: break

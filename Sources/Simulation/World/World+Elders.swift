@@ -56,6 +56,7 @@ extension World {
 
     mutating func leaveUnread(_ order: GuardOrder, _ index: Int, _ incarnation: Int) {
         nodes[index].records.unread = (order, now)
+        nodes[index].records.hasMissedOrders = true
         let error = GuardianError("no answer")
         queue.add(
             .deliver(node: index, incarnation: incarnation, .guardian(order, .failure(error))),

@@ -27,6 +27,7 @@ extension World {
     }
 
     mutating func take(_ order: GuardOrder, _ index: Int) {
+        nodes[index].records.hasMissedOrders = false
         switch order {
         case .disarm: if setup.bug != .disarmingForgotten { nodes[index].enforced = nil }
         case .enforce(let lease, _):

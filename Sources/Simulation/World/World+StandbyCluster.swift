@@ -69,20 +69,24 @@ extension World {
     }
 
     /// Where a cluster has given up its own past for another site's, and is one of its own again before it has written
-    /// that down, everybody is behind what `/history` tells of, and there is nobody who has that: an operator says who
-    /// leads, once.
+    /// that down, everybody is behind what it tells of, or has a directory that was to be the other site's and is half
+    /// of it: nobody has that, and an operator says who leads, once.
     mutating func nameSomebody() -> Bool {
-        let known = store.view(now).timeline
-        guard hasFollowed, namedAt == nil, nodes.allSatisfy({ $0.postgreSQL.log.timeline < known }) else {
-            return false
+        let (known, told) = (store.view(now).timeline, store.view(now).status.optime)
+        let lags = Int64(configuration.maximumLag)
+        let isBehind = nodes.allSatisfy { node in
+            let server = node.postgreSQL
+            return server.log.timeline < known || server.unfinished == .rewind
+                || server.process == .running && told - server.position > lags
         }
+        guard hasFollowed, namedAt == nil, isBehind else { return false }
         let nofailover = setup.nofailover
         let able = nodes.indices.filter { !nofailover.contains($0) && nodes[$0].postgreSQL.process == .running }
         guard let best = able.max(by: { nodes[$0].postgreSQL.position < nodes[$1].postgreSQL.position }) else {
             return false
         }
         namedAt = now
-        note("an operator says that \(name(best)) is to lead: nobody has what /history tells of")
+        note("an operator says that \(name(best)) is to lead: nobody has what the store tells of")
         ask(FailoverRequest(leader: nil, candidate: name(best)))
         return true
     }

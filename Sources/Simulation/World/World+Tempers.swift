@@ -134,6 +134,8 @@ extension SimulatedNode {
         /// How many faults keep its guardian from doing anything; since when, and the order that it has not read.
         var frozenGuardian = 0
         var unread: (order: GuardOrder, at: BootInstant)?
+        /// It has read no order since one that came while it hung.
+        var hasMissedOrders = false
         /// A server that an earlier daemon has started, in a directory where nobody looks any more.
         var elder: World.Elder?
         /// pg_rewind gives up on what stands in the directory; it has given up on it, or was broken off.
