@@ -37,6 +37,7 @@ extension World {
         let lacks = generator.oneIn(3) ? 0 : generator.number(in: 0...min(log.count - 1, 100))
         var server = SimulatedPostgreSQL()
         server.isInitialized = true
+        server.systemIdentifier = nodes[leader].postgreSQL.systemIdentifier
         server.process = .running
         server.log = log.prefix(log.count - lacks)
         server.promote(branch: newBranch(Self.elsewhere), now)
