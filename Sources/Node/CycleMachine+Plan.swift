@@ -28,6 +28,7 @@ extension CycleMachine {
             let slots: [SlotAction] =
                 if case .promote = operation, let view { slotsBeforePromotion(me, view, settings, local) } else { [] }
             run.opensTheDoor = run.opensTheDoor || operation.opensTheDoor
+            if operation.makesDirectory { sight.makesDirectory() }
             run.emit(.node(.perform(operation, slots: slots, plan: progress.number)))
         case .confirmReceipt: askForReceipt(progress.number, &run)
         // A renewal that is under way would bring the key back: its answer goes on with this step (`renewed`), and no

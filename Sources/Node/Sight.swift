@@ -110,6 +110,11 @@ struct Sight: Sendable {
         local.promotionWasAsked = true
     }
 
+    /// The first server of a directory that this daemon fills is asked for nothing by an earlier one.
+    mutating func makesDirectory() {
+        if inherited == nil { settle() }
+    }
+
     private mutating func settle() {
         mayBePromoting = false
         isSettled = true

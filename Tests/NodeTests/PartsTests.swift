@@ -156,6 +156,12 @@ import Testing
         sight.see(standby(nil, after: 1))
         sight.see(standby(7, after: 2))
         #expect(!sight.local.isPromoting)
+        // Nor where this daemon has made the directory that it is in.
+        sight = Sight(now: now, inheritsLease: true)
+        sight.see(PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now + .seconds(1)))
+        sight.makesDirectory()
+        sight.see(standby(7, after: 2))
+        #expect(!sight.local.isPromoting)
         // The key alone tells so for a minute.
         sight = Sight(now: now)
         sight.see(standby(7, after: 1))
