@@ -1,11 +1,12 @@
-import ClusterModel
+public import ClusterModel
 
 /// Tells an endpoint that lags behind its cluster (dcs.md §5.7) from a store that has begun another life: one whose
 /// data directory was lost, or another cluster at the same address. Both are refused at first, since nothing that is
 /// found there tells who led. After one ttl of nothing else the lease of whoever led has ended on its own host,
 /// and the other life is the store.
-struct StoreLife: Sendable, Hashable {
-    enum Verdict: Sendable, Hashable {
+public struct StoreLife: Sendable, Hashable {
+    /// What is to be thought of an answer.
+    public enum Verdict: Sendable, Hashable {
         case known
         /// Not to be relied upon; why, and whether that is said for the first time.
         case stale(String, isNews: Bool)
@@ -26,17 +27,21 @@ struct StoreLife: Sendable, Hashable {
     }
 
     /// Counts the lives: revisions and leases of one mean nothing in another.
-    private(set) var number = 0
+    public private(set) var number = 0
     private var known: Known?
     private var other: Other?
 
     /// The lowest revision that an answer may have whose request is sent now.
-    var floor: Revision { known?.highestRevision ?? 0 }
-    var highestTerm: UInt64 { known?.highestTerm ?? 0 }
+    public var floor: Revision { known?.highestRevision ?? 0 }
+    /// Of all answers of this life.
+    public var highestTerm: UInt64 { known?.highestTerm ?? 0 }
+
+    /// Nothing is known yet.
+    public init() {}
 
     /// Takes an answer in, and says what is to be thought of it. `floor` is what it was when the request was sent; nil
     /// for an answer that one member gave for itself, without a quorum.
-    mutating func learn(_ header: EtcdHeader, floor: Revision?, at now: BootInstant, ttl: Duration) -> Verdict {
+    public mutating func learn(_ header: StoreHeader, floor: Revision?, at now: BootInstant, ttl: Duration) -> Verdict {
         if header.clusterID.isEmpty || header.raftTerm == 0 { return .known }
         guard let known else {
             begin(with: header, floor: floor)
@@ -63,14 +68,14 @@ struct StoreLife: Sendable, Hashable {
         return .accepted(difference)
     }
 
-    private mutating func begin(with header: EtcdHeader, floor: Revision?) {
+    private mutating func begin(with header: StoreHeader, floor: Revision?) {
         known = Known(clusterID: header.clusterID, highestTerm: header.raftTerm)
         if floor != nil { known?.highestRevision = header.revision }
         other = nil
     }
 
     /// In what an answer is not of the life that is known; nil where it is.
-    private func difference(_ header: EtcdHeader, _ floor: Revision?, from known: Known) -> String? {
+    private func difference(_ header: StoreHeader, _ floor: Revision?, from known: Known) -> String? {
         if header.clusterID != known.clusterID {
             return "the etcd cluster \(header.clusterID) answers in place of \(known.clusterID)"
         }
@@ -79,5 +84,20 @@ struct StoreLife: Sendable, Hashable {
         }
         if let floor, header.revision < floor { return "revision \(header.revision), where \(floor) was seen" }
         return nil
+    }
+}
+
+/// What every answer tells of the server that gave it.
+public struct StoreHeader: Sendable, Hashable {
+    /// Empty where the answer has none.
+    public var clusterID: String
+    public var raftTerm: UInt64
+    /// The store's revision; 0 where it is left out.
+    public var revision: Revision
+
+    public init(clusterID: String, raftTerm: UInt64, revision: Revision = 0) {
+        self.clusterID = clusterID
+        self.raftTerm = raftTerm
+        self.revision = revision
     }
 }

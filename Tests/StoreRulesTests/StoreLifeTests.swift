@@ -1,7 +1,6 @@
 import ClusterModel
+import StoreRules
 import Testing
-
-@testable import Etcd
 
 /// A store that has forgotten, or is another one, is refused for a ttl and taken afterwards.
 @Suite struct StoreLifeTests {
@@ -15,7 +14,7 @@ import Testing
     private func expect(_ rows: [Row], lives: Int, sourceLocation: SourceLocation = #_sourceLocation) {
         var life = StoreLife()
         for row in rows {
-            let header = EtcdHeader(clusterID: row.cluster, raftTerm: row.term, revision: row.revision)
+            let header = StoreHeader(clusterID: row.cluster, raftTerm: row.term, revision: row.revision)
             let now = BootInstant(nanoseconds: 0) + .seconds(row.at)
             let verdict: Verdict =
                 switch life.learn(header, floor: row.isProof ? life.floor : nil, at: now, ttl: Self.ttl) {
