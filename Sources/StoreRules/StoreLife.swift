@@ -17,8 +17,8 @@ public struct StoreLife: Sendable, Hashable {
     private struct Known: Sendable, Hashable {
         var clusterID: String
         var highestTerm: UInt64
-        /// Of answers that a quorum stood behind: no later one of the same life is lower.
-        var highestRevision: Revision = 0
+        /// Whatever a member has told was agreed upon: no later answer that a quorum stands behind is lower.
+        var highestRevision: Revision
     }
 
     private struct Other: Sendable, Hashable {
@@ -44,15 +44,20 @@ public struct StoreLife: Sendable, Hashable {
     public mutating func learn(_ header: StoreHeader, floor: Revision?, at now: BootInstant, ttl: Duration) -> Verdict {
         if header.clusterID.isEmpty || header.raftTerm == 0 { return .known }
         guard let known else {
-            begin(with: header, floor: floor)
+            begin(with: header)
             return .known
         }
         guard let difference = difference(header, floor, from: known) else {
-            self.known?.highestTerm = header.raftTerm
-            if floor != nil {
-                self.known?.highestRevision = max(known.highestRevision, header.revision)
-                other = nil
+            // A quorum stood behind less before: the store was set back, and has grown past what was known of it. That
+            // is not waited out: where an endpoint alone is broken the others would be refused for its sake.
+            if floor != nil, other?.clusterID == header.clusterID {
+                number += 1
+                begin(with: header)
+                return .accepted("the etcd cluster \(header.clusterID) was set back, and has grown since")
             }
+            self.known?.highestTerm = header.raftTerm
+            self.known?.highestRevision = max(known.highestRevision, header.revision)
+            if floor != nil { other = nil }
             return .known
         }
         // A member that its cluster has left behind answers so as well.
@@ -64,13 +69,13 @@ public struct StoreLife: Sendable, Hashable {
             return .stale(difference, isNews: seen == nil)
         }
         number += 1
-        begin(with: header, floor: floor)
+        begin(with: header)
         return .accepted(difference)
     }
 
-    private mutating func begin(with header: StoreHeader, floor: Revision?) {
-        known = Known(clusterID: header.clusterID, highestTerm: header.raftTerm)
-        if floor != nil { known?.highestRevision = header.revision }
+    private mutating func begin(with header: StoreHeader) {
+        known = Known(
+            clusterID: header.clusterID, highestTerm: header.raftTerm, highestRevision: header.revision)
         other = nil
     }
 

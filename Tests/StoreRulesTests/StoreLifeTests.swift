@@ -51,6 +51,24 @@ import Testing
             ], lives: 1)
     }
 
+    /// Its numbers mean other values, although they are no lower any more.
+    @Test func whatWasSetBackAndHasGrownIsAnotherLife() {
+        expect(
+            [
+                (0, "a", 2, 100, true, .known), (1, "a", 2, 90, true, .news), (20, "a", 2, 100, true, .accepted),
+                (21, "a", 2, 101, true, .known), (22, "b", 2, 1, true, .news), (23, "a", 2, 102, true, .known),
+            ], lives: 1)
+    }
+
+    /// A watch has told more than any read: it would wait for what the store has never had.
+    @Test func whatAWatchHasToldTheStoreHas() {
+        expect(
+            [
+                (0, "a", 2, 100, true, .known), (1, "a", 2, 120, false, .known), (2, "a", 2, 110, true, .news),
+                (3, "a", 2, 90, false, .known), (32, "a", 2, 112, true, .accepted), (33, "a", 2, 112, true, .known),
+            ], lives: 1)
+    }
+
     @Test func anotherClusterIsTakenAfterATtlOfNothingElse() {
         expect(
             [
