@@ -120,7 +120,7 @@ let package = Package(
         .executableTarget(name: "matriarchctl", dependencies: ["Ctl", "Posix", "CPlatform"], swiftSettings: strict),
 
         // A deterministic world in which the production rules and the production cycle run.
-        module("Simulation", ["ClusterModel", "HighAvailability", "Ports", "Node"]),
+        module("Simulation", ["ClusterModel", "HighAvailability", "StoreRules", "Ports", "Node"]),
 
         .executableTarget(
             name: "simulate", dependencies: ["Simulation", "Posix", "ClusterModel"], swiftSettings: strict),

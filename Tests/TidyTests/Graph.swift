@@ -39,7 +39,7 @@ enum Graph {
             ]
         ),
         ("matriarchctl", ["Ctl", "Posix", "CPlatform"]),
-        ("Simulation", ["ClusterModel", "HighAvailability", "Ports", "Node"]),
+        ("Simulation", ["ClusterModel", "HighAvailability", "StoreRules", "Ports", "Node"]),
         ("simulate", ["Simulation", "Posix", "ClusterModel"]),
         (
             "GuardianClient",
