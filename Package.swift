@@ -58,6 +58,8 @@ let package = Package(
         module("Tasks"),
         module("ClusterModel", ["Instants"]),
         module("HighAvailability", ["ClusterModel"]),
+        // By which rules a client of the store asks it: which endpoint, whose word is final, which life it is of.
+        module("StoreRules", ["ClusterModel"]),
 
         // The seams: what the cycle may ask of the world.
         module("Ports", ["ClusterModel", "HighAvailability"]),
@@ -70,7 +72,7 @@ let package = Package(
         module("Logs", ["ClusterModel", "Posix", logging]),
         module("Configuration", ["ClusterModel", "Posix", "CYAML"]),
         module("HTTPClient", ["ClusterModel", "Posix", "CCurl", "CCurlShims"]),
-        module("Etcd", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient", logging]),
+        module("Etcd", ["ClusterModel", "StoreRules", "Ports", "JSON", "Posix", "HTTPClient", logging]),
         module("Peers", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient"]),
         module(
             "PostgreSQL",
@@ -118,7 +120,7 @@ let package = Package(
         .executableTarget(name: "matriarchctl", dependencies: ["Ctl", "Posix", "CPlatform"], swiftSettings: strict),
 
         // A deterministic world in which the production rules and the production cycle run.
-        module("Simulation", ["ClusterModel", "HighAvailability", "Ports", "Node"]),
+        module("Simulation", ["ClusterModel", "HighAvailability", "StoreRules", "Ports", "Node"]),
 
         .executableTarget(
             name: "simulate", dependencies: ["Simulation", "Posix", "ClusterModel"], swiftSettings: strict),
@@ -136,6 +138,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["Posix"], path: "Tests/TestSupport", swiftSettings: strict),
         tests("ClusterModelTests", ["ClusterModel"]),
         tests("HighAvailabilityTests", ["HighAvailability", "ClusterModel"]),
+        tests("StoreRulesTests", ["StoreRules", "ClusterModel"]),
         tests("JSONTests", ["JSON", "ClusterModel"]),
         tests("PosixTests", ["Posix", "TestSupport", "ClusterModel", "CPlatform"]),
         tests("LogsTests", ["Logs", "ClusterModel", "Posix", "TestSupport", logging]),

@@ -1,26 +1,13 @@
 import ClusterModel
 
-/// What every reply tells of the server that gave it.
-struct EtcdHeader: Sendable, Hashable {
-    /// Empty where the reply has none.
-    var clusterID: String
-    var raftTerm: UInt64
-    /// The store's revision; 0 where it is left out.
-    var revision: Revision
-
+extension StoreHeader {
     /// Reads `header` of a reply, or of its stream form `result`.
     init?(_ reply: JSONObject) {
         guard let header = (reply["header"] ?? reply["result"]?["header"])?.object else { return nil }
-        clusterID = header["cluster_id"].flatMap(integerText) ?? ""
-        raftTerm = header["raft_term"].flatMap(integerText).flatMap { UInt64($0) } ?? 0
         guard let revision = boundedRevision(header["revision"]) else { return nil }
-        self.revision = revision
-    }
-
-    init(clusterID: String, raftTerm: UInt64, revision: Revision = 0) {
-        self.clusterID = clusterID
-        self.raftTerm = raftTerm
-        self.revision = revision
+        self.init(
+            clusterID: header["cluster_id"].flatMap(integerText) ?? "",
+            raftTerm: header["raft_term"].flatMap(integerText).flatMap { UInt64($0) } ?? 0, revision: revision)
     }
 }
 
@@ -46,13 +33,13 @@ struct EtcdKeyValue: Sendable, Hashable {
 
 /// The reply to a range.
 struct EtcdRange: Sendable {
-    let header: EtcdHeader
+    let header: StoreHeader
     let pairs: [EtcdKeyValue]
     /// How many keys there are, also those that were not asked for.
     let count: Int64
 
     init?(_ reply: JSONObject) {
-        guard let header = EtcdHeader(reply) else { return nil }
+        guard let header = StoreHeader(reply) else { return nil }
         self.header = header
         count = int64(reply["count"])
         let entries = reply["kvs"]?.array ?? []
@@ -89,7 +76,7 @@ struct EtcdTransactionReply: Sendable {
     let nestedSucceeded: Bool
 
     init?(_ reply: JSONObject) {
-        guard let header = EtcdHeader(reply) else { return nil }
+        guard let header = StoreHeader(reply) else { return nil }
         succeeded = reply["succeeded"]?.bool == true
         revision = header.revision
         let responses = reply["responses"]?.array ?? []
@@ -112,12 +99,12 @@ struct EtcdWatchReply: Sendable {
         case cancelled(reason: String)
     }
 
-    let header: EtcdHeader
+    let header: StoreHeader
     let content: Content
 
     /// Nil for what is no watch reply; error documents are told apart before.
     init?(_ document: JSONObject) {
-        guard let result = document["result"]?.object, let header = EtcdHeader(document) else { return nil }
+        guard let result = document["result"]?.object, let header = StoreHeader(document) else { return nil }
         self.header = header
         let compacted = int64(result["compact_revision"])
         let documents = result["events"]?.array ?? []
@@ -137,7 +124,7 @@ struct EtcdWatchReply: Sendable {
 }
 
 /// A change of one key.
-struct EtcdEvent: Sendable, Hashable {
+struct EtcdEvent: StoreEvent, Sendable, Hashable {
     let key: String
     /// Nil for a deletion.
     let pair: EtcdKeyValue?

@@ -193,7 +193,9 @@ public actor EtcdStore: DistributedConfigurationStore {
                 StoredEntry(leaf: $0, value: pair.value, revision: pair.revision, session: pair.lease)
             }
         }
-        return ClusterView(entries: entries, revision: range.revision) { try? JSON.parse($0) }
+        var view = ClusterView(entries: entries, revision: range.revision) { try? JSON.parse($0) }
+        view.life = range.life
+        return view
     }
 
     public func refresh(_ view: ClusterView, deadline: BootInstant) async throws(DCSError) -> ClusterView {

@@ -79,7 +79,7 @@ actor EtcdTransport {
 
     /// The same where any answer with a header is one.
     func call(_ path: String, _ body: JSONObject, deadline: BootInstant) async throws(EtcdError) -> Answer<JSONObject> {
-        try await call(path, body, deadline: deadline) { EtcdHeader($0).map(\.clusterID)?.isEmpty == false ? $0 : nil }
+        try await call(path, body, deadline: deadline) { StoreHeader($0).map(\.clusterID)?.isEmpty == false ? $0 : nil }
     }
 
     /// Opens a watch. Its stream is known to `watched`, which ends it when the endpoint is given up.
@@ -177,7 +177,7 @@ actor EtcdTransport {
     /// Takes in what a reply, or a document of a watch, tells of its server; `floor` as in `StoreLife`. The life that
     /// it is of.
     @discardableResult
-    func learn(_ header: EtcdHeader, of endpoint: String, floor: Revision? = nil) throws(EtcdError) -> Int {
+    func learn(_ header: StoreHeader, of endpoint: String, floor: Revision? = nil) throws(EtcdError) -> Int {
         switch storeLife.learn(header, floor: floor, at: BootClock.now(), ttl: ttl) {
         case .known: break
         case .stale(let difference, let isNews):
@@ -202,17 +202,13 @@ actor EtcdTransport {
     private func walk<Value: Sendable>(
         _ deadline: BootInstant, _ attempt: (EtcdEndpoint, BootInstant) async throws(EtcdError) -> Value
     ) async throws(EtcdError) -> (value: Value, sentAt: BootInstant, isRepeated: Bool) {
+        var walk = EndpointWalk(deadline: deadline, retryTimeout: retryTimeout)
         var isRepeated = false
         var last: EtcdError?
-        var round = 0
         while true {
-            let order = endpoints.order
-            let plan = AttemptPlan.sharing(
-                deadline - BootClock.now(), among: order.count, retryTimeout: retryTimeout)
-            for endpoint in order.prefix(plan.nodes) {
+            switch walk.next(&endpoints, at: BootClock.now(), jitter: &jitter) {
+            case .ask(let endpoint, let limit):
                 let sentAt = BootClock.now()
-                let limit = min(deadline, sentAt + plan.timeout)
-                if limit <= sentAt { break }
                 do throws(EtcdError) {
                     let value = try await attempt(endpoint, limit)
                     use(endpoint)
@@ -226,13 +222,14 @@ actor EtcdTransport {
                     if error.discreditsEndpoint { distrust(endpoint) }
                     logger.debug("etcd \(endpoint): \(error)")
                 }
+            case .pause(let pause):
+                endRound(last)
+                do { try await Task.sleep(for: pause) } catch { throw .cancelled }
+            case .exhausted:
+                guard let last else { throw .exhausted("no time left to ask any endpoint") }
+                endRound(last)
+                throw .exhausted(exhaustion(last))
             }
-            guard let last else { throw .exhausted("no time left to ask any endpoint") }
-            fail(last, order, tried: plan.nodes)
-            let pause = RetryPause.length(round: round, jitter: jitter.next(), retryTimeout: retryTimeout)
-            if BootClock.now() + pause >= deadline { throw .exhausted(exhaustion(last)) }
-            do { try await Task.sleep(for: pause) } catch { throw .cancelled }
-            round += 1
         }
     }
 
@@ -244,12 +241,12 @@ actor EtcdTransport {
         }
     }
 
-    private func fail(_ error: EtcdError, _ order: [EtcdEndpoint], tried: Int) {
-        endpoints.allFailed(tried: tried)
+    /// None of a round has answered.
+    private func endRound(_ last: EtcdError?) {
         isVersionDoubted = true
         // A server that hangs keeps its connections open: the watch would not notice.
         watched.leave(allBut: nil)
-        logger.debug("no etcd endpoint of \(order) answers: \(exhaustion(error))")
+        if let last { logger.debug("no etcd endpoint of \(endpoints.known) answers: \(exhaustion(last))") }
     }
 
     private func exhaustion(_ error: EtcdError) -> String {
@@ -341,7 +338,7 @@ actor EtcdTransport {
         let floor = path == Self.rangePath || path == Self.transactionPath ? storeLife.floor : nil
         let response = try await send(request(endpoint, path, body, headers), endpoint, limit)
         let document = try decode(response, endpoint)
-        let header = EtcdHeader(document)
+        let header = StoreHeader(document)
         if let header { try learn(header, of: endpoint.url, floor: floor) }
         guard let value = read(document), floor == nil || header?.clusterID.isEmpty == false else {
             throw .malformed("\(endpoint) answers \(path) with what no etcd says")

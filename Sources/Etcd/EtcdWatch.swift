@@ -15,8 +15,6 @@ actor EtcdWatch {
     private let changes: WatchedChanges
     private let logger: Logger
     private var position = WatchPosition()
-    /// The life of the store in which the position counts.
-    private var life = 0
     private var lag = WatchLag()
     private var retryTimeout: Duration
     private var loopWait: Duration
@@ -73,15 +71,15 @@ actor EtcdWatch {
 
     /// Makes sure that there is a place to follow from.
     private func settle() async throws(EtcdError) {
-        if await transport.life != life { loseTrack() }
+        position.enter(await transport.life)
         if position.told != nil { return }
+        changes.lose()
         let body = EtcdMessages.range(prefix: keys.prefix, countOnly: true)
         let answer = try await transport.call(
             EtcdTransport.rangePath, body, deadline: BootClock.now() + patience
         ) { EtcdRange($0) }
-        life = answer.life
-        position.start(at: answer.value.header.revision)
-        changes.begin(after: answer.value.header.revision, life: life)
+        position.start(at: answer.value.header.revision, life: answer.life)
+        changes.begin(after: answer.value.header.revision, life: answer.life)
         queue.push(.resynchronized)
     }
 
@@ -124,7 +122,7 @@ actor EtcdWatch {
         guard let reply = EtcdWatchReply(object) else {
             throw .malformed("\(source): a document of the watch is neither a result nor an error")
         }
-        if try await transport.learn(reply.header, of: source) != life {
+        if try await transport.learn(reply.header, of: source) != position.life {
             throw .unusable("\(source): the store's memory is another")
         }
         switch reply.content {

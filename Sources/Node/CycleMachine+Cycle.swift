@@ -63,9 +63,13 @@ extension CycleMachine {
     private mutating func see(_ view: ClusterView, _ run: inout Run) {
         let before = self.view
         // A store that has begun another life counts anew: its numbers mean other values.
-        if let before, view.revision < before.revision {
+        if let before, view.life != before.life || view.revision < before.revision {
             configuration.forgetRevision()
             sight.storeBeganAnew(ttl: settings.timings.ttl, at: run.now)
+        }
+        if let before, view.life != before.life {
+            tenure.failsafe.storeBeganAnew()
+            memory.leaderSince = nil
         }
         identity.lookForNamesake(in: view, session: lease?.session)
         let isMine = view.leaderName == me.name

@@ -77,6 +77,9 @@ struct FailsafeStanding: Sendable {
         if let attempt, attempt.onto != revision { self.attempt = nil }
     }
 
+    /// Views of the store's new life are older than none.
+    mutating func storeBeganAnew() { newest = 0 }
+
     /// This node leads no more: the next leader writes its own.
     mutating func forgetMembers() {
         known = nil

@@ -67,7 +67,7 @@ import Testing
                     #"{"header":{"cluster_id":"15118495548433857066","revision":"5","raft_term":"2"},"kvs":["#
                         + #"{"key":"aw==","mod_revision":"2","value":"dg==","lease":"41"},"#
                         + #"{"key":"azI=","mod_revision":"3"}]}"#)))
-        #expect(reply.header == EtcdHeader(clusterID: "15118495548433857066", raftTerm: 2, revision: 5))
+        #expect(reply.header == StoreHeader(clusterID: "15118495548433857066", raftTerm: 2, revision: 5))
         #expect(reply.pairs.map(\.key) == ["k", "k2"])
         #expect(reply.pairs.map(\.value) == ["v", ""])
         #expect(reply.pairs.map(\.lease) == ["41", ""])

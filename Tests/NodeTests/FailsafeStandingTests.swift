@@ -40,6 +40,15 @@ import Testing
         #expect(standing.members == nil)
     }
 
+    /// Its revisions are lower, and what it says counts.
+    @Test func aViewOfTheStoresNextLifeCounts() {
+        var standing = Self.leading(["n1"], revision: 1000)
+        standing.storeBeganAnew()
+        standing.see(Self.view(["n1", "n2"], revision: 7), isLeading: true, hasLease: true)
+        #expect(standing.members == Self.map("n1", "n2"))
+        #expect(standing.write(Self.map("n1"), seen: Self.view(["n1", "n2"], revision: 7)) == .some(7))
+    }
+
     @Test func anOlderViewTakesNothingBack() {
         var standing = Self.leading(["n1"], revision: 10)
         let condition = standing.write(Self.map("n1", "n2"), seen: Self.view(["n1"], revision: 10))

@@ -7,13 +7,15 @@ import Testing
 
 /// In a pause the guardian guards no lease (ha-loop.md §15), and afterwards it does.
 @Suite struct PausedGuardianTests {
-    private static func load(_ scene: inout GuardianOrderTests.Scene, isPaused: Bool, _ revision: Int64) -> [GuardOrder]
-    {
+    private static func load(
+        _ scene: inout GuardianOrderTests.Scene, isPaused: Bool, _ revision: Int64, life: Int = 0
+    ) -> [GuardOrder] {
         let config: JSONObject = ["ttl": 30, "pause": .bool(isPaused)]
         var effects = scene.step(.woken("/config"), after: .seconds(12))
         effects += scene.step(.node(.observed(scene.status(writable: true))))
-        effects += scene.step(
-            .store(.loaded(.success(ShortLeaseTests.view(["n2:0.1"], config: config, revision: revision)))))
+        var view = ShortLeaseTests.view(["n2:0.1"], config: config, revision: revision)
+        view.life = life
+        effects += scene.step(.store(.loaded(.success(view))))
         effects += scene.step(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
         var orders = GuardianOrderTests.orders(effects)
         var taken = 0
@@ -37,6 +39,19 @@ import Testing
         }
         #expect(Self.load(&scene, isPaused: true, 6).last == .disarm)
         let resumed = Self.load(&scene, isPaused: false, 7)
+        guard case .enforce? = resumed.last else {
+            Issue.record("\(resumed)")
+            return
+        }
+    }
+
+    /// Seed 3659 of the simulation: the store was set back and had grown again when it was seen, and the end of the
+    /// pause had the number there that the pause had had before.
+    @Test func aPauseOfTheStoresFormerLifeIsOver() {
+        var scene = GuardianOrderTests.Scene(adopted: GuardianOrderTests.lease)
+        _ = scene.step(.timer)
+        #expect(Self.load(&scene, isPaused: true, 6).last == .disarm)
+        let resumed = Self.load(&scene, isPaused: false, 6, life: 1)
         guard case .enforce? = resumed.last else {
             Issue.record("\(resumed)")
             return

@@ -7,6 +7,7 @@ import Testing
         (.leaderKeyOverwritten, .mixed, .S4), (.promotionWithoutRereading, .mixed, .S5),
         (.exPrimaryStartsAsPrimary, .mixed, .S1), (.synchronousSetIgnored, .synchronous, .S6),
         (.deadManForgotten, .process, .S1), (.earlierDaemonForgotten, .ground, .S1),
+        (.otherLifeRefused, .store, .L1), (.otherLifeTrusted, .store, .S4), (.watchOfFormerLife, .store, .progress),
     ]
 
     @Test(arguments: found) func isFoundInAWorld(_ bug: PlantedBug, _ profile: FaultProfile, _ rule: Violation.Rule) {

@@ -11,6 +11,7 @@ enum Graph {
         ("Tasks", []),
         ("ClusterModel", ["Instants"]),
         ("HighAvailability", ["ClusterModel"]),
+        ("StoreRules", ["ClusterModel"]),
         ("Ports", ["ClusterModel", "HighAvailability"]),
         ("Posix", ["CPlatform", "Instants"]),
         ("TestSupport", ["Posix"]),
@@ -19,7 +20,7 @@ enum Graph {
         ("Logs", ["ClusterModel", "Posix"]),
         ("Configuration", ["ClusterModel", "Posix", "CYAML"]),
         ("HTTPClient", ["ClusterModel", "Posix", "CCurl", "CCurlShims"]),
-        ("Etcd", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient"]),
+        ("Etcd", ["ClusterModel", "StoreRules", "Ports", "JSON", "Posix", "HTTPClient"]),
         ("Peers", ["ClusterModel", "Ports", "JSON", "Posix", "HTTPClient"]),
         ("PostgreSQL", ["ClusterModel", "Ports", "JSON", "Posix", "Processes", "CLibPQ", "CPlatform"]),
         ("HTTPServer", ["CPlatform", "CTLSShims", "Posix", "COpenSSL"]),
@@ -38,7 +39,7 @@ enum Graph {
             ]
         ),
         ("matriarchctl", ["Ctl", "Posix", "CPlatform"]),
-        ("Simulation", ["ClusterModel", "HighAvailability", "Ports", "Node"]),
+        ("Simulation", ["ClusterModel", "HighAvailability", "StoreRules", "Ports", "Node"]),
         ("simulate", ["Simulation", "Posix", "ClusterModel"]),
         (
             "GuardianClient",

@@ -5,6 +5,8 @@ public typealias Revision = Int64
 public struct ClusterView: Sendable, Hashable {
     /// The store's revision at which the view was read.
     public var revision: Revision
+    /// Which of the store's lives that is, as this node has counted them: in each its revisions begin anew.
+    public var life = 0
     public var initialize: Initialization
     public var initializeRevision: Revision?
     public var config: ConfigRecord?

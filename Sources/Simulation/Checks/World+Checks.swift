@@ -56,6 +56,7 @@ extension World {
             return
         }
         let holder = store.leader?.text
+        if holder != name(index), let lease = published.snapshot.lease, isOfFormerLife(lease) { return }
         // Another daemon goes on under the promises that an earlier one was given, and the guardian knows.
         let mayBePromised = setup.isFailsafe && holder == nil
         if holder != name(index), !published.leadsByPromises(at: now), !mayBePromised {
@@ -120,7 +121,7 @@ extension World {
         guard let lease = nodes[index].published?.snapshot.lease, lease.isValid(at: now) else {
             return violate(.S5, "\(name(index)) promotes without a valid lease")
         }
-        if store.leader?.text != name(index) {
+        if store.leader?.text != name(index), !isOfFormerLife(lease) {
             violate(.S5, "\(name(index)) promotes while \(store.leader?.text ?? "nobody") holds the key")
         }
     }

@@ -98,6 +98,13 @@ public struct Fault: Sendable, Hashable {
         /// The watch of a node was compacted: it hears that events are gone.
         case compactWatch(Int)
 
+        /// One of the store's three endpoints does not answer, or something else does in its place.
+        case spoilEndpoint(Int, Ailment)
+        /// The store is set back to what it was at the beginning of the fault when that is over.
+        case restoreStore(isSameCluster: Bool)
+        /// The store loses all that it knows.
+        case forgetStore(isSameCluster: Bool)
+
         // MARK: Operators
         /// A switchover away from the leader, to a node or to any.
         case switchover(to: Int?)
@@ -133,6 +140,16 @@ public struct Fault: Sendable, Hashable {
         case garbled
         /// What another cluster would write; back again when the fault is over.
         case foreign
+    }
+
+    /// What is wrong with an endpoint of the store.
+    public enum Ailment: String, Sendable, Hashable, CaseIterable {
+        /// No answer, and no connection.
+        case silent, closed
+        /// A proxy's page, and errors that no etcd says.
+        case page, notFound, internalError
+        /// An etcd of another cluster, which has nothing of ours and lets nobody write.
+        case otherCluster
     }
 
     public var kind: Kind
@@ -175,7 +192,8 @@ extension Fault.Kind {
         case .spoilKey(.member(let node), _): [node]
         case .storeOutage, .storeElection, .fillStore, .slowStore, .slowPeers, .lossyStore, .pause, .editTTL,
             .editMaximumLag,
-            .editSynchronous, .spoilKey, .rollingRestart, .followElsewhere, .loseSite:
+            .editSynchronous, .spoilKey, .rollingRestart, .followElsewhere, .loseSite, .spoilEndpoint, .restoreStore,
+            .forgetStore:
             []
         }
     }

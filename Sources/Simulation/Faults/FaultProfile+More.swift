@@ -3,6 +3,35 @@ import ClusterModel
 /// Faults that worlds have learnt later, drawn after all else: a seed of before has what it had, and at most these on
 /// top.
 extension FaultProfile {
+    /// What becomes of the store's endpoints, and of its memory. A `/sync` that was set back names who has everything
+    /// by a word that holds no more, and nothing can tell: the store is not set back where there is one.
+    func planStore(_ generator: inout SeededGenerator, span: Duration) -> [Fault] {
+        guard self != .quiet, generator.oneIn(self == .store ? 2 : 8) else { return [] }
+        let longest = Int(span.nanoseconds / 1_000_000)
+        let at = generator.milliseconds(in: 0...longest)
+        let lasts = generator.milliseconds(in: 3000...90_000)
+        let first = generator.number(in: 0...2)
+        let ailments = Fault.Ailment.allCases
+        let drawn = (0..<2).map { _ in ailments[generator.number(in: 0...ailments.count - 1)] }
+        let isSameCluster = generator.oneIn(2)
+        switch generator.number(in: 1...6) {
+        case 1 where mayLoseStore: return [Fault(.restoreStore(isSameCluster: isSameCluster), at: at, lasts: lasts)]
+        case 2 where mayLoseStore: return [Fault(.forgetStore(isSameCluster: isSameCluster), at: at, lasts: .zero)]
+        case 3:
+            return drawn.enumerated().map { Fault(.spoilEndpoint((first + $0) % 3, $1), at: at, lasts: lasts) }
+        default: return [Fault(.spoilEndpoint(first, drawn[0]), at: at, lasts: lasts)]
+        }
+    }
+
+    private var mayLoseStore: Bool {
+        switch self {
+        case .synchronous, .quorum, .modes, .sites, .pauses: false
+        case .mixed, .network, .process, .store, .operators, .handover, .lag, .unguarded, .ground, .failsafe,
+            .failsafeLate, .checkpoints, .quiet:
+            true
+        }
+    }
+
     func planMore(_ generator: inout SeededGenerator, nodes: Int, span: Duration) -> [Fault] {
         guard self != .quiet, generator.oneIn(3) else { return [] }
         let longest = Int(span.nanoseconds / 1_000_000)

@@ -83,6 +83,7 @@ extension PlantedBug {
             .promotionWithoutNames: 2743, .settlingSkipped: 2715, .votesNotCounted: 2319, .priorityIgnored: 1297,
             .hungLeaderKept: 1297, .refusedRenewalIsHeld: 1166, .receiptNotConfirmed: 1136, .lockNotTaken: 1755,
             .requestOverrulesRace: 1119,
+            .nonsenseIsFinal: 462,
             .slotsKeptForEver: 446, .partedNeverCompared: 467, .removalNotAsked: 256, .confirmationSkipped: 883,
             .removalsConfused: 3193, .leaseCountedFromReply: 794, .circleFollowed: 707, .namesForgottenAtRestart: 586,
             .raceIgnoresWhoIsAhead: 433, .failsafeCountedFromReceipt: 581, .failsafeOfFormerLife: 295,

@@ -12,6 +12,12 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case historyCut
     case statusLeftBehind
 
+    // In the client of the store.
+    case nonsenseIsFinal
+    case otherLifeRefused
+    case otherLifeTrusted
+    case watchOfFormerLife
+
     // In the cycle.
     case leaseCountedFromReply
     case refusedRenewalIsHeld
@@ -97,6 +103,10 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         switch self {
         case .compareSkipped: "the store writes although the compare failed"
         case .leaderKeyOverwritten: "the leader key is put although there is one"
+        case .nonsenseIsFinal: "what is no word of etcd's ends a call, and the endpoint stays the one that is asked"
+        case .otherLifeRefused: "a store that has lost its memory is refused for ever"
+        case .otherLifeTrusted: "a store of another cluster, or set back, is taken for the store at once"
+        case .watchOfFormerLife: "the watch goes on from where it was in the store's former life"
         case .historyCut: "the history is written without its first line"
         case .leaseCountedFromReply: "the lease counts from the answer, not from before the request"
         case .refusedRenewalIsHeld: "a refused renewal counts as held"
@@ -202,7 +212,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .disarmingForgotten: .pauses
         case .checkpointerIgnored: .checkpoints
         case .rollingTurnSkipped: .operators
-        case .refusalsHammered: .store
+        case .refusalsHammered, .nonsenseIsFinal, .otherLifeRefused, .otherLifeTrusted, .watchOfFormerLife: .store
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
             .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly, .circleFollowed:
@@ -273,7 +283,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .recoveredWithoutRewind, .markIgnored, .lockNotTaken, .refusalsHammered,
             .earlierDaemonForgotten, .refusalCountsAsSilence, .removalsConfused,
             .checkpointNotAwaited, .failedStartIsParted, .deadManForgotten, .silentGuardianTrusted,
-            .rewindMarkIgnored, .bootstrapMarkIgnored:
+            .rewindMarkIgnored, .bootstrapMarkIgnored, .nonsenseIsFinal, .otherLifeRefused, .otherLifeTrusted,
+            .watchOfFormerLife:
             break
         }
     }

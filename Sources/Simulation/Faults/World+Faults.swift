@@ -45,6 +45,7 @@ extension World {
         case .slowPeers(let milliseconds): slowPeers.append(.milliseconds(milliseconds))
         case .lossyStore(let oneIn): lossyStore.append(oneIn)
         case .staleReads(let node, let milliseconds): nodes[node].staleness.append(.milliseconds(milliseconds))
+        case .spoilEndpoint, .restoreStore, .forgetStore: beginTrouble(fault)
         case .muteWatch(let node): nodes[node].muted += 1
         case .repeatWatch(let node): nodes[node].repeats += 1
         case .compactWatch(let node): nodes[node].compacted += 1
@@ -88,12 +89,14 @@ extension World {
         case .slowReplay(let node, let milliseconds): nodes[node].replayFaults.forget(.milliseconds(milliseconds))
         case .storeOutage, .storeElection: restoreStore(after: fault.lasts)
         case .fillStore: storeIsFull -= 1
+        case .spoilEndpoint, .restoreStore: endTrouble(fault.kind)
         case .slowStore(let milliseconds): storeDelays.forget(.milliseconds(milliseconds))
         case .lossyStore(let oneIn): lossyStore.forget(oneIn)
         case .pause: endPause()
         case .followElsewhere: followNobody()
         case .reinitialise(let node): endReinitialisation(node)
-        case .killPostgreSQL, .stepClock, .removeDirectory, .moveDirectory, .refuseRewinds, .switchover, .failover,
+        case .forgetStore, .killPostgreSQL, .stepClock, .removeDirectory, .moveDirectory, .refuseRewinds, .switchover,
+            .failover,
             .editTTL, .editMaximumLag, .editSynchronous, .restartPostgreSQL, .restartDaemon, .rollingRestart:
             return
         }
@@ -132,7 +135,8 @@ extension World {
             .failCopies, .crashPromotions,
             .lateRequests, .isolateFromStore, .loseAnswers, .partition, .storeOutage, .storeElection,
             .fillStore, .slowStore, .lossyStore, .staleReads, .muteWatch, .repeatWatch, .compactWatch, .switchover,
-            .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous, .restartPostgreSQL, .restartDaemon,
+            .spoilEndpoint, .restoreStore, .forgetStore, .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous,
+            .restartPostgreSQL, .restartDaemon,
             .reinitialise, .rollingRestart, .followElsewhere:
             for index in fault.nodes { nodes[index].disturbedAt = now }
         }

@@ -1,5 +1,6 @@
 import ClusterModel
 import Ports
+import StoreRules
 
 /// A store like etcd: revisions, compare-and-swap, leases that a sweep ends some time after they are due, elections
 /// that give every lease its whole length again.
@@ -30,7 +31,18 @@ struct SimulatedStore {
         var revision: Revision
     }
 
+    /// All that a backup of it holds.
+    struct Snapshot {
+        fileprivate var keys: [String: Value]
+        fileprivate var sessions: [String: Session]
+        fileprivate var revision: Revision
+    }
+
     private(set) var revision: Revision = 1
+    /// Its own lives are counted: it has lost its memory, or been set back, so many times.
+    private(set) var life = 0
+    private(set) var clusterID = "0"
+    private(set) var term: UInt64 = 2
     private(set) var keys: [String: Value] = [:]
     /// The keys as they are read, in their order.
     private var entries: [StoredEntry] = []
@@ -77,8 +89,27 @@ struct SimulatedStore {
         (sessions, sessionOfNode, views, changes) = ([:], [:], [], [])
     }
 
+    /// What its answers tell of it.
+    var header: StoreHeader { StoreHeader(clusterID: clusterID, raftTerm: term, revision: revision) }
+
+    var snapshot: Snapshot { Snapshot(keys: keys, sessions: sessions, revision: revision) }
+
+    /// It begins another life, with what the snapshot knows or with nothing.
+    mutating func begin(with snapshot: Snapshot?, isSameCluster: Bool, _ now: BootInstant) {
+        for leaf in keys.keys.sorted() { set(leaf, nil) }
+        for (leaf, value) in (snapshot?.keys ?? [:]).sorted(by: { $0.key < $1.key }) { set(leaf, value) }
+        revision = snapshot?.revision ?? 1
+        sessions = snapshot?.sessions ?? [:]
+        (views, changes, present) = ([], [], nil)
+        life += 1
+        if !isSameCluster { clusterID = "\(life)" }
+        elect(now)
+        term = 2
+    }
+
     /// A new leader of the store gives every lease its whole length again.
     mutating func elect(_ now: BootInstant) {
+        term += 1
         for session in sessions.keys {
             if let ttl = sessions[session]?.ttl { sessions[session]?.expires = now + ttl }
         }

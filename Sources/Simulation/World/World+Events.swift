@@ -15,6 +15,7 @@ extension World {
         case .effect(let node, let incarnation, let effect):
             if isAwake(node, incarnation, event) { carryOutLate(effect, node, incarnation) }
         case .request(let sent): answer(sent)
+        case .attempt(let sent, let failure): goOn(sent, after: failure)
         case .up(let node, let era): comeUp(node, era)
         case .promoted(let node, let era): finishPromotion(node, era)
         case .promotionCrashes(let node, let era): crashPromoting(node, era)
@@ -57,6 +58,7 @@ extension World {
         nodes[index].timers += 1
         nodes[index].published = nil
         store.forgetSession(of: name(index))
+        beginClient(index)
         nodes[index].leaderSession = nil
         nodes[index].unheardUntil = nil
         nodes[index].standingOrder = nil

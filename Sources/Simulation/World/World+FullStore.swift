@@ -7,7 +7,9 @@ import Ports
 /// prolonged goes on.
 extension World {
     /// Whoever asks it gets an answer, and what it says holds.
-    var isStoreFaithful: Bool { lossyStore.isEmpty && storeIsFull == 0 }
+    var isStoreFaithful: Bool {
+        lossyStore.isEmpty && storeIsFull == 0 && troubles.isSlight && isStoreOfOneLife
+    }
 
     /// What a full store says to a request that it does not take.
     mutating func refusedByFullStore(_ sent: SentRequest) -> StoreAnswer? {

@@ -30,7 +30,8 @@ extension World {
             .repeatWatch,
             .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous,
             .restartPostgreSQL,
-            .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite:
+            .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite, .spoilEndpoint, .restoreStore,
+            .forgetStore:
             break
         }
     }
@@ -59,7 +60,8 @@ extension World {
             .staleReads,
             .muteWatch, .repeatWatch, .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag,
             .editSynchronous,
-            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite:
+            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite,
+            .spoilEndpoint, .restoreStore, .forgetStore:
             break
         }
     }

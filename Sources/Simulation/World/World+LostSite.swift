@@ -7,17 +7,16 @@ import Ports
 extension World {
     /// What a world knows of a store that was emptied.
     struct LostSite {
+        /// The hosts were lost with it: no daemon remembers a leader.
+        var isJudged = true
         /// Since when all daemons have been there again, and none has said whose cluster it is.
         var waitingSince: BootInstant?
     }
 
     /// Only where every directory is whole: who has none would begin another cluster beside those that come later.
     mutating func loseSite() {
-        let isWhole = nodes.allSatisfy { node in
-            if case .clone? = node.operation?.operation { return false }
-            return node.postgreSQL.isInitialized && node.postgreSQL.unfinished == nil
-        }
-        guard isWhole, storeIsDown == 0, store.keys["history"] != nil || store.keys["status"] != nil else { return }
+        guard isEveryDirectoryWhole, storeIsDown == 0, store.keys["history"] != nil || store.keys["status"] != nil
+        else { return }
         coverage.count(.siteLost)
         for index in nodes.indices {
             killNode(index)
@@ -27,6 +26,13 @@ extension World {
         handedOver = nil
         lostSite = LostSite()
         sitesLost += 1
+    }
+
+    var isEveryDirectoryWhole: Bool {
+        nodes.allSatisfy { node in
+            if case .clone? = node.operation?.operation { return false }
+            return node.postgreSQL.isInitialized && node.postgreSQL.unfinished == nil
+        }
     }
 
     /// One host after another.
@@ -41,8 +47,9 @@ extension World {
 
     /// S3: who says whose cluster it is goes on with what it has, and the others are rewound to that.
     mutating func checkDefinition(_ index: Int) {
-        guard lostSite != nil else { return }
+        guard let site = lostSite else { return }
         lostSite = nil
+        if !site.isJudged { return }
         let server = nodes[index].postgreSQL
         guard server.process == .down || server.isStandby else { return }
         switch server.control {

@@ -39,7 +39,7 @@ extension World {
             .slowReplay, .storeOutage, .storeElection, .fillStore,
             .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
             .repeatWatch, .compactWatch, .refusePromotions, .failCopies, .loseSite, .freezeGuardian, .moveDirectory,
-            .refuseRewinds, .fillConnections:
+            .refuseRewinds, .fillConnections, .spoilEndpoint, .restoreStore, .forgetStore:
             break
         }
     }

@@ -41,6 +41,7 @@ extension World.Setup {
         setup.tempers = Tempers(&generator, nodes: size, rewindless: setup.rewindless)
         setup.tempers.drawMore(&generator, nodes: size, rewindless: setup.rewindless)
         setup.faults += profile.planMore(&generator, nodes: size, span: span)
+        setup.faults += profile.planStore(&generator, span: span)
         return setup
     }
 }

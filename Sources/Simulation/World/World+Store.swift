@@ -6,7 +6,7 @@ import Ports
 extension World {
     var storeDelay: Duration { storeDelays.max() ?? .zero }
 
-    private func isUnreachable(_ index: Int) -> Bool { storeIsDown > 0 || nodes[index].cutFromStore > 0 }
+    func isUnreachable(_ index: Int) -> Bool { storeIsDown > 0 || nodes[index].cutFromStore > 0 }
 
     private mutating func isLost() -> Bool { lossyStore.min().map { generator.oneIn($0) } ?? false }
 
@@ -14,9 +14,15 @@ extension World {
     mutating func send(_ request: StoreRequest, _ deadline: BootInstant, _ index: Int, _ incarnation: Int) {
         let sent = SentRequest(
             node: index, incarnation: incarnation, sent: now, session: nodes[index].leaderSession, request: request,
-            deadline: deadline)
+            deadline: deadline, life: store.life, floor: clients[index].floor)
         checkFailsafeMembers(request, index)
         checkAttempts(request, index)
+        sendOff(sent)
+    }
+
+    /// To the store, by whichever endpoint.
+    mutating func dispatch(_ sent: SentRequest) {
+        let (index, deadline) = (sent.node, sent.deadline)
         let late = nodes[index].lateness.max().map { generator.milliseconds(in: 0...Int($0.nanoseconds / 1_000_000)) }
         let arrives = now + generator.milliseconds(in: 1...4) + storeDelay + (late ?? .zero)
         if late != nil, arrives >= deadline, !isUnreachable(index) {
@@ -30,7 +36,7 @@ extension World {
         queue.add(.request(sent), at: arrives)
     }
 
-    private mutating func fail(_ sent: SentRequest, _ why: String, at instant: BootInstant) {
+    mutating func fail(_ sent: SentRequest, _ why: String, at instant: BootInstant) {
         let answer = sent.request.failed(.unreachable(why))
         queue.add(.deliver(node: sent.node, incarnation: sent.incarnation, .store(answer)), at: max(instant, now))
     }
@@ -39,17 +45,20 @@ extension World {
     mutating func answer(_ sent: SentRequest) {
         let index = sent.node
         let reach = sent.request.reach
+        // What was open went with the store's former life.
+        let isCutOff = sent.life != store.life || isUnreachable(index)
         // Nobody waits for it any more, and the store takes it all the same.
         if now >= sent.deadline {
-            if isUnreachable(index) || nodes[index].incarnation != sent.incarnation { return }
+            if isCutOff || nodes[index].incarnation != sent.incarnation { return }
             coverage.count(.takenLate)
             _ = taken(sent)
             return tellWatchers()
         }
-        if isUnreachable(index) { return fail(sent, "the connection was lost", at: sent.deadline) }
+        if isCutOff { return fail(sent, "the connection was lost", at: sent.deadline) }
         // The adapter of a daemon that was restarted has no session yet; a late request of the old one opens none.
         let isOld = nodes[index].incarnation != sent.incarnation
         if isOld, reach == .session { return }
+        if !isOld, !isKnown(sent) { return }
         let answer = taken(sent)
         if !isOld { follow(answer, index) }
         tellWatchers()
@@ -71,20 +80,22 @@ extension World {
         let claimant = SimulatedStore.Claimant(name: name, session: sent.session)
         let ttl = nodes[index].ttl
         switch sent.request {
-        case .load:
-            guard let lag = nodes[index].staleness.max() else { return .loaded(.success(store.view(now))) }
-            return .loaded(.success(store.view(at: now - lag, now)))
+        case .load: return .loaded(.success(seen(by: index, lag: nodes[index].staleness.max())))
         case .refresh:
             // The member that prolongs the session is behind by a moment, and by more where it lags.
             let lag = max(nodes[index].staleness.max() ?? .zero, generator.milliseconds(in: 0...200))
             store.keepAlive(name, ttl: ttl, now)
-            return .loaded(.success(store.view(at: now - lag, now)))
+            return .loaded(.success(seen(by: index, lag: lag)))
         case .renew(_, let replacingGone):
             let claim = store.renew(name, ttl: ttl, replacingGone: replacingGone, since: sent.sent, now)
+            if case .held = claim { checkFormerLease(index) }
             return .renewed(.success(noted(claim, .renewalRefused)))
         case .acquire:
             let claim = noted(store.acquire(name, ttl: ttl, since: sent.sent, now), .claimRefused)
-            if case .held = claim { checkElection(index) }
+            if case .held = claim {
+                checkFormerLease(index)
+                checkElection(index)
+            }
             return .acquired(.success(claim))
         case .release(let status):
             let isDone = store.release(status: status, by: claimant)
@@ -110,6 +121,12 @@ extension World {
             store.touch(name, value, ttl: ttl, prolonging: prolonging, now)
             return .touched(.success(()))
         }
+    }
+
+    private mutating func seen(by index: Int, lag: Duration?) -> ClusterView {
+        var view = lag.map { store.view(at: now - $0, now) } ?? store.view(now)
+        view.life = clients[index].livesSeen
+        return view
     }
 
     /// What the daemon's client of the store keeps of an answer.
@@ -141,8 +158,15 @@ extension World {
 
     /// A watch tells each node of each change, a little later; one that is cut off hears nothing.
     mutating func tellWatchers() {
+        let header = store.header
         for change in store.takeChanges() {
             for index in nodes.indices where nodes[index].machine != nil {
+                // One that is cut off is told nothing, and one whose watch waits for something else neither.
+                if nodes[index].cutFromStore > 0 { continue }
+                guard clients[index].brings(change, of: store.life, header, at: now, ttl: nodes[index].ttl) else {
+                    checkWatch(index)
+                    continue
+                }
                 tell(index, .changed(leaf: change.leaf, value: change.value, revision: change.revision))
             }
         }
@@ -151,7 +175,7 @@ extension World {
     private mutating func tell(_ index: Int, _ change: DCSEvent) {
         let incarnation = nodes[index].incarnation
         // Some events are lost: the timer alone must carry the cycle.
-        if nodes[index].cutFromStore > 0 || nodes[index].muted > 0 || generator.oneIn(20) { return }
+        if nodes[index].muted > 0 || generator.oneIn(20) { return }
         if nodes[index].compacted > 0 && generator.oneIn(2) {
             coverage.count(.resynchronized)
             return reply(.storeChanged(.resynchronized), to: index, incarnation, after: 50...1500)

@@ -2,6 +2,7 @@ public import ClusterModel
 import HighAvailability
 import Node
 import Ports
+import StoreRules
 
 /// A deterministic world: virtual time, one store, some PostgreSQL servers and the production cycle beside each. The
 /// same setup gives the same trace, byte for byte.
@@ -17,6 +18,8 @@ public struct World {
         case effect(node: Int, incarnation: Int, Late)
         /// A request reaches the store; the answer goes back.
         case request(SentRequest)
+        /// An endpoint gave no answer, or a pause is over: the client goes on.
+        case attempt(SentRequest, AttemptFailure?)
         // PostgreSQL's own doings, dropped when its process has ended since.
         case up(node: Int, era: Int)
         case promoted(node: Int, era: Int)
@@ -53,17 +56,6 @@ public struct World {
         case nameSynchronous(SynchronousSetting)
     }
 
-    /// A request to the store that is on its way.
-    struct SentRequest {
-        var node: Int
-        var incarnation: Int
-        var sent: BootInstant
-        var session: String?
-        var request: StoreRequest
-        /// By when the node wants an answer.
-        var deadline: BootInstant
-    }
-
     /// Where the story stands.
     enum Chapter: Hashable {
         case making
@@ -98,6 +90,9 @@ public struct World {
     var storeDelays: [Duration] = []
     var lossyStore: [Int] = []
     var storeIsFull = 0
+    var troubles = StoreTroubles()
+    /// Of the nodes, in their order.
+    var clients: [SimulatedClient] = []
     var cuts: [Set<Int>] = []
     /// How late messages between members may be.
     var slowPeers: [Duration] = []
@@ -158,6 +153,7 @@ public struct World {
             var node = SimulatedNode(name: "n\(index + 1)")
             node.replicationDelay = generator.milliseconds(in: 2...60)
             nodes.append(node)
+            clients.append(SimulatedClient(node.name, number: index))
             queue.add(.startDaemon(index), at: now + generator.milliseconds(in: 0...2000))
         }
         queue.add(.replicate, at: now)

@@ -1,11 +1,12 @@
-import ClusterModel
+public import ClusterModel
 
 /// Tells an endpoint that lags behind its cluster (dcs.md §5.7) from a store that has begun another life: one whose
 /// data directory was lost, or another cluster at the same address. Both are refused at first, since nothing that is
 /// found there tells who led. After one ttl of nothing else the lease of whoever led has ended on its own host,
 /// and the other life is the store.
-struct StoreLife: Sendable, Hashable {
-    enum Verdict: Sendable, Hashable {
+public struct StoreLife: Sendable, Hashable {
+    /// What is to be thought of an answer.
+    public enum Verdict: Sendable, Hashable {
         case known
         /// Not to be relied upon; why, and whether that is said for the first time.
         case stale(String, isNews: Bool)
@@ -16,8 +17,8 @@ struct StoreLife: Sendable, Hashable {
     private struct Known: Sendable, Hashable {
         var clusterID: String
         var highestTerm: UInt64
-        /// Of answers that a quorum stood behind: no later one of the same life is lower.
-        var highestRevision: Revision = 0
+        /// Whatever a member has told was agreed upon: no later answer that a quorum stands behind is lower.
+        var highestRevision: Revision
     }
 
     private struct Other: Sendable, Hashable {
@@ -26,28 +27,37 @@ struct StoreLife: Sendable, Hashable {
     }
 
     /// Counts the lives: revisions and leases of one mean nothing in another.
-    private(set) var number = 0
+    public private(set) var number = 0
     private var known: Known?
     private var other: Other?
 
     /// The lowest revision that an answer may have whose request is sent now.
-    var floor: Revision { known?.highestRevision ?? 0 }
-    var highestTerm: UInt64 { known?.highestTerm ?? 0 }
+    public var floor: Revision { known?.highestRevision ?? 0 }
+    /// Of all answers of this life.
+    public var highestTerm: UInt64 { known?.highestTerm ?? 0 }
+
+    /// Nothing is known yet.
+    public init() {}
 
     /// Takes an answer in, and says what is to be thought of it. `floor` is what it was when the request was sent; nil
     /// for an answer that one member gave for itself, without a quorum.
-    mutating func learn(_ header: EtcdHeader, floor: Revision?, at now: BootInstant, ttl: Duration) -> Verdict {
+    public mutating func learn(_ header: StoreHeader, floor: Revision?, at now: BootInstant, ttl: Duration) -> Verdict {
         if header.clusterID.isEmpty || header.raftTerm == 0 { return .known }
         guard let known else {
-            begin(with: header, floor: floor)
+            begin(with: header)
             return .known
         }
         guard let difference = difference(header, floor, from: known) else {
-            self.known?.highestTerm = header.raftTerm
-            if floor != nil {
-                self.known?.highestRevision = max(known.highestRevision, header.revision)
-                other = nil
+            // A quorum stood behind less before: the store was set back, and has grown past what was known of it. That
+            // is not waited out: where an endpoint alone is broken the others would be refused for its sake.
+            if floor != nil, other?.clusterID == header.clusterID {
+                number += 1
+                begin(with: header)
+                return .accepted("the etcd cluster \(header.clusterID) was set back, and has grown since")
             }
+            self.known?.highestTerm = header.raftTerm
+            self.known?.highestRevision = max(known.highestRevision, header.revision)
+            if floor != nil { other = nil }
             return .known
         }
         // A member that its cluster has left behind answers so as well.
@@ -59,18 +69,18 @@ struct StoreLife: Sendable, Hashable {
             return .stale(difference, isNews: seen == nil)
         }
         number += 1
-        begin(with: header, floor: floor)
+        begin(with: header)
         return .accepted(difference)
     }
 
-    private mutating func begin(with header: EtcdHeader, floor: Revision?) {
-        known = Known(clusterID: header.clusterID, highestTerm: header.raftTerm)
-        if floor != nil { known?.highestRevision = header.revision }
+    private mutating func begin(with header: StoreHeader) {
+        known = Known(
+            clusterID: header.clusterID, highestTerm: header.raftTerm, highestRevision: header.revision)
         other = nil
     }
 
     /// In what an answer is not of the life that is known; nil where it is.
-    private func difference(_ header: EtcdHeader, _ floor: Revision?, from known: Known) -> String? {
+    private func difference(_ header: StoreHeader, _ floor: Revision?, from known: Known) -> String? {
         if header.clusterID != known.clusterID {
             return "the etcd cluster \(header.clusterID) answers in place of \(known.clusterID)"
         }
@@ -79,5 +89,20 @@ struct StoreLife: Sendable, Hashable {
         }
         if let floor, header.revision < floor { return "revision \(header.revision), where \(floor) was seen" }
         return nil
+    }
+}
+
+/// What every answer tells of the server that gave it.
+public struct StoreHeader: Sendable, Hashable {
+    /// Empty where the answer has none.
+    public var clusterID: String
+    public var raftTerm: UInt64
+    /// The store's revision; 0 where it is left out.
+    public var revision: Revision
+
+    public init(clusterID: String, raftTerm: UInt64, revision: Revision = 0) {
+        self.clusterID = clusterID
+        self.raftTerm = raftTerm
+        self.revision = revision
     }
 }

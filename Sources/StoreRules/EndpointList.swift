@@ -1,17 +1,17 @@
-import ClusterModel
+public import ClusterModel
 
 /// The endpoints that are known and the one that is used: it stays until it fails (dcs.md §5.7).
-struct EndpointList: Sendable, Hashable {
+public struct EndpointList: Sendable, Hashable {
     /// From the configuration; the way back when everything discovered is gone.
     private let configured: [EtcdEndpoint]
-    private(set) var known: [EtcdEndpoint]
+    public private(set) var known: [EtcdEndpoint]
     /// The one that answered last.
-    private(set) var current: EtcdEndpoint?
+    public private(set) var current: EtcdEndpoint?
     /// Turns discovered lists, so that the nodes of a cluster do not all use its first member.
     private let turn: UInt64
-    private(set) var discoveredAt: BootInstant?
+    private var discoveredAt: BootInstant?
 
-    init(_ configured: [EtcdEndpoint], node: String) {
+    public init(_ configured: [EtcdEndpoint], node: String) {
         self.configured = configured
         known = configured
         // FNV-1a: the same in every process, unlike Swift's own hash.
@@ -19,13 +19,13 @@ struct EndpointList: Sendable, Hashable {
     }
 
     /// In which order a call tries them: the current one, then those that follow it in the list, around to its start.
-    var order: [EtcdEndpoint] {
+    public var order: [EtcdEndpoint] {
         guard let current, let index = known.firstIndex(of: current) else { return known }
         return Array(known[index...] + known[..<index])
     }
 
     /// An endpoint answered. True if it is another one than before.
-    mutating func succeeded(_ endpoint: EtcdEndpoint) -> Bool {
+    public mutating func succeeded(_ endpoint: EtcdEndpoint) -> Bool {
         if current == endpoint { return false }
         defer { current = endpoint }
         return current != nil
@@ -33,7 +33,7 @@ struct EndpointList: Sendable, Hashable {
 
     /// Takes over the members' own addresses. An empty list changes nothing but the time. Where the configuration asks
     /// for HTTPS everywhere, an answer does not lead out of it: what is sent there bears tokens.
-    mutating func discovered(_ urls: [String], at now: BootInstant) {
+    public mutating func discovered(_ urls: [String], at now: BootInstant) {
         discoveredAt = now
         var found: [EtcdEndpoint] = []
         let isEncrypted = configured.allSatisfy { $0.scheme == "https" }
@@ -49,7 +49,7 @@ struct EndpointList: Sendable, Hashable {
 
     /// None of the first `tried` of `order` answered: the next round begins after them, what the configuration names is
     /// tried again as well, and the members are to be asked for anew.
-    mutating func allFailed(tried: Int) {
+    public mutating func allFailed(tried: Int) {
         let first = current.flatMap { known.firstIndex(of: $0) } ?? 0
         known += configured.filter { !known.contains($0) }
         if !known.isEmpty { current = known[(first + tried) % known.count] }
@@ -57,7 +57,7 @@ struct EndpointList: Sendable, Hashable {
     }
 
     /// Whether it is time to ask for the members again.
-    func isStale(at now: BootInstant, lifetime: Duration) -> Bool {
+    public func isStale(at now: BootInstant, lifetime: Duration) -> Bool {
         discoveredAt.map { now - $0 > lifetime } ?? true
     }
 }

@@ -1,7 +1,6 @@
 import ClusterModel
+import StoreRules
 import Testing
-
-@testable import Etcd
 
 /// A store that has forgotten, or is another one, is refused for a ttl and taken afterwards.
 @Suite struct StoreLifeTests {
@@ -15,7 +14,7 @@ import Testing
     private func expect(_ rows: [Row], lives: Int, sourceLocation: SourceLocation = #_sourceLocation) {
         var life = StoreLife()
         for row in rows {
-            let header = EtcdHeader(clusterID: row.cluster, raftTerm: row.term, revision: row.revision)
+            let header = StoreHeader(clusterID: row.cluster, raftTerm: row.term, revision: row.revision)
             let now = BootInstant(nanoseconds: 0) + .seconds(row.at)
             let verdict: Verdict =
                 switch life.learn(header, floor: row.isProof ? life.floor : nil, at: now, ttl: Self.ttl) {
@@ -49,6 +48,24 @@ import Testing
             [
                 (0, "a", 2, 100, true, .known), (1, "a", 2, 3, true, .news), (2, "a", 2, 3, false, .known),
                 (31, "a", 2, 4, true, .accepted), (32, "a", 2, 5, true, .known),
+            ], lives: 1)
+    }
+
+    /// Its numbers mean other values, although they are no lower any more.
+    @Test func whatWasSetBackAndHasGrownIsAnotherLife() {
+        expect(
+            [
+                (0, "a", 2, 100, true, .known), (1, "a", 2, 90, true, .news), (20, "a", 2, 100, true, .accepted),
+                (21, "a", 2, 101, true, .known), (22, "b", 2, 1, true, .news), (23, "a", 2, 102, true, .known),
+            ], lives: 1)
+    }
+
+    /// A watch has told more than any read: it would wait for what the store has never had.
+    @Test func whatAWatchHasToldTheStoreHas() {
+        expect(
+            [
+                (0, "a", 2, 100, true, .known), (1, "a", 2, 120, false, .known), (2, "a", 2, 110, true, .news),
+                (3, "a", 2, 90, false, .known), (32, "a", 2, 112, true, .accepted), (33, "a", 2, 112, true, .known),
             ], lives: 1)
     }
 

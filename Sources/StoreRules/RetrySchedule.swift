@@ -1,18 +1,23 @@
 import ClusterModel
 
 /// How a call's time is shared out (dcs.md §5.8).
-struct AttemptPlan: Sendable, Hashable {
+public struct AttemptPlan: Sendable, Hashable {
     /// How many endpoints are tried in this round.
-    let nodes: Int
+    public let nodes: Int
     /// What one attempt may take.
-    let timeout: Duration
+    public let timeout: Duration
+
+    init(nodes: Int, timeout: Duration) {
+        self.nodes = nodes
+        self.timeout = timeout
+    }
 
     /// Shares `budget` among `nodes` so that every attempt has at least a second, leaving out endpoints where it does
     /// not reach; with one or two endpoints it is shared further, so that a lost packet does not cost all of it.
     ///
     /// A budget below one second goes to one attempt whole. Where the whole retry_timeout is less than 3 s, a third of
     /// it stands in place of the second.
-    static func sharing(
+    public static func sharing(
         _ budget: Duration, among nodes: Int, retryTimeout: Duration = .seconds(10)
     ) -> AttemptPlan {
         let floor = min(Duration.seconds(1), retryTimeout / 3)
@@ -31,9 +36,9 @@ struct AttemptPlan: Sendable, Hashable {
 
 /// The pauses between rounds: 0.1 s doubling to 1 s, and up to 0.8 s more so that nodes do not knock in step.
 /// Below a retry_timeout of 3 s they are shorter in proportion.
-enum RetryPause {
+public enum RetryPause {
     /// `round` counts from 0; `jitter` is from 0 up to 1.
-    static func length(round: Int, jitter: Double, retryTimeout: Duration = .seconds(10)) -> Duration {
+    public static func length(round: Int, jitter: Double, retryTimeout: Duration = .seconds(10)) -> Duration {
         let steps = min(max(round, 0), 4)
         let base = min(Duration.milliseconds(100) * (1 << steps), .seconds(1))
         let whole = base + .milliseconds(800) * min(max(jitter, 0), 1)
@@ -42,13 +47,13 @@ enum RetryPause {
 }
 
 /// Numbers that differ from node to node: good enough for spreading load, for nothing else (SplitMix64).
-struct JitterSource: Sendable {
+public struct JitterSource: Sendable {
     private var state: UInt64
 
-    init(seed: UInt64) { state = seed }
+    public init(seed: UInt64) { state = seed }
 
     /// From 0 up to 1.
-    mutating func next() -> Double {
+    public mutating func next() -> Double {
         state &+= 0x9e37_79b9_7f4a_7c15
         var mixed = state
         mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9

@@ -1,0 +1,104 @@
+import ClusterModel
+import StoreRules
+
+/// A daemon's client of the store: which endpoint it asks, which life of the store it knows and where its watch stands,
+/// by the rules of the adapter (`StoreRules`).
+struct SimulatedClient {
+    /// What stands before the store.
+    static let configured = (1...3).map { EtcdEndpoint(host: "e\($0)") }
+
+    private var endpoints: EndpointList
+    private var jitter: JitterSource
+    private var life = StoreLife()
+    private var watch = WatchPosition()
+    /// Which life of the world's store it takes for the store; nil before it has had an answer.
+    private(set) var follows: Int?
+    /// Since when it has asked in vain although an endpoint was well.
+    var unansweredSince: BootInstant?
+    /// Changes of the life that it follows which its watch has not told, and since when.
+    private(set) var untold: (count: Int, since: BootInstant)?
+    /// Bugs that were planted on purpose.
+    var bug: PlantedBug?
+
+    init(_ node: String, number: Int) {
+        endpoints = EndpointList(Self.configured, node: node)
+        jitter = JitterSource(seed: UInt64(number))
+        // Where members are discovered, each node begins with another one.
+        endpoints.allFailed(tried: number)
+    }
+
+    /// How many lives of the store's it has seen begin.
+    var livesSeen: Int { life.number }
+
+    /// The lowest revision that an answer may have that is asked for now.
+    var floor: Revision { life.floor }
+
+    mutating func next(_ walk: inout EndpointWalk, at now: BootInstant) -> EndpointWalk.Step {
+        walk.next(&endpoints, at: now, jitter: &jitter)
+    }
+
+    /// Whether no endpoint is asked any further.
+    func isFinal(_ failure: AttemptFailure) -> Bool {
+        if bug == .nonsenseIsFinal, failure.discreditsEndpoint, failure != .stale { return true }
+        return failure.isFinal
+    }
+
+    mutating func succeeded(_ endpoint: EtcdEndpoint?) {
+        unansweredSince = nil
+        if let endpoint { _ = endpoints.succeeded(endpoint) }
+    }
+
+    /// Takes in what an answer tells of its server, before anything is done there.
+    mutating func learn(
+        _ header: StoreHeader, floor: Revision, at now: BootInstant, ttl: Duration
+    ) -> StoreLife.Verdict {
+        let before = life
+        let verdict = life.learn(header, floor: floor, at: now, ttl: ttl)
+        switch verdict {
+        case .known: return verdict
+        case .stale:
+            // As if a ttl had passed.
+            return bug == .otherLifeTrusted ? life.learn(header, floor: floor, at: now + ttl, ttl: ttl) : verdict
+        case .accepted(let difference):
+            if bug != .otherLifeRefused { return verdict }
+            life = before
+            return .stale(difference, isNews: false)
+        }
+    }
+
+    // MARK: Watch
+
+    /// The daemon begins: its watch does, too.
+    mutating func begin(at revision: Revision) { watch.start(at: revision, life: life.number) }
+
+    /// The life `present` of the world's store, which is at `revision`, is the store from now on. True where the watch
+    /// has begun anew.
+    mutating func follow(_ present: Int, at revision: Revision) -> Bool {
+        let isFirst = follows == nil
+        follows = present
+        untold = nil
+        if isFirst {
+            begin(at: revision)
+            return false
+        }
+        if bug != .watchOfFormerLife { watch.enter(life.number) }
+        if watch.told != nil { return false }
+        begin(at: revision)
+        return true
+    }
+
+    /// Whether the watch brings a change of the store's.
+    mutating func brings(
+        _ change: SimulatedStore.Change, of present: Int, _ header: StoreHeader, at now: BootInstant, ttl: Duration
+    ) -> Bool {
+        guard follows == nil || follows == present else { return false }
+        guard watch.isNews(change.revision) else {
+            untold = ((untold?.count ?? 0) + 1, untold?.since ?? now)
+            return false
+        }
+        watch.progress(to: change.revision)
+        _ = life.learn(header, floor: nil, at: now, ttl: ttl)
+        untold = nil
+        return true
+    }
+}

@@ -1,0 +1,251 @@
+import ClusterModel
+import HighAvailability
+import Node
+import Ports
+import StoreRules
+
+/// The store behind three endpoints, each of which may go or be another's, and its lives: it loses its memory, or is
+/// set back to what a snapshot knew.
+extension World {
+    /// A request to the store that is on its way.
+    struct SentRequest {
+        var node: Int
+        var incarnation: Int
+        var sent: BootInstant
+        var session: String?
+        var request: StoreRequest
+        /// By when the node wants an answer.
+        var deadline: BootInstant
+        /// The store's life in which it was sent, and the lowest revision that its answer may have.
+        var life: Int
+        var floor: Revision
+        /// Its way through the endpoints; nil where all are well, and the first that is asked answers.
+        var walk: Walk?
+    }
+
+    /// Few requests have one, and events are copied often.
+    indirect enum Walk {
+        case at(EtcdEndpoint?, limit: BootInstant, EndpointWalk)
+
+        var endpoint: EtcdEndpoint? { if case .at(let endpoint, _, _) = self { endpoint } else { nil } }
+    }
+
+    /// What is wrong with the store's ends, and what becomes of its lives.
+    struct StoreTroubles {
+        var endpoints: [(endpoint: EtcdEndpoint, ailment: Fault.Ailment)] = []
+        /// Backups that will be restored.
+        var snapshots: [SimulatedStore.Snapshot] = []
+        /// When its present life began; nil for the first.
+        var lifeBegan: BootInstant?
+
+        /// Whoever asks comes soon to an endpoint of the store's, and nobody takes another's for it.
+        var isSlight: Bool { endpoints.count < 2 && endpoints.allSatisfy { $0.ailment != .otherCluster } }
+    }
+
+    // MARK: Faults
+
+    mutating func beginTrouble(_ fault: Fault.Kind) {
+        if case .spoilEndpoint(let number, let ailment) = fault {
+            troubles.endpoints.append((SimulatedClient.configured[number], ailment))
+        }
+        if case .restoreStore = fault { troubles.snapshots.append(store.snapshot) }
+        if case .forgetStore(let isSameCluster) = fault { beginLife(nil, isSameCluster) }
+    }
+
+    mutating func endTrouble(_ fault: Fault.Kind) {
+        if case .spoilEndpoint(let number, let ailment) = fault {
+            let known = troubles.endpoints
+            guard
+                let place = known.firstIndex(where: { $0 == (SimulatedClient.configured[number], ailment) })
+            else { return }
+            troubles.endpoints.remove(at: place)
+        }
+        if case .restoreStore(let isSameCluster) = fault, !troubles.snapshots.isEmpty {
+            beginLife(troubles.snapshots.removeFirst(), isSameCluster)
+        }
+    }
+
+    /// Only where every directory is whole: who has none, and has not known the cluster, begins another one in a store
+    /// that knows nothing.
+    private mutating func beginLife(_ snapshot: SimulatedStore.Snapshot?, _ isSameCluster: Bool) {
+        guard snapshot != nil || isEveryDirectoryWhole else { return }
+        coverage.count(snapshot == nil ? .storeForgot : .storeRestored)
+        store.begin(with: snapshot, isSameCluster: isSameCluster, now)
+        // Whoever restores it knows how the cluster is configured.
+        if snapshot != nil { store.put("config", .object(document)) }
+        _ = store.takeChanges()
+        troubles.lifeBegan = now
+        for index in nodes.indices { nodes[index].disturbedAt = now }
+        // What stood in it nobody knows any more.
+        handedOver = nil
+        (history, historyRevision, checkedRevision) = ([], 0, 0)
+        if snapshot == nil { lostSite = LostSite(isJudged: false) }
+    }
+
+    /// All daemons have gone on in the store's present life, and whoever led in the one before has ended.
+    var isStoreOfOneLife: Bool {
+        guard let began = troubles.lifeBegan else { return true }
+        return now - began > .seconds(2 * configuration.ttl + 30)
+            && nodes.indices.allSatisfy { nodes[$0].machine == nil || clients[$0].follows == store.life }
+    }
+
+    /// A daemon begins, and its client knows of nothing.
+    mutating func beginClient(_ index: Int) {
+        clients[index] = SimulatedClient(name(index), number: index)
+        clients[index].bug = setup.bug
+        clients[index].begin(at: store.revision)
+    }
+
+    // MARK: The way of a request
+
+    /// Where all is well the first endpoint answers; else the client goes its way.
+    mutating func sendOff(_ sent: SentRequest) {
+        if troubles.endpoints.isEmpty, clients[sent.node].follows ?? store.life == store.life {
+            return dispatch(sent)
+        }
+        var sent = sent
+        let retryTimeout = nodes[sent.node].published?.snapshot.settings.timings.retryTimeout ?? .seconds(10)
+        sent.walk = .at(
+            nil, limit: sent.deadline, EndpointWalk(deadline: sent.deadline, retryTimeout: retryTimeout))
+        goOn(sent)
+    }
+
+    /// The next endpoint, or the next round, or the end.
+    mutating func goOn(_ sent: SentRequest) {
+        var sent = sent
+        guard case .at(let last, let limit, var way)? = sent.walk else {
+            return fail(sent, "the connection was lost", at: sent.deadline)
+        }
+        switch clients[sent.node].next(&way, at: now) {
+        case .ask(let endpoint, let limit):
+            sent.walk = .at(endpoint, limit: limit, way)
+            (sent.sent, sent.life, sent.floor) = (now, store.life, clients[sent.node].floor)
+            ask(endpoint, sent, until: limit)
+        case .pause(let pause):
+            sent.walk = .at(last, limit: limit, way)
+            queue.add(.attempt(sent, nil), at: now + pause)
+        case .exhausted: endInVain(sent, "no endpoint answered in time")
+        }
+    }
+
+    private mutating func ask(_ endpoint: EtcdEndpoint, _ sent: SentRequest, until limit: BootInstant) {
+        guard !isUnreachable(sent.node),
+            let ailment = troubles.endpoints.first(where: { $0.endpoint == endpoint })?.ailment
+        else { return dispatch(sent) }
+        switch ailment {
+        case .silent: queue.add(.attempt(sent, .silence(mayHaveBeenSent: true)), at: limit)
+        case .closed: fails(sent, .silence(mayHaveBeenSent: false))
+        case .page: fails(sent, .nonsense)
+        case .notFound: fails(sent, .error(GatewayError(message: "Not Found", code: 5)))
+        case .internalError: fails(sent, .error(GatewayError(message: "internal error", code: 13)))
+        case .otherCluster: askElsewhere(sent)
+        }
+    }
+
+    private mutating func fails(_ sent: SentRequest, _ failure: AttemptFailure) {
+        queue.add(.attempt(sent, failure), at: now + generator.milliseconds(in: 1...8))
+    }
+
+    /// An attempt has come to nothing, or a pause to its end.
+    mutating func goOn(_ sent: SentRequest, after failure: AttemptFailure?) {
+        let index = sent.node
+        guard nodes[index].incarnation == sent.incarnation else { return }
+        if nodes[index].isFrozen { return nodes[index].deferred.append(.attempt(sent, failure)) }
+        if let failure {
+            if clients[index].isFinal(failure) { return endInVain(sent, "the endpoint refuses") }
+            count(failure)
+        }
+        goOn(sent)
+    }
+
+    private mutating func count(_ failure: AttemptFailure) {
+        switch failure {
+        case .silence: coverage.count(.endpointSilent)
+        case .error, .nonsense, .tooOld: coverage.count(.nonsenseLeft)
+        case .stale: break
+        }
+    }
+
+    /// An empty cluster, which lets us read and not write.
+    private mutating func askElsewhere(_ sent: SentRequest) {
+        let header = StoreHeader(clusterID: "elsewhere", raftTerm: 9, revision: 7)
+        if refuses(header, sent) {
+            coverage.count(.foreignRefused)
+            return fails(sent, .stale)
+        }
+        if clients[sent.node].follows != -1 { _ = clients[sent.node].follow(-1, at: 7) }
+        clients[sent.node].succeeded(sent.walk?.endpoint)
+        var nothing = ClusterView(revision: 7)
+        nothing.life = clients[sent.node].livesSeen
+        let answer: StoreAnswer =
+            switch sent.request {
+            case .load, .refresh: .loaded(.success(nothing))
+            case .renew, .acquire, .release, .write, .delete, .touch:
+                sent.request.failed(.unauthorized("etcdserver: permission denied"))
+            }
+        reply(.store(answer), to: sent.node, sent.incarnation, after: 2...8)
+    }
+
+    private mutating func refuses(_ header: StoreHeader, _ sent: SentRequest) -> Bool {
+        let ttl = nodes[sent.node].ttl
+        let verdict = clients[sent.node].learn(header, floor: sent.floor, at: now, ttl: ttl)
+        return if case .stale = verdict { true } else { false }
+    }
+
+    /// The store is asked: false where it is not the one that the client knows, which goes on to the next endpoint.
+    mutating func isKnown(_ sent: SentRequest) -> Bool {
+        if refuses(store.header, sent) {
+            coverage.count(.lifeRefused)
+            fails(sent, .stale)
+            return false
+        }
+        let index = sent.node
+        clients[index].succeeded(sent.walk?.endpoint)
+        if clients[index].follows == store.life { return true }
+        let isFirst = clients[index].follows == nil
+        if clients[index].follow(store.life, at: store.revision) { resumeWatch(index) }
+        if !isFirst {
+            coverage.count(.lifeTaken)
+            note("\(name(index)): this is the store from now on, whose memory is another")
+        }
+        return true
+    }
+
+    // MARK: Checks
+
+    /// Who asks in vain although an endpoint is well does not lead, and does not follow.
+    private mutating func endInVain(_ sent: SentRequest, _ why: String) {
+        let index = sent.node
+        fail(sent, why, at: now)
+        guard !isUnreachable(index), storeDelays.isEmpty, isStoreFaithful, clients[index].follows == store.life
+        else { return clients[index].unansweredSince = nil }
+        let since = clients[index].unansweredSince ?? sent.sent
+        clients[index].unansweredSince = since
+        if now - since > .seconds(40) {
+            violate(.progress, "\(name(index)) has asked in vain for \((now - since).inSeconds) s: an endpoint is well")
+        }
+    }
+
+    /// A watch that tells nothing of a store which answers is found out.
+    mutating func checkWatch(_ index: Int) {
+        guard let untold = clients[index].untold, clients[index].follows == store.life else { return }
+        if untold.count >= 10, now - untold.since > .seconds(20) {
+            violate(.progress, "the watch of \(name(index)) has told none of \(untold.count) changes")
+        }
+    }
+
+    /// S4: a lease of the store's former life counts until it ends, and nobody who has known that leads beside it. A
+    /// daemon that has begun since takes what it finds for the store: S1 alone judges what it does.
+    mutating func checkFormerLease(_ index: Int) {
+        guard let began = troubles.lifeBegan, clients[index].livesSeen > 0 else { return }
+        for other in nodes.indices where other != index {
+            guard let lease = nodes[other].published?.snapshot.lease, lease.since <= began, lease.isValid(at: now)
+            else { continue }
+            violate(
+                .S4, "\(name(index)) takes the key while \(name(other)) leads by the store's former life")
+        }
+    }
+
+    /// The store that has granted it has forgotten it.
+    func isOfFormerLife(_ lease: Lease) -> Bool { troubles.lifeBegan.map { lease.since <= $0 } ?? false }
+}
