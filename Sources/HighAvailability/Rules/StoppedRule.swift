@@ -58,8 +58,8 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
         .server(.notRunning(state)))
 }
 
-/// Where a start may take no time at all, whoever can leads in place of it. In pause nobody takes the key: a start is all
-/// that can be had (a hand-over that a pause has overtaken).
+/// Where a start may take no time at all, whoever can leads in place of it. In pause nobody takes the key: a start is
+/// all that can be had (a hand-over that a pause has overtaken).
 private func insteadOfStart(_ seen: Observation, _ view: ClusterView) -> Decision? {
     guard seen.settings.primaryStartTimeout == .zero, !seen.settings.isPaused else { return nil }
     let because = Reason.server(.notRunning(seen.local.control?.state))

@@ -16,6 +16,7 @@ extension World {
     mutating func notePause(_ published: PublishedSnapshot, _ index: Int) {
         let snapshot = published.snapshot
         if snapshot.view?.failover != nil { askedAt = now }
+        if snapshot.decision?.reasons.contains(where: \.isOfUnled) == true { coverage.count(.unledAwaited) }
         guard snapshot.settings.isPaused else { return nodes[index].sawPauseAt = nil }
         nodes[index].sawPauseAt = nodes[index].sawPauseAt ?? now
         guard case .wait? = snapshot.decision?.action, nodes[index].postgreSQL.isInitialized else { return }
@@ -63,4 +64,8 @@ extension PostgreSQLOperation {
         case .finishBootstrap, .follow, .resumeReplay, .nameSynchronous, .copyLogicalSlots, .archiveLastSegment: false
         }
     }
+}
+
+extension Reason {
+    fileprivate var isOfUnled: Bool { if case .newcomer(.nobodyHasLed) = self { true } else { false } }
 }

@@ -365,6 +365,4 @@ struct SimulatedNode {
     var isFrozen: Bool { frozen > 0 || suspended > 0 }
     /// PostgreSQL's processes run and answer.
     var answers: Bool { hung == 0 && suspended == 0 }
-    /// Clients' commits succeed now.
-    var commits: Bool { postgreSQL.acceptsWrites && hung == 0 && suspended == 0 && stalled == 0 && !isNobodys }
 }
