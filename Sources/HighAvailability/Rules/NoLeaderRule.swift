@@ -19,7 +19,9 @@ func noLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
     case .no(let reasons) where reasons == [.server(.notRunningYet)] && seen.leadsByPromises:
         return Decision(.wait, reasons)
     // A primary without a lease stops, a standby waits for the new leader.
-    case .no(let reasons): return giveUpWrites(seen, &memory, because: reasons) ?? Decision(.wait, reasons)
+    case .no(var reasons):
+        if let lost = lostFailsafe(seen, view, memory) { reasons.append(.failsafe(lost)) }
+        return giveUpWrites(seen, &memory, because: reasons) ?? Decision(.wait, reasons)
     }
 }
 

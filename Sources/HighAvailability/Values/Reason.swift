@@ -60,6 +60,7 @@ public enum Reason: Sendable, Hashable {
     public var needsOperator: String? {
         switch self {
         case .bootstrap(let reason): reason.needsOperator
+        case .failsafe(let reason): reason.needsOperator
         case .follow(let reason): reason.needsOperator
         case .hung(let reason): reason.needsOperator
         case .identity(let reason): reason.needsOperator
@@ -67,7 +68,7 @@ public enum Reason: Sendable, Hashable {
         case .promotion(let reason): reason.needsOperator
         case .rejoin(let reason): reason.needsOperator
         case .server(let reason): reason.needsOperator
-        case .backoff, .candidate, .eligibility, .failsafe, .lease, .newcomer, .race, .request, .rolling, .slot, .store,
+        case .backoff, .candidate, .eligibility, .lease, .newcomer, .race, .request, .rolling, .slot, .store,
             .synchronous, .writes, .paused:
             nil
         }
