@@ -82,6 +82,7 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
         memory.leaderlessSince = view.isUnlocked ? memory.leaderlessSince ?? seen.now : nil
         if view.leaderName != nil { memory.passedOverSince = nil }
         memory.noteUnled(view, at: seen.now)
+        memory.noteHeir(view, seen)
     }
 }
 

@@ -15,6 +15,7 @@ func noLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
         if case .ask(let members) = failsafeStep(seen), seen.leadsByPromises {
             return Decision(.ask(.failsafe(members)), reasons)
         }
+        memory.isHeir = seen.isHeir(view, memory)
         return Decision(.acquireLeader, reasons)
     case .no(let reasons) where reasons == [.server(.notRunningYet)] && seen.leadsByPromises:
         return Decision(.wait, reasons)
@@ -35,7 +36,7 @@ enum Candidacy: Sendable, Hashable {
 /// The ordered tests of ha-loop.md §11.1.
 private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Candidacy {
     if !seen.local.isPrimary, let refused = refusedPromotion(seen, memory) { return .no([.promotion(refused)]) }
-    if seen.settings.isPaused { return candidacyInPause(seen, view, memory) }
+    if seen.settings.isPaused, !seen.isHeir(view, memory) { return candidacyInPause(seen, view, memory) }
     if let why = seen.watchdogObstacle, !seen.settings.isStandbyCluster {
         return .no([.promotion(.watchdogFailed(why))])
     }

@@ -79,6 +79,8 @@ public struct Memory: Sendable, Hashable {
     public var wasPaused = false
     /// It was stopped to hand over, and has not run since: then it is started in pause, too.
     public var isHandingOver = false
+    /// It has claimed what was handed over to it, and has not been promoted yet.
+    public var isHeir = false
     /// The request in `/failover` whose hand-over was called off.
     public internal(set) var calledOff: Revision?
     /// Why it was.

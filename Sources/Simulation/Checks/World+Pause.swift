@@ -31,6 +31,7 @@ extension World {
             snapshot.settings.isPaused, let running = snapshot.running, running.since >= since
         else { return }
         if let askedAt, now - askedAt < Self.answerLasts { return }
+        if isInheriting(running.plan.kind) { return coverage.count(.pausedHeir) }
         switch doing {
         case .perform(let operation, _, _):
             // Asked for before the pause, and begun in it: there is nothing left to be stopped.
@@ -39,6 +40,12 @@ extension World {
         case .breakOff: violatePause(index, "to break off \(running.plan.kind.name)")
         case .applySlots, .nameSynchronous: break
         }
+    }
+
+    /// The pause came with a hand-over, or after it.
+    private func isInheriting(_ kind: Plan.Kind) -> Bool {
+        guard kind == .promote, let handedOverAt else { return false }
+        return now - handedOverAt < Self.answerLasts
     }
 
     /// A guardian that is told of the pause ends nobody.

@@ -135,6 +135,8 @@ public struct World {
     var sitesLost = 0
     /// When a daemon last saw that somebody has asked for another leader.
     var askedAt: BootInstant?
+    /// When a leader last gave its key to somebody who has everything.
+    var handedOverAt: BootInstant?
     /// Since when nobody accepts commits although somebody could.
     var primaryOwedSince: BootInstant?
     var pids: Int32 = 100
