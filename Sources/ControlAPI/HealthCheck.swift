@@ -125,11 +125,15 @@ struct HealthCheck {
     private var isLeader: Bool { snapshot.isLeader(at: now) }
 
     private var isPrimary: Bool {
-        guard snapshot.local.isPrimary else { return false }
+        guard snapshot.local.isPrimary || isFullPrimary else { return false }
         if snapshot.cachedView(at: now) == nil && snapshot.settings.isPaused { return true }
         // Whatever `/config` says of a standby cluster: who holds the lease and accepts writes is the primary.
         return isLeader
     }
+
+    /// It lets nobody in any more, not even us, and serves all whom it has let in. Nobody takes over from it, and a
+    /// balancer that took it out would cut all of those off.
+    private var isFullPrimary: Bool { snapshot.local.isFull && !snapshot.local.hasStandbySignal }
 
     private var isStandbyLeader: Bool {
         isLeader && snapshot.settings.isStandbyCluster && snapshot.local.facts?.inRecovery == true

@@ -13,9 +13,10 @@ extension NodeSnapshot {
     /// The same without what is too old to be trusted: health checks then answer 503, and the state of a server that
     /// should run is `unknown`.
     func withoutExpiredFacts(at now: BootInstant) -> NodeSnapshot {
-        guard isExpired(at: now), local.facts != nil else { return self }
+        guard isExpired(at: now), local.facts != nil || local.isFull else { return self }
         var copy = self
         copy.local.facts = nil
+        copy.local.isFull = false
         return copy
     }
 }

@@ -58,6 +58,7 @@ enum StatusDocument {
         object["needs_operator"] = (snapshot.decision?.needsOperator).map { .string($0) }
         // Ours alone: what this node is busy with, for whoever wants to hand over to it.
         if let kind = snapshot.running?.plan.kind, kind.isAway { object["operation"] = .string(kind.name) }
+        addStandsBack(snapshot, now, to: &object)
         // Ours alone: what a restart would bring, after packages were replaced.
         object["installed_server_version"] = local.installedVersion.map { .int(Int64($0)) }
         // Ours alone: what holds up a stop.
@@ -65,6 +66,12 @@ enum StatusDocument {
         // Ours alone: why a server that should run is `unknown`.
         if snapshot.isExpired(at: now) { object["facts_expired"] = true }
         return object
+    }
+
+    /// Ours alone: what of its own keeps it from leading for a while.
+    private static func addStandsBack(_ snapshot: NodeSnapshot, _ now: BootInstant, to object: inout JSONObject) {
+        let objections = snapshot.standsBack(at: now)
+        if !objections.isEmpty { object["stands_back"] = .array(objections.map(\.json)) }
     }
 
     private static func addPendingRestart(_ local: PostgreSQLStatus, to object: inout JSONObject) {

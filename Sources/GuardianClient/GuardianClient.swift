@@ -213,6 +213,13 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
 
     // MARK: Requests
 
+    private static func patience(of order: GuardOrder) -> Duration {
+        switch order {
+        case .disarm: patience
+        case .enforce(let lease, _): LeaseArithmetic.guardianPatience(ttl: lease.ttl)
+        }
+    }
+
     private func request(_ order: GuardOrder, isRunning: Bool = true) -> GuardianRequest {
         switch order {
         case .disarm: return .disarm
@@ -231,7 +238,8 @@ public actor GuardianClient: GuardianPort, PostmasterLauncher {
         if case .launch = request, let order, heard != order {
             // The postmaster of the order is gone, or nothing would be launched. A guardian that does not take it
             // starts nothing: it would be unguarded.
-            let reply = try exchange(self.request(order, isRunning: false), deadline)
+            let reply = try exchange(
+                self.request(order, isRunning: false), min(deadline, BootClock.now() + Self.patience(of: order)))
             if let refusal = reply.refusal { throw GuardianError("refused: \(refusal)", isRefusal: true) }
             heard = order
         }

@@ -18,6 +18,8 @@ extension CycleMachine {
         guard let identifier = local.systemIdentifier else {
             return failPlan("the new cluster has no system identifier", nil, &run)
         }
+        // From now on others may know of it.
+        if case .claimed? = progress?.publication { plans.running?.isGuarded(from: run.now) }
         plans.running?.publication = publication
         run.emit(
             .store(

@@ -3,19 +3,18 @@ import HighAvailability
 import Ports
 
 extension CycleMachine {
-    /// How long the guardian may take to answer; it does nothing but answer.
-    static let guardianPatience = Duration.seconds(2)
-
     /// Tells the guardian what changed, before anything else of this step happens: arming comes before PostgreSQL may
     /// become writable, disarming after it was seen to be none.
     mutating func tellGuardian(_ run: inout Run) {
         guard guardian != nil, !life.hasEnded else { return }
         replaceFrozenGuardian(&run)
+        if let due = unledRenewal, run.now >= due { plans.running?.isGuarded(from: run.now) }
         if mayBecomeWritable(local, progress?.running) { guardian?.mayBeWritable(at: run.now) }
         guard let order = guardOrder,
             guardian?.tells(order, opensTheDoor: run.opensTheDoor, at: run.now) == true
         else { return }
-        run.before.append(.guardian(order, deadline: run.now + Self.guardianPatience))
+        let patience = LeaseArithmetic.guardianPatience(ttl: settings.timings.ttl)
+        run.before.append(.guardian(order, deadline: run.now + patience))
     }
 
     /// When an order that failed is given again; nil where it is owed no more.
@@ -28,11 +27,22 @@ extension CycleMachine {
     private var guardOrder: GuardOrder? {
         guard let notWritableSince = guardian?.notWritableSince else { return nil }
         if settings.isPaused { return .disarm }
+        if lease == nil, let since = progress?.guardedSince {
+            return .enforce(tenure.unled(since: since, ttl: settings.timings.ttl), postmaster: local.postmaster)
+        }
         if mayBecomeWritable(local, progress?.running) {
             // Without a lease of ours the one before runs out, and the guardian stops PostgreSQL in time.
             return lease.map { .enforce($0, postmaster: local.postmaster) }
         }
         return sight.isFresh(since: notWritableSince) ? .disarm : nil
+    }
+
+    /// When the guardian is to be told again that a cluster is being made here. Not once the identifier was sent:
+    /// whoever reads it may lead when a ttl is over (`unseenPrimary`), and the server has the key by then, or ends.
+    var unledRenewal: BootInstant? {
+        guard guardian != nil, let progress, let since = progress.guardedSince, case .claimed? = progress.publication
+        else { return nil }
+        return since + LeaseArithmetic.renewalInterval(settings.timings)
     }
 
     mutating func guarded(

@@ -54,13 +54,14 @@ public struct CycleMachine: Sendable {
         rules = setup.rules
         identity = Identity(scope: setup.scope, me: setup.me, addresses: setup.addresses)
         configuration = AdoptedConfiguration(document: setup.document)
-        sight = Sight(now: now, inheritsLease: setup.inheritedLease != nil)
+        let inherited = setup.inheritedLease.flatMap { $0.isOfSession ? $0 : nil }
+        sight = Sight(now: now, inheritsLease: inherited != nil)
         tenure = Tenure(
-            inherited: setup.inheritedLease, safetyMargin: setup.safetyMargin,
+            inherited: inherited, safetyMargin: setup.safetyMargin,
             failsafe: FailsafeStanding(began: now, slip: setup.rules.failsafeSlip))
         schedule = Schedule(now: now)
         told = Told(writesLog: setup.writesLog)
-        if setup.inheritedLease == nil { memory.beganWithoutLease = now }
+        if inherited == nil { memory.beganWithoutLease = now }
         if setup.hasGuardian || setup.hasWatchdogOnly {
             guardian = GuardianLink(acknowledged: setup.inheritedLease, now: now, isReal: setup.hasGuardian)
         }
@@ -215,6 +216,7 @@ public struct CycleMachine: Sendable {
         if let end = dutyEnds { next = min(next, max(end, run.now)) }
         if let due = scheduleDue(run) { next = min(next, due) }
         if let retry = guardianRetry { next = min(next, max(retry, run.now)) }
+        if let due = unledRenewal { next = min(next, max(due, run.now)) }
         if next.nanoseconds == .max || !schedule.setsTimer(to: next) { return }
         run.emit(.local(.setTimer(next)))
     }

@@ -4,8 +4,6 @@ import Ports
 
 /// What this node knows of its guardian, and what it has told it.
 struct GuardianLink: Sendable {
-    private static let retryInterval = Duration.milliseconds(500)
-
     private(set) var facts: Guarding
     /// The last order, acknowledged or under way; nil where it must be given again.
     private(set) var told: GuardOrder?
@@ -72,7 +70,8 @@ struct GuardianLink: Sendable {
     /// It doubles, but a guardian that is back must be told of the lease long before that ends.
     private func pause(_ ttl: Duration) -> Duration {
         let doublings = 1 << min(max(0, failures - 1), 4)
-        return min(Self.retryInterval * doublings, max(Self.retryInterval, min(.seconds(5), ttl / 6)))
+        let least = LeaseArithmetic.guardianPause(ttl: ttl)
+        return min(least * doublings, max(least, min(.seconds(5), ttl / 6)))
     }
 
     /// Whether no lease that it may go by is longer than `ttl`.

@@ -56,8 +56,8 @@ extension PostgreSQLOperation {
     /// PostgreSQL may accept writes as soon as it is under way: the guardian knows of the lease before.
     var opensTheDoor: Bool {
         switch self {
-        case .promote, .startPrimary: true
-        case .bootstrap, .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .stopToRestart,
+        case .promote, .startPrimary, .bootstrap: true
+        case .finishBootstrap, .clone, .startStandby, .follow, .resumeReplay, .stop, .stopToRestart,
             .rewind, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .nameSynchronous, .prePromote,
             .restore, .archiveLastSegment:
             false

@@ -66,6 +66,8 @@ struct Progress: Sendable {
     private(set) var positions: ShutdownPositions?
     /// Nil but for a bootstrap.
     var publication: Publication?
+    /// From when on the guardian counts a ttl for the server that a bootstrap makes; nil where none is made.
+    private(set) var guardedSince: BootInstant?
     /// When the patience for a candidate ends that has not received everything.
     private(set) var receiptUntil: BootInstant?
     /// What the members say that they have received, before the step `start`; nil before they were asked, or answered.
@@ -84,6 +86,7 @@ struct Progress: Sendable {
         stepBegan = now
         beganWritable = local.mayYetAcceptWrites
         publication = claim.map { .claimed($0) }
+        guardedSince = plan.steps.contains(.postgreSQL(.bootstrap)) ? now : nil
     }
 
     var kind: Plan.Kind { running.plan.kind }
@@ -109,6 +112,9 @@ struct Progress: Sendable {
         brokenOffUntil = end
         return true
     }
+
+    /// The server that a bootstrap makes may go on for another ttl.
+    mutating func isGuarded(from now: BootInstant) { if guardedSince != nil { guardedSince = now } }
 
     /// A start ended before PostgreSQL had replayed everything.
     mutating func stillStarts() { outcome = .stillStarting }

@@ -63,6 +63,11 @@ struct Tenure: Sendable {
         granted = members
     }
 
+    /// What the guardian goes by while a cluster is made, which nobody leads yet.
+    func unled(since: BootInstant, ttl: Duration) -> Lease {
+        Lease(since: since, ttl: ttl, session: "", safetyMargin: safetyMargin)
+    }
+
     /// Refused, lost to another one, or about to be given away: nobody here leads from now on.
     mutating func ends() {
         lease = nil

@@ -100,4 +100,21 @@ import Testing
         _ = await rounds.answers(of: [Scene.member("pg-a")], within: .seconds(2))
         #expect(peers.rounds == 2)
     }
+
+    /// `stands_back` of `/patroni`, which the `/explain` of another node reads.
+    @Test func aStandbySaysWhatKeepsItFromLeading() async throws {
+        var memory = Memory()
+        memory.heldBackUntil = Scene.now + .seconds(5)
+        var snapshot = Scene.snapshot()
+        snapshot.keptBack = KeptBack(memory, FailsafeFacts())
+        let told = try JSON.parse(try await Bench(snapshot).ask("GET", "/patroni").text)
+        #expect(told["stands_back"]?.array?.count == 1)
+        #expect(told["stands_back"]?.array?.first?["code"] == "held-back")
+        #expect(told["stands_back"]?.array?.first?["also_if_named"] == false)
+        let bench = Bench(Scene.leading(), peers: ["pg-a": PeerAnswer(json: told)])
+        let against = try member("pg-a", try await explained(bench))["race"]
+        #expect(against?["possible"] == false)
+        #expect(against?["because"]?.array?.first?["facts"]?["code"] == "held-back")
+        #expect(try JSON.parse(try await Bench(Scene.leading()).ask("GET", "/patroni").text)["stands_back"] == nil)
+    }
 }

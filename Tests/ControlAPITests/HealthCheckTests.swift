@@ -40,6 +40,14 @@ struct HealthRow: Sendable, CustomStringConvertible {
             settings: ["synchronous_mode": mode])
     }
 
+    static let serving = primaries.union(leaders).union(readOnly)
+
+    static func full(lease: Lease? = Scene.held, standbySignal: Bool = false) -> NodeSnapshot {
+        var local = Scene.silent(.running, standbySignal: standbySignal)
+        local.isFull = true
+        return Scene.snapshot(local, view: Scene.view(leader: "pg-b"), role: .primary, lease: lease)
+    }
+
     static let standbyCluster: JSONObject = ["standby_cluster": ["host": "192.0.2.9"]]
 
     static let rows = [
@@ -63,6 +71,9 @@ struct HealthRow: Sendable, CustomStringConvertible {
             Scene.snapshot(
                 Scene.silent(.crashed, standbySignal: false), view: Scene.view(leader: "pg-b"), role: .primary,
                 lease: Scene.held), []),
+        HealthRow("a leader that lets nobody in any more, and serves whom it has let in", full(), serving),
+        HealthRow("until its lease ends", full(lease: Scene.expired), []),
+        HealthRow("a standby likewise is none", full(standbySignal: true), []),
         HealthRow(
             "the leader key and a PostgreSQL that is still in recovery",
             Scene.snapshot(view: Scene.view(leader: "pg-b"), lease: Scene.held),

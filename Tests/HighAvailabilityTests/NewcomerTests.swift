@@ -4,7 +4,25 @@ import Testing
 
 /// Daemons that begin at the same time in a cluster that nobody leads.
 @Suite struct NewcomerTests {
+    static let unled = Scene.view(optime: 0)
+
     static let rows: [Row] = [
+        Row(
+            description: "whoever has made a cluster that nobody has led may write still",
+            seen: Scene.seen(unled, Scene.standby(), peers: RaceTests.bothEqual), memory: unled(for: .seconds(29)),
+            expected: .action(.wait), because: ["nobody-has-led"]),
+        Row(
+            description: "from when this node first reads of it",
+            seen: Scene.seen(unled, Scene.standby(), peers: RaceTests.bothEqual), expected: .action(.wait),
+            because: ["nobody-has-led"]),
+        Row(
+            description: "and for a ttl, in which its guardian ends it",
+            seen: Scene.seen(unled, Scene.standby(), peers: RaceTests.bothEqual), memory: unled(for: .seconds(30)),
+            expected: .action(.acquireLeader), because: ["healthiest"]),
+        Row(
+            description: "it is that primary itself",
+            seen: Scene.seen(unled, Scene.primary()), memory: unled(for: .zero), expected: .action(.acquireLeader),
+            because: ["running-primary-reclaims"]),
         Row(
             description: "who begins first waits for a member that does not answer yet",
             seen: Scene.seen(
@@ -87,5 +105,29 @@ import Testing
         var memory = Memory()
         memory.lastLeader = name
         return memory
+    }
+
+    static func unled(for duration: Duration) -> Memory {
+        var memory = Memory()
+        memory.unledSince = Scene.now - duration
+        return memory
+    }
+
+    /// A /status of before the cluster was made says nothing, one of since then that somebody has led.
+    @Test func whatIsRememberedOfAClusterThatNobodyHasLed() {
+        func since(_ view: ClusterView, _ memory: Memory = Memory()) -> BootInstant? {
+            var memory = memory
+            _ = decide(Scene.seen(view, Scene.standby(), peers: RaceTests.bothEqual), &memory)
+            return memory.unledSince
+        }
+        var later = RaceTests.free
+        later.status.revision = 3
+        var earlier = RaceTests.free
+        earlier.status.revision = 1
+        #expect(since(Self.unled) == Scene.now && since(earlier) == Scene.now)
+        #expect(since(later) == nil && since(RaceTests.free) == nil)
+        #expect(since(Self.unled, RaceTests.underLeader("n2")) == nil)
+        #expect(since(Scene.view(initialize: .inProgress, optime: 0), Self.unled(for: .seconds(5))) == nil)
+        #expect(since(Scene.view(leader: "n2"), Self.unled(for: .seconds(5))) == nil)
     }
 }

@@ -181,6 +181,32 @@ import Testing
         #expect(Prospect.Occasion.allCases.allSatisfy { other.objections($0).allSatisfy { $0 == .paused } })
     }
 
+    /// As it told it, and as an operator's word passes over it or not.
+    @Test func whatAnotherRemembersIsTold() throws {
+        let promise = PeerStatus.Objection(code: "failsafe-bound", facts: [:], sentence: "bound", alsoIfNamed: true)
+        let held = PeerStatus.Objection(code: "held-back", facts: [:], sentence: "held", alsoIfNamed: false)
+        guard case .status(var peer) = Scene.peer(1000) else { return }
+        peer.standsBack = [promise, held]
+        let seen = Scene.seen(Scene.view(leader: "n3"), Scene.standby(), peers: ["n2": .status(peer)])
+        let view = try #require(seen.view)
+        let other = try #require(prospects(seen, view).first { $0.name == "n2" })
+        func codes(_ occasion: Prospect.Occasion) -> [String?] {
+            other.objections(occasion).filter { $0.code == "candidate-stands-back" }
+                .map { $0.explanation.facts["code"]?.string }
+        }
+        #expect(codes(.race) == ["failsafe-bound", "held-back"])
+        #expect(codes(.failover) == ["failsafe-bound"] && codes(.switchover) == ["failsafe-bound"])
+        // It reads what a node of ours writes; more than a few are not heard.
+        let answer: JSONObject = [
+            "role": "replica", "xlog": ["received_location": 1000, "replayed_location": 1000], "timeline": 1,
+            "stands_back": .array([promise.json, 7, ["code": "x"], held.json] + (0..<9).map { _ in held.json }),
+        ]
+        guard case .status(let read) = PeerAnswer(json: .object(answer)) else { throw PeerSaysNothing() }
+        #expect(read.standsBack.prefix(2) == [promise, held] && read.standsBack.count == 6)
+    }
+
+    private struct PeerSaysNothing: Error {}
+
     /// Nobody leads, and whoever led may come back.
     @Test func aRaceThatIsPutOffIsToldOf() throws {
         var memory = Memory()

@@ -22,6 +22,7 @@ import Testing
         let others = [
             StoredEntry(leaf: "config", value: JSON.text(.object(config)), revision: revision - 3),
             StoredEntry(leaf: "initialize", value: "7000000000000000001", revision: 1),
+            StoredEntry(leaf: "status", value: #"{"optime": 1}"#, revision: 2),
         ]
         let key = leader.map { [StoredEntry(leaf: "leader", value: $0, revision: 3, session: "s")] } ?? []
         return ClusterView(entries: keys + others + key, revision: revision) { try? JSON.parse($0) }

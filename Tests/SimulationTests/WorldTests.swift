@@ -60,6 +60,8 @@ import Testing
             (577, .synchronous), (3969, .synchronous), (10_454, .ground), (537, .ground), (3125, .failsafe),
             (3882, .failsafe), (1376, .mixed), (1376, .ground), (1418, .mixed), (1418, .ground), (349, .sites),
             (3818, .sites), (5775, .sites), (1458, .mixed),
+            // The daemon that made the cluster died before it had the key, and who was restored from its backup led.
+            (1066, .ground),
             // A standby that did not know its timeline had most, and everybody waited for it.
             (1674, .ground), (2172, .failsafeLate),
             // The store was set back while its numbers grew: the end of a pause had that of the pause.

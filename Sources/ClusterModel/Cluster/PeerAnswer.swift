@@ -14,12 +14,14 @@ public enum PeerAnswer: Sendable, Hashable {
         let isPrimary = wal["location"]?.isTruthy == true || role == .primary
         let received = WALPosition(json: wal["received_location"]) ?? .zero
         let replayed = WALPosition(json: wal["replayed_location"]) ?? .zero
-        self = .status(
-            PeerStatus(
-                isPrimary: isPrimary, position: isPrimary ? .zero : max(received, replayed),
-                timeline: object["timeline"]?.int.flatMap(TimelineID.init(exactly:)) ?? 0,
-                tags: Tags(object["tags"]?.object ?? JSONObject()), replayed: isPrimary ? .zero : replayed,
-                watchdogFailed: object["watchdog_failed"]?.isTruthy == true, busy: Self.busy(object)))
+        var status = PeerStatus(
+            isPrimary: isPrimary, position: isPrimary ? .zero : max(received, replayed),
+            timeline: object["timeline"]?.int.flatMap(TimelineID.init(exactly:)) ?? 0,
+            tags: Tags(object["tags"]?.object ?? JSONObject()), replayed: isPrimary ? .zero : replayed,
+            watchdogFailed: object["watchdog_failed"]?.isTruthy == true, busy: Self.busy(object))
+        let objections = object["stands_back"]?.array ?? []
+        status.standsBack = objections.prefix(PeerStatus.Objection.most).compactMap(PeerStatus.Objection.init)
+        self = .status(status)
     }
 
     /// What a node of ours says that it is doing; of others the state of their PostgreSQL tells.
@@ -43,6 +45,43 @@ public struct PeerStatus: Sendable, Hashable {
     public var watchdogFailed: Bool
     /// What keeps it from taking over although it answers still: it is being restarted, copied anew, stopped.
     public var busy: String?
+    /// What it remembers that keeps it from leading for a while.
+    public var standsBack: [Objection] = []
+
+    /// A reason of a member's own, as it tells it: `stands_back` of its `/patroni`.
+    public struct Objection: Sendable, Hashable {
+        /// So many of one member are heard.
+        static let most = 8
+
+        public var code: String
+        public var facts: JSONObject
+        public var sentence: String
+        /// It says so also where an operator names it.
+        public var alsoIfNamed: Bool
+
+        public init(code: String, facts: JSONObject, sentence: String, alsoIfNamed: Bool) {
+            self.code = code
+            self.facts = facts
+            self.sentence = sentence
+            self.alsoIfNamed = alsoIfNamed
+        }
+
+        init?(_ value: JSONValue) {
+            guard let object = value.object, let code = object["code"]?.string,
+                let sentence = object["sentence"]?.string
+            else { return nil }
+            self.init(
+                code: code, facts: object["facts"]?.object ?? [:], sentence: sentence,
+                alsoIfNamed: object["also_if_named"]?.isTruthy == true)
+        }
+
+        public var json: JSONValue {
+            [
+                "code": .string(code), "facts": .object(facts), "sentence": .string(sentence),
+                "also_if_named": .bool(alsoIfNamed),
+            ]
+        }
+    }
 
     public init(
         isPrimary: Bool, position: WALPosition, timeline: TimelineID, tags: Tags = Tags(JSONObject()),

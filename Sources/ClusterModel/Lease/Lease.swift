@@ -16,6 +16,9 @@ public struct Lease: Sendable, Hashable {
         self.safetyMargin = safetyMargin
     }
 
+    /// False of the one under which a cluster is made: nobody has the key by it.
+    public var isOfSession: Bool { !session.isEmpty }
+
     /// What is kept free before the end, for the daemon and for its guardian alike.
     public var margin: Duration { LeaseArithmetic.margin(self) }
 
@@ -137,6 +140,13 @@ public enum LeaseArithmetic {
     /// How late the next cycle may be before the daemon counts as hung (rest-api.md §7): a primary's lease ends after
     /// a ttl, the others have more time.
     public static func liveness(ttl: Duration, isPrimary: Bool) -> Duration { isPrimary ? ttl : ttl * 2 }
+
+    /// How long the guardian may take to acknowledge an order, which asks nothing of it but to run: two orders that it
+    /// does not answer, and the pause between them, end by `stopBy`, when another one takes its place.
+    public static func guardianPatience(ttl: Duration) -> Duration { min(.seconds(2), ttl / 8) }
+
+    /// The pause after an order that was not acknowledged.
+    public static func guardianPause(ttl: Duration) -> Duration { min(.milliseconds(500), ttl / 12) }
 
     /// How long the members of a race are waited for: one that has gone with its host never answers.
     public static func peerPatience(ttl: Duration) -> Duration { min(.seconds(2), ttl / 5) }

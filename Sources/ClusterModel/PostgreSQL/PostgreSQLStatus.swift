@@ -262,6 +262,8 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     /// Why a server that runs tells us nothing of itself: it refuses us, or another one answers in its place. Nil where
     /// it does tell, or has not been heard at all.
     public var unobservable: String?
+    /// A primary, by its own word of before, that refuses us for lack of connections: whom it has let in it serves.
+    public var isFull = false
     /// What a stop that is under way waits for, in words; nil for nothing that takes long.
     public var waitingFor: String?
     /// Nil where PostgreSQL does not accept connections or did not answer in time.

@@ -80,12 +80,9 @@ private func remember(_ seen: Observation, _ memory: inout Memory) {
             memory.systemIdentifierInStore = identifier
         }
         memory.leaderlessSince = view.isUnlocked ? memory.leaderlessSince ?? seen.now : nil
-        if view.leaderName != nil {
-            memory.passedOverSince = nil
-            memory.storeForgotSince = nil
-        } else if view.initialize == .absent, memory.lastLeader == nil {
-            memory.storeForgotSince = memory.storeForgotSince ?? seen.now
-        }
+        if view.leaderName != nil { memory.passedOverSince = nil }
+        memory.noteUnled(view, at: seen.now)
+        memory.noteHeir(view, seen)
     }
 }
 

@@ -131,6 +131,22 @@ func failsafeObstacle(_ seen: Observation, _ view: ClusterView) -> Reason? {
     return seen.now < end ? .failsafe(.mayBeBound(for: end - seen.now)) : nil
 }
 
+/// Whom alone `/failsafe` lets lead, and who cannot: their directories are gone, or they are themselves. Whom it does
+/// not name leads never, so nobody will (L1). Nil where somebody may yet, and for a ttl after the last one led, in
+/// which members come back. Only an operator knows whether a server of theirs is left that accepts writes.
+func lostFailsafe(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> FailsafeReason? {
+    guard !seen.eligibility(view).isInFailsafe(seen.me.name), let named = view.failsafe?.keys.sorted(),
+        let since = memory.leaderlessSince, seen.now - since >= seen.settings.timings.ttl,
+        named.allSatisfy({ view.member($0).map(\.cannotLead) ?? true })
+    else { return nil }
+    return .nobodyCanLead(named)
+}
+
+extension Member {
+    /// By its own word: it has no data, or is a standby that may not be promoted.
+    fileprivate var cannotLead: Bool { role == .uninitialized || tags.nofailover && role != .primary }
+}
+
 extension Observation {
     /// What this node has promised and must keep still.
     var promise: FailsafePromise? { failsafe.promise.flatMap { now < $0.until ? $0 : nil } }
@@ -157,6 +173,8 @@ public enum FailsafeReason: Sendable, Hashable {
     case bound(to: String, for: Duration)
     case mayBeBound(for: Duration)
     case othersBound(for: Duration)
+    /// `/failsafe` names these alone.
+    case nobodyCanLead([String])
 
     var explanation: Explanation {
         switch self {
@@ -185,6 +203,21 @@ public enum FailsafeReason: Sendable, Hashable {
             Explanation(
                 "failsafe-others-bound", ["remaining_seconds": .fact(left)],
                 "others have promised not to race for \(seconds(left)) more: nobody could take over")
+        case .nobodyCanLead(let names):
+            Explanation(
+                "failsafe-nobody-can-lead", ["members": .array(names.map { .string($0) })],
+                "/failsafe names \(names.joined(separator: ", ")) alone, and none of them can lead")
+        }
+    }
+
+    var needsOperator: String? {
+        switch self {
+        case .nobodyCanLead(let names):
+            "nobody leads, and nobody can: /failsafe lets only \(names.joined(separator: ", ")) lead, who have no data, "
+                + "may not be promoted, or are not there. Where one of them has its data, see that its daemon runs. "
+                + "Else see that no PostgreSQL of theirs accepts writes, turn failsafe mode off (PATCH /config "
+                + "{\"failsafe_mode\": false}), and on again when somebody leads"
+        case .granted, .notAll, .membersUnknown, .bound, .mayBeBound, .othersBound: nil
         }
     }
 }

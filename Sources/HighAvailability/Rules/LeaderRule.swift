@@ -27,7 +27,7 @@ func leaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memory
     if seen.settings.isStandbyCluster { return standbyLeaderRule(seen, view, &memory, holding) }
     if seen.local.mayAcceptWrites { return Decision(.wait, holding) }
     if let refused = refusedPromotion(seen, memory) { return giveUpKey(seen, because: holding, .promotion(refused)) }
-    if seen.settings.isPaused, view.failover?.candidate != seen.me.name {
+    if seen.settings.isPaused, view.failover?.candidate != seen.me.name, !memory.isHeir {
         return giveUpKey(seen, because: .paused, .server(.standbyInPause))
     }
     // A claim that came to the store late, or one by an older view.

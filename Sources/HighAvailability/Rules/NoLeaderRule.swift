@@ -15,11 +15,14 @@ func noLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
         if case .ask(let members) = failsafeStep(seen), seen.leadsByPromises {
             return Decision(.ask(.failsafe(members)), reasons)
         }
+        memory.isHeir = seen.isHeir(view, memory)
         return Decision(.acquireLeader, reasons)
     case .no(let reasons) where reasons == [.server(.notRunningYet)] && seen.leadsByPromises:
         return Decision(.wait, reasons)
     // A primary without a lease stops, a standby waits for the new leader.
-    case .no(let reasons): return giveUpWrites(seen, &memory, because: reasons) ?? Decision(.wait, reasons)
+    case .no(var reasons):
+        if let lost = lostFailsafe(seen, view, memory) { reasons.append(.failsafe(lost)) }
+        return giveUpWrites(seen, &memory, because: reasons) ?? Decision(.wait, reasons)
     }
 }
 
@@ -33,7 +36,7 @@ enum Candidacy: Sendable, Hashable {
 /// The ordered tests of ha-loop.md §11.1.
 private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Candidacy {
     if !seen.local.isPrimary, let refused = refusedPromotion(seen, memory) { return .no([.promotion(refused)]) }
-    if seen.settings.isPaused { return candidacyInPause(seen, view, memory) }
+    if seen.settings.isPaused, !seen.isHeir(view, memory) { return candidacyInPause(seen, view, memory) }
     if let why = seen.watchdogObstacle, !seen.settings.isStandbyCluster {
         return .no([.promotion(.watchdogFailed(why))])
     }
@@ -43,9 +46,7 @@ private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memor
     if !facts.inRecovery { return primaryCandidacy(facts, view) }
     // Its positions are on a timeline that the cluster has left.
     if let why = memory.kept { return .no([.rejoin(.directoryKept(why))]) }
-    if !seen.settings.isStandbyCluster, let wait = forgottenFor(seen, memory) {
-        return .no([.race(.storeKnowsNoCluster(wait: wait))])
-    }
+    if !seen.settings.isStandbyCluster, let why = unseenPrimary(seen, memory) { return .no([.newcomer(why)]) }
     if seen.me.tags.nofailover { return .no([.eligibility(.notAllowedToPromote)]) }
     if let wait = raceBackoff(seen, view, memory) { return .no([.backoff(wait)]) }
     if let request = view.failover, isUnderWay(request, view, wallTime: seen.wallTime) {
@@ -53,17 +54,8 @@ private func candidacy(_ seen: Observation, _ view: ClusterView, _ memory: Memor
     }
     if let left = memory.heldBack(at: seen.now) { return .no([.hung(.heldBack(left))]) }
     let race = waitForEverything(seen, view, facts, memory) ?? racers(seen, view, facts, memory, excluding: nil)
-    if case .yes = race, let missing = missingNewcomers(seen, view, facts, memory) { return .no([.race(missing)]) }
+    if case .yes = race, let missing = missingNewcomers(seen, view, facts, memory) { return .no([.newcomer(missing)]) }
     return race
-}
-
-/// A store without `/initialize` where a standby has data has lost its memory, or its keys were removed: who led does
-/// so still, by its lease, and a daemon that has just begun knows of none. (One that knew the store is held back by
-/// its client.) The rest of a ttl since this node saw it; nil when that is over.
-private func forgottenFor(_ seen: Observation, _ memory: Memory) -> Duration? {
-    guard let since = memory.storeForgotSince else { return nil }
-    let end = since + seen.settings.timings.ttl
-    return seen.now < end ? end - seen.now : nil
 }
 
 /// A running primary takes its key back, unless the cluster went on without it.
@@ -306,10 +298,6 @@ public enum RaceReason: Sendable, Hashable {
     case timelineUnknown
     case parted(timeline: TimelineID, at: WALPosition, leftAt: WALPosition)
     case runningPrimaryReclaims(timeline: TimelineID)
-    /// The store knows no cluster, and this node has one.
-    case storeKnowsNoCluster(wait: Duration)
-    /// This daemon has just begun, and these may be about to.
-    case othersMayBegin([String], wait: Duration)
 
     var explanation: Explanation {
         switch self {
@@ -353,18 +341,6 @@ public enum RaceReason: Sendable, Hashable {
             Explanation(
                 "running-primary-reclaims", ["timeline": .fact(timeline)],
                 "PostgreSQL here is a running primary on timeline \(timeline)")
-        case .storeKnowsNoCluster(let wait):
-            Explanation(
-                "store-knows-no-cluster", ["remaining_seconds": .fact(wait)],
-                "the store has forgotten the cluster: somebody may lead by a lease of before, "
-                    + "\(seconds(wait)) are waited"
-            )
-        case .othersMayBegin(let names, let wait):
-            Explanation(
-                "others-may-begin",
-                ["members": .array(names.map { .string($0) }), "remaining_seconds": .fact(wait)],
-                "this daemon has just begun and nobody leads: \(names.joined(separator: ", ")) may be about to, and "
-                    + "have more; \(seconds(wait)) are waited")
         }
     }
 }

@@ -35,7 +35,7 @@ public struct Prospect: Sendable, Hashable {
 }
 
 /// What could become of every member, by the answers in `seen.peers` and, of this node, by what it sees of itself and
-/// remembers. (What others remember they do not tell.)
+/// remembers. What others remember stands in their answers (Patroni's do not tell it).
 public func prospects(_ seen: Observation, _ view: ClusterView, _ kept: KeptBack = KeptBack()) -> [Prospect] {
     let judge = ProspectJudge(seen, view, kept)
     return view.members.map(judge.prospect)
@@ -117,7 +117,13 @@ private struct ProspectJudge {
         if member.tags.nofailover, !found.contains(.nofailover) { found.insert(.nofailover, at: 0) }
         let mine = member.name == seen.me.name ? kept.objections(seen, view, isRace: occasion == .race) : []
         return found.map { .verdict(CandidateVerdict(name: member.name, verdict: $0)) } + race
-            + mine.map { .standsBack(member.name, $0) }
+            + mine.map { .standsBack(member.name, $0) } + told(member, answer, occasion)
+    }
+
+    /// What it remembers, by its own word.
+    private func told(_ member: Member, _ answer: PeerAnswer?, _ occasion: Prospect.Occasion) -> [CandidateReason] {
+        guard member.name != seen.me.name, case .status(let peer)? = answer else { return [] }
+        return peer.standsBack.filter { occasion == .race || $0.alsoIfNamed }.map { .says(member.name, $0) }
     }
 
     private func raceObjections(_ member: Member, _ answer: PeerAnswer?) -> [CandidateReason] {
@@ -164,6 +170,8 @@ public enum CandidateReason: Sendable, Hashable {
     case verdict(CandidateVerdict)
     /// It would let somebody else go first.
     indirect case standsBack(String, Reason)
+    /// Likewise, in its own words.
+    case says(String, PeerStatus.Objection)
 
     var explanation: Explanation {
         switch self {
@@ -187,14 +195,17 @@ public enum CandidateReason: Sendable, Hashable {
                 "no WAL is sent to \(name): the end of the leader's would not arrive")
         case .verdict(let verdict): verdict.explanation
         case .standsBack(let name, let why):
-            Explanation(
-                "candidate-stands-back",
-                [
-                    "member": .fact(name), "code": .string(why.explanation.code),
-                    "facts": .object(why.explanation.facts),
-                ],
-                "\(name) would stand back and say: \(why.explanation.sentence)")
+            Self.standsBack(name, why.explanation.code, why.explanation.facts, why.explanation.sentence)
+        case .says(let name, let why): Self.standsBack(name, why.code, why.facts, why.sentence)
         }
+    }
+
+    private static func standsBack(
+        _ name: String, _ code: String, _ facts: JSONObject, _ sentence: String
+    ) -> Explanation {
+        Explanation(
+            "candidate-stands-back", ["member": .fact(name), "code": .string(code), "facts": .object(facts)],
+            "\(name) would stand back and say: \(sentence)")
     }
 }
 

@@ -1,4 +1,4 @@
-import ClusterModel
+public import ClusterModel
 
 /// What a node remembers that keeps it from leading for a while, whatever the others say of it.
 public struct KeptBack: Sendable, Hashable {
@@ -8,6 +8,8 @@ public struct KeptBack: Sendable, Hashable {
     private var refused: Memory.RefusedPromotion?
     private var heldBackUntil: BootInstant?
     private var leaderlessSince: BootInstant?
+    private var storeForgotSince: BootInstant?
+    private var unledSince: BootInstant?
     private var inflow: Memory.Inflow?
 
     public init() {}
@@ -18,6 +20,8 @@ public struct KeptBack: Sendable, Hashable {
         refused = memory.refusedPromotion
         heldBackUntil = memory.heldBackUntil
         leaderlessSince = memory.leaderlessSince
+        storeForgotSince = memory.storeForgotSince
+        unledSince = memory.unledSince
         inflow = memory.inflow
     }
 
@@ -30,6 +34,8 @@ public struct KeptBack: Sendable, Hashable {
         memory.refusedPromotion = refused
         memory.heldBackUntil = heldBackUntil
         memory.leaderlessSince = leaderlessSince
+        memory.storeForgotSince = storeForgotSince
+        memory.unledSince = unledSince
         memory.inflow = inflow
         var found: [Reason] = []
         // What `/failsafe` says is said of every member.
@@ -38,6 +44,26 @@ public struct KeptBack: Sendable, Hashable {
         guard isRace else { return found }
         if let left = memory.heldBack(at: seen.now) { found.append(.hung(.heldBack(left))) }
         if view.isUnlocked, let wait = raceBackoff(seen, view, memory) { found.append(.backoff(wait)) }
+        if view.isUnlocked, !seen.local.isPrimary, let why = unseenPrimary(seen, memory) {
+            found.append(.newcomer(why))
+        }
         return found
+    }
+}
+
+extension NodeSnapshot {
+    /// What a standby remembers that keeps it from leading for a while, for others to tell (`/explain`).
+    public func standsBack(at now: BootInstant) -> [PeerStatus.Objection] {
+        guard local.facts?.inRecovery == true, let view else { return [] }
+        let seen = Observation(
+            now: now, me: me, settings: settings, view: view, storeFailure: storeFailure, local: local, lease: lease,
+            running: running)
+        let named = keptBack.objections(seen, view, isRace: false)
+        return keptBack.objections(seen, view, isRace: true).map { reason in
+            let explanation = reason.explanation
+            return PeerStatus.Objection(
+                code: explanation.code, facts: explanation.facts, sentence: explanation.sentence,
+                alsoIfNamed: named.contains(reason))
+        }
     }
 }

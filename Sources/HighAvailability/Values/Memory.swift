@@ -63,6 +63,8 @@ public struct Memory: Sendable, Hashable {
     public var inflow: Inflow?
     /// Since when the store has known no cluster, where this daemon has never seen it know one.
     public var storeForgotSince: BootInstant?
+    /// Since when the store has had a cluster that nobody has led, as far as this daemon knows.
+    public var unledSince: BootInstant?
     /// The system identifier of this data directory, once the store had it for its cluster's.
     public var systemIdentifierInStore: String?
     /// Since when a standby that streams from nobody has been where it is; nil while it streams.
@@ -77,6 +79,8 @@ public struct Memory: Sendable, Hashable {
     public var wasPaused = false
     /// It was stopped to hand over, and has not run since: then it is started in pause, too.
     public var isHandingOver = false
+    /// It has claimed what was handed over to it, and has not been promoted yet.
+    public var isHeir = false
     /// The request in `/failover` whose hand-over was called off.
     public internal(set) var calledOff: Revision?
     /// Why it was.

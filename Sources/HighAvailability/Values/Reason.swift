@@ -14,6 +14,7 @@ public enum Reason: Sendable, Hashable {
     case hung(HungReason)
     case identity(IdentityReason)
     case lease(LeaseReason)
+    case newcomer(NewcomerReason)
     case plan(PlanReason)
     case promotion(PromotionReason)
     case race(RaceReason)
@@ -39,6 +40,7 @@ public enum Reason: Sendable, Hashable {
         case .hung(let reason): reason.explanation
         case .identity(let reason): reason.explanation
         case .lease(let reason): reason.explanation
+        case .newcomer(let reason): reason.explanation
         case .plan(let reason): reason.explanation
         case .promotion(let reason): reason.explanation
         case .race(let reason): reason.explanation
@@ -58,6 +60,7 @@ public enum Reason: Sendable, Hashable {
     public var needsOperator: String? {
         switch self {
         case .bootstrap(let reason): reason.needsOperator
+        case .failsafe(let reason): reason.needsOperator
         case .follow(let reason): reason.needsOperator
         case .hung(let reason): reason.needsOperator
         case .identity(let reason): reason.needsOperator
@@ -65,7 +68,7 @@ public enum Reason: Sendable, Hashable {
         case .promotion(let reason): reason.needsOperator
         case .rejoin(let reason): reason.needsOperator
         case .server(let reason): reason.needsOperator
-        case .backoff, .candidate, .eligibility, .failsafe, .lease, .race, .request, .rolling, .slot, .store,
+        case .backoff, .candidate, .eligibility, .lease, .newcomer, .race, .request, .rolling, .slot, .store,
             .synchronous, .writes, .paused:
             nil
         }

@@ -76,6 +76,8 @@ public struct LocalPostgreSQLConfiguration: Sendable, Hashable {
     /// How long a start may take where the caller does not say (`pg_ctl_timeout`).
     public var startTimeout: Duration = .seconds(60)
     public var retryTimeout: Duration = .seconds(10)
+    /// How long what a server that is down has left may be archived in all; shorter in tests.
+    var archivingPatience = ArchiveCommand.patience
 
     public init(
         name: String, scope: String, listenAddresses: String, port: Int, connectAddress: HostPort,

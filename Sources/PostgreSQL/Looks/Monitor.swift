@@ -20,7 +20,9 @@ actor Monitor {
     private var trouble = Trouble()
     private var partTroubles: [StatusQuery.Part: Trouble] = [:]
     /// What the server that runs is known by instead of facts, while it refuses us.
-    private var refusal: (text: String, readiness: PostgreSQLStatus.Readiness)?
+    private var refusal: (text: String, readiness: PostgreSQLStatus.Readiness, lacksConnections: Bool)?
+    /// It has said that it is a primary, which it is as long as it runs.
+    private var isKnownPrimary = false
     /// How a server that starts comes on.
     private var recovery = RecoveryProgress()
     /// What the parts told last.
@@ -74,6 +76,7 @@ actor Monitor {
         if let answer {
             (status.readiness, status.facts) = answer
             status.unobservable = refusal?.text
+            status.isFull = isKnownPrimary && refusal?.lacksConnections == true
         } else {
             instance.noteAnswer()
             instance.noteUnflushed(since: nil)
@@ -117,6 +120,7 @@ actor Monitor {
         flushed = nil
         trouble = Trouble()
         refusal = nil
+        isKnownPrimary = false
         recovery = RecoveryProgress()
         partTroubles = [:]
         detail = nil
@@ -238,7 +242,8 @@ actor Monitor {
     }
 
     private func refuse(_ error: PostgreSQLError, _ readiness: PostgreSQLStatus.Readiness) {
-        refusal = ("\(error)", readiness)
+        let lacksConnections = if case .query("53300", _) = error { true } else { false }
+        refusal = ("\(error)", readiness, lacksConnections)
         if trouble.fails("\(error)", at: BootClock.now()) {
             instance.log.warning("cannot observe PostgreSQL: \(error)")
         }
@@ -249,6 +254,7 @@ actor Monitor {
         guard var facts = try ask(connection, deadline) else { return nil }
         refusal = nil
         if trouble.ends() { instance.log.info("PostgreSQL is observed again") }
+        isKnownPrimary = !facts.inRecovery
         if facts.inRecovery, facts.timeline == nil {
             facts.timeline = timeline.find(replayed: facts.replayedPosition, control, of: known, instance, deadline)
         }

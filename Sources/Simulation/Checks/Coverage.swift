@@ -37,6 +37,7 @@ public struct Coverage: Sendable {
         case directoryLost = "a data directory went under a running server"
         case startRefused = "PostgreSQL did not start"
         case copyFailed = "a copy by a method failed"
+        case pausedHeir = "what was handed over was taken in a pause"
         case restoredAlone = "a node was restored from a backup while nobody led"
         case promotionRefused = "a promotion was refused by the operator's command"
         case promotionCrashed = "a promotion ended the server, on a timeline of its own"
@@ -89,6 +90,7 @@ public struct Coverage: Sendable {
         case rewindCutOff = "a rewind that was cut off was begun again"
         case rewoundInVain = "pg_rewind went by a control file of before the promotion"
         case rewoundKilled = "the first server after a rewind was killed"
+        case unledAwaited = "a standby waited for the server of whoever had made the cluster"
         case bootstrapCutOff = "the daemon that made a cluster died before it was made"
         case timelineUnknown = "a standby did not know its timeline"
         case checkpointLate = "the checkpoint after a promotion took its time"
@@ -100,6 +102,7 @@ public struct Coverage: Sendable {
         private static let rare: [State: UInt64] = [
             .rollingStopped: 20_000, .pausedWithoutLeader: 20_000, .restoredAlone: 20_000, .demotedAtOnce: 20_000,
             .frozenRenewal: 500_000, .helperEnded: 200_000, .rewindCutOff: 20_000, .rewoundInVain: 500_000,
+            .pausedHeir: 200_000, .unledAwaited: 200_000,
         ]
 
         /// Whether so many worlds of all profiles should have reached it.

@@ -16,6 +16,7 @@ extension World {
     mutating func notePause(_ published: PublishedSnapshot, _ index: Int) {
         let snapshot = published.snapshot
         if snapshot.view?.failover != nil { askedAt = now }
+        if snapshot.decision?.reasons.contains(where: \.isOfUnled) == true { coverage.count(.unledAwaited) }
         guard snapshot.settings.isPaused else { return nodes[index].sawPauseAt = nil }
         nodes[index].sawPauseAt = nodes[index].sawPauseAt ?? now
         guard case .wait? = snapshot.decision?.action, nodes[index].postgreSQL.isInitialized else { return }
@@ -30,6 +31,7 @@ extension World {
             snapshot.settings.isPaused, let running = snapshot.running, running.since >= since
         else { return }
         if let askedAt, now - askedAt < Self.answerLasts { return }
+        if isInheriting(running.plan.kind) { return coverage.count(.pausedHeir) }
         switch doing {
         case .perform(let operation, _, _):
             // Asked for before the pause, and begun in it: there is nothing left to be stopped.
@@ -38,6 +40,12 @@ extension World {
         case .breakOff: violatePause(index, "to break off \(running.plan.kind.name)")
         case .applySlots, .nameSynchronous: break
         }
+    }
+
+    /// The pause came with a hand-over, or after it.
+    private func isInheriting(_ kind: Plan.Kind) -> Bool {
+        guard kind == .promote, let handedOverAt else { return false }
+        return now - handedOverAt < Self.answerLasts
     }
 
     /// A guardian that is told of the pause ends nobody.
@@ -63,4 +71,8 @@ extension PostgreSQLOperation {
         case .finishBootstrap, .follow, .resumeReplay, .nameSynchronous, .copyLogicalSlots, .archiveLastSegment: false
         }
     }
+}
+
+extension Reason {
+    fileprivate var isOfUnled: Bool { if case .newcomer(.nobodyHasLed) = self { true } else { false } }
 }

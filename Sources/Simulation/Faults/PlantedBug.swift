@@ -87,10 +87,12 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case removalsConfused
     case checkpointNotAwaited
     case failedStartIsParted
+    case unledNotAwaited
 
     // In the guardian.
     case deadManForgotten
     case silentGuardianTrusted
+    case newClusterUnguarded
 
     // In the directory.
     case markIgnored
@@ -174,6 +176,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .removalsConfused: "remove_data_directory_on_rewind_failure counts for what cannot be rewound at all"
         case .checkpointNotAwaited: "a primary is rewound from before it has written a checkpoint"
         case .failedStartIsParted: "a directory whose server does not start counts as parted"
+        case .unledNotAwaited: "nobody waits for the server of who has made a cluster and not led it"
+        case .newClusterUnguarded: "the guardian knows no deadline for the server of a new cluster"
         case .deadManForgotten: "no timer of the kernel's ends a guardian that hangs"
         case .silentGuardianTrusted: "an order that the guardian does not answer counts as taken"
         case .rewindMarkIgnored: "a directory whose rewind was broken off counts as whole"
@@ -202,7 +206,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .process
         case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
             .promotionRecordsCount, .emptyStoreTrusted, .markIgnored, .lockNotTaken, .earlierDaemonForgotten,
-            .refusalCountsAsSilence:
+            .refusalCountsAsSilence, .unledNotAwaited, .newClusterUnguarded:
             .ground
         case .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
             .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
@@ -282,9 +286,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .statusLeftBehind, .startTimeoutStops, .slotsKeptForEver, .partedNeverCompared, .removalNotAsked,
             .recoveredWithoutRewind, .markIgnored, .lockNotTaken, .refusalsHammered,
             .earlierDaemonForgotten, .refusalCountsAsSilence, .removalsConfused,
-            .checkpointNotAwaited, .failedStartIsParted, .deadManForgotten, .silentGuardianTrusted,
-            .rewindMarkIgnored, .bootstrapMarkIgnored, .nonsenseIsFinal, .otherLifeRefused, .otherLifeTrusted,
-            .watchOfFormerLife:
+            .checkpointNotAwaited, .failedStartIsParted, .unledNotAwaited, .newClusterUnguarded,
+            .deadManForgotten, .silentGuardianTrusted, .rewindMarkIgnored, .bootstrapMarkIgnored, .nonsenseIsFinal,
+            .otherLifeRefused, .otherLifeTrusted, .watchOfFormerLife:
             break
         }
     }

@@ -60,7 +60,7 @@ extension World {
         let error = GuardianError("no answer")
         queue.add(
             .deliver(node: index, incarnation: incarnation, .guardian(order, .failure(error))),
-            at: now + .seconds(2))
+            at: now + LeaseArithmetic.guardianPatience(ttl: .seconds(configuration.ttl)))
     }
 
     /// A timer of the kernel's ends a guardian that does not come round, and with it its server.
@@ -80,12 +80,11 @@ extension World {
         reply(.postmasterExited(pid), to: index, nodes[index].incarnation, after: 0...2)
     }
 
-    /// A daemon that renews, and hears that no order is taken, gives PostgreSQL another guardian in good time. With a
-    /// short ttl the kernel may be first: two orders without an answer take what there is of the lease.
+    /// A daemon that renews, and hears that no order is taken, gives PostgreSQL another guardian in good time.
     private mutating func checkStrike(_ index: Int) {
         guard let snapshot = nodes[index].machine?.snapshot(), let lease = snapshot.lease,
             let known = nodes[index].enforced, lease.since > known.since, lease.isValid(at: now),
-            known.ttl >= .seconds(20), lease.ttl >= .seconds(20), snapshot.running == nil,
+            snapshot.running == nil,
             nodes[index].postgreSQL.acceptsWrites, isUndisturbed(index, for: .seconds(15)), nodes[index].deaf == 0,
             nodes[index].blocked == 0, !isExcusedByPause(index), storeDelay == .zero
         else { return }
@@ -196,6 +195,9 @@ extension World {
 extension SimulatedNode {
     /// What its guardian tells a daemon that begins: one that hangs tells nothing.
     var toldLease: Lease? { records.frozenGuardian > 0 ? nil : enforced }
+
+    /// Clients' commits succeed now.
+    var commits: Bool { postgreSQL.acceptsWrites && hung == 0 && suspended == 0 && stalled == 0 && !isNobodys }
 
     /// Nobody but a daemon that has died knows of the cluster that stands here.
     var isNobodys: Bool { records.isCutOff && postgreSQL.unfinished == .bootstrap }

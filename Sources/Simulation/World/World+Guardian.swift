@@ -9,7 +9,8 @@ extension World {
     mutating func takeOrder(_ order: GuardOrder, _ index: Int, _ incarnation: Int) {
         nodes[index].standingOrder = order
         let isFrozen = nodes[index].records.frozenGuardian > 0
-        nodes[index].unheardUntil = nodes[index].deaf > 0 || isFrozen ? now + .seconds(2) : nil
+        let patience = LeaseArithmetic.guardianPatience(ttl: .seconds(configuration.ttl))
+        nodes[index].unheardUntil = nodes[index].deaf > 0 || isFrozen ? now + patience : nil
         if isFrozen { return leaveUnread(order, index, incarnation) }
         if nodes[index].deaf > 0 {
             // Whether it was taken is not known.
@@ -17,7 +18,7 @@ extension World {
             let error = GuardianError("no answer")
             queue.add(
                 .deliver(node: index, incarnation: incarnation, .guardian(order, .failure(error))),
-                at: now + .seconds(2))
+                at: now + patience)
             if generator.oneIn(2) { return }
         }
         take(order, index)
@@ -31,6 +32,7 @@ extension World {
         switch order {
         case .disarm: if setup.bug != .disarmingForgotten { nodes[index].enforced = nil }
         case .enforce(let lease, _):
+            if !lease.isOfSession, setup.bug == .newClusterUnguarded { return }
             nodes[index].enforced = lease
             // A lease of a shorter ttl may end before the one that it replaces.
             setGuardian(index, at: max(now, LeaseArithmetic.haltBy(lease)))
@@ -44,7 +46,8 @@ extension World {
         nodes[index].records.frozenGuardian = 0
         nodes[index].records.unread = nil
         switch nodes[index].standingOrder {
-        case .enforce(let lease, _) where setup.guardian && !asStandby:
+        case .enforce(let lease, _)
+        where setup.guardian && !asStandby && (lease.isOfSession || setup.bug != .newClusterUnguarded):
             nodes[index].enforced = lease
             setGuardian(index, at: max(now, LeaseArithmetic.haltBy(lease)))
         case .enforce, .disarm, nil: if asStandby { nodes[index].enforced = nil }

@@ -313,6 +313,7 @@ extension World {
         pids += 1
         nodes[index].postgreSQL.pid = pids
         nodes[index].postgreSQL.process = .running
+        hearBeforeLaunch(index, asStandby: false)
         nodes[index].postgreSQL.wroteUntil = now
         presentBranch = nodes[index].postgreSQL.log.branch
     }

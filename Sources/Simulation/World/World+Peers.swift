@@ -35,8 +35,9 @@ extension World {
         if isKept(index) { status.mayRemove = mayRemove(index) }
         noteTroubles(&status, index)
         status.canRewind = !setup.rewindless.contains(index)
-        // Nobody has a backup of a cluster that is being made.
-        status.canRestoreAlone = chapter != .making && setup.faults.contains { $0.kind == .failCopies(index) }
+        // Nobody has a backup of a cluster that is being made, but for the one of which it is made.
+        let hasBackup = chapter != .making || setup.tempers.bootstrapCut != nil
+        status.canRestoreAlone = hasBackup && setup.faults.contains { $0.kind == .failCopies(index) }
         status.hasPrePromote = setup.faults.contains { $0.kind.asksBeforePromotion(of: index) }
         return status
     }

@@ -100,6 +100,7 @@ extension World {
         case .release(let status):
             let isDone = store.release(status: status, by: claimant)
             if isDone { checkRelease(index, status) }
+            if isDone, status != nil { handedOverAt = now }
             if isDone, status != nil { handOver(index) }
             return .released(.success(isDone))
         case .write(let key, let value, let condition, let purpose):

@@ -130,6 +130,8 @@ public struct World {
     var sitesLost = 0
     /// When a daemon last saw that somebody has asked for another leader.
     var askedAt: BootInstant?
+    /// When a leader last gave its key to somebody who has everything.
+    var handedOverAt: BootInstant?
     /// Since when nobody accepts commits although somebody could.
     var primaryOwedSince: BootInstant?
     var pids: Int32 = 100
@@ -361,6 +363,4 @@ struct SimulatedNode {
     var isFrozen: Bool { frozen > 0 || suspended > 0 }
     /// PostgreSQL's processes run and answer.
     var answers: Bool { hung == 0 && suspended == 0 }
-    /// Clients' commits succeed now.
-    var commits: Bool { postgreSQL.acceptsWrites && hung == 0 && suspended == 0 && stalled == 0 && !isNobodys }
 }
