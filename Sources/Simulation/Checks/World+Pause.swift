@@ -30,8 +30,10 @@ extension World {
         guard let since = nodes[index].sawPauseAt, let snapshot = nodes[index].machine?.snapshot(),
             snapshot.settings.isPaused, let running = snapshot.running, running.since >= since
         else { return }
+        if isInheriting(running.plan.kind), snapshot.view?.failover?.candidate != name(index) {
+            return coverage.count(.pausedHeir)
+        }
         if let askedAt, now - askedAt < Self.answerLasts { return }
-        if isInheriting(running.plan.kind) { return coverage.count(.pausedHeir) }
         switch doing {
         case .perform(let operation, _, _):
             // Asked for before the pause, and begun in it: there is nothing left to be stopped.
