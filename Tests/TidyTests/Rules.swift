@@ -64,7 +64,7 @@ enum Rules {
         "Tests/PostgreSQLTests/ReplicationServerTests.swift cloneFollowPromote": (51, "one story"),
         "Sources/HighAvailability/Rules/LeaderRequestRule.swift explanation": (65, "a table of texts, one a reason"),
         "Sources/HighAvailability/Rules/NoLeaderRule.swift explanation": (56, "a table of texts, one a reason"),
-        "Sources/Simulation/Faults/PlantedBug.swift summary": (80, "a table of texts, one a bug"),
+        "Sources/Simulation/Faults/PlantedBug.swift summary": (84, "a table of texts, one a bug"),
         "Sources/Simulation/Faults/FaultProfile.swift makers": (53, "a table of faults, one a profile"),
     ]
 
