@@ -1,7 +1,7 @@
 import Simulation
 import Testing
 
-/// The store's endpoints and its lives: C6 and C7 of the faults that real servers showed first.
+/// The store's endpoints and its lives: what real servers showed first.
 @Suite struct StoreTroubleTests {
     private func run(_ kinds: [Fault.Kind], lasts: Duration, bug: PlantedBug? = nil) -> World.Outcome {
         let faults = kinds.map { Fault($0, at: .seconds(5), lasts: lasts) }

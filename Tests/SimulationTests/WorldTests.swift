@@ -66,6 +66,8 @@ import Testing
             (1674, .ground), (2172, .failsafeLate),
             // The store was set back while its numbers grew: the end of a pause had that of the pause.
             (3659, .operators),
+            // Who may not lead was taken for an heir.
+            (17_577, .checkpoints),
         ] as [(UInt64, FaultProfile)])
     func holdsNow(_ seed: UInt64, _ profile: FaultProfile) {
         var world = World(.random(seed: seed, profile: profile))

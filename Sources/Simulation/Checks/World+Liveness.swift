@@ -101,7 +101,8 @@ extension World {
         let nodes = nodes
         return nodes.indices.contains { other in
             let server = nodes[other].postgreSQL
-            return other != index && nodes[other].answers && server.process == .running && server.isStandby
+            return other != index && !setup.nofailover.contains(other) && nodes[other].answers
+                && server.process == .running && server.isStandby
                 && server.log.timeline == nodes[index].postgreSQL.log.timeline && server.position >= told
         }
     }
