@@ -75,13 +75,13 @@ extension World {
     mutating func nameSomebody() -> Bool {
         let (known, told) = (store.view(now).timeline, store.view(now).status.optime)
         let lags = Int64(configuration.maximumLag)
-        let isBehind = nodes.allSatisfy { node in
-            let server = node.postgreSQL
-            return server.log.timeline < known || server.unfinished == .rewind
+        let nofailover = setup.nofailover
+        let isBehind = nodes.indices.allSatisfy { index in
+            let server = nodes[index].postgreSQL
+            return nofailover.contains(index) || server.log.timeline < known || server.unfinished == .rewind
                 || server.process == .running && told - server.position > lags
         }
         guard hasFollowed, namedAt == nil, isBehind else { return false }
-        let nofailover = setup.nofailover
         let able = nodes.indices.filter { !nofailover.contains($0) && nodes[$0].postgreSQL.process == .running }
         guard let best = able.max(by: { nodes[$0].postgreSQL.position < nodes[$1].postgreSQL.position }) else {
             return false
