@@ -26,4 +26,7 @@ struct BackOff: Sendable {
     }
 
     mutating func succeeded() { self = BackOff() }
+
+    /// Nothing is left to be written: a later attempt is no repetition of those before.
+    mutating func hasNothingToDo() { if until == nil { succeeded() } }
 }

@@ -77,13 +77,19 @@ extension CycleMachine {
         case .initialize: initialized(result, &run)
         case .repair, .requestSwitchover:
             guard stage == .acting else { return }
-            if case .success(.written) = result {
+            switch result {
+            case .success(.written):
                 if purpose == .requestSwitchover { memory.rolling.switchoverIsAskedFor() }
                 schedule.backOff.succeeded()
                 told.wrote()
                 return beginCycle(&run)
+            // It is not as it was seen: a write of ours has come first (the winner of a switchover clears it), or
+            // another's. A pause here would keep a new leader from the claim of `/sync` that its promotion waits for.
+            case .success(.refused):
+                schedule.backOff.missed(at: run.now, settings.timings)
+                if schedule.backOff.until == nil { return beginCycle(&run) }
+            case .failure: schedule.backOff.failed(at: run.now, settings.timings)
             }
-            schedule.backOff.failed(at: run.now, settings.timings)
             // The rest of the cycle is not held up by it, but the looks of before are older than the wait.
             schedule.cycle?.hasWaited(until: run.now)
             decideNow(&run)

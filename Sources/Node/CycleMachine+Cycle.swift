@@ -172,7 +172,9 @@ extension CycleMachine {
     private mutating func act(on decision: Decision, _ run: inout Run) {
         let deadline = storeDeadline(run.now)
         switch decision.action {
-        case .wait: endCycle(&run)
+        case .wait:
+            if isLeading { schedule.backOff.hasNothingToDo() }
+            endCycle(&run)
         case .ask(let question): ask(question, &run)
         case .acquireLeader:
             if backsOff(&run) { return }

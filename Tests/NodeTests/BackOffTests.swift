@@ -128,6 +128,48 @@ import Testing
         #expect(backOff.until == now + .seconds(2))
     }
 
+    /// The winner of a switchover clears the request as it wins, and a view from just before shows it still: clearing it
+    /// once more is refused, and nothing of that keeps the winner from claiming `/sync`.
+    @Test func aRefusedRepairIsLookedAtOnceAndThenPaused() {
+        var scene = GuardianOrderTests.Scene()
+        var view = SynchronousFlowTests.view(SyncState(leader: "n2", voters: ["n1"], revision: 4))
+        view.failover = FailoverRequest(leader: "n2", candidate: "n1", revision: 6)
+        let held = LeaderClaim.held(since: scene.now, ttl: .seconds(30), session: "s")
+        func looks(_ view: ClusterView) -> [CycleEffect] {
+            _ = scene.step(.node(.observed(scene.status(writable: false))))
+            return scene.step(.store(.loaded(.success(view)))) + scene.step(.store(.renewed(.success(held))))
+        }
+        func writes(_ effects: [CycleEffect]) -> [DCSKey] {
+            effects.compactMap { effect in
+                guard case .store(.write(let key, _, _, .repair), _) = effect else { return nil }
+                return key
+            }
+        }
+        _ = scene.step(.timer)
+        scene.machine.memory.hasWonKey = true
+        #expect(writes(looks(view)) == [.failover])
+        let effects = scene.step(.store(.wrote(.repair, .success(.refused))))
+        #expect(effects.contains { if case .store(.load, _) = $0 { true } else { false } })
+        view.failover = nil
+        #expect(writes(looks(view)) == [.sync])
+        // Twice in a row, and a store that answers so each time is not asked without end.
+        let again = scene.step(.store(.wrote(.repair, .success(.refused))))
+        #expect(!again.contains { if case .store(.load, _) = $0 { true } else { false } })
+        #expect(scene.machine.schedule.backOff.waits(at: scene.now))
+    }
+
+    /// In a row are those with nothing between them: what a later life of a leader meets is a first one again.
+    @Test func whoHasNothingToWriteBeginsAnew() {
+        var scene = HonestTimeTests.leader()
+        scene.machine.schedule.backOff.missed(at: scene.now, scene.machine.settings.timings)
+        #expect(scene.machine.schedule.backOff.failures == 1)
+        _ = scene.step(.woken("test"))
+        _ = scene.step(.node(.observed(scene.status(writable: true))))
+        _ = scene.step(.store(.loaded(.success(ShortLeaseTests.view(["n1:0.1"], config: ["ttl": 30])))))
+        _ = scene.step(.store(.renewed(.success(.held(since: scene.now, ttl: .seconds(30), session: "s")))))
+        #expect(scene.machine.schedule.backOff.failures == 0)
+    }
+
     /// CHECKPOINT fails at once where the disk is full.
     @Test func aCheckpointThatFailsIsNotRepeatedAtOnce() {
         var scene = GuardianOrderTests.Scene()
