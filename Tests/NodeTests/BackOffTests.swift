@@ -128,8 +128,8 @@ import Testing
         #expect(backOff.until == now + .seconds(2))
     }
 
-    /// The winner of a switchover clears the request as it wins, and a view from just before shows it still: clearing it
-    /// once more is refused, and nothing of that keeps the winner from claiming `/sync`.
+    /// The winner of a switchover clears the request as it wins, and a view from just before shows it still: clearing
+    /// it once more is refused, and nothing of that keeps the winner from claiming `/sync`.
     @Test func aRefusedRepairIsLookedAtOnceAndThenPaused() {
         var scene = GuardianOrderTests.Scene()
         var view = SynchronousFlowTests.view(SyncState(leader: "n2", voters: ["n1"], revision: 4))
