@@ -28,5 +28,5 @@ struct BackOff: Sendable {
     mutating func succeeded() { self = BackOff() }
 
     /// Nothing is left to be written: a later attempt is no repetition of those before.
-    mutating func hasNothingToDo() { if until == nil { succeeded() } }
+    mutating func hasNothingToDo(at now: BootInstant) { if !waits(at: now) { succeeded() } }
 }

@@ -69,7 +69,8 @@ extension CycleMachine {
         }
         if let before, view.life != before.life {
             tenure.failsafe.storeBeganAnew()
-            memory.leaderSince = nil
+            // What it shows as handed over is of a life before the last leader, or of one that knew of it.
+            memory.leaderSince = memory.leaderSince.map { _ in view.revision + 1 }
         }
         identity.lookForNamesake(in: view, session: lease?.session)
         let isMine = view.leaderName == me.name
@@ -173,7 +174,7 @@ extension CycleMachine {
         let deadline = storeDeadline(run.now)
         switch decision.action {
         case .wait:
-            if isLeading { schedule.backOff.hasNothingToDo() }
+            if isLeading { schedule.backOff.hasNothingToDo(at: run.now) }
             endCycle(&run)
         case .ask(let question): ask(question, &run)
         case .acquireLeader:

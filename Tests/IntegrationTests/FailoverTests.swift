@@ -69,7 +69,7 @@ extension WaitingIntegrationTests {
             try await cluster.writable(port: cluster.postgresqlPort(new), within: 30)
 
             // Whether the old PostgreSQL still takes a row depends on the guardian; nobody may keep it.
-            _ = try? await cluster.sql(old, "INSERT INTO written VALUES (-1)")
+            _ = try? await cluster.sql(old, "INSERT INTO written VALUES (-1)", within: 5)
             try await cluster.sql(new, "INSERT INTO written VALUES (1)")
 
             try await cluster.start(old)

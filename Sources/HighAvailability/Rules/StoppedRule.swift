@@ -21,7 +21,11 @@ private func stoppedLeaderRule(_ seen: Observation, _ view: ClusterView, _ memor
         // A key that is to be given away, and must be left to end, ends soonest with the session that it is on.
         let earlier = earlierServer(
             seen.local, view, seen.settings, memory, isHeld: seen.lease != nil, at: seen.now)
-        if earlier == .untilItsSessionEnds, let decision = insteadOfStart(seen, view) { return decision }
+        if earlier == .untilItsSessionEnds, !seen.settings.isStandbyCluster,
+            let decision = insteadOfStart(seen, view)
+        {
+            return decision
+        }
         return Decision(.ask(renewal(seen, view, memory, continues)), .server(.notRunning(state)))
     case .refused?: return Decision(.wait, .server(.notRunning(state)), .lease(.leaseRefused))
     case .held?: break

@@ -76,7 +76,7 @@ public struct LocalPostgreSQLConfiguration: Sendable, Hashable {
     /// How long a start may take where the caller does not say (`pg_ctl_timeout`).
     public var startTimeout: Duration = .seconds(60)
     public var retryTimeout: Duration = .seconds(10)
-    /// How long what a server that is down has left may be archived in all; shorter in tests.
+    /// How long one segment that a server which is down has left may take; shorter in tests.
     var archivingPatience = ArchiveCommand.patience
 
     public init(

@@ -5,63 +5,63 @@ import Ports
 import Posix
 
 extension Operator {
+    /// What became of one segment.
+    private enum Archiving {
+        case done, failed
+        /// The command did not come to its end in its time.
+        case hung
+    }
+
     /// Archives what a server that is down had still to archive (postgresql.md §21.7): pg_rewind is about to remove it,
-    /// and a backup may need it. What cannot be archived is logged and stays.
-    ///
-    /// `until`: what has not been archived by then is left, and told; nil where it would be lost, and is waited for.
-    /// False where something was left.
+    /// and a backup may need it. What cannot be archived is logged and stays. False where the command hangs.
     @discardableResult
-    func archiveReadySegments(until end: BootInstant? = nil) async -> Bool {
+    func archiveReadySegments() async -> Bool {
         let status = directory.path + "/pg_wal/archive_status"
         let names = ((try? Files.list(status)) ?? []).compactMap(ArchiveCommand.segment)
         guard !names.isEmpty, let command = await archiveCommand() else { return true }
-        for (done, name) in names.enumerated() {
+        for name in names {
             guard Files.exists("\(directory.path)/pg_wal/\(name)") else { continue }
-            if let end, BootClock.now() >= end {
-                log.warning("\(names.count - done) segments are left that were to be archived, \(name) first")
-                return false
+            switch await archive(name, by: command) {
+            case .done: rename("\(status)/\(name).ready", "\(status)/\(name).done")
+            case .failed: return true
+            case .hung: return false
             }
-            guard await archive(name, by: command, until: end) else { return false }
-            rename("\(status)/\(name).ready", "\(status)/\(name).done")
         }
         return true
     }
 
     /// The segment with the last checkpoint of a primary that was stopped and does not come back as one: it is not
-    /// full, so nobody else archives it. What comes before goes first.
-    ///
-    /// A command that hangs, or is slow and has much to do, holds the node up for so long in all: what is left is told,
-    /// and goes when somebody leads here again.
+    /// full, so nobody else archives it. What comes before goes first, however much it is: nobody archives it later, as
+    /// a standby does not. A command that hangs holds the node up once.
     func archiveLastSegment() async {
-        let allowance = configuration.archivingPatience
-        let end = BootClock.now() + allowance
         guard instance.postmaster() == nil, let command = await archiveCommand() else { return }
         let control = await instance.control(deadline: BootClock.now() + .seconds(10))
         guard control?.controlData?.state == .shutDown, let name = control?.lastSegment,
             Files.exists("\(directory.path)/pg_wal/\(name)")
         else { return log.warning("which segment is the last one is not known: it is not archived") }
         if Files.exists("\(directory.path)/pg_wal/archive_status/\(name).done") { return }
-        guard await archiveReadySegments(until: end), BootClock.now() < end else {
-            return log.warning("the last segment, \(name), is not archived, as others are left within \(allowance)")
+        guard await archiveReadySegments() else {
+            return log.warning("the last segment, \(name), is not archived, as archive_command hangs")
         }
-        if await archive(name, by: command, until: end) {
+        if case .done = await archive(name, by: command) {
             log.info("\(name), which has the last checkpoint, is archived")
         }
     }
 
     /// In the data directory, as the server runs it: a command may name its places from there.
-    private func archive(_ name: String, by command: String, until end: BootInstant? = nil) async -> Bool {
-        let patience = BootClock.now() + ArchiveCommand.patience
+    private func archive(_ name: String, by command: String) async -> Archiving {
         let line = ArchiveCommand.expand(command, path: "\(directory.path)/pg_wal/\(name)", name: name)
         let invocation = ToolRunner.Invocation(
             program: "sh", arguments: ["-c", #"cd -- "$1" && exec sh -c "$2""#, "sh", directory.path, line],
-            environment: UserCommand.environmentOfServer(), deadline: end.map { min($0, patience) } ?? patience)
+            environment: UserCommand.environmentOfServer(),
+            deadline: BootClock.now() + configuration.archivingPatience)
         do throws(PostgreSQLError) {
             try await instance.tools.succeed(invocation)
-            return true
+            return .done
         } catch {
             log.warning("cannot archive \(name): \(error)")
-            return false
+            if case .timedOut = error { return .hung }
+            return .failed
         }
     }
 
@@ -85,7 +85,7 @@ extension Operator {
 
 /// `archive_command`, as the archiver understands it. Pure.
 enum ArchiveCommand {
-    /// How long it may take: for one segment, or for all that a server which is down leaves behind.
+    /// How long it may take for one segment.
     static let patience = Duration.seconds(300)
 
     /// The segment that `000000010000000000000003.ready` speaks of; nil for other files, and for history files, which

@@ -29,19 +29,19 @@ extension TestCluster {
 
     /// Runs one statement; its rows as text.
     @discardableResult
-    func sql(port: Int, _ statement: String) async throws -> [[String?]] {
+    func sql(port: Int, _ statement: String, within seconds: Double = 60) async throws -> [[String?]] {
         let conninfo = conninfo(port: port)
-        return try await Blocking.run("sql") { try SQLSession(conninfo).query(statement) }
+        return try await Blocking.run("sql") { try SQLSession(conninfo).query(statement, seconds: seconds) }
     }
 
     @discardableResult
-    func sql(_ node: Int, _ statement: String) async throws -> [[String?]] {
-        try await sql(port: postgresqlPort(node), statement)
+    func sql(_ node: Int, _ statement: String, within seconds: Double = 60) async throws -> [[String?]] {
+        try await sql(port: postgresqlPort(node), statement, within: seconds)
     }
 
     /// The first column of the first row; nil when PostgreSQL does not answer, or answers with nothing.
     func value(_ node: Int, _ statement: String) async -> String? {
-        (try? await sql(node, statement))?.first?.first ?? nil
+        (try? await sql(node, statement, within: 5))?.first?.first ?? nil
     }
 
     /// The node that says of itself that it is the primary.
@@ -123,7 +123,7 @@ extension TestCluster {
     /// Waits until a statement succeeds on `port`: writes resumed there.
     func writable(port: Int, within seconds: Double, at line: SourceLocation = #_sourceLocation) async throws {
         try await waitUntil("writes are accepted on port \(port)", within: seconds, at: line) {
-            (try? await sql(port: port, "CREATE TABLE IF NOT EXISTS alive(); DROP TABLE alive")) != nil
+            (try? await sql(port: port, "CREATE TABLE IF NOT EXISTS alive(); DROP TABLE alive", within: 5)) != nil
         }
     }
 }
@@ -134,7 +134,7 @@ extension TestCluster {
         _ port: Int, to node: Int, within seconds: Double = 10, at line: SourceLocation = #_sourceLocation
     ) async throws {
         try await waitUntil("port \(port) leads to \(name(node))", within: seconds, at: line) {
-            (try? await sql(port: port, "SHOW port"))?.first?.first == "\(postgresqlPort(node))"
+            (try? await sql(port: port, "SHOW port", within: 5))?.first?.first == "\(postgresqlPort(node))"
         }
     }
 
