@@ -19,7 +19,7 @@ extension CycleMachine {
             return failPlan("the new cluster has no system identifier", nil, &run)
         }
         // From now on others may know of it.
-        if case .claimed? = progress?.publication { plans.running?.isGuarded(from: run.now) }
+        if case .claimed? = progress?.publication { plans.running?.moveGuard(to: run.now) }
         plans.running?.publication = publication
         run.emit(
             .store(

@@ -8,7 +8,7 @@ extension CycleMachine {
     mutating func tellGuardian(_ run: inout Run) {
         guard guardian != nil, !life.hasEnded else { return }
         replaceFrozenGuardian(&run)
-        if let due = unledRenewal, run.now >= due { plans.running?.isGuarded(from: run.now) }
+        if let due = unledRenewal, run.now >= due { plans.running?.moveGuard(to: run.now) }
         if mayBecomeWritable(local, progress?.running) { guardian?.mayBeWritable(at: run.now) }
         guard let order = guardOrder,
             guardian?.tells(order, opensTheDoor: run.opensTheDoor, at: run.now) == true

@@ -28,7 +28,6 @@ extension CycleMachine {
             let slots: [SlotAction] =
                 if case .promote = operation, let view { slotsBeforePromotion(me, view, settings, local) } else { [] }
             run.opensTheDoor = run.opensTheDoor || operation.opensTheDoor
-            if operation.makesDirectory { sight.makesDirectory() }
             run.emit(.node(.perform(operation, slots: slots, plan: progress.number)))
         case .confirmReceipt: askForReceipt(progress.number, &run)
         // A renewal that is under way would bring the key back: its answer goes on with this step (`renewed`), and no
@@ -100,8 +99,9 @@ extension CycleMachine {
         case .stop, .stopToRestart: sight.assumeStopped(at: run.now)
         case .finishBootstrap: sight.assumeFinished()
         case .nameSynchronous(let setting): tenure.synchronous.handed = setting
-        case .bootstrap, .clone, .startPrimary, .startStandby, .follow, .resumeReplay, .rewind,
-            .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .prePromote, .restore, .archiveLastSegment:
+        case .bootstrap, .clone, .restore: sight.hasMadeDirectory()
+        case .startPrimary, .startStandby, .follow, .resumeReplay, .rewind, .recoverSingleUser,
+            .setAsideDataDirectory, .copyLogicalSlots, .prePromote, .archiveLastSegment:
             break
         }
     }

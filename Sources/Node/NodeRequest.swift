@@ -63,15 +63,4 @@ extension PostgreSQLOperation {
             false
         }
     }
-
-    /// Whether what stands in the data directory after it is this daemon's, and so is the first server in it.
-    var makesDirectory: Bool {
-        switch self {
-        case .bootstrap, .restore, .clone: true
-        case .promote, .startPrimary, .finishBootstrap, .startStandby, .follow, .resumeReplay, .stop, .stopToRestart,
-            .rewind, .recoverSingleUser, .setAsideDataDirectory, .copyLogicalSlots, .nameSynchronous, .prePromote,
-            .archiveLastSegment:
-            false
-        }
-    }
 }

@@ -114,7 +114,7 @@ struct Progress: Sendable {
     }
 
     /// The server that a bootstrap makes may go on for another ttl.
-    mutating func isGuarded(from now: BootInstant) { if guardedSince != nil { guardedSince = now } }
+    mutating func moveGuard(to now: BootInstant) { if guardedSince != nil { guardedSince = now } }
 
     /// A start ended before PostgreSQL had replayed everything.
     mutating func stillStarts() { outcome = .stillStarting }

@@ -110,8 +110,9 @@ struct Sight: Sendable {
         local.promotionWasAsked = true
     }
 
-    /// The first server of a directory that this daemon fills is asked for nothing by an earlier one.
-    mutating func makesDirectory() {
+    /// What stands in the data directory is this daemon's: no earlier one has asked anything of its first server. Not
+    /// before it stands there, as a volume that was away may come back with a server in it.
+    mutating func hasMadeDirectory() {
         if inherited == nil { settle() }
     }
 

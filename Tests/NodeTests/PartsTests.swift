@@ -159,7 +159,7 @@ import Testing
         // Nor where this daemon has made the directory that it is in.
         sight = Sight(now: now, inheritsLease: true)
         sight.see(PostgreSQLStatus(dataDirectory: .empty, state: .stopped, observedAt: now + .seconds(1)))
-        sight.makesDirectory()
+        sight.hasMadeDirectory()
         sight.see(standby(7, after: 2))
         #expect(!sight.local.isPromoting)
         // The key alone tells so for a minute.

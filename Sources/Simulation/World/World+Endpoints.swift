@@ -237,9 +237,9 @@ extension World {
     /// S4: a lease of the store's former life counts until it ends, and nobody who has known that leads beside it. A
     /// daemon that has begun since takes what it finds for the store: S1 alone judges what it does.
     mutating func checkFormerLease(_ index: Int) {
-        guard let began = troubles.lifeBegan, clients[index].livesSeen > 0 else { return }
+        guard clients[index].livesSeen > 0 else { return }
         for other in nodes.indices where other != index {
-            guard let lease = nodes[other].published?.snapshot.lease, lease.since <= began, lease.isValid(at: now)
+            guard let lease = nodes[other].published?.snapshot.lease, isOfFormerLife(lease), lease.isValid(at: now)
             else { continue }
             violate(
                 .S4, "\(name(index)) takes the key while \(name(other)) leads by the store's former life")
