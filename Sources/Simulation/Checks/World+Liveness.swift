@@ -24,6 +24,7 @@ extension World {
         lookForAbandonedSlots()
         switch chapter {
         case .making:
+            lookAtDataWithoutCluster()
             if isWhole { beginFaults() }
             if now - Self.began > .seconds(180) { violate(.L1, "no cluster was made") }
         case .faults(let until): if now >= until { chapter = .healing(since: now) }

@@ -79,8 +79,28 @@ extension World {
             return (mine.log.timeline, a, mine.isStandby ? 0 : 1) < (theirs.log.timeline, b, theirs.isStandby ? 0 : 1)
         }
         guard let newest = nodes.indices.max(by: isNewer) else { return }
-        coverage.count(.siteBroughtBack)
         lostSite?.waitingSince = nil
+        goOnByHand(newest)
+    }
+
+    /// A cluster was to be made, and whoever made it has died, while another node had restored a backup already: whose
+    /// data it is only its operator knows, who promotes it, as `needs_operator` says.
+    mutating func lookAtDataWithoutCluster() {
+        func waits(_ node: SimulatedNode) -> Bool {
+            node.published?.snapshot.decision?.needsOperator != nil && node.published?.snapshot.running == nil
+                && node.postgreSQL.process == .running && node.postgreSQL.isStandby
+        }
+        let restored = store.keys["initialize"] == nil ? nodes.firstIndex(where: waits) : nil
+        let since = restored == nil ? nil : dataWaitsSince ?? now
+        dataWaitsSince = since
+        guard let restored, let since, now - since >= .seconds(60) else { return }
+        dataWaitsSince = nil
+        goOnByHand(restored)
+    }
+
+    /// An operator makes a primary of what one node has.
+    private mutating func goOnByHand(_ newest: Int) {
+        coverage.count(.siteBroughtBack)
         note("an operator goes on with \(name(newest))")
         let server = nodes[newest].postgreSQL
         if server.process == .running, server.isStandby {

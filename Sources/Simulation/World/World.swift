@@ -126,6 +126,8 @@ public struct World {
     var otherSite: SimulatedPostgreSQL?
     /// The store was emptied with all hosts, and nobody has said since whose cluster it is.
     var lostSite: LostSite?
+    /// Since when a node that has restored a backup before there was a cluster has waited for its operator.
+    var dataWaitsSince: BootInstant?
     /// Losses of all hosts that have not healed.
     var sitesLost = 0
     /// When a daemon last saw that somebody has asked for another leader.
