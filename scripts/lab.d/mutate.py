@@ -23,8 +23,13 @@ reason why it changes nothing.
 
 The copy is .build-mutation/tree; a second run builds only what has changed.
 """
-DIRECTORIES = ["Sources/HighAvailability", "Sources/Node", "Sources/Guardian", "Sources/ClusterModel/Lease"]
-TESTS = "HighAvailabilityTests|NodeTests|GuardianTests\\.(?!.*Server)|ClusterModelTests\\.(?!LargeObject)"
+# What is mutated, and who can notice it: the nearest first, as most mutants end there.
+TESTS = {
+    "Sources/HighAvailability": ["HighAvailabilityTests", "NodeTests"],
+    "Sources/Node": ["NodeTests"],
+    "Sources/Guardian": ["GuardianTests\\.(?!.*Server)"],
+    "Sources/ClusterModel/Lease": ["ClusterModelTests\\.(?!LargeObject)", "HighAvailabilityTests", "NodeTests"],
+}
 # What the copy has: tests read more than the sources.
 FILES = ["Package.swift", "Sources", "Tests", "packaging", "compose.yaml", "compose.small.yaml"]
 # The only targets of tests that the copy has: the others take minutes to build.
@@ -93,7 +98,7 @@ def build(place):
     binary = run([*rewriter, "--show-bin-path"], capture_output=True, text=True).stdout.strip()
     copy = place / "tree"
     staged = refresh(copy)
-    table = run([f"{binary}/mutate", staged, *DIRECTORIES], capture_output=True, text=True).stdout
+    table = run([f"{binary}/mutate", staged, *TESTS], capture_output=True, text=True).stdout
     settle(staged, copy)
     say("building the mutants: tests, and the simulation in release")
     run(["swift", "build", "--package-path", copy, "--build-tests", "--product", "matriarchPackageTests"],
@@ -137,13 +142,18 @@ def bundle(copy):
     return [next((copy / ".build" / "debug").glob("*.xctest"))]
 
 
+def tests_of(mutant):
+    return next(tests for directory, tests in TESTS.items() if mutant["file"].startswith(f"{directory}/"))
+
+
 def judge(mutant, copy, simulate, options):
     """By whom the mutant is killed; None for a survivor."""
     number = mutant["number"]
-    # The bundle itself: `swift test` lets one run at a time in a package.
-    tests = [*bundle(copy), "--filter", TESTS, "--testing-library", "swift-testing"]
-    if not passes(tests, number, options.patience):
-        return "tests"
+    for tests in tests_of(mutant):
+        # The bundle itself: `swift test` lets one run at a time in a package.
+        if not passes([*bundle(copy), "--filter", tests, "--testing-library", "swift-testing"], number,
+                      options.patience):
+            return "tests"
     worlds = [simulate, "--seeds", str(options.worlds), "--profile", "all", "--jobs", "1"]
     if options.worlds and not passes(worlds, number, 10 * options.patience):
         return "worlds"
@@ -190,8 +200,9 @@ def main():
             for mutant in wanted:
                 print("\t".join(mutant.values()))
             return 0
-        if judge({"number": "0"}, copy, simulate, options):
-            raise Trouble("the tests fail without any mutant")
+        for directory in TESTS:
+            if judge({"number": "0", "file": f"{directory}/"}, copy, simulate, options):
+                raise Trouble(f"the tests of {directory} fail without any mutant")
         return report(options, wanted, copy, simulate)
     except Trouble as trouble:
         say(f"scripts/mutate: {trouble}")

@@ -13,8 +13,8 @@ struct SimulatedClient {
     private var watch = WatchPosition()
     /// Which life of the world's store it takes for the store; nil before it has had an answer.
     private(set) var follows: Int?
-    /// Since when it has asked in vain although an endpoint was well.
-    var unansweredSince: BootInstant?
+    /// How many calls in a row were in vain although an endpoint was well, and since when.
+    var unanswered: (calls: Int, since: BootInstant)?
     /// Changes of the life that it follows which its watch has not told, and since when.
     private(set) var untold: (count: Int, since: BootInstant)?
     /// Bugs that were planted on purpose.
@@ -44,7 +44,7 @@ struct SimulatedClient {
     }
 
     mutating func succeeded(_ endpoint: EtcdEndpoint?) {
-        unansweredSince = nil
+        unanswered = nil
         if let endpoint { _ = endpoints.succeeded(endpoint) }
     }
 

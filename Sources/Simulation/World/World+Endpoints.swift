@@ -218,10 +218,12 @@ extension World {
         let index = sent.node
         fail(sent, why, at: now)
         guard !isUnreachable(index), storeDelays.isEmpty, isStoreFaithful, clients[index].follows == store.life
-        else { return clients[index].unansweredSince = nil }
-        let since = clients[index].unansweredSince ?? sent.sent
-        clients[index].unansweredSince = since
-        if now - since > .seconds(40) {
+        else { return clients[index].unanswered = nil }
+        // One call in vain tells nothing of how long: the daemon may have been frozen until it read the answer.
+        let calls = (clients[index].unanswered?.calls ?? 0) + 1
+        let since = clients[index].unanswered?.since ?? now
+        clients[index].unanswered = (calls, since)
+        if calls > 2, now - since > .seconds(40) {
             violate(.progress, "\(name(index)) has asked in vain for \((now - since).inSeconds) s: an endpoint is well")
         }
     }
