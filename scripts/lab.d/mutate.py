@@ -101,7 +101,7 @@ def build(place):
     table = run([f"{binary}/mutate", staged, *TESTS], capture_output=True, text=True).stdout
     settle(staged, copy)
     say("building the mutants: tests, and the simulation in release")
-    run(["swift", "build", "--package-path", copy, "--build-tests", "--product", "matriarchPackageTests"],
+    run(["swift", "build", "--package-path", copy, "--product", "matriarchPackageTests"],
         stdout=sys.stderr)
     run(["swift", "build", "--package-path", copy, "-c", "release", "--product", "simulate", *SINGLE],
         stdout=sys.stderr)

@@ -195,7 +195,7 @@ extension World {
             return
         }
         let follows = published.settings.isStandbyCluster
-        if setup.checkTimeline, !follows, server.log.timeline < view.timeline {
+        if checksTimeline, !follows, server.log.timeline < view.timeline {
             let text = "\(name(index)) leads with timeline \(server.log.timeline), the cluster was on \(view.timeline)"
             return violate(.S10, text)
         }
@@ -282,7 +282,7 @@ extension World {
             if isBlind(other) || nodes[other].records.full > 0 { continue }
             if isOutsideFailsafe(other, store.view(now)) { continue }
             // Who may not lead because of its timeline is not waited for.
-            if setup.checkTimeline, server.log.timeline < store.view(now).timeline { continue }
+            if checksTimeline, server.log.timeline < store.view(now).timeline { continue }
             // Nor who has more on an older timeline than where this one is: that has parted.
             if server.log.timeline < nodes[index].postgreSQL.log.timeline { continue }
             let isAhead =
@@ -326,7 +326,7 @@ extension World {
         let known = store.view(now).timeline
         // The timelines of who follows are the other site's: nobody compares them with those of its own past.
         if timeline <= lastPromoted, timeline > known || hasFollowed { coverage.count(.timelineTwice) }
-        if setup.checkTimeline, !hasFollowed, timeline <= known {
+        if checksTimeline, !hasFollowed, timeline <= known {
             violate(.S10, "\(name(index)) is promoted to timeline \(timeline) after \(lastPromoted)")
         }
         lastPromoted = max(lastPromoted, timeline)

@@ -97,7 +97,9 @@ extension World {
     mutating func moveDirectory(_ index: Int) {
         let node = nodes[index]
         guard setup.guardian, node.records.isPlain, let lease = node.enforced, node.commits, node.machine != nil,
-            lease.isValid(at: now), otherSite == nil, !setup.isSynchronous, node.operation == nil, hasTwin(index)
+            lease.isValid(at: now), otherSite == nil, !setup.isSynchronous, node.operation == nil, hasTwin(index),
+            // Who is shown an empty directory beside a store that knows of no cluster begins another one.
+            store.keys["initialize"] != nil
         else { return }
         coverage.count(.directoryMoved)
         endDaemon(index)

@@ -107,7 +107,7 @@ extension World {
             "ttl": .int(Int64(configuration.ttl)), "loop_wait": 10, "retry_timeout": 10,
             "maximum_lag_on_failover": .int(Int64(configuration.maximumLag)), "slots": ["kept": ["type": "physical"]],
         ]
-        if setup.checkTimeline { document["check_timeline"] = true }
+        if checksTimeline { document["check_timeline"] = true }
         configuration.synchronous.write(to: &document)
         if setup.isFailsafe { document["failsafe_mode"] = true }
         if let seconds = setup.failsafeTimeout { document["failsafe_timeout"] = .double(seconds) }

@@ -87,10 +87,15 @@ extension World {
             return false
         }
         namedAt = now
+        // It may be on the timeline of the other site, which is older.
+        if setup.checkTimeline { writeConfiguration() }
         note("an operator says that \(name(best)) is to lead: nobody has what the store tells of")
         ask(FailoverRequest(leader: nil, candidate: name(best)))
         return true
     }
+
+    /// Until an operator has named somebody whatever its timeline, and has told the cluster so.
+    var checksTimeline: Bool { setup.checkTimeline && namedAt == nil }
 
     mutating func followNobody() {
         configuration.followers -= 1
