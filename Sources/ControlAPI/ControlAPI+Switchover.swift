@@ -22,8 +22,10 @@ extension ControlAPI {
             let schedule = try request.check(settings, wallTime: clock.wallTime())
             if schedule == nil {
                 let members = try request.candidates(view, settings)
-                let answers = await peers.statuses(of: members, deadline: clock.now() + .seconds(2))
+                let asked = members + request.witnesses(view, settings)
+                let answers = await peers.statuses(of: asked, deadline: clock.now() + .seconds(2))
                 try request.check(answers: answers, of: members)
+                try request.checkPrimary(answers, view, settings)
             }
             let asked = FailoverRequest(leader: request.leader, candidate: request.candidate, scheduledAt: schedule)
             let written: Revision

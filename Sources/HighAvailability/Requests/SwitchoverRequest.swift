@@ -107,6 +107,9 @@ public struct SwitchoverRequest: Sendable, Hashable {
                 throw Refusal(.precondition, "candidate name does not match with sync_standby")
             }
             guard let member = view.member(candidate) else { throw Refusal(.precondition, "candidate does not exists") }
+            if !eligibility.isInFailsafe(candidate) {
+                throw Refusal(.precondition, "\(action) is not possible: \(candidate) is not in /failsafe")
+            }
             return [member]
         }
         // Tags are what each says of itself when it is asked.

@@ -76,6 +76,10 @@ private struct ProspectJudge {
         if let failure = seen.storeFailure { found.append(.storeIsSilent(failure)) }
         if occasion == .switchover, view.isUnlocked { found.append(.nobodyLeads) }
         found += storeObjections(member, occasion) + ownObjections(member, occasion)
+        let says = found.contains { $0.explanation.facts["code"]?.string == ServingReason.code }
+        if occasion == .failover, !says, let told = Prospect.told(by: answers, against: member.name, seen, view) {
+            found.append(told)
+        }
         return (occasion == .race && seen.settings.isPaused ? [.paused] : []) + found.map { Reason.candidate($0) }
     }
 

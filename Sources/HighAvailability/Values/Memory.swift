@@ -57,6 +57,8 @@ public struct Memory: Sendable, Hashable {
     public var hasWonKey = false
     /// Since when views have named no leader.
     public var leaderlessSince: BootInstant?
+    /// What the next look at PostgreSQL shows decides: it is taken soon.
+    var awaitsLook = false
     /// Since when a race is lost to a higher priority alone, and nobody has led.
     public var passedOverSince: BootInstant?
     /// What comes in while it streams; nil where it does not.

@@ -22,6 +22,7 @@ public enum Reason: Sendable, Hashable {
     case request(RequestReason)
     case rolling(RollingReason)
     case server(ServerReason)
+    case serving(ServingReason)
     case slot(SlotReason)
     case store(StoreReason)
     case synchronous(SynchronousReason)
@@ -48,6 +49,7 @@ public enum Reason: Sendable, Hashable {
         case .request(let reason): reason.explanation
         case .rolling(let reason): reason.explanation
         case .server(let reason): reason.explanation
+        case .serving(let reason): reason.explanation
         case .slot(let reason): reason.explanation
         case .store(let reason): reason.explanation
         case .synchronous(let reason): reason.explanation
@@ -68,6 +70,7 @@ public enum Reason: Sendable, Hashable {
         case .promotion(let reason): reason.needsOperator
         case .rejoin(let reason): reason.needsOperator
         case .server(let reason): reason.needsOperator
+        case .serving(let reason): reason.needsOperator
         case .backoff, .candidate, .eligibility, .lease, .newcomer, .race, .request, .rolling, .slot, .store,
             .synchronous, .writes, .paused:
             nil
