@@ -10,7 +10,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     let ruled = leavingEarlierKey(ruling(seen, &memory), seen, memory)
     notePassedOver(ruled, seen, &memory)
     return rollingRestartRule(seen, ruled, &memory).noting(seen.health).noting(unlooked: seen)
-        .noting(unobservable: seen.local)
+        .noting(unobservable: seen.local).noting(archive: seen)
 }
 
 private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
