@@ -210,6 +210,38 @@ struct SwitchoverRow: Sendable, CustomStringConvertible {
         #expect(answer.text == #"Successfully switched over to "pg-b""#)
     }
 
+    /// `pg-b`, of ours, has taken the key, and is a standby still.
+    static func taken(_ revision: Int64) -> ClusterView {
+        let members = ["pg-a", "pg-b", "pg-c"].map { Scene.member($0, ["matriarch": "0.1.0"]) }
+        return Scene.view(leader: "pg-b", members: members, revision: revision)
+    }
+
+    @Test func aPromotionThatIsRefusedIsNoSuccess() async throws {
+        var status = PeerStatus(isPrimary: false, position: WALPosition(1), timeline: 4)
+        status.standsBack = [
+            PeerStatus.Objection(
+                code: "promotion-refused", facts: ["why": "pre_promote says no"], sentence: "no", alsoIfNamed: false)
+        ]
+        let bench = Bench(peers: ["pg-b": .status(status)], clock: StillClock())
+        bench.node.publish { $0.view = Self.taken(written) }
+        bench.node.publish { $0.view = Self.seen(leader: nil, written + 1, asked: false) }
+        bench.node.publish { $0.view = Self.seen(leader: "pg-a", written + 2, asked: false) }
+        let answer = try await bench.ask("POST", "/switchover", #"{"leader": "pg-a", "candidate": "pg-b"}"#)
+        #expect(answer.status == 503)
+        #expect(
+            answer.text
+                == "Switchover failed: pg-b took the leader key and was not promoted (pre_promote says no)")
+    }
+
+    @Test func aPromotionThatDoesNotEndIsUnknown() async throws {
+        let bench = Bench(
+            Scene.snapshot(view: Self.taken(written)), store: FakeStore([.success(Self.asked)]),
+            peers: ["pg-b": Scene.usable()])
+        let answer = try await bench.ask("POST", "/switchover", #"{"leader": "pg-a"}"#)
+        #expect(answer.status == 503)
+        #expect(answer.text.hasSuffix(": pg-b took the leader key and was not promoted"), "\(answer.text)")
+    }
+
     @Test func aClientThatGoesEndsTheWait() async throws {
         let clock = StillClock()
         let bench = Bench(peers: ["pg-b": Scene.usable()], clock: clock)

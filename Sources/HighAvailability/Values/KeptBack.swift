@@ -31,6 +31,11 @@ public struct KeptBack: Sendable, Hashable {
         following = memory.following
     }
 
+    /// Who was a member under the last leader, that one itself among them, and has no key while nobody leads.
+    public func gone(_ view: ClusterView) -> [Member] {
+        view.isUnlocked ? membersUnderLastLeader.filter { view.member($0.name) == nil } : []
+    }
+
     /// What the rules of a race would say to it. Whom an operator names is held to a promise alone, but in pause.
     func objections(_ seen: Observation, _ view: ClusterView, isRace: Bool) -> [Reason] {
         var seen = seen

@@ -67,6 +67,8 @@ public struct Memory: Sendable, Hashable {
     public var storeForgotSince: BootInstant?
     /// Since when the store has had a cluster that nobody has led, as far as this daemon knows.
     public var unledSince: BootInstant?
+    /// The publication of that cluster: when `/initialize` was written.
+    public var unledPublication: Revision?
     /// The system identifier of this data directory, once the store had it for its cluster's.
     public var systemIdentifierInStore: String?
     /// Since when a standby that streams from nobody has been where it is; nil while it streams.

@@ -9,7 +9,7 @@ import Posix
 // What ends then is safe: the last record is flushed and the control file says `shut down`, so that the next start
 // recovers nothing, and whoever took over has received all of it. No segment is removed: each stays in pg_wal with its
 // `.ready`, and is archived when this server is a primary again. While it is a standby nobody archives it, and in time
-// PostgreSQL recycles it (but for `archive_mode = always`): the archive may come to lack it, so an operator is told.
+// PostgreSQL recycles it (but for `archive_mode = always`): the archive may come to lack it, which an operator is told.
 
 /// Whether an archiver comes further, by the segments that wait for it.
 struct ArchiverWatch {
