@@ -2,9 +2,9 @@ import ClusterModel
 import Logging
 import Posix
 
-// A server that was shut down archives what it has left before its postmaster ends, and a command that hangs would keep
-// it there, in the way of the standby that is to start in its place. It is given up after `archiverPatience` without one
-// segment done; one that gets on has all the time that the stop has.
+// A server that was shut down archives what it has left before its postmaster ends, and a command that hangs would
+// keep it there, in the way of the standby that is to start in its place. It is given up after `archiverPatience`
+// without one segment done; one that gets on has all the time that the stop has.
 //
 // What ends then is safe: the last record is flushed and the control file says `shut down`, so that the next start
 // recovers nothing, and whoever took over has received all of it. No segment is removed: each stays in pg_wal with its
