@@ -14,7 +14,11 @@ extension ControlAPI {
         let snapshot = await node.freshSnapshot(Self.freshness)
         // The store is not asked: what is judged is what this node goes by.
         let view = snapshot.view
-        let others = view.map { Eligibility($0, snapshot.settings).askable(except: [snapshot.me.name]) } ?? []
+        let others =
+            view.map {
+                Eligibility($0, snapshot.settings)
+                    .askable(except: [snapshot.me.name], former: snapshot.keptBack.gone($0))
+            } ?? []
         let answers = await rounds.answers(of: others, within: Self.peerPatience)
         let now = clock.now()
         return Self.json(

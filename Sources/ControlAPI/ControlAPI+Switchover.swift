@@ -2,6 +2,7 @@ import ClusterModel
 import HTTPServer
 import HighAvailability
 import Ports
+import Synchronization
 
 /// `/switchover` and `/failover` (rest-api.md §12): any node takes the request, the leader carries it out.
 extension ControlAPI {
@@ -22,8 +23,10 @@ extension ControlAPI {
             let schedule = try request.check(settings, wallTime: clock.wallTime())
             if schedule == nil {
                 let members = try request.candidates(view, settings)
-                let answers = await peers.statuses(of: members, deadline: clock.now() + .seconds(2))
+                let asked = members + request.witnesses(view, settings)
+                let answers = await peers.statuses(of: asked, deadline: clock.now() + .seconds(2))
                 try request.check(answers: answers, of: members)
+                try request.checkPrimary(answers, view, settings)
             }
             let asked = FailoverRequest(leader: request.leader, candidate: request.candidate, scheduledAt: schedule)
             let written: Revision
@@ -76,7 +79,8 @@ extension ControlAPI {
 
     /// What ended the wait for a switchover.
     private enum Ending: Sendable {
-        case decided(Result<String, SwitchoverRequest.Refusal>)
+        /// Of a request that came to nothing: who had the key meanwhile.
+        case decided(Result<String, SwitchoverRequest.Refusal>, taken: String?)
         case nodeEnds
         case outOfTime
     }
@@ -89,8 +93,9 @@ extension ControlAPI {
         let patience = Self.patience(settings)
         let limit = clock.now() + patience
         let (changes, clock) = (node.changes(), clock)
+        let course = SharedCourse(SwitchoverCourse(request, formerLeader: formerLeader))
         let ending = await withTaskGroup(of: Ending.self) { group in
-            group.addTask { await Self.ending(of: request, changes, formerLeader: formerLeader, written: written) }
+            group.addTask { await Self.ending(of: course, changes, written: written) }
             group.addTask {
                 await clock.sleep(until: limit)
                 return .outOfTime
@@ -100,12 +105,16 @@ extension ControlAPI {
         }
         let title = request.leader != nil ? "Switchover" : request.kind.title
         switch ending {
-        case .decided(let outcome): return .text(200, try outcome.get())
+        case .decided(.success(let text), _): return .text(200, text)
+        case .decided(.failure(let refusal), let taken):
+            throw .init(refusal.kind, refusal.text + (await whyNotPromoted(taken)))
         case .nodeEnds:
             return .text(503, "\(title) status unknown: this node shuts down; operation may still be in progress")
         case .outOfTime:
             let seconds = patience.nanoseconds / 1_000_000_000
-            let waiting = node.snapshot().local.waitingFor.map { ": the stop waits for \($0)" } ?? ""
+            let state = course.value.withLock { $0.state }
+            let waiting =
+                node.snapshot().local.waitingFor.map { ": the stop waits for \($0)" } ?? state.map { ": \($0)" } ?? ""
             return .text(
                 503, "\(title) status unknown after \(seconds) seconds; operation may still be in progress\(waiting)")
         }
@@ -114,17 +123,29 @@ extension ControlAPI {
     /// Looks at every view that the node tells of, until one says what became of the request. A view from before it was
     /// `written` shows no request either, and would be taken for one where it is done with.
     private static func ending(
-        of request: SwitchoverRequest, _ changes: AsyncStream<NodeSnapshot>, formerLeader: String?, written: Revision
+        of course: SharedCourse, _ changes: AsyncStream<NodeSnapshot>, written: Revision
     ) async -> Ending {
         for await snapshot in changes {
             guard let view = snapshot.view, view.revision >= written else { continue }
-            do throws(SwitchoverRequest.Refusal) {
-                if let done = try request.outcome(view, formerLeader: formerLeader) { return .decided(.success(done)) }
-            } catch {
-                return .decided(.failure(error))
+            let leads = snapshot.role == .primary || snapshot.role == .standbyLeader ? snapshot.me.name : nil
+            let found = course.value.withLock { course -> Ending? in
+                do throws(SwitchoverRequest.Refusal) {
+                    return try course.outcome(view, leads: leads).map { .decided(.success($0), taken: course.taken) }
+                } catch {
+                    return .decided(.failure(error), taken: course.taken)
+                }
             }
+            if let found { return found }
         }
         return .nodeEnds
+    }
+
+    /// In the words of who took the key; empty where it says nothing.
+    private func whyNotPromoted(_ name: String?) async -> String {
+        guard let member = node.snapshot().view.flatMap({ view in name.flatMap(view.member) }) else { return "" }
+        let answers = await peers.statuses(of: [member], deadline: clock.now() + .seconds(2))
+        guard case .status(let peer)? = answers[member.name], let why = peer.refusedPromotion else { return "" }
+        return " (\(why))"
     }
 
     func cancelSwitchover() async -> HTTPResponse {
@@ -141,4 +162,11 @@ extension ControlAPI {
             }
         }
     }
+}
+
+/// How a request goes on, for whoever looks at the views and for whoever has waited long enough.
+private final class SharedCourse: Sendable {
+    let value: Mutex<SwitchoverCourse>
+
+    init(_ course: SwitchoverCourse) { value = Mutex(course) }
 }

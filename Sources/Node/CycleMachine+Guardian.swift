@@ -40,7 +40,8 @@ extension CycleMachine {
     /// When the guardian is to be told again that a cluster is being made here. Not once the identifier was sent:
     /// whoever reads it may lead when a ttl is over (`unseenPrimary`), and the server has the key by then, or ends.
     var unledRenewal: BootInstant? {
-        guard guardian != nil, let progress, let since = progress.guardedSince, case .claimed? = progress.publication
+        guard guardian != nil, let progress, let since = progress.guardedSince,
+            progress.publication?.isUnknownToOthers == true
         else { return nil }
         return since + LeaseArithmetic.renewalInterval(settings.timings)
     }

@@ -164,7 +164,7 @@ extension CycleMachine {
             cycle(&self, &run)
         case .shutDown: shutDown(&run)
         case .carryOut(let plan): begin(plan, &run)
-        case .cancelBootstrap: cancelBootstrap(ended.publication, &run)
+        case .cancelBootstrap: cancelBootstrap(ended, &run)
         case .end(let code):
             life.shutDown(code: code)
             end(&run)

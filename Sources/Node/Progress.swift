@@ -35,6 +35,8 @@ struct Progress: Sendable {
     enum Publication: Sendable, Hashable {
         /// This node makes the cluster, and nobody knows it yet.
         case claimed(Revision)
+        /// The configuration is being written, and nobody knows of the cluster yet.
+        case configuring(Revision)
         case underWay(Revision)
         /// The claim has gone, and the identifier is written if nobody else has put one.
         case withoutClaim(Revision)
@@ -45,9 +47,17 @@ struct Progress: Sendable {
         /// Of the mark that goes when the cluster could not be made; nil where it is published, and stays.
         var claim: Revision? {
             switch self {
-            case .claimed(let revision), .underWay(let revision), .withoutClaim(let revision), .unknown(let revision):
+            case .claimed(let revision), .configuring(let revision), .underWay(let revision),
+                .withoutClaim(let revision), .unknown(let revision):
                 revision
             case .done: nil
+            }
+        }
+
+        var isUnknownToOthers: Bool {
+            switch self {
+            case .claimed, .configuring: true
+            case .underWay, .withoutClaim, .unknown, .done: false
             }
         }
     }
@@ -66,6 +76,8 @@ struct Progress: Sendable {
     private(set) var positions: ShutdownPositions?
     /// Nil but for a bootstrap.
     var publication: Publication?
+    /// The revision of the `/config` that it has written where none was.
+    var configuration: Revision?
     /// From when on the guardian counts a ttl for the server that a bootstrap makes; nil where none is made.
     private(set) var guardedSince: BootInstant?
     /// When the patience for a candidate ends that has not received everything.

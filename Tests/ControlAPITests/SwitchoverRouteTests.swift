@@ -27,6 +27,15 @@ struct SwitchoverRow: Sendable, CustomStringConvertible {
     static let sync = Scene.view(leader: "pg-a", sync: SyncState(leader: "pg-a", voters: ["pg-b"]))
     static let unsync = Scene.view(leader: "pg-a", sync: SyncState(leader: "pg-a"))
 
+    /// It receives from a primary whose daemon has gone.
+    static let streaming: PeerAnswer = {
+        var status = PeerStatus(isPrimary: false, position: WALPosition(1), timeline: 4)
+        status.standsBack = [
+            PeerStatus.Objection(code: "primary-serves", facts: [:], sentence: "pg-a serves on", alsoIfNamed: true)
+        ]
+        return .status(status)
+    }()
+
     static let refusals = [
         SwitchoverRow(
             path: "/failover", body: #"{"foo": "bar"}"#, status: 400,
@@ -90,6 +99,25 @@ struct SwitchoverRow: Sendable, CustomStringConvertible {
         SwitchoverRow(
             path: "/failover", body: #"{"leader": "pg-a", "candidate": "pg-b"}"#, peers: [:], status: 412,
             text: "switchover is not possible: no good candidates have been found"),
+        SwitchoverRow(
+            path: "/failover", body: #"{"candidate": "pg-b"}"#, settings: ["failsafe_mode": true],
+            view: Scene.view(leader: nil, failsafe: ["pg-a": "x"]), status: 412,
+            text: "failover is not possible: pg-b is not in /failsafe"),
+        SwitchoverRow(
+            path: "/failover", body: #"{"candidate": "pg-b"}"#, settings: ["pause": true],
+            view: Scene.view(leader: nil), peers: ["pg-b": streaming], status: 412,
+            text: "failover is not possible: pg-b says: pg-a serves on"),
+        SwitchoverRow(
+            path: "/failover", body: #"{"candidate": "pg-b"}"#, settings: ["pause": true],
+            view: Scene.view(leader: nil), peers: ["pg-b": Scene.usable(), "pg-c": streaming], status: 412,
+            text: "failover is not possible: pg-c says: pg-a serves on"),
+        SwitchoverRow(
+            path: "/failover", body: #"{"candidate": "pg-b"}"#, settings: ["pause": true],
+            view: Scene.view(leader: nil),
+            peers: [
+                "pg-b": Scene.usable(),
+                "pg-a": .status(PeerStatus(isPrimary: true, position: WALPosition(0), timeline: 4)),
+            ], status: 412, text: "failover is not possible: pg-a still runs as primary, and nobody ends it in a pause"),
         SwitchoverRow(
             body: #"{"leader": "pg-a", "candidate": "pg-b"}"#, outcome: .refused, status: 503,
             text: "failed to write failover key into DCS"),
@@ -180,6 +208,38 @@ struct SwitchoverRow: Sendable, CustomStringConvertible {
         bench.node.publish { $0.view = Self.seen(leader: "pg-b", written, asked: false) }
         let answer = try await bench.ask("POST", "/switchover", #"{"leader": "pg-a"}"#)
         #expect(answer.text == #"Successfully switched over to "pg-b""#)
+    }
+
+    /// `pg-b`, of ours, has taken the key, and is a standby still.
+    static func taken(_ revision: Int64) -> ClusterView {
+        let members = ["pg-a", "pg-b", "pg-c"].map { Scene.member($0, ["matriarch": "0.1.0"]) }
+        return Scene.view(leader: "pg-b", members: members, revision: revision)
+    }
+
+    @Test func aPromotionThatIsRefusedIsNoSuccess() async throws {
+        var status = PeerStatus(isPrimary: false, position: WALPosition(1), timeline: 4)
+        status.standsBack = [
+            PeerStatus.Objection(
+                code: "promotion-refused", facts: ["why": "pre_promote says no"], sentence: "no", alsoIfNamed: false)
+        ]
+        let bench = Bench(peers: ["pg-b": .status(status)], clock: StillClock())
+        bench.node.publish { $0.view = Self.taken(written) }
+        bench.node.publish { $0.view = Self.seen(leader: nil, written + 1, asked: false) }
+        bench.node.publish { $0.view = Self.seen(leader: "pg-a", written + 2, asked: false) }
+        let answer = try await bench.ask("POST", "/switchover", #"{"leader": "pg-a", "candidate": "pg-b"}"#)
+        #expect(answer.status == 503)
+        #expect(
+            answer.text
+                == "Switchover failed: pg-b took the leader key and was not promoted (pre_promote says no)")
+    }
+
+    @Test func aPromotionThatDoesNotEndIsUnknown() async throws {
+        let bench = Bench(
+            Scene.snapshot(view: Self.taken(written)), store: FakeStore([.success(Self.asked)]),
+            peers: ["pg-b": Scene.usable()])
+        let answer = try await bench.ask("POST", "/switchover", #"{"leader": "pg-a"}"#)
+        #expect(answer.status == 503)
+        #expect(answer.text.hasSuffix(": pg-b took the leader key and was not promoted"), "\(answer.text)")
     }
 
     @Test func aClientThatGoesEndsTheWait() async throws {

@@ -212,8 +212,9 @@ import Testing
             seen: bound(view: requested, peers: equal), memory: following, expected: .action(.wait),
             because: ["following"]),
         Row(
-            description: "nor over /failsafe", seen: bound(nil, view: requested(members: others), peers: equal),
-            expected: .action(.wait), because: ["not-in-failsafe"]),
+            description: "nor over /failsafe: the request ends, and does not come true at another time",
+            seen: bound(nil, view: requested(members: others), peers: equal),
+            expected: .action(.write(.clearFailover(9))), because: ["not-in-failsafe"]),
     ]
 
     /// The leader has written that its members' promises hold for so long.

@@ -41,7 +41,8 @@ import Testing
             expected: .action(.wait), because: ["paused"]),
         Row(
             description: "so does who comes later: an operator may have started the server again", seen: seen(),
-            memory: memory(leaderless: .seconds(30)), expected: .action(.wait), because: ["paused"]),
+            memory: memory(leaderless: .seconds(30)), expected: .action(.wait),
+            because: ["paused", "primary-serves"]),
         Row(
             description: "and who has not seen that one lead", seen: seen(), memory: memory(of: nil),
             expected: .action(.wait), because: ["paused"]),
@@ -50,7 +51,8 @@ import Testing
             expected: .action(.wait), because: ["paused"]),
         Row(
             description: "a key that nobody has handed over stays free in pause",
-            seen: seen(Scene.view()), memory: memory(), expected: .action(.wait), because: ["paused"]),
+            seen: seen(Scene.view()), memory: memory(), expected: .action(.wait),
+            because: ["paused", "primary-serves"]),
     ]
 
     private static func handedOver(by name: String) -> Observation {

@@ -133,7 +133,8 @@ import Testing
             description: "unless a switchover made it the leader",
             seen: Scene.seen(
                 Scene.view(leader: "n1", failover: FailoverRequest(leader: "n2", candidate: "n1", revision: 7)),
-                Scene.standby(), lease: Scene.lease(), renewal: .held, peers: [:], settings: ["pause": true]),
+                Scene.standby(streaming: false), lease: Scene.lease(), renewal: .held, peers: [:],
+                settings: ["pause": true]),
             expected: .plan(.promote), because: ["holding-lease"]),
         Row(
             description: "who did not win that key itself, and has less than others, ends nothing in pause: it waits",

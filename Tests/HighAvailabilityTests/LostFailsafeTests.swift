@@ -34,6 +34,16 @@ import Testing
             memory: leaderless(for: .seconds(30)), expected: .action(.wait),
             because: ["not-in-failsafe", "failsafe-nobody-can-lead"]),
         Row(
+            description: "it is this node that has lost its directory: the operator is told here, too",
+            seen: seen(failsafe: ["n1": "x"], now: nil, others: [Scene.member("n3")], local: Scene.empty),
+            memory: leaderless(for: .seconds(30)), expected: .action(.wait),
+            because: ["data-directory-empty", "waiting-for-leader", "failsafe-nobody-can-lead"]),
+        Row(
+            description: "unless somebody who is named may lead",
+            seen: seen(failsafe: ["n1": "x", "n3": "x"], now: nil, others: [Scene.member("n3")], local: Scene.empty),
+            memory: leaderless(for: .seconds(30)), expected: .action(.wait),
+            because: ["data-directory-empty", "waiting-for-leader"]),
+        Row(
             description: "a moment after a leader has gone it may be back",
             seen: seen(now: nil), memory: leaderless(for: .seconds(29)), expected: .action(.wait),
             because: ["not-in-failsafe"]),

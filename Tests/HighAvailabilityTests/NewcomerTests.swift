@@ -110,6 +110,7 @@ import Testing
     static func unled(for duration: Duration) -> Memory {
         var memory = Memory()
         memory.unledSince = Scene.now - duration
+        memory.unledPublication = 2
         return memory
     }
 
@@ -129,5 +130,10 @@ import Testing
         #expect(since(Self.unled, RaceTests.underLeader("n2")) == nil)
         #expect(since(Scene.view(initialize: .inProgress, optime: 0), Self.unled(for: .seconds(5))) == nil)
         #expect(since(Scene.view(leader: "n2"), Self.unled(for: .seconds(5))) == nil)
+        // Published once more: the server of whoever did that runs from then on.
+        #expect(since(Self.unled, Self.unled(for: .seconds(5))) == Scene.now - .seconds(5))
+        var again = Self.unled
+        again.initializeRevision = 8
+        #expect(since(again, Self.unled(for: .seconds(29))) == Scene.now)
     }
 }

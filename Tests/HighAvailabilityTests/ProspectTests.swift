@@ -181,6 +181,29 @@ import Testing
         #expect(Prospect.Occasion.allCases.allSatisfy { other.objections($0).allSatisfy { $0 == .paused } })
     }
 
+    /// Its daemon has gone, and its key with it: it is told of, as what it is.
+    @Test func whoHasLedIsToldOfWhileNobodyLeads() throws {
+        var memory = Memory()
+        memory.membersUnderLastLeader = [Scene.member("n1"), Scene.member("n2", role: "primary")]
+        let view = Scene.view(members: [Scene.member("n1")])
+        let seen = Scene.seen(view, Scene.standby(), peers: ["n2": Scene.unreachable], settings: ["pause": true])
+        let found = prospects(seen, view, KeptBack(memory, FailsafeFacts()))
+        #expect(found.map(\.name) == ["n1", "n2"])
+        #expect(found.last?.objections(.failover).map(\.code).contains("candidate-unreachable") == true)
+        let led = Scene.view(leader: "n1", members: [Scene.member("n1")])
+        #expect(prospects(seen, led, KeptBack(memory, FailsafeFacts())).map(\.name) == ["n1"])
+    }
+
+    @Test func aLeaderThatSaysNothingIsToldOf() throws {
+        let view = Scene.view(leader: "n2")
+        func codes(_ answer: PeerAnswer) throws -> [String] {
+            let seen = Scene.seen(view, Scene.standby(), peers: ["n2": answer])
+            return try #require(prospects(seen, view).first { $0.name == "n2" }).objections(.race).map(\.code)
+        }
+        #expect(try codes(Scene.unreachable) == ["candidate-leads", "candidate-unreachable"])
+        #expect(try codes(Scene.peer(0, primary: true)) == ["candidate-leads"])
+    }
+
     /// As it told it, and as an operator's word passes over it or not.
     @Test func whatAnotherRemembersIsTold() throws {
         let promise = PeerStatus.Objection(code: "failsafe-bound", facts: [:], sentence: "bound", alsoIfNamed: true)

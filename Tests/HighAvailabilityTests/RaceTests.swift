@@ -166,7 +166,7 @@ import Testing
             because: ["timeline-behind"]),
         Row(
             description: "in pause a standby does not race",
-            seen: Scene.seen(free, Scene.standby(), peers: bothEqual, settings: ["pause": true]),
+            seen: Scene.seen(free, Scene.standby(streaming: false), peers: bothEqual, settings: ["pause": true]),
             expected: .action(.wait), because: ["paused"]),
         Row(
             description: "in pause a running primary takes the key",
@@ -175,7 +175,8 @@ import Testing
         Row(
             description: "and so does the candidate of a switchover",
             seen: Scene.seen(
-                requested(leader: "n2", candidate: "n1"), Scene.standby(), peers: bothEqual, settings: ["pause": true]),
+                requested(leader: "n2", candidate: "n1"), Scene.standby(streaming: false), peers: bothEqual,
+                settings: ["pause": true]),
             expected: .action(.acquireLeader), because: ["requested-candidate", "healthiest"]),
         Row(
             description: "unless it must not lead",

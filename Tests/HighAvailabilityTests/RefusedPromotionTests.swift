@@ -17,7 +17,9 @@ import Testing
     static func promoting(
         _ peers: [String: PeerAnswer], _ view: ClusterView = LeaderAndFollowerTests.leading, settings: JSONObject = [:]
     ) -> Observation {
-        Scene.seen(view, Scene.standby(), lease: Scene.lease(), renewal: .held, peers: peers, settings: settings)
+        Scene.seen(
+            view, Scene.standby(streaming: false), lease: Scene.lease(), renewal: .held, peers: peers,
+            settings: settings)
     }
 
     /// It answers nothing, and has a standby signal.
@@ -121,8 +123,8 @@ import Testing
         Row(
             description: "also in pause, where it is the candidate",
             seen: Scene.seen(
-                Scene.view(failover: FailoverRequest(leader: nil, candidate: "n1")), Scene.standby(), peers: bothEqual,
-                settings: ["pause": true]),
+                Scene.view(failover: FailoverRequest(leader: nil, candidate: "n1")), Scene.standby(streaming: false),
+                peers: bothEqual, settings: ["pause": true]),
             memory: LeaderAndFollowerTests.refused(ago: .seconds(29)), expected: .action(.wait),
             because: ["promotion-refused"]),
         Row(

@@ -89,7 +89,8 @@ import Testing
         var view = Scene.view(leader: "n1")
         view.failoverFailure = "n2 is not reachable"
         #expect(throws: SwitchoverRequest.Refusal(.unavailable, "Switchover failed: n2 is not reachable")) {
-            try request.outcome(view, formerLeader: "n1")
+            var course = SwitchoverCourse(request, formerLeader: "n1")
+            _ = try course.outcome(view)
         }
     }
 }

@@ -88,7 +88,7 @@ import Testing
         Row(
             description: "nor in pause",
             seen: Scene.seen(
-                requested("n2", candidate: "n1", optime: 1 << 30), Scene.standby(), peers: away,
+                requested("n2", candidate: "n1", optime: 1 << 30), Scene.standby(streaming: false), peers: away,
                 settings: ["pause": true]), expected: .action(.wait), because: ["lagging"]),
         Row(
             description: "nor on a timeline that is too old, where timelines are checked",
@@ -99,7 +99,8 @@ import Testing
             description: "nor where /failsafe does not list it",
             seen: Scene.seen(
                 requested("n2", candidate: "n1", failsafe: ["n2": "x"]), Scene.standby(), peers: bothEqual,
-                settings: ["failsafe_mode": true]), expected: .action(.wait), because: ["not-in-failsafe"]),
+                settings: ["failsafe_mode": true]), expected: .action(.write(.clearFailover(7))),
+            because: ["not-in-failsafe"]),
         Row(
             description: "nor outside /sync",
             seen: Scene.seen(

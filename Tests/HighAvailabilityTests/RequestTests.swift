@@ -274,10 +274,20 @@ import Testing
         }
     }
 
+    /// By one view after another.
+    private static func outcome(
+        _ request: SwitchoverRequest, _ views: ClusterView...
+    ) throws(SwitchoverRequest.Refusal) -> String? {
+        var course = SwitchoverCourse(request, formerLeader: "n1")
+        for view in views { if let done = try course.outcome(view) { return done } }
+        return nil
+    }
+
+    private static let switchover = SwitchoverRequest(kind: .switchover, leader: "n1", candidate: "n2")
+
     @Test func pollingTellsTheOutcome() throws {
-        let request = SwitchoverRequest(kind: .switchover, leader: "n1", candidate: "n2")
         let pending = FailoverRequest(leader: "n1", candidate: "n2")
-        let outcome = { (view: ClusterView) in try request.outcome(view, formerLeader: "n1") }
+        let outcome = { (view: ClusterView) in try Self.outcome(Self.switchover, view) }
         #expect(try outcome(Scene.view(leader: "n1", failover: pending)) == nil)
         #expect(try outcome(Scene.view(failover: pending)) == nil)
         #expect(try outcome(Scene.view(leader: "n2")) == "Successfully switched over to \"n2\"")
@@ -287,8 +297,38 @@ import Testing
         }
         let failover = SwitchoverRequest(kind: .failover, leader: nil, candidate: "n2")
         #expect(
-            try failover.outcome(Scene.view(leader: "n2"), formerLeader: "n1")
-                == "Successfully failed over to \"n2\"")
+            try Self.outcome(failover, Scene.view(leader: "n2")) == "Successfully failed over to \"n2\"")
+    }
+
+    /// `n2` or `n3`, of ours, has the key, and is what its member key says.
+    private static func held(by name: String, role: String) -> ClusterView {
+        let members = ["n1", "n2", "n3"].map { other in
+            var data = Scene.member(other, role: other == name ? role : "replica").data
+            data["matriarch"] = "0.1.0"
+            return Member(name: other, data: data)
+        }
+        return Scene.view(leader: name, members: members)
+    }
+
+    @Test func whoHasTheKeyIsToBePromotedFirst() throws {
+        let taken = Self.held(by: "n2", role: "replica")
+        #expect(try Self.outcome(Self.switchover, taken) == nil)
+        let success = #"Successfully switched over to "n2""#
+        for role in ["primary", "standby_leader"] {
+            #expect(try Self.outcome(Self.switchover, taken, Self.held(by: "n2", role: role)) == success)
+        }
+        // What the node that looks is itself, it knows before.
+        var course = SwitchoverCourse(Self.switchover, formerLeader: "n1")
+        #expect(try course.outcome(taken, leads: "n2") == success)
+        // It gives the key back: the next one ends it.
+        #expect(
+            try Self.outcome(Self.switchover, taken, Scene.view(), Self.held(by: "n3", role: "primary"))
+                == #"Switched over to "n3" instead of "n2""#)
+        #expect(try Self.outcome(Self.switchover, taken, Scene.view()) == nil)
+        let why = "Switchover failed: n2 took the leader key and was not promoted"
+        #expect(throws: SwitchoverRequest.Refusal(.unavailable, why)) {
+            try Self.outcome(Self.switchover, taken, Scene.view(), Self.held(by: "n1", role: "primary"))
+        }
     }
 
     static func requested(

@@ -18,7 +18,7 @@ extension ClusterIntegrationTests {
 
             try await storeAway(cluster, leader)
             try await replicaKilled(cluster, replica)
-            try await daemonStopped(cluster, leader)
+            try await daemonStopped(cluster, leader, replica)
 
             try await cluster.setPause("null", by: leader)
             #expect(try await cluster.healthy(within: 60) == leader)
@@ -88,14 +88,22 @@ extension ClusterIntegrationTests {
         }
     }
 
-    /// The daemon goes, PostgreSQL and the key stay; another daemon goes on with both.
-    private func daemonStopped(_ cluster: TestCluster, _ leader: Int) async throws {
+    /// The daemon goes, PostgreSQL stays, and nobody is promoted beside it, whoever asks; another daemon goes on.
+    private func daemonStopped(_ cluster: TestCluster, _ leader: Int, _ replica: Int) async throws {
         let daemon = try cluster.daemon(leader)
         daemon.signal(SIGTERM)
         try await waitUntil("the daemon has ended", within: 20) { !daemon.isAlive }
         let ended = bootSeconds()
         try await waitUntil("a lease ends", within: 30) { bootSeconds() > ended + 7 }
         #expect(await cluster.value(leader, "SELECT pg_is_in_recovery()") == "f")
+        try await waitUntil("the replica knows that the primary serves on", within: 30) {
+            let told = await cluster.get(replica, "/patroni")?.json["needs_operator"]?.string
+            return told?.contains("resume") == true
+        }
+        let body = #"{"candidate": "\#(cluster.name(replica))"}"#
+        let answer = try await cluster.answer("POST", replica, "/failover", body: body, seconds: 60)
+        #expect(answer.status == 412 && answer.body.contains("serves on"), "\(answer)")
+        #expect(await cluster.value(replica, "SELECT pg_is_in_recovery()") == "t")
         try await cluster.start(leader)
         try await waitUntil("the primary has its key again", within: 40) {
             await cluster.get(leader, "/primary")?.status == 200

@@ -24,8 +24,16 @@ import Testing
             observedAt: instant)
     }
 
-    /// A machine that has asked the store to publish the cluster that it has just made.
+    /// A machine that has asked the store to publish the cluster that it has just made; its configuration stands there.
     static func publishing() -> (CycleMachine, BootInstant) {
+        var (machine, now, _) = configuring()
+        now = now + .milliseconds(10)
+        _ = machine.step(.store(.wrote(.bootstrapConfig, .success(.written(6)))), now: now, wallTime: 0)
+        return (machine, now)
+    }
+
+    /// One that has asked it to keep the configuration.
+    static func configuring() -> (CycleMachine, BootInstant, [CycleEffect]) {
         var machine = Self.machine()
         var now = start
         for event: CycleEvent in [
@@ -37,9 +45,47 @@ import Testing
             _ = machine.step(event, now: now, wallTime: 0)
         }
         now = now + .milliseconds(10)
-        _ = machine.step(
+        let effects = machine.step(
             .node(.observed(status(.running, identifier: "7400000000000000001", at: now))), now: now, wallTime: 0)
-        return (machine, now)
+        return (machine, now, effects)
+    }
+
+    private static func writes(_ effects: [CycleEffect]) -> [DCSKey] {
+        effects.compactMap { if case .store(.write(let key, _, _, _), _) = $0 { key } else { nil } }
+    }
+
+    private static func deletes(_ effects: [CycleEffect]) -> [DCSKey] {
+        effects.compactMap { if case .store(.delete(let key, _, _), _) = $0 { key } else { nil } }
+    }
+
+    /// Who knows of the cluster must know for how long the server of whoever has made it may run.
+    @Test func theConfigurationIsThereBeforeTheCluster() {
+        var (machine, now, effects) = Self.configuring()
+        #expect(Self.writes(effects) == [.config])
+        now = now + .milliseconds(10)
+        effects = machine.step(.store(.wrote(.bootstrapConfig, .success(.written(6)))), now: now, wallTime: 0)
+        #expect(Self.writes(effects) == [.initialize])
+    }
+
+    @Test func aClusterWhoseConfigurationIsNotTakenIsMovedAside() {
+        var (machine, now, _) = Self.configuring()
+        now = now + .milliseconds(10)
+        let failed = machine.step(
+            .store(.wrote(.bootstrapConfig, .failure(.unreachable("no answer")))), now: now, wallTime: 0)
+        #expect(Self.operations(failed) == [.setAsideDataDirectory] && Self.deletes(failed) == [.initialize])
+    }
+
+    @Test func aConfigurationThatSomebodyHasWrittenStays() {
+        var (machine, now, _) = Self.configuring()
+        for event: CycleEvent in [
+            .store(.wrote(.bootstrapConfig, .success(.refused))),
+            .store(.wrote(.bootstrapInitialize, .success(.refused))),
+        ] {
+            now = now + .milliseconds(10)
+            _ = machine.step(event, now: now, wallTime: 0)
+        }
+        let refused = machine.step(.store(.wrote(.bootstrapInitialize, .success(.refused))), now: now, wallTime: 0)
+        #expect(Self.deletes(refused) == [.initialize])
     }
 
     private static func operations(_ effects: [CycleEffect]) -> [PostgreSQLOperation] {
@@ -63,6 +109,7 @@ import Testing
         now = now + .milliseconds(10)
         let refused = machine.step(.store(.wrote(.bootstrapInitialize, .success(.refused))), now: now, wallTime: 0)
         #expect(Self.operations(refused) == [.setAsideDataDirectory])
+        #expect(Self.deletes(refused) == [.initialize, .config])
         now = now + .milliseconds(10)
         let cleared = machine.step(.node(.performed(plan: 2, .success(.done))), now: now, wallTime: 0)
         #expect(cleared.contains { if case .local(.exit(code: 1)) = $0 { true } else { false } })
@@ -81,16 +128,13 @@ import Testing
         #expect(written == [.text("7400000000000000001")] && Self.operations(again).isEmpty)
         now = now + .milliseconds(10)
         let known = machine.step(.store(.wrote(.bootstrapInitialize, .success(.written(9)))), now: now, wallTime: 0)
-        #expect(
-            known.contains { if case .store(.write(.config, _, _, .bootstrapConfig), _) = $0 { true } else { false } })
+        #expect(Self.operations(known) == [.finishBootstrap])
     }
 
-    @Test func withItsIdentifierAClusterIsKnownAndStaysWhateverBecomesOfItsConfiguration() {
+    @Test func withItsIdentifierAClusterIsKnownAndStays() {
         var (machine, now) = Self.publishing()
-        _ = machine.step(.store(.wrote(.bootstrapInitialize, .success(.written(6)))), now: now, wallTime: 0)
-        now = now + .milliseconds(10)
         let effects = machine.step(
-            .store(.wrote(.bootstrapConfig, .failure(.unreachable("no answer")))), now: now, wallTime: 0)
+            .store(.wrote(.bootstrapInitialize, .success(.written(7)))), now: now, wallTime: 0)
         #expect(Self.operations(effects) == [.finishBootstrap])
         now = now + .milliseconds(10)
         let failed = machine.step(.node(.performed(plan: 1, .failure(.failed("disk")))), now: now, wallTime: 0)
@@ -117,7 +161,9 @@ import Testing
         let late = step(.node(.observed(Self.status(.initializing, identifier: nil, at: early))))
         #expect(!late.contains { if case .local(.exit) = $0 { true } else { false } })
         let told = step(.node(.observed(Self.status(.running, identifier: "7400000000000000001", at: now))))
-        let writes = told.compactMap { effect -> DCSValue? in
+        #expect(Self.writes(told) == [.config])
+        let configured = step(.store(.wrote(.bootstrapConfig, .success(.written(6)))))
+        let writes = configured.compactMap { effect -> DCSValue? in
             if case .store(.write(.initialize, let value, .unchanged(since: 5), .bootstrapInitialize), _) = effect {
                 value
             } else {

@@ -1,3 +1,4 @@
+import ClusterModel
 import Processes
 import Testing
 
@@ -61,11 +62,25 @@ struct HoldupTests {
         Row(
             description: "the archiver comes last",
             processes: [("checkpointer", "S"), ("archiver archiving 000000010000000000000003", "S")], isWritten: true,
-            expected: .rest, named: "archiver archiving 000000010000000000000003 (101)"),
+            expected: .archiver, named: "archiver archiving 000000010000000000000003 (101)"),
         Row(
             description: "or whatever is left", processes: [("logger", "S")], isWritten: true, expected: .rest,
             named: "logger (100)"),
     ]
+
+    /// One segment after another is progress, however long all of them take.
+    @Test func anArchiverHangsOnOneSegment() {
+        var watch = ArchiverWatch()
+        let began = BootInstant(nanoseconds: 0)
+        for second in 0..<100 {
+            watch.see((second / 20..<9).map { "\($0)" }, at: began + .seconds(second))
+            #expect(!watch.hasHung(for: .seconds(20), at: began + .seconds(second)), "\(second)")
+        }
+        #expect(watch.stillSince == began + .seconds(80))
+        #expect(!watch.hasHung(for: .seconds(20), at: began + .milliseconds(99_999)))
+        #expect(watch.hasHung(for: .seconds(20), at: began + .seconds(100)))
+        #expect(!ArchiverWatch().hasHung(for: .zero, at: began))
+    }
 
     @Test(arguments: rows) func isNamed(_ row: Row) {
         let holdup = row.holdup

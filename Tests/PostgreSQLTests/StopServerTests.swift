@@ -60,6 +60,41 @@ struct StopServerTests {
         }
     }
 
+    @Test("An archiver that archives nothing is given up: what it leaves stays, is told, and is archived later")
+    func hangingArchiveIsGivenUp() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root) { configuration in
+                configuration.archiverPatience = .seconds(2)
+                configuration.archivingPatience = .seconds(600)
+                configuration.parameters["archive_mode"] = "on"
+                configuration.parameters["archive_command"] = "while test -e \(root)/hang; do sleep 0.1; done"
+            }
+            _ = try await server.bootstrap()
+            try Files.replace("\(root)/hang", with: "".utf8, mode: 0o644)
+            try await server.sql("SELECT pg_switch_wal()")
+            let stop = Task { try await server.controller.perform(.stop(.fast, timeout: .seconds(600))) }
+            let waiting = await server.wait { $0.archiverStillSince != nil }
+            #expect(waiting.archiverStillSince != nil && waiting.finish == .shutDown)
+            guard case .shutDown(.some) = try await stop.value else {
+                Issue.record("it was not a clean stop")
+                return
+            }
+            let down = await server.observe()
+            #expect(down.postmaster == nil && down.control?.state == .shutDown && down.archiverStillSince == nil)
+            let left = try #require(down.unarchived)
+            let status = "\(server.configuration.dataDirectory)/pg_wal/archive_status"
+            #expect(Files.exists("\(status)/\(left.first).ready") && left.count >= 1)
+            // Not once more, for that very command.
+            #expect(try await server.controller.perform(.archiveLastSegment) == .done)
+            #expect(await server.observe().unarchived == left)
+
+            unlink("\(root)/hang")
+            #expect(try await server.startPrimary() == .done)
+            let archived = await server.wait { $0.unarchived == nil }
+            #expect(archived.unarchived == nil && Files.exists("\(status)/\(left.first).done"))
+        }
+    }
+
     /// The pid file tells the second in which the postmaster began, no more: what a daemon to come is to take for a
     /// proof is written in a later one.
     private static func leaveSecondOfStart(of server: TestServer) async throws {

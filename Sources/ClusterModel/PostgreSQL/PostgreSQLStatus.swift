@@ -42,6 +42,17 @@ public struct PostgreSQLStatus: Sendable, Hashable {
         case permissions(String)
     }
 
+    /// Segments that nobody has archived: the name of the first, and how many.
+    public struct Unarchived: Sendable, Hashable {
+        public var first: String
+        public var count: Int
+
+        public init(first: String, count: Int) {
+            self.first = first
+            self.count = count
+        }
+    }
+
     /// What pg_isready would say.
     public enum Readiness: Sendable, Hashable {
         /// No postmaster.
@@ -266,6 +277,10 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     public var isFull = false
     /// What a stop that is under way waits for, in words; nil for nothing that takes long.
     public var waitingFor: String?
+    /// Since when the archiver that it waits for has archived nothing.
+    public var archiverStillSince: BootInstant?
+    /// Segments that an archiver which hung has left in `pg_wal`.
+    public var unarchived: Unarchived?
     /// Nil where PostgreSQL does not accept connections or did not answer in time.
     public var facts: Facts?
     /// pg_controldata, read while PostgreSQL is down; nil while it runs or where it cannot be read.

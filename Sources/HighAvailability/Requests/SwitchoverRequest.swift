@@ -107,6 +107,9 @@ public struct SwitchoverRequest: Sendable, Hashable {
                 throw Refusal(.precondition, "candidate name does not match with sync_standby")
             }
             guard let member = view.member(candidate) else { throw Refusal(.precondition, "candidate does not exists") }
+            if !eligibility.isInFailsafe(candidate) {
+                throw Refusal(.precondition, "\(action) is not possible: \(candidate) is not in /failsafe")
+            }
             return [member]
         }
         // Tags are what each says of itself when it is asked.
@@ -140,21 +143,5 @@ public struct SwitchoverRequest: Sendable, Hashable {
             state != .running
         else { return CandidateVerdict(name: member.name, verdict: verdict) }
         return CandidateVerdict(name: member.name, verdict: .busy(state.rawValue))
-    }
-
-    /// What a poll of the cluster says of the request (rest-api.md §12.5): what to tell whoever asked, nil while it is
-    /// under way. Throws where nothing came of it.
-    public func outcome(_ view: ClusterView, formerLeader: String?) throws(Refusal) -> String? {
-        let done = leader != nil || kind == .switchover ? "switched" : "failed"
-        if let now = view.leaderName, now != formerLeader {
-            if candidate == nil || candidate == now { return "Successfully \(done) over to \"\(now)\"" }
-            let title = done == "switched" ? "Switched" : "Failed"
-            return "\(title) over to \"\(now)\" instead of \"\(candidate ?? "")\""
-        }
-        if view.failover == nil {
-            let failed = "\(leader != nil ? "Switchover" : kind.title) failed"
-            throw Refusal(.unavailable, failed + (view.failoverFailure.map { ": \($0)" } ?? ""))
-        }
-        return nil
     }
 }

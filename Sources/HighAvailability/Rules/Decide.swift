@@ -10,7 +10,7 @@ public func decide(_ seen: Observation, _ memory: inout Memory) -> Decision {
     let ruled = leavingEarlierKey(ruling(seen, &memory), seen, memory)
     notePassedOver(ruled, seen, &memory)
     return rollingRestartRule(seen, ruled, &memory).noting(seen.health).noting(unlooked: seen)
-        .noting(unobservable: seen.local)
+        .noting(unobservable: seen.local).noting(archive: seen)
 }
 
 private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
@@ -42,6 +42,7 @@ private func ruling(_ seen: Observation, _ memory: inout Memory) -> Decision {
 private func remember(_ seen: Observation, _ memory: inout Memory) {
     if seen.settings.isPaused { memory.wasPaused = true } else if memory.wasPaused { memory.resume() }
     memory.note(judge: seen.settings.standbyCluster)
+    memory.awaitsLook = false
     if seen.local.readiness == .accepting {
         memory.failedStarts = 0
         memory.starting = Memory.Retries()

@@ -32,8 +32,9 @@ extension Memory {
         }
     }
 
-    /// What was seen of the data directory has to be seen once more.
+    /// What was seen of the data directory, or of a receiver, has to be seen once more.
     public var hasToLookAgain: Bool {
+        if awaitsLook { return true }
         if let directoryTrouble, !directoryTrouble.isConfirmed { return true }
         if received != nil { return true }
         if let lacking, !lacking.isConfirmed { return true }

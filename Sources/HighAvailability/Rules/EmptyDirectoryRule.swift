@@ -61,7 +61,10 @@ private func newClusterRule(_ seen: Observation, _ view: ClusterView, _ memory: 
     case .inProgress: return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.waitingForBootstrap))
     case .value:
         return restoreRule(seen, memory)
-            ?? Decision(.wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.waitingForLeader))
+            ?? Decision(
+                .wait,
+                [.bootstrap(.dataDirectoryEmpty), .bootstrap(.waitingForLeader)]
+                    + (lostFailsafe(seen, view, memory).map { [.failsafe($0)] } ?? []))
     case .absent: break
     }
     // Somebody may have deleted the key by hand. Who runs has data and writes it again; a cluster beside that one would

@@ -135,9 +135,12 @@ func failsafeObstacle(_ seen: Observation, _ view: ClusterView) -> Reason? {
 /// not name leads never, so nobody will (L1). Nil where somebody may yet, and for a ttl after the last one led, in
 /// which members come back. Only an operator knows whether a server of theirs is left that accepts writes.
 func lostFailsafe(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> FailsafeReason? {
-    guard !seen.eligibility(view).isInFailsafe(seen.me.name), let named = view.failsafe?.keys.sorted(),
-        let since = memory.leaderlessSince, seen.now - since >= seen.settings.timings.ttl,
-        named.allSatisfy({ view.member($0).map(\.cannotLead) ?? true })
+    let isEmpty = seen.local.dataDirectory == .empty
+    let isNamed = seen.eligibility(view).isInFailsafe(seen.me.name)
+    guard !isNamed || isEmpty && seen.settings.failsafeMode && !seen.settings.isStandbyCluster,
+        let named = view.failsafe?.keys.sorted(), !named.isEmpty, let since = memory.leaderlessSince,
+        seen.now - since >= seen.settings.timings.ttl,
+        named.allSatisfy({ $0 == seen.me.name ? isEmpty : view.member($0).map(\.cannotLead) ?? true })
     else { return nil }
     return .nobodyCanLead(named)
 }

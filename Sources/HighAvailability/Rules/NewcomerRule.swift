@@ -42,7 +42,9 @@ func unseenPrimary(_ seen: Observation, _ memory: Memory) -> NewcomerReason? {
 }
 
 extension ClusterView {
-    /// The identifier of a cluster stands there, and nothing that a leader has written since.
+    /// The identifier of a cluster stands there, and nothing that a leader has written since. So it is, too, where a
+    /// leader had to write the identifier anew and has died before its position changed: a daemon that has begun since
+    /// waits a ttl for nobody then, which is what S1 costs where the store cannot tell the two apart.
     var isUnled: Bool {
         guard case .value = initialize else { return false }
         guard let written = status.revision, let published = initializeRevision else { return status.optime == .zero }
@@ -63,6 +65,10 @@ extension Memory {
             unledSince = nil
         } else if lastLeader == nil {
             if view.initialize == .absent { storeForgotSince = storeForgotSince ?? now }
+            // Another publication is another cluster's, or the same one's whose maker has begun anew: its server runs
+            // for a ttl of its own.
+            if view.initializeRevision != unledPublication { unledSince = nil }
+            unledPublication = view.initializeRevision
             unledSince = view.isUnled ? unledSince ?? now : nil
         }
     }

@@ -7,6 +7,7 @@ func noLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
         let taken = Reason.lease(.nameTaken(by: other))
         return giveUpWrites(seen, &memory, because: [taken]) ?? Decision(.wait, taken)
     }
+    if let decision = impossibleRequestRule(seen, view, &memory) { return decision }
     switch candidacy(seen, view, memory) {
     case .ask(let question, let reasons): return Decision(.ask(question), reasons)
     case .yes(let reasons):
@@ -80,7 +81,9 @@ private func candidacyInPause(_ seen: Observation, _ view: ClusterView, _ memory
             return requestCandidacy(seen, view, facts, request, memory) ?? .no([.paused])
         }
     }
-    guard seen.local.isPrimary, let facts = seen.local.facts else { return .no([.paused]) }
+    guard seen.local.isPrimary, let facts = seen.local.facts else {
+        return .no([.paused] + (servingPrimary(seen, view, memory).map { [.serving($0)] } ?? []))
+    }
     let cluster = view.initialize.systemIdentifier
     if cluster == nil || cluster == seen.local.systemIdentifier {
         return .yes([.paused, .race(.runningPrimaryReclaims(timeline: facts.timeline ?? 0))])
@@ -126,7 +129,10 @@ func inheritanceRefused(_ seen: Observation, _ view: ClusterView, _ memory: Memo
     let members = electorate(seen, view, memory, excluding: nil)
     guard members.isEmpty || seen.peers != nil else { return nil }
     let answers = members.map { ($0.name, seen.peers?[$0.name] ?? .unreachable("not asked")) }
-    guard case .no(let reasons) = judgeRace(standing(seen, facts), against: answers, rules) else { return [] }
+    guard case .no(let reasons) = judgeRace(standing(seen, facts), against: answers, rules) else {
+        // Whoever has won it in a pause has looked first.
+        return servingPrimary(seen, view, memory).map { [.serving($0)] } ?? []
+    }
     return reasons
 }
 

@@ -38,7 +38,7 @@ public struct Prospect: Sendable, Hashable {
 /// remembers. What others remember stands in their answers (Patroni's do not tell it).
 public func prospects(_ seen: Observation, _ view: ClusterView, _ kept: KeptBack = KeptBack()) -> [Prospect] {
     let judge = ProspectJudge(seen, view, kept)
-    return view.members.map(judge.prospect)
+    return (view.members + kept.gone(view)).map(judge.prospect)
 }
 
 private struct ProspectJudge {
@@ -71,12 +71,24 @@ private struct ProspectJudge {
     }
 
     private func against(_ member: Member, _ occasion: Prospect.Occasion) -> [Reason] {
-        if member.name == view.leaderName { return [.candidate(.leads(member.name))] }
+        if member.name == view.leaderName { return [.candidate(.leads(member.name))] + leaderSilence(member) }
         var found: [CandidateReason] = []
         if let failure = seen.storeFailure { found.append(.storeIsSilent(failure)) }
         if occasion == .switchover, view.isUnlocked { found.append(.nobodyLeads) }
         found += storeObjections(member, occasion) + ownObjections(member, occasion)
+        let says = found.contains { $0.explanation.facts["code"]?.string == ServingReason.code }
+        if occasion == .failover, !says, let told = Prospect.told(by: answers, against: member.name, seen, view) {
+            found.append(told)
+        }
         return (occasion == .race && seen.settings.isPaused ? [.paused] : []) + found.map { Reason.candidate($0) }
+    }
+
+    /// A leader of which nothing is heard may hang, or its server does.
+    private func leaderSilence(_ leader: Member) -> [Reason] {
+        guard leader.name != seen.me.name, let answer = answers[leader.name], case .unreachable(let why) = answer else {
+            return []
+        }
+        return [.candidate(.verdict(CandidateVerdict(name: leader.name, verdict: .unreachable(why))))]
     }
 
     /// What the store says against it.

@@ -11,6 +11,9 @@ public struct KeptBack: Sendable, Hashable {
     private var storeForgotSince: BootInstant?
     private var unledSince: BootInstant?
     private var inflow: Memory.Inflow?
+    private var lastLeader: String?
+    private var membersUnderLastLeader: [Member] = []
+    private var following = Memory.Following.unknown
 
     public init() {}
 
@@ -23,6 +26,14 @@ public struct KeptBack: Sendable, Hashable {
         storeForgotSince = memory.storeForgotSince
         unledSince = memory.unledSince
         inflow = memory.inflow
+        lastLeader = memory.lastLeader
+        membersUnderLastLeader = memory.membersUnderLastLeader
+        following = memory.following
+    }
+
+    /// Who was a member under the last leader, that one itself among them, and has no key while nobody leads.
+    public func gone(_ view: ClusterView) -> [Member] {
+        view.isUnlocked ? membersUnderLastLeader.filter { view.member($0.name) == nil } : []
     }
 
     /// What the rules of a race would say to it. Whom an operator names is held to a promise alone, but in pause.
@@ -37,9 +48,13 @@ public struct KeptBack: Sendable, Hashable {
         memory.storeForgotSince = storeForgotSince
         memory.unledSince = unledSince
         memory.inflow = inflow
+        memory.lastLeader = lastLeader
+        memory.membersUnderLastLeader = membersUnderLastLeader
+        memory.following = following
         var found: [Reason] = []
         // What `/failsafe` says is said of every member.
         if case .failsafe(let why)? = failsafeObstacle(seen, view) { found.append(.failsafe(why)) }
+        if view.isUnlocked, let why = servingPrimary(seen, view, memory) { found.append(.serving(why)) }
         if isRace || seen.settings.isPaused, let why = refusedPromotion(seen, memory) { found.append(.promotion(why)) }
         guard isRace else { return found }
         if let left = memory.heldBack(at: seen.now) { found.append(.hung(.heldBack(left))) }

@@ -57,6 +57,8 @@ public struct Memory: Sendable, Hashable {
     public var hasWonKey = false
     /// Since when views have named no leader.
     public var leaderlessSince: BootInstant?
+    /// What the next look at PostgreSQL shows decides: it is taken soon.
+    var awaitsLook = false
     /// Since when a race is lost to a higher priority alone, and nobody has led.
     public var passedOverSince: BootInstant?
     /// What comes in while it streams; nil where it does not.
@@ -65,6 +67,8 @@ public struct Memory: Sendable, Hashable {
     public var storeForgotSince: BootInstant?
     /// Since when the store has had a cluster that nobody has led, as far as this daemon knows.
     public var unledSince: BootInstant?
+    /// The publication of that cluster: when `/initialize` was written.
+    public var unledPublication: Revision?
     /// The system identifier of this data directory, once the store had it for its cluster's.
     public var systemIdentifierInStore: String?
     /// Since when a standby that streams from nobody has been where it is; nil while it streams.

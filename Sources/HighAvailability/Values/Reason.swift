@@ -5,6 +5,7 @@ public import ClusterModel
 /// The reasons of a rule are an enum in the rule's file, each with its code, facts and sentence beside it: a new one is
 /// an edit of that file. A new enum is a case here. docs/reasons.md lists the codes.
 public enum Reason: Sendable, Hashable {
+    case archive(ArchiveReason)
     case backoff(BackoffReason)
     case bootstrap(BootstrapReason)
     case candidate(CandidateReason)
@@ -22,6 +23,7 @@ public enum Reason: Sendable, Hashable {
     case request(RequestReason)
     case rolling(RollingReason)
     case server(ServerReason)
+    case serving(ServingReason)
     case slot(SlotReason)
     case store(StoreReason)
     case synchronous(SynchronousReason)
@@ -31,6 +33,7 @@ public enum Reason: Sendable, Hashable {
 
     public var explanation: Explanation {
         switch self {
+        case .archive(let reason): reason.explanation
         case .backoff(let reason): reason.explanation
         case .bootstrap(let reason): reason.explanation
         case .candidate(let reason): reason.explanation
@@ -48,6 +51,7 @@ public enum Reason: Sendable, Hashable {
         case .request(let reason): reason.explanation
         case .rolling(let reason): reason.explanation
         case .server(let reason): reason.explanation
+        case .serving(let reason): reason.explanation
         case .slot(let reason): reason.explanation
         case .store(let reason): reason.explanation
         case .synchronous(let reason): reason.explanation
@@ -59,6 +63,7 @@ public enum Reason: Sendable, Hashable {
     /// What is wrong and what an operator can do about it, in sentences; nil where nothing waits for one.
     public var needsOperator: String? {
         switch self {
+        case .archive(let reason): reason.needsOperator
         case .bootstrap(let reason): reason.needsOperator
         case .failsafe(let reason): reason.needsOperator
         case .follow(let reason): reason.needsOperator
@@ -68,6 +73,7 @@ public enum Reason: Sendable, Hashable {
         case .promotion(let reason): reason.needsOperator
         case .rejoin(let reason): reason.needsOperator
         case .server(let reason): reason.needsOperator
+        case .serving(let reason): reason.needsOperator
         case .backoff, .candidate, .eligibility, .lease, .newcomer, .race, .request, .rolling, .slot, .store,
             .synchronous, .writes, .paused:
             nil

@@ -74,6 +74,10 @@ final class Instance: Sendable {
         var finished: (pid: Int32, how: PostgreSQLStatus.Finish)?
         /// What the stop under way waits for.
         var waitingFor: String?
+        /// Since when the archiver that it waits for has archived nothing.
+        var archiverStillSince: BootInstant?
+        /// What an archiver that hung has left.
+        var unarchived: [String]?
         /// What a server that is silent owes.
         var owed = Owed()
         /// The last that was known: another one's child, or none, where the server has replaced it since.

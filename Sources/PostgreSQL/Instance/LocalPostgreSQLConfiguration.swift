@@ -76,6 +76,8 @@ public struct LocalPostgreSQLConfiguration: Sendable, Hashable {
     /// How long a start may take where the caller does not say (`pg_ctl_timeout`).
     public var startTimeout: Duration = .seconds(60)
     public var retryTimeout: Duration = .seconds(10)
+    /// How long the archiver of a server that was stopped may go on without one segment done; shorter in tests.
+    var archiverPatience: Duration = .seconds(60)
     /// How long one segment that a server which is down has left may take; shorter in tests.
     var archivingPatience = ArchiveCommand.patience
 

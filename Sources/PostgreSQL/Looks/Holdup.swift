@@ -10,7 +10,9 @@ struct Holdup: Sendable, Hashable, CustomStringConvertible {
         case checkpoint
         /// Receivers are to have all WAL, before the checkpoint begins and after it is written.
         case senders
-        /// The archiver, and whatever else is left at the very end.
+        /// Of what is left at the very end the archiver has work.
+        case archiver
+        /// Whatever else is left there.
         case rest
     }
 
@@ -42,7 +44,10 @@ struct Holdup: Sendable, Hashable, CustomStringConvertible {
             (cause, description) = (.senders, list(senders))
         } else if !processes.isEmpty {
             let archiver = processes.filter { $0.title.hasPrefix("archiver") }
-            (cause, description) = (.rest, list((archiver.isEmpty ? processes : archiver).map(\.text)))
+            let isArchiving = !archiver.isEmpty
+            (cause, description) = (
+                isArchiving ? .archiver : .rest, list((isArchiving ? archiver : processes).map(\.text))
+            )
         } else {
             return nil
         }

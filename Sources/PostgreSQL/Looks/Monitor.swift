@@ -72,7 +72,8 @@ actor Monitor {
         if let postmaster, postmaster.isStopping, status.finish == nil, found.state == .initialized {
             status.finish = await instance.finishedBefore(postmaster, deadline: deadline)
         }
-        status.waitingFor = instance.remember { $0.waitingFor }
+        (status.waitingFor, status.archiverStillSince) = instance.remember { ($0.waitingFor, $0.archiverStillSince) }
+        status.unarchived = instance.stillUnarchived()
         if let answer {
             (status.readiness, status.facts) = answer
             status.unobservable = refusal?.text

@@ -40,6 +40,8 @@ extension Operator {
             Files.exists("\(directory.path)/pg_wal/\(name)")
         else { return log.warning("which segment is the last one is not known: it is not archived") }
         if Files.exists("\(directory.path)/pg_wal/archive_status/\(name).done") { return }
+        // The command has just shown that it hangs.
+        if instance.stillUnarchived() != nil { return log.warning("the last segment, \(name), is not archived either") }
         guard await archiveReadySegments() else {
             return log.warning("the last segment, \(name), is not archived, as archive_command hangs")
         }

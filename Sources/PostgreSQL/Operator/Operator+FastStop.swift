@@ -12,6 +12,8 @@ extension Operator {
         case ended
         /// The WAL ends there, and the postmaster is still there.
         case archiving(ShutdownPositions)
+        /// It has archived nothing for so long that it is not waited for.
+        case archiverHangs
         case tooLong
     }
 
@@ -27,7 +29,8 @@ extension Operator {
         let began = BootClock.now()
         let senders = WALSenderProcess.list(instance, deadline: min(deadline, began + .seconds(2)))
         instance.noteStopping(pid)
-        defer { instance.remember { $0.waitingFor = nil } }
+        defer { instance.remember { ($0.waitingFor, $0.archiverStillSince) = (nil, nil) } }
+        var archiver = ArchiverWatch()
         _ = await instance.launcher.signal(SIGINT, to: pid)
         let patience = min(Self.senderPatience, (deadline - began) / 3)
         var told = ""
@@ -50,6 +53,7 @@ extension Operator {
                 nextLook = now + Self.lookInterval
                 let holdup = Holdup.of(pid, senders, hasWrittenLastRecord: finishedAt != nil)
                 if now - began >= Self.silence { tellWaiting(pid, holdup, &told) }
+                if holdup?.cause == .archiver, watch(&archiver, now) { return .archiverHangs }
                 if now >= nextSignal, holdup?.cause == .senders {
                     nextSignal = now + .seconds(1)
                     await end(senders, of: pid, sparing: heirs, after: now - began)
@@ -57,6 +61,14 @@ extension Operator {
             }
             if now >= deadline { return .tooLong }
         }
+    }
+
+    /// Whether it is not waited for any longer.
+    private func watch(_ archiver: inout ArchiverWatch, _ now: BootInstant) -> Bool {
+        archiver.see(instance.readySegments(), at: now)
+        let since = archiver.stillSince
+        instance.remember { $0.archiverStillSince = since }
+        return archiver.hasHung(for: configuration.archiverPatience, at: now)
     }
 
     private func tellWaiting(_ pid: Int32, _ holdup: Holdup?, _ told: inout String) {

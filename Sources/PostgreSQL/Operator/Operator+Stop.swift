@@ -79,6 +79,7 @@ extension Operator {
             switch try await stopFast(pid, deadline, heirs: heirs) {
             case .ended: return nil
             case .archiving(let positions): return positions
+            case .archiverHangs: instance.giveUpArchiver()
             case .tooLong: log.warning("postmaster \(pid) has not stopped in time; SIGQUIT")
             }
         }

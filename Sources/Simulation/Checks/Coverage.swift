@@ -37,6 +37,7 @@ public struct Coverage: Sendable {
         case directoryLost = "a data directory went under a running server"
         case startRefused = "PostgreSQL did not start"
         case copyFailed = "a copy by a method failed"
+        case pausedBeside = "an operator's failover was refused in a pause, beside a primary that served on"
         case pausedHeir = "what was handed over was taken in a pause"
         case restoredAlone = "a node was restored from a backup while nobody led"
         case promotionRefused = "a promotion was refused by the operator's command"
@@ -102,7 +103,7 @@ public struct Coverage: Sendable {
         private static let rare: [State: UInt64] = [
             .rollingStopped: 20_000, .pausedWithoutLeader: 20_000, .restoredAlone: 20_000, .demotedAtOnce: 20_000,
             .frozenRenewal: 500_000, .helperEnded: 200_000, .rewindCutOff: 20_000, .rewoundInVain: 500_000,
-            .pausedHeir: 200_000, .unledAwaited: 200_000,
+            .pausedHeir: 200_000, .pausedBeside: 20_000, .unledAwaited: 200_000,
         ]
 
         /// Whether so many worlds of all profiles should have reached it.

@@ -18,6 +18,11 @@ extension World {
         if snapshot.view?.failover != nil { askedAt = now }
         if snapshot.decision?.reasons.contains(where: \.isOfUnled) == true { coverage.count(.unledAwaited) }
         guard snapshot.settings.isPaused else { return nodes[index].sawPauseAt = nil }
+        if case .write(.clearFailover)? = snapshot.decision?.action,
+            snapshot.decision?.reasons.contains(where: \.isOfPrimary) == true
+        {
+            coverage.count(.pausedBeside)
+        }
         nodes[index].sawPauseAt = nodes[index].sawPauseAt ?? now
         guard case .wait? = snapshot.decision?.action, nodes[index].postgreSQL.isInitialized else { return }
         let server = nodes[index].postgreSQL
@@ -30,6 +35,7 @@ extension World {
         guard let since = nodes[index].sawPauseAt, let snapshot = nodes[index].machine?.snapshot(),
             snapshot.settings.isPaused, let running = snapshot.running, running.since >= since
         else { return }
+        if case .perform(.promote, _, _) = doing { checkBeside(snapshot, index) }
         if isInheriting(running.plan.kind), snapshot.view?.failover?.candidate != name(index) {
             return coverage.count(.pausedHeir)
         }
@@ -42,6 +48,14 @@ extension World {
         case .breakOff: violatePause(index, "to break off \(running.plan.kind.name)")
         case .applySlots, .nameSynchronous: break
         }
+    }
+
+    /// Nobody has ended the primary that the node streams from, as it knows, whoever has asked for another one.
+    private mutating func checkBeside(_ snapshot: NodeSnapshot, _ index: Int) {
+        guard snapshot.local.facts?.receiver?.isStreaming == true, !snapshot.settings.isStandbyCluster,
+            let source = source(of: index), source != Self.elsewhere, nodes[source].postgreSQL.acceptsWrites
+        else { return }
+        violatePause(index, "it is promoted beside \(name(source)), from which it streams")
     }
 
     /// The pause came with a hand-over, or after it.
@@ -77,4 +91,5 @@ extension PostgreSQLOperation {
 
 extension Reason {
     fileprivate var isOfUnled: Bool { if case .newcomer(.nobodyHasLed) = self { true } else { false } }
+    fileprivate var isOfPrimary: Bool { if case .serving = self { true } else { false } }
 }

@@ -240,6 +240,7 @@ struct FaultMaker: Sendable {
 
     fileprivate static let pauses: [FaultMaker] = [
         FaultMaker(weight: 30) { _, _ in .pause },
+        FaultMaker(weight: 4) { .failover(to: node(&$0, $1)) },
         FaultMaker(weight: 2) { generator, nodes in
             .switchover(to: generator.oneIn(2) ? node(&generator, nodes) : nil)
         },

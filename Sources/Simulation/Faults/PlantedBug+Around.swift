@@ -51,6 +51,10 @@ extension PlantedBug {
         ]
         let forgets = isMinded[self] ?? false
         if forgets { seen.set("pause", nil) }
+        if self == .servingPrimaryIgnored, seen.settings.isPaused {
+            seen.local.facts?.receiver = nil
+            seen.hidePeers { _ in true }
+        }
         if self == .checkpointerIgnored { seen.pulse?.checkpointer = nil }
     }
 

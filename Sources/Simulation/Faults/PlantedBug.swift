@@ -73,6 +73,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case pauseIgnoredWhenDown
     case pauseIgnoredByStandbys
     case pauseIgnoredWithoutStore
+    case servingPrimaryIgnored
     case disarmingForgotten
     case checkpointerIgnored
     case rollingTurnSkipped
@@ -160,6 +161,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .pauseIgnoredWhenDown: "a server that is down is started in a pause"
         case .pauseIgnoredByStandbys: "a standby takes part in a race in a pause"
         case .pauseIgnoredWithoutStore: "a primary without the store stops in a pause"
+        case .servingPrimaryIgnored: "an operator's failover in a pause promotes beside a primary that serves on"
         case .disarmingForgotten: "the guardian goes on to guard a lease in a pause"
         case .checkpointerIgnored: "a leader whose checkpointer hangs goes on"
         case .rollingTurnSkipped: "whose turn it is in a rolling restart counts as restarted"
@@ -213,7 +215,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .failsafeMembersDropped:
             .failsafe
         case .standbyClusterIgnored, .keyLeftByDemotion, .formerSiteBelieved: .sites
-        case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .disarmingForgotten: .pauses
+        case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .servingPrimaryIgnored,
+            .disarmingForgotten:
+            .pauses
         case .checkpointerIgnored: .checkpoints
         case .rollingTurnSkipped: .operators
         case .refusalsHammered, .nonsenseIsFinal, .otherLifeRefused, .otherLifeTrusted, .watchOfFormerLife: .store
@@ -274,7 +278,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .votesNotCounted: seen.forgetVotes()
         case .requestOverrulesRace: seen.takeRequestForFailover()
         case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .checkpointerIgnored,
-            .disarmingForgotten, .rollingTurnSkipped:
+            .servingPrimaryIgnored, .disarmingForgotten, .rollingTurnSkipped:
             forgetPause(&seen)
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .promotionWithoutRereading,
             .keyReleasedBeforeStop, .receiptNotConfirmed, .exPrimaryStartsAsPrimary, .adoptionRestarts,

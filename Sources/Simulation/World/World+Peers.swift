@@ -70,12 +70,13 @@ extension World {
     private mutating func peerAnswer(_ peer: Int) -> PeerAnswer {
         guard let facts = status(peer).facts else { return .unreachable("no WAL position in its answer") }
         let kind = nodes[peer].published?.snapshot.running?.plan.kind
-        return .status(
-            PeerStatus(
-                isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,
-                timeline: facts.timeline ?? 0,
-                tags: identity(peer).tags, replayed: facts.inRecovery ? facts.replayedPosition : .zero,
-                busy: kind.flatMap { $0.isAway ? $0.name : nil }))
+        var status = PeerStatus(
+            isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,
+            timeline: facts.timeline ?? 0,
+            tags: identity(peer).tags, replayed: facts.inRecovery ? facts.replayedPosition : .zero,
+            busy: kind.flatMap { $0.isAway ? $0.name : nil })
+        status.standsBack = nodes[peer].published?.snapshot.standsBack(at: now) ?? []
+        return .status(status)
     }
 
     mutating func compare(_ source: Upstream, _ deadline: BootInstant, _ index: Int, _ incarnation: Int) {
