@@ -43,8 +43,8 @@ public enum ArchiveReason: Sendable, Hashable {
                 + "waits for. It is ended soon, and what is not archived then stays in pg_wal of this node"
         case .lacks(let first, let count):
             "archive_command hung when PostgreSQL was stopped, and was ended: \(count) segment(s) from \(first) on stand "
-                + "in pg_wal of this node, and nobody archives them while it is a standby. Mend the command and archive them "
-                + "by hand, or take a new base backup: a recovery from the archive would end there"
+                + "in pg_wal of this node, and nobody archives them while it is a standby. Mend the command and archive "
+                + "them by hand, or take a new base backup: a recovery from the archive would end there"
         }
     }
 }
