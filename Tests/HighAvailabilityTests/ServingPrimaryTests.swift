@@ -77,6 +77,10 @@ import Testing
             seen: seen(view(), standby(of: "n3")), memory: knows, expected: .asks(["n2", "n3"]),
             because: ["paused", "leader-key-free"]),
         Row(
+            description: "also where that one led last, and is a replica by its own word",
+            seen: seen(view(without: nil), standby(of: "n2")), memory: knows, expected: .asks(["n2", "n3"]),
+            because: ["paused", "leader-key-free"]),
+        Row(
             description: "one of them streams from it",
             seen: seen(view(), standby(of: nil, streams: false), peers: ["n2": Scene.unreachable, "n3": witness]),
             memory: knows, expected: ended, because: ["paused", "primary-serves"]),

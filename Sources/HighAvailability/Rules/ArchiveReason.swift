@@ -31,20 +31,19 @@ public enum ArchiveReason: Sendable, Hashable {
         case .lacks(let first, let count):
             Explanation(
                 "not-archived", ["first": .fact(first), "segments": .fact(count)],
-                "archive_command hung when PostgreSQL was stopped: \(count) segment(s) from \(first) on are not archived"
-            )
+                "archive_command hung when PostgreSQL was stopped: \(count) segment(s) from \(first) on are missing")
         }
     }
 
     var needsOperator: String? {
         switch self {
         case .hangs(let passed):
-            "PostgreSQL is shut down, and archive_command has archived nothing for \(Int(passed.inSeconds)) s: see what it "
-                + "waits for. It is ended soon, and what is not archived then stays in pg_wal of this node"
+            "PostgreSQL is shut down, and archive_command has archived nothing for \(Int(passed.inSeconds)) s: see "
+                + "what it waits for. It is ended soon, and what is not archived then stays in pg_wal of this node"
         case .lacks(let first, let count):
-            "archive_command hung when PostgreSQL was stopped, and was ended: \(count) segment(s) from \(first) on stand "
-                + "in pg_wal of this node, and nobody archives them while it is a standby. Mend the command and archive them "
-                + "by hand, or take a new base backup: a recovery from the archive would end there"
+            "archive_command hung when PostgreSQL was stopped, and was ended: \(count) segment(s) from \(first) on "
+                + "are in pg_wal of this node, and nobody archives them while it is a standby. Mend the command and "
+                + "archive them by hand, or take a new base backup: a recovery from the archive would end there"
         }
     }
 }

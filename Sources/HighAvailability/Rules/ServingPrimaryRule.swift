@@ -28,7 +28,9 @@ private func streamingPrimary(_ seen: Observation, _ view: ClusterView, _ memory
     else { return nil }
     let gone = memory.membersUnderLastLeader.filter { view.member($0.name) == nil }
     let sender = sender(of: receiver, among: view.members + gone, memory.following)
-    if let sender, sender.role == .replica, sender.name != memory.lastLeader { return nil }
+    // What is known of one whose key has gone may be of before it led.
+    let isReplica = sender.map { $0.role == .replica && (view.member($0.name) != nil || $0.name != memory.lastLeader) }
+    if isReplica ?? false { return nil }
     return .streamsHere(from: sender?.name)
 }
 

@@ -24,6 +24,7 @@ extension World {
             coverage.count(.pausedBeside)
         }
         nodes[index].sawPauseAt = nodes[index].sawPauseAt ?? now
+        askWhereNobodyLeads()
         guard case .wait? = snapshot.decision?.action, nodes[index].postgreSQL.isInitialized else { return }
         let server = nodes[index].postgreSQL
         if server.process == .down, server.control != .shutDownInRecovery { coverage.count(.pausedDown) }

@@ -240,7 +240,9 @@ struct FaultMaker: Sendable {
 
     fileprivate static let pauses: [FaultMaker] = [
         FaultMaker(weight: 30) { _, _ in .pause },
-        FaultMaker(weight: 4) { .failover(to: node(&$0, $1)) },
+        FaultMaker(weight: 8) { .failover(to: node(&$0, $1)) },
+        // So that keys expire in pauses.
+        FaultMaker(weight: 8) { generator, _ in .editTTL(seconds: generator.number(in: 3...10)) },
         FaultMaker(weight: 2) { generator, nodes in
             .switchover(to: generator.oneIn(2) ? node(&generator, nodes) : nil)
         },

@@ -8,7 +8,7 @@ extension World {
     mutating func operate(_ action: Fault.Kind) {
         switch action {
         case .switchover(let target): requestSwitchover(to: target)
-        case .failover(let target): ask(FailoverRequest(leader: nil, candidate: name(target)))
+        case .failover(let target): requestFailover(to: target)
         case .pause:
             configuration.isPaused = true
             writeConfiguration()
@@ -51,6 +51,7 @@ extension World {
     }
 
     mutating func endPause() {
+        awaitedFailover = nil
         configuration.isPaused = false
         writeConfiguration()
     }
@@ -60,6 +61,20 @@ extension World {
         let name = target.map { self.name($0) }
         if name == leader { return }
         ask(FailoverRequest(leader: leader, candidate: name))
+    }
+
+    /// In a pause it is asked for when nobody leads: somebody else has not seen to it.
+    private mutating func requestFailover(to target: Int) {
+        if configuration.isPaused { awaitedFailover = target } else { ask(.init(leader: nil, candidate: name(target))) }
+    }
+
+    /// Of a standby, whatever else is true of it.
+    mutating func askWhereNobodyLeads() {
+        guard let target = awaitedFailover, store.leader == nil, storeIsDown == 0 else { return }
+        let standbys = nodes.indices.filter { nodes[$0].postgreSQL.isStandby }
+        guard let candidate = standbys.first(where: { $0 >= target }) ?? standbys.first else { return }
+        awaitedFailover = nil
+        ask(FailoverRequest(leader: nil, candidate: name(candidate)))
     }
 
     mutating func ask(_ request: FailoverRequest) {

@@ -132,6 +132,8 @@ public struct World {
     var sitesLost = 0
     /// When a daemon last saw that somebody has asked for another leader.
     var askedAt: BootInstant?
+    /// The node from which on an operator looks for a standby to name, when nobody leads in a pause.
+    var awaitedFailover: Int?
     /// When a leader last gave its key to somebody who has everything.
     var handedOverAt: BootInstant?
     /// Since when nobody accepts commits although somebody could.
