@@ -182,6 +182,7 @@ let package = Package(
                 "TestSupport",
                 logging,
             ]),
+        tests("ClusterAccessTests", ["ClusterAccess", "Configuration", "Peers", "TestSupport"]),
         tests("CtlTests", ["Ctl", "ClusterModel", "Configuration", "JSON", "Ports", "Posix"]),
         tests("TasksTests", ["Tasks"]),
         tests("TidyTests", ["Posix"]),

@@ -74,8 +74,7 @@ public enum HostCheck {
         let listen = effective.postgreSQL.listen
         let all = rest + listen.hosts.map { ($0, listen.port, "postgresql.listen") }
         return all.compactMap { host, port, path in
-            let isAny = ["", "*", "0.0.0.0", "::"].contains(host)
-            guard answers(isAny ? "127.0.0.1" : host, port) else { return nil }
+            guard answers(Wildcard.isMeant(by: host) ? "127.0.0.1" : host, port) else { return nil }
             return effective.problem(path, "Port \(port) is already in use.")
         }
     }

@@ -82,18 +82,18 @@ extension CycleMachine {
             schedule.backOff.succeeded()
             memory.promotions = Memory.Promotions()
         }
-        if view.leaderName != me.name || namesake != nil, lease != nil, !goesOnWithoutKey(view, at: run.now) {
+        if !isMine || namesake != nil, lease != nil, !goesOnWithoutKey(view, at: run.now) {
             tenure.ends()
             // Health checks must not have to wait for the rest of the cycle.
             run.isNews = true
         }
-        if view.leaderName != me.name {
+        if !isMine {
             memory.hasWonKey = false
             tenure.synchronous.leadsNoMore()
         }
         if let sync = sight.view?.sync { tenure.synchronous.see(sync) }
         tenure.failsafe.heed(view)
-        tenure.failsafe.see(view, isLeading: view.leaderName == me.name && namesake == nil, hasLease: lease != nil)
+        tenure.failsafe.see(view, isLeading: isMine && namesake == nil, hasLease: lease != nil)
         adoptSharing(view, &run)
         if !renewsBeforeResuming(view, &run) { adoptConfiguration(of: view, &run) }
         if settings.isStandbyCluster { sight.seesStandbyCluster() }

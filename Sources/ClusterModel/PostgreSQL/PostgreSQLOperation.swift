@@ -63,6 +63,10 @@ public enum PostgreSQLOperation: Sendable, Hashable {
     /// service manager loses patience (TimeoutStopSec= of the unit; docs/time.md has the sum).
     public static let customaryStopTimeout = Duration.seconds(60)
 
+    /// How long a stop may take that waits for no session and writes no checkpoint, where something waits for it: a
+    /// lease that ends, or the daemon's own end.
+    public static let urgentStopTimeout = Duration.seconds(5)
+
     /// What an operation and the plan that is made for it are both called.
     public enum CommonName {
         public static let bootstrap = "bootstrap"

@@ -107,7 +107,7 @@ public struct EffectiveConfiguration: Sendable, Hashable {
         _ reader: inout SettingReader, _ restAPI: RestAPISettings, _ postgreSQL: PostgreSQLSettings
     ) {
         let hosts = [restAPI.listenHost] + postgreSQL.listen.hosts
-        let isShared = hosts.contains(where: Wildcard.matches) || hosts.dropFirst().contains(restAPI.listenHost)
+        let isShared = hosts.contains(where: Wildcard.isMeant) || hosts.dropFirst().contains(restAPI.listenHost)
         guard restAPI.listenPort != 0, restAPI.listenPort == postgreSQL.listen.port, isShared else { return }
         reader.report("restapi.listen", "port \(restAPI.listenPort) is that of postgresql.listen")
     }

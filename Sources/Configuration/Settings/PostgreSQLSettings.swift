@@ -168,7 +168,7 @@ public struct PostgreSQLSettings: Sendable, Hashable {
             Wildcard.warn(&reader, "postgresql.connect_address", address.host)
             return address
         }
-        let local = listen.hosts.contains { Wildcard.matches($0) || ["localhost", "127.0.0.1"].contains($0) }
+        let local = listen.hosts.contains { Wildcard.isMeant(by: $0) || ["localhost", "127.0.0.1"].contains($0) }
         return HostPort(host: local ? "localhost" : listen.hosts.first ?? "localhost", port: listen.port)
     }
 

@@ -115,7 +115,7 @@ public struct RestAPISettings: Sendable, Hashable {
                 return address
             }
             reader.wrong("restapi.connect_address", "<HOST>:<PORT>")
-        } else if Wildcard.matches(listen.host), listen.port != 0 {
+        } else if Wildcard.isMeant(by: listen.host), listen.port != 0 {
             reader.missing("restapi.connect_address", "<HOST>:<PORT>, because restapi.listen names no single host")
         }
         return listen
@@ -134,11 +134,12 @@ public struct RestAPISettings: Sendable, Hashable {
 }
 
 /// Addresses that mean every interface: good for listening, useless for reaching a node.
-enum Wildcard {
-    static func matches(_ host: String) -> Bool { ["", "*", "0.0.0.0", "::"].contains(host) }
+public enum Wildcard {
+    /// Whether `host` is one.
+    public static func isMeant(by host: String) -> Bool { ["", "*", "0.0.0.0", "::"].contains(host) }
 
     static func warn(_ reader: inout SettingReader, _ path: String, _ host: String) {
-        if matches(host) {
+        if isMeant(by: host) {
             reader.warn(path, "other nodes cannot reach \"\(Secrets.shown(host))\"; name this node's own address")
         }
     }

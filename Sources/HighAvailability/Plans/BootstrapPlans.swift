@@ -5,7 +5,8 @@ func clonePlan(
     _ kind: Plan.Kind, _ me: NodeIdentity, _ local: PostgreSQLStatus, _ settings: DynamicConfiguration,
     _ view: ClusterView, from source: Upstream, onlyByBaseBackup: Bool = false
 ) -> Plan {
-    let stop: [Step] = local.postmaster == nil ? [] : [.postgreSQL(.stop(.immediate, timeout: .seconds(60)))]
+    let stopped = PostgreSQLOperation.stop(.immediate, timeout: PostgreSQLOperation.customaryStopTimeout)
+    let stop: [Step] = local.postmaster == nil ? [] : [.postgreSQL(stopped)]
     let upstream = upstream(me, view, settings, madeFrom: source)
     // What nobody has asked to be rid of is gone back to where the copy fails, and may be mended later.
     let replaced: PostgreSQLOperation.Replaced =

@@ -4,7 +4,7 @@ import ClusterModel
 enum DemotionPlans {
     /// The lease is gone or somebody else's: nothing may wait.
     static func lost(_ seen: Observation) -> Plan {
-        Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: .seconds(5)))])
+        Plan(.demote, [.postgreSQL(.stop(.immediate, timeout: PostgreSQLOperation.urgentStopTimeout))])
     }
 
     /// The cluster is to follow a primary elsewhere (ha-loop.md §13): a clean stop, so that whoever receives from here
@@ -20,7 +20,8 @@ enum DemotionPlans {
     static func offline(_ seen: Observation) -> Plan {
         let left = seen.lease.map { LeaseArithmetic.haltBy($0) - seen.now } ?? .zero
         let stop: PostgreSQLOperation =
-            left > .zero ? .stop(.fast, timeout: left) : .stop(.immediate, timeout: .seconds(5))
+            left > .zero
+            ? .stop(.fast, timeout: left) : .stop(.immediate, timeout: PostgreSQLOperation.urgentStopTimeout)
         return Plan(
             .demoteOffline,
             [.postgreSQL(stop), .postgreSQL(.startStandby(of: nil, timeout: seen.settings.startPatience))])

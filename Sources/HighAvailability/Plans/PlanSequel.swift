@@ -32,7 +32,8 @@ public func sequel(
     if plan.kind == .shutdown {
         // Nobody renews the lease of a daemon that has ended: what may accept writes ends before.
         guard local.mayYetAcceptWrites, plan.stopsCleanly else { return .end(code: 1) }
-        return .carryOut(Plan(.shutdown, [.postgreSQL(.stop(.byForce, timeout: .seconds(5)))]))
+        let stop = PostgreSQLOperation.stop(.byForce, timeout: PostgreSQLOperation.urgentStopTimeout)
+        return .carryOut(Plan(.shutdown, [.postgreSQL(stop)]))
     }
     if plan.kind == .bootstrap, !isPublished { return .cancelBootstrap }
     return isShuttingDown ? .shutDown : .decide

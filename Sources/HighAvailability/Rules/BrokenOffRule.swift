@@ -34,7 +34,7 @@ extension Plan {
         var plan = self
         plan.steps = steps.map { step in
             guard case .postgreSQL(.stop) = step else { return step }
-            return .postgreSQL(.stop(.byForce, timeout: .seconds(5)))
+            return .postgreSQL(.stop(.byForce, timeout: PostgreSQLOperation.urgentStopTimeout))
         }
         return plan
     }

@@ -13,7 +13,7 @@ public func mayGiveUpKey(_ local: PostgreSQLStatus) -> Bool { !local.mayYetAccep
 
 /// Ends PostgreSQL, then deletes the leader key.
 public func giveUpKeyPlan(_ mode: StopMode = .immediate) -> Plan {
-    Plan(.demote, [.postgreSQL(.stop(mode, timeout: .seconds(5))), .releaseLeader])
+    Plan(.demote, [.postgreSQL(.stop(mode, timeout: PostgreSQLOperation.urgentStopTimeout)), .releaseLeader])
 }
 
 /// Gives the leader key up: at once where nothing here may accept writes, else after PostgreSQL has ended.

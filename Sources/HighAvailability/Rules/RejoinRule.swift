@@ -46,7 +46,7 @@ private func rewindPlan(_ seen: Observation, _ view: ClusterView, _ source: Upst
     let upstream = upstream(seen.me, view, seen.settings, madeFrom: source)
     var steps: [Step] = []
     if seen.local.postmaster != nil {
-        steps.append(.postgreSQL(.stop(.fast, timeout: .seconds(60))))
+        steps.append(.postgreSQL(.stop(.fast, timeout: PostgreSQLOperation.customaryStopTimeout)))
     } else if seen.local.unfinished == nil, !memory.triedSingleUserRecovery, isUnclean(seen.local.control?.state) {
         // pg_rewind would do it itself, but not where a standby signal stands. It has parted: nothing is lost by it.
         memory.triedSingleUserRecovery = true
@@ -93,7 +93,8 @@ private func keep(
     memory.kept = why
     let reasons = reasons + [.rejoin(.directoryKept(why))]
     guard seen.local.postmaster != nil else { return Decision(.wait, reasons) }
-    return Decision(.carryOut(Plan(.stopParted, [.postgreSQL(.stop(.fast, timeout: .seconds(60)))])), reasons)
+    let stop = PostgreSQLOperation.stop(.fast, timeout: PostgreSQLOperation.customaryStopTimeout)
+    return Decision(.carryOut(Plan(.stopParted, [.postgreSQL(stop)])), reasons)
 }
 
 // MARK: A rewind that was broken off

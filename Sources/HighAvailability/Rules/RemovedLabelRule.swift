@@ -14,6 +14,7 @@ func removedLabelRule(_ seen: Observation, _ view: ClusterView, _ memory: inout 
     memory.starting.note(obstacle.text, at: seen.now, first: .seconds(10), longest: .seconds(300))
     let start = PostgreSQLOperation.startStandby(
         of: followTarget(seen.me, view, seen.settings).upstream, timeout: seen.settings.startPatience)
-    let plan = Plan(.startStandby, [.postgreSQL(.stop(.immediate, timeout: .seconds(60))), .postgreSQL(start)])
+    let stop = PostgreSQLOperation.stop(.immediate, timeout: PostgreSQLOperation.customaryStopTimeout)
+    let plan = Plan(.startStandby, [.postgreSQL(stop), .postgreSQL(start)])
     return Decision(seen.running == nil ? .carryOut(plan) : .breakOff(plan), because)
 }

@@ -1,4 +1,3 @@
-import Glibc
 import Posix
 import Processes
 
@@ -35,16 +34,11 @@ struct PostmasterIdentity: Sendable {
     /// bind mount, say.
     static func candidate(_ pid: Int32, in directory: String? = nil) -> Candidate? {
         guard let stat = ProcessTable.stat(pid), !stat.hasEnded else { return nil }
-        let isThere = directory.map { isSame($0, "/proc/\(pid)/cwd") } ?? false
+        let wanted = directory.flatMap { DirectoryIdentity($0) }
+        let isThere = wanted != nil && DirectoryIdentity("/proc/\(pid)/cwd") == wanted
         return Candidate(
             pid: pid, parent: stat.parent, startTime: ProcessTable.startTime(stat),
             program: ProcessTable.executable(pid),
             workingDirectory: isThere ? directory : ProcessTable.workingDirectory(pid))
-    }
-
-    private static func isSame(_ path: String, _ other: String) -> Bool {
-        var (one, two) = (Glibc.stat(), Glibc.stat())
-        guard stat(path, &one) == 0, stat(other, &two) == 0 else { return false }
-        return one.st_dev == two.st_dev && one.st_ino == two.st_ino
     }
 }

@@ -3,6 +3,7 @@ public import ClusterModel
 import Glibc
 public import Ports
 import Posix
+import Processes
 
 /// A server that runs and is not ours yet, asked what a configuration for it would have to say (configuration.md §8.1).
 /// Blocking.
@@ -97,7 +98,7 @@ public struct RunningServer: Sendable {
     private static func program(dataDirectory: String) -> String? {
         guard let text = try? Files.readText("\(dataDirectory)/postmaster.pid"),
             let pid = Int32(text.split(atByte: "\n").first ?? ""),
-            let place = Files.target(ofLink: "/proc/\(pid)/exe"), let cut = place.lastIndex(of: "/")
+            let place = ProcessTable.executable(pid), let cut = place.lastIndex(of: "/")
         else { return nil }
         return String(place[..<cut])
     }
