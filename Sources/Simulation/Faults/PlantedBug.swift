@@ -17,6 +17,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case otherLifeRefused
     case otherLifeTrusted
     case watchOfFormerLife
+    case lifeForgottenAtRestart
+    case regrowthTrusted
 
     // In the cycle.
     case leaseCountedFromReply
@@ -108,6 +110,8 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .nonsenseIsFinal: "what is no word of etcd's ends a call, and the endpoint stays the one that is asked"
         case .otherLifeRefused: "a store that has lost its memory is refused for ever"
         case .otherLifeTrusted: "a store of another cluster, or set back, is taken for the store at once"
+        case .lifeForgottenAtRestart: "a daemon that starts takes whatever store it finds for the one that it knew"
+        case .regrowthTrusted: "the key of a store that was set back and has grown is taken at once"
         case .watchOfFormerLife: "the watch goes on from where it was in the store's former life"
         case .historyCut: "the history is written without its first line"
         case .leaseCountedFromReply: "the lease counts from the answer, not from before the request"
@@ -216,7 +220,9 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .disarmingForgotten: .pauses
         case .checkpointerIgnored: .checkpoints
         case .rollingTurnSkipped: .operators
-        case .refusalsHammered, .nonsenseIsFinal, .otherLifeRefused, .otherLifeTrusted, .watchOfFormerLife: .store
+        case .refusalsHammered, .nonsenseIsFinal, .otherLifeRefused, .otherLifeTrusted, .watchOfFormerLife,
+            .lifeForgottenAtRestart, .regrowthTrusted:
+            .store
         case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
             .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
             .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly, .circleFollowed:
@@ -288,7 +294,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .earlierDaemonForgotten, .refusalCountsAsSilence, .removalsConfused,
             .checkpointNotAwaited, .failedStartIsParted, .unledNotAwaited, .newClusterUnguarded,
             .deadManForgotten, .silentGuardianTrusted, .rewindMarkIgnored, .bootstrapMarkIgnored, .nonsenseIsFinal,
-            .otherLifeRefused, .otherLifeTrusted, .watchOfFormerLife:
+            .otherLifeRefused, .otherLifeTrusted, .watchOfFormerLife, .lifeForgottenAtRestart, .regrowthTrusted:
             break
         }
     }

@@ -97,7 +97,9 @@ extension World {
     mutating func moveDirectory(_ index: Int) {
         let node = nodes[index]
         guard setup.guardian, node.records.isPlain, let lease = node.enforced, node.commits, node.machine != nil,
-            lease.isValid(at: now), otherSite == nil, !setup.isSynchronous, node.operation == nil, hasTwin(index)
+            lease.isValid(at: now), otherSite == nil, !setup.isSynchronous, node.operation == nil, hasTwin(index),
+            // An empty directory and an empty store make a cluster.
+            isStoreOfOneLife
         else { return }
         coverage.count(.directoryMoved)
         endDaemon(index)
@@ -107,6 +109,8 @@ extension World {
         var empty = SimulatedPostgreSQL()
         empty.era = node.postgreSQL.era + 1
         nodes[index].postgreSQL = empty
+        // It stood beside the other directory.
+        nodes[index].storeMark = nil
         nodes[index].enforced = nil
         nodes[index].operation = nil
         nodes[index].orphan = nil

@@ -259,6 +259,10 @@ struct SimulatedNode {
     var incarnation = 0
     /// The session of the daemon's last claim, by which its requests say that they are the leader's.
     var leaderSession: String?
+    /// What outlives its daemons of the store that they have known.
+    var storeMark: KeptMark?
+    /// The life of the store that it has taken for the one before, and nothing on its disk could tell.
+    var couldNotTell: Int?
     var timers = 0
     var postgreSQL = SimulatedPostgreSQL()
     /// What was committed since the last look was committed without a break.
