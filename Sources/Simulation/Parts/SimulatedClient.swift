@@ -59,7 +59,7 @@ struct SimulatedClient {
     }
 
     /// Whether nobody takes the key yet who does not hold it.
-    func isUnsettled(at now: BootInstant) -> Bool { bug != .regrowthTrusted && life.unsettled(at: now) != nil }
+    func isUnsettled(at now: BootInstant) -> Bool { life.unsettled(at: now) != nil }
 
     mutating func next(_ walk: inout EndpointWalk, at now: BootInstant) -> EndpointWalk.Step {
         walk.next(&endpoints, at: now, jitter: &jitter)

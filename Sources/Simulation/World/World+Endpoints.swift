@@ -271,7 +271,7 @@ extension World {
             guard let published = nodes[other].published, let lease = published.snapshot.lease, lease.isValid(at: now),
                 isOfFormerLife(lease) || published.leadsByPromises(at: now)
             else { continue }
-            if nodes[index].couldNotTell == store.life || lease.ttl > troubles.ttls[index] {
+            if nodes[index].records.couldNotTell == store.life || lease.ttl > troubles.ttls[index] {
                 coverage.count(.lifeUnknowable)
                 chapter = .done
                 return
@@ -290,7 +290,7 @@ extension World {
             mark.map { mark in
                 mark.clusterID != header.clusterID || mark.term > header.raftTerm || mark.revision > header.revision
             } ?? false
-        nodes[index].couldNotTell = couldTell ? nil : store.life
+        nodes[index].records.couldNotTell = couldTell ? nil : store.life
     }
 
     /// The store that has granted it has forgotten it.

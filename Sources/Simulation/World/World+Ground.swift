@@ -30,7 +30,8 @@ extension World {
             .repeatWatch,
             .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous,
             .restartPostgreSQL,
-            .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite, .spoilEndpoint, .restoreStore,
+            .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite, .loseVoter, .spoilEndpoint,
+            .restoreStore,
             .forgetStore:
             break
         }
@@ -60,7 +61,7 @@ extension World {
             .staleReads,
             .muteWatch, .repeatWatch, .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag,
             .editSynchronous,
-            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite,
+            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite, .loseVoter,
             .spoilEndpoint, .restoreStore, .forgetStore:
             break
         }

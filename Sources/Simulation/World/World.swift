@@ -128,6 +128,8 @@ public struct World {
     var lostSite: LostSite?
     /// Losses of all hosts that have not healed.
     var sitesLost = 0
+    /// The leaders whose hosts were lost together with a voter's disk, until they come back.
+    var lostLeaders: [Int] = []
     /// When a daemon last saw that somebody has asked for another leader.
     var askedAt: BootInstant?
     /// When a leader last gave its key to somebody who has everything.
@@ -261,8 +263,6 @@ struct SimulatedNode {
     var leaderSession: String?
     /// What outlives its daemons of the store that they have known.
     var storeMark: KeptMark?
-    /// The life of the store that it has taken for the one before, and nothing on its disk could tell.
-    var couldNotTell: Int?
     var timers = 0
     var postgreSQL = SimulatedPostgreSQL()
     /// What was committed since the last look was committed without a break.
