@@ -1,20 +1,29 @@
 import ClusterModel
 public import Configuration
-import Etcd
+public import Etcd
 public import Peers
 public import Ports
 
 /// The configuration's settings as the clients of the store and of the peers take them.
 public enum StoreWiring {
     /// The store that is configured, not yet connected. Throws where its thread cannot be started.
-    public static func store(_ effective: EffectiveConfiguration) throws -> any DistributedConfigurationStore {
+    /// `marks` is where the daemon keeps what the next one is to know of it.
+    public static func store(
+        _ effective: EffectiveConfiguration, marks: StoreMarkFile? = nil
+    ) throws -> any DistributedConfigurationStore {
         switch effective.store {
         case .etcd(let settings):
             let place = Place(
                 namespace: effective.namespace, scope: effective.scope, name: effective.name,
                 timings: effective.timings)
-            return try EtcdStore(etcd(settings, place))
+            return try EtcdStore(etcd(settings, place), marks: marks)
         }
+    }
+
+    /// Where a daemon keeps what the next one is to know of the store, and what an earlier one has left there.
+    public static func marks(_ effective: EffectiveConfiguration) async -> StoreMarkFile? {
+        await StoreMarkFile.open(
+            StoreMarkFile.path(besides: effective.postgreSQL.dataDirectory), within: .seconds(2))
     }
 
     /// What of the store's section changes while the daemon runs: who we are to it (configuration.md §3.7).

@@ -42,7 +42,7 @@ enum StatusDocument {
         if let identifier = local.systemIdentifier, snapshot.running?.plan.kind != .bootstrap {
             object["database_system_identifier"] = .string(identifier)
         }
-        addPendingRestart(local, to: &object)
+        addStanding(local, to: &object)
         if snapshot.me.requiresWatchdog, local.watchdogObstacle != nil { object["watchdog_failed"] = true }
         object["patroni"] = [
             "version": .string(snapshot.version), "scope": .string(snapshot.scope), "name": .string(snapshot.me.name),
@@ -74,7 +74,9 @@ enum StatusDocument {
         if !objections.isEmpty { object["stands_back"] = .array(objections.map(\.json)) }
     }
 
-    private static func addPendingRestart(_ local: PostgreSQLStatus, to object: inout JSONObject) {
+    private static func addStanding(_ local: PostgreSQLStatus, to object: inout JSONObject) {
+        // Ours alone: it has no voice by `/sync`, who asks for votes counts none.
+        if local.isUnproven { object["unproven_copy"] = true }
         if local.pendingRestart.isEmpty { return }
         object["pending_restart"] = true
         object["pending_restart_reason"] = .object(MemberKey.pendingRestartReason(local))

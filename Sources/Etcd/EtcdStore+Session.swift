@@ -7,7 +7,8 @@ import Posix
 /// The session: one lease, and the two keys that hang on it (dcs.md §5.4).
 extension EtcdStore {
     public func acquireLeader(deadline: BootInstant) async throws(DCSError) -> LeaderClaim {
-        try await withLease(deadline) { (lease) async throws(EtcdError) in
+        if await isHeldBack() { return .refused }
+        return try await withLease(deadline) { (lease) async throws(EtcdError) in
             let body = EtcdMessages.transaction(
                 [EtcdCompare.absent(self.keys.leader)],
                 then: [EtcdOperation.put(self.keys.leader, self.name, lease: lease.id)],
@@ -24,6 +25,7 @@ extension EtcdStore {
     {
         let isRefreshed = lease != nil && lease?.provenAt == refreshedAt
         refreshedAt = nil
+        if !holdsKey, await isHeldBack() { return .refused }
         return try await withLease(deadline, provenWithin: isRefreshed ? loopWait / 10 : .zero) {
             (lease) async throws(EtcdError) in
             if let seen, seen.name == self.name {
@@ -46,6 +48,13 @@ extension EtcdStore {
         }
     }
 
+    /// The store was set back and has grown since: who led before that may do so still.
+    private func isHeldBack() async -> Bool {
+        guard let wait = await transport.unsettled else { return false }
+        logger.warning("etcd was set back: nobody takes the leader key for \(wait.inSeconds) s")
+        return true
+    }
+
     private func isOurs(_ key: EtcdKeyValue?, _ lease: Lease) -> Bool { key?.value == name && key?.lease == lease.id }
 
     private func leaderKey(_ deadline: BootInstant) async throws(EtcdError) -> Answer<EtcdRange> {
@@ -65,6 +74,7 @@ extension EtcdStore {
         do throws(EtcdError) {
             let answer = try await transaction(body, deadline)
             leaderLease = nil
+            holdsKey = false
             retireDoubtful()
             return answer.value.succeeded || answer.isRepeated && answer.value.found == nil
         } catch {
@@ -176,6 +186,7 @@ extension EtcdStore {
     private func claim(_ lease: Lease, confirmedIn term: UInt64) throws(EtcdError) -> LeaderClaim {
         if let prolonged = lease.term, prolonged != term { throw .leaderChanged }
         leaderLease = lease.id
+        holdsKey = true
         return .held(since: lease.provenAt, ttl: lease.ttl, session: lease.id)
     }
 

@@ -39,6 +39,8 @@ public actor EtcdStore: DistributedConfigurationStore {
     var lease: Lease?
     /// The lease under which we last held the leader key.
     var leaderLease: String?
+    /// The leader key was ours when it was last seen.
+    var holdsKey = false
     /// Sessions of which a claim to the leader key has gone out and was not answered: etcd may take it yet.
     var doubtful: Set<String> = []
     /// Sessions that are not used any more, so that a late claim under them leads nowhere; ended when our member key
@@ -66,7 +68,9 @@ public actor EtcdStore: DistributedConfigurationStore {
     private let mayHoldVersionTwo: Bool
 
     /// A store that has not yet connected. Throws where its thread cannot be started.
-    public init(_ configuration: EtcdConfiguration, logger: Logger = Logger(label: "etcd")) throws(SystemError) {
+    public init(
+        _ configuration: EtcdConfiguration, marks: StoreMarkFile? = nil, logger: Logger = Logger(label: "etcd")
+    ) throws(SystemError) {
         let keys = EtcdKeys(
             namespace: configuration.namespace, scope: configuration.scope, name: configuration.name)
         let options = HTTPClientOptions(
@@ -77,7 +81,8 @@ public actor EtcdStore: DistributedConfigurationStore {
             keepalive: Self.keepalive(configuration.ttl, configuration.loopWait, configuration.retryTimeout))
         let client = try HTTPClient(name: "etcd-client", options: options)
         let watched = WatchedStream()
-        let transport = EtcdTransport(configuration, client: client, watched: watched, logger: logger)
+        let transport = EtcdTransport(
+            configuration, client: client, watched: watched, marks: marks, logger: logger)
         let queue = EventQueue()
         let changes = WatchedChanges()
         self.keys = keys
@@ -106,11 +111,12 @@ public actor EtcdStore: DistributedConfigurationStore {
     /// Finds out version and members, logs in, and starts the watch.
     public func start(deadline: BootInstant) async throws(DCSError) {
         do throws(EtcdError) {
-            try await transport.discover(deadline: deadline)
-            // Asks for a permission that everything else needs; with proxies it is also the first call.
+            // Asks for a permission that everything else needs; and a quorum stands behind the answer, by which a store
+            // of another life is known.
             _ = try await transport.call(
                 EtcdTransport.rangePath, EtcdMessages.range(prefix: keys.prefix, countOnly: true), deadline: deadline
             ) { EtcdRange($0) }
+            try await transport.discover(deadline: deadline)
         } catch {
             throw DCSError(error)
         }
@@ -183,6 +189,8 @@ public actor EtcdStore: DistributedConfigurationStore {
         await watch.noteLoaded(newest: range.pairs.map(\.revision).max() ?? 0)
         await transport.refreshTopologyIfStale()
         let view = view(of: range)
+        holdsKey = holdsKey && view.leaderName == name
+        if let leader = view.leader { await transport.see(leader: leader.revision, in: view.revision) }
         if view.leaderName != name { retireDoubtful(suspects) }
         return view
     }

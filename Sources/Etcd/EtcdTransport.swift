@@ -21,10 +21,13 @@ actor EtcdTransport {
     let client: HTTPClient
     private var configuration: EtcdConfiguration
     private let keys: EtcdKeys
-    private let watched: WatchedStream
-    private let logger: Logger
+    let watched: WatchedStream
+    let logger: Logger
     private var endpoints: EndpointList
-    private var storeLife = StoreLife()
+    var storeLife: StoreLife
+    /// When what is known of it is kept for the next daemon.
+    var markPace: StoreMarkPace
+    let marks: StoreMarkFile?
     /// The endpoint whose last answer was of the life that is known. Only there is anything written: elsewhere it would
     /// be done before the answer tells to whom.
     private var proven: EtcdEndpoint?
@@ -34,14 +37,21 @@ actor EtcdTransport {
     private var authorization = Authorization.unknown
     private var jitter: JitterSource
     private var refresh: Task<Void, Never>?
-    private var ttl: Duration
+    private(set) var ttl: Duration
     private var retryTimeout: Duration
     private var topologyLifetime: Duration
     private(set) var version: EtcdVersion?
     /// No endpoint has answered under the version's prefix: it is read anew.
     private var isVersionDoubted = false
 
-    init(_ configuration: EtcdConfiguration, client: HTTPClient, watched: WatchedStream, logger: Logger) {
+    /// `marks` is where what is known of the store outlives the daemon, and holds what an earlier one has left.
+    init(
+        _ configuration: EtcdConfiguration, client: HTTPClient, watched: WatchedStream, marks: StoreMarkFile? = nil,
+        logger: Logger
+    ) {
+        storeLife = StoreLife(marks?.found)
+        markPace = StoreMarkPace(found: marks?.found)
+        self.marks = marks
         self.configuration = configuration
         keys = EtcdKeys(namespace: configuration.namespace, scope: configuration.scope, name: configuration.name)
         ttl = configuration.ttl
@@ -55,9 +65,6 @@ actor EtcdTransport {
     }
 
     var current: EtcdEndpoint? { endpoints.current }
-
-    /// The life of the store that is known (`StoreLife`).
-    var life: Int { storeLife.number }
 
     /// Calls the gateway: a POST of `body` to the API's prefix and `path`. `read` takes the first JSON document of the
     /// answer and gives nil for what no etcd says: then the next endpoint is asked.
@@ -172,28 +179,6 @@ actor EtcdTransport {
 
     func isDistrusted(_ endpoint: EtcdEndpoint) -> Bool {
         distrusted[endpoint].map { BootClock.now() < $0 } ?? false
-    }
-
-    /// Takes in what a reply, or a document of a watch, tells of its server; `floor` as in `StoreLife`. The life that
-    /// it is of.
-    @discardableResult
-    func learn(_ header: StoreHeader, of endpoint: String, floor: Revision? = nil) throws(EtcdError) -> Int {
-        switch storeLife.learn(header, floor: floor, at: BootClock.now(), ttl: ttl) {
-        case .known: break
-        case .stale(let difference, let isNews):
-            if isNews {
-                logger.warning(
-                    """
-                    \(endpoint) is not the store that was known: \(difference). If nothing else answers for a ttl \
-                    (\(ttl.inSeconds) s) it is taken for the store; until then nothing is claimed or written there
-                    """)
-            }
-            throw .staleNode("\(endpoint) lags behind, or is another store: \(difference)")
-        case .accepted(let difference):
-            logger.warning("\(endpoint) is the store from now on, whose memory is another: \(difference)")
-            watched.leave(allBut: nil)
-        }
-        return storeLife.number
     }
 
     // MARK: Endpoints

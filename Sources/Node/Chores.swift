@@ -4,7 +4,7 @@ import ClusterModel
 enum Chore: Int, CaseIterable, Sendable {
     /// In the order in which a cycle's end does them. The checkpoint after a promotion makes the control file show its
     /// timeline (postgresql.md §21.8).
-    case cache, touch, slots, sync, status, failsafe, history, checkpoint
+    case cache, touch, slots, sync, status, failsafe, history, checkpoint, proof
 
     /// What has to be so before it is done.
     struct Needs: Sendable, Hashable {
@@ -29,6 +29,7 @@ enum Chore: Int, CaseIterable, Sendable {
     var needs: Needs {
         switch self {
         case .cache: Needs(store: false, noPlan: .none)
+        case .proof: Needs(noPlan: .none)
         case .touch: Needs()
         // In failsafe mode they go on without the store.
         case .slots: Needs(store: false, noPlan: .orPromotion)

@@ -69,6 +69,7 @@ extension CycleMachine {
         }
         if let before, view.life != before.life {
             tenure.failsafe.storeBeganAnew()
+            memory.slots.storeBeganAnew(at: run.now)
             // What it shows as handed over is of a life before the last leader, or of one that knew of it.
             memory.leaderSince = memory.leaderSince.map { _ in view.revision + 1 }
         }

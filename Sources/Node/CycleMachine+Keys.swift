@@ -46,7 +46,16 @@ extension CycleMachine {
             guard chores[.checkpoint] == .wanted else { return }
             chores.begin(.checkpoint)
             run.emit(.node(.checkpoint))
+        case .proof: keepProof(&run)
         }
+    }
+
+    /// A restored copy that has streamed everything counts again, by `/sync` and for votes.
+    private func keepProof(_ run: inout Run) {
+        guard local.isUnproven, let postmaster = local.postmaster, let view, rules.provesCopy(me, view, local) else {
+            return
+        }
+        run.emit(.node(.proveCopy(postmaster: postmaster)))
     }
 
     private mutating func keepCache(_ run: inout Run) {

@@ -13,6 +13,8 @@ public enum NodeRequest: Sendable {
     case breakOff(deadline: BootInstant)
     case applySlots([SlotAction], deadline: BootInstant)
     case checkpoint
+    /// Removes the mark of a restored copy that has everything.
+    case proveCopy(postmaster: Int32)
     case readHistory(TimelineID)
     case adoptConfiguration(JSONObject)
     /// Sets `synchronous_standby_names` of the running primary.

@@ -59,6 +59,7 @@ extension NodeRunner {
             performing?.cancel()
             Task { await postgreSQL.halt(deadline: deadline) }
         case .applySlots(let actions, let deadline): Task { await postgreSQL.apply(actions, deadline: deadline) }
+        case .proveCopy(let postmaster): Task { await postgreSQL.proveCopy(of: postmaster) }
         case .checkpoint:
             Task {
                 let result = await outcome { () async throws(PostgreSQLError) in

@@ -20,6 +20,10 @@ public struct Rules: Sendable {
     public var decide: Decider = { HighAvailability.decide($0, &$1) }
     public var slots: SlotDecider = { slotRule($0, $1, $2, $3, $4, at: $5) }
     public var synchronous: SynchronousDecider = { synchronousRule($0, $1, $2, $3, $4, handed: $5) }
+    /// Says whether a restored copy has everything: `HighAvailability.isCopyProven`.
+    public var provesCopy: @Sendable (NodeIdentity, ClusterView, PostgreSQLStatus) -> Bool = {
+        isCopyProven($0, $1, $2)
+    }
     /// Whether standbys are compared only when all of PostgreSQL goes by new names.
     public var waitsForSettling = true
     /// Whether the lease is looked at once more before the promotion itself, whatever was done before it.

@@ -36,6 +36,10 @@ public protocol PostgreSQLController: Sendable {
     /// server and of the daemon, until something else is set or the server becomes a standby.
     func nameSynchronous(_ setting: SynchronousSetting) async throws(PostgreSQLError)
 
+    /// The server of that pid is known to have everything: the mark of its data directory (`isUnproven`) goes. What
+    /// fails is logged and comes again in the next cycle.
+    func proveCopy(of postmaster: Int32) async
+
     /// The history file of a timeline from `pg_wal`, oldest row first, and when it was written (ISO 8601 with offset).
     func timelineHistory(_ timeline: TimelineID) async -> (lines: [TimelineHistory.Line], writtenAt: String)?
 

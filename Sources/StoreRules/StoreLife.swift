@@ -14,11 +14,20 @@ public struct StoreLife: Sendable, Hashable {
         case accepted(String)
     }
 
+    /// The lowest revision that an answer may have whose request is sent now, and the life of the store in which it
+    /// counts: what was asked in one says nothing of the next.
+    public struct Floor: Sendable, Hashable {
+        public let revision: Revision
+        fileprivate let life: Int
+    }
+
     private struct Known: Sendable, Hashable {
         var clusterID: String
         var highestTerm: UInt64
         /// Whatever a member has told was agreed upon: no later answer that a quorum stands behind is lower.
         var highestRevision: Revision
+        /// Of the leader key.
+        var leader: Revision = 0
     }
 
     private struct Other: Sendable, Hashable {
@@ -26,51 +35,115 @@ public struct StoreLife: Sendable, Hashable {
         var since: BootInstant
     }
 
+    /// The longest that was granted of late: a lease of it ends when that has passed.
+    private struct Granted: Sendable, Hashable {
+        var ttl: Duration
+        /// When it was in force still; nil for before this daemon began.
+        var lastAt: BootInstant?
+    }
+
     /// Counts the lives: revisions and leases of one mean nothing in another.
     public private(set) var number = 0
     private var known: Known?
     private var other: Other?
+    private var granted: Granted?
+    /// Until then who led in the life before may do so still, although this one is known already.
+    private var settles: BootInstant?
 
-    /// The lowest revision that an answer may have whose request is sent now.
-    public var floor: Revision { known?.highestRevision ?? 0 }
+    /// For what is asked now.
+    public var floor: Floor { Floor(revision: known?.highestRevision ?? 0, life: number) }
     /// Of all answers of this life.
     public var highestTerm: UInt64 { known?.highestTerm ?? 0 }
 
-    /// Nothing is known yet.
-    public init() {}
+    /// What an earlier daemon has left of the life that it knew; nil where nothing is known yet.
+    public init(_ mark: StoreMark? = nil) {
+        guard let mark else { return }
+        known = Known(
+            clusterID: mark.clusterID, highestTerm: mark.term, highestRevision: mark.revision, leader: mark.leader)
+        granted = Granted(ttl: mark.ttl)
+    }
+
+    /// What the next daemon is to know; nil where nothing is known yet.
+    public var mark: StoreMark? {
+        guard let known, let granted else { return nil }
+        return StoreMark(
+            clusterID: known.clusterID, term: known.highestTerm, revision: known.highestRevision, ttl: granted.ttl,
+            leader: known.leader)
+    }
+
+    /// For how much longer nobody takes the leader key who does not hold it; nil where nothing forbids it.
+    public func unsettled(at now: BootInstant) -> Duration? {
+        settles.flatMap { now < $0 ? $0 - now : nil }
+    }
 
     /// Takes an answer in, and says what is to be thought of it. `floor` is what it was when the request was sent; nil
     /// for an answer that one member gave for itself, without a quorum.
-    public mutating func learn(_ header: StoreHeader, floor: Revision?, at now: BootInstant, ttl: Duration) -> Verdict {
+    public mutating func learn(_ header: StoreHeader, floor: Floor?, at now: BootInstant, ttl: Duration) -> Verdict {
         if header.clusterID.isEmpty || header.raftTerm == 0 { return .known }
+        if let floor, floor.life != number {
+            return .stale("it was asked in the store's former life", isNews: false)
+        }
         guard let known else {
+            granted = Granted(ttl: ttl, lastAt: now)
             begin(with: header)
             return .known
         }
-        guard let difference = difference(header, floor, from: known) else {
-            // A quorum stood behind less before: the store was set back, and has grown past what was known of it. That
-            // is not waited out: where an endpoint alone is broken the others would be refused for its sake.
-            if floor != nil, other?.clusterID == header.clusterID {
-                number += 1
-                begin(with: header)
-                return .accepted("the etcd cluster \(header.clusterID) was set back, and has grown since")
-            }
-            self.known?.highestTerm = header.raftTerm
-            self.known?.highestRevision = max(known.highestRevision, header.revision)
-            if floor != nil { other = nil }
-            return .known
+        guard let difference = difference(header, floor?.revision, from: known) else {
+            return goOn(header, known, isProof: floor != nil, at: now, ttl: ttl)
         }
         // A member that its cluster has left behind answers so as well.
         if floor == nil, header.clusterID == known.clusterID { return .stale(difference, isNews: false) }
         let seen = other?.clusterID == header.clusterID ? other : nil
         let since = seen?.since ?? now
-        guard floor != nil, now - since >= ttl else {
+        guard floor != nil, now - since >= patience(ttl) else {
             other = Other(clusterID: header.clusterID, since: since)
             return .stale(difference, isNews: seen == nil)
         }
         number += 1
+        granted = Granted(ttl: ttl, lastAt: now)
         begin(with: header)
         return .accepted(difference)
+    }
+
+    /// The answer is no lower than what is known.
+    private mutating func goOn(
+        _ header: StoreHeader, _ known: Known, isProof: Bool, at now: BootInstant, ttl: Duration
+    ) -> Verdict {
+        // A quorum stood behind less before: the store was set back, and has grown past what was known of it. That is
+        // not waited out: where an endpoint alone is broken the others would be refused for its sake. But nobody leads
+        // anew before whoever led has ended.
+        if isProof, let other, other.clusterID == header.clusterID {
+            settles = other.since + patience(ttl)
+            number += 1
+            begin(with: header)
+            return .accepted("the etcd cluster \(header.clusterID) was set back, and has grown since")
+        }
+        self.known?.highestTerm = header.raftTerm
+        self.known?.highestRevision = max(known.highestRevision, header.revision)
+        if isProof { other = nil }
+        grant(ttl, at: now)
+        return .known
+    }
+
+    /// The store at `present` has the leader key at `revision` of its own: one that is older than what was seen before
+    /// is of a state that the store was set back to, although that has grown since.
+    public mutating func see(leader revision: Revision, in present: Revision, at now: BootInstant, ttl: Duration) {
+        // What was read before something else was is overtaken by that.
+        guard let known, present >= known.highestRevision else { return }
+        if revision < known.leader { settles = max(settles ?? now, now + patience(ttl)) }
+        self.known?.leader = revision
+    }
+
+    private func patience(_ ttl: Duration) -> Duration { max(ttl, granted?.ttl ?? ttl) }
+
+    private mutating func grant(_ ttl: Duration, at now: BootInstant) {
+        let before = granted ?? Granted(ttl: ttl, lastAt: now)
+        let lastAt = before.lastAt ?? now
+        if ttl >= before.ttl || now - lastAt > before.ttl {
+            granted = Granted(ttl: ttl, lastAt: now)
+        } else {
+            granted = Granted(ttl: before.ttl, lastAt: lastAt)
+        }
     }
 
     private mutating func begin(with header: StoreHeader) {

@@ -76,7 +76,7 @@ struct Daemon {
         let cache = DynamicConfigurationCache(dataDirectory: effective.postgreSQL.dataDirectory, logger: logger)
         let document = await cache.load() ?? effective.bootstrap?.dynamicConfiguration ?? JSONObject()
         let peers = try HTTPPeerClient(StoreWiring.peers(effective))
-        let store = try StoreWiring.store(effective)
+        let store = try StoreWiring.store(effective, marks: await StoreWiring.marks(effective))
         let guardian = try GuardianWiring.client(effective, logger: Logger(label: "guardian"))
         await takeOver(guardian)
         try await checkStore(store, peers)

@@ -4,6 +4,7 @@ import JSON
 import Ports
 import Posix
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Etcd
@@ -56,6 +57,37 @@ struct EtcdLifeServerTests {
                 let change = DCSEvent.changed(leaf: "status", value: "new", revision: revision)
                 try await eventually("the watch tells of the new life") { events.withLock { $0.contains(change) } }
                 #expect(revision < seen.revision)
+            }
+        }
+    }
+
+    /// Whoever led when etcd lost its memory may do so still when this daemon begins.
+    @Test(arguments: [true, false])
+    func aDaemonThatBeginsGoesByTheStoreThatTheOneBeforeKnew(_ isSameCluster: Bool) async throws {
+        let ttl = Duration.seconds(3)
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/mark"
+        try await EtcdCluster.run { cluster in
+            let before = await StoreMarkFile.open(path, within: .seconds(30))
+            try await cluster.withStore("n1", marks: before, { $0.ttl = ttl }) { store in
+                #expect(try await store.acquireLeader(deadline: soon()) != .refused)
+                for number in 0..<20 {
+                    _ = try await store.write(.status, "\(number)", if: .leading, deadline: soon())
+                }
+                let leader = try #require(try await store.load(deadline: soon()).leader)
+                try await eventually("the leader is kept in mind") {
+                    (try? Files.readText(path)).flatMap { StoreMark($0) }?.leader == leader.revision
+                }
+            }
+            try await cluster.members[0].forget(token: isSameCluster ? nil : "another")
+            try await cluster.waitUntilReady(cluster.members[0])
+            let marks = await StoreMarkFile.open(path, within: .seconds(30))
+            let begun = BootClock.now()
+            try await cluster.withStore("n1", marks: marks, { $0.ttl = ttl }) { store in
+                #expect(BootClock.now() - begun > ttl - .milliseconds(500))
+                let view = try await store.load(deadline: soon())
+                #expect(view.isUnlocked)
+                #expect(try await store.acquireLeader(deadline: soon()) != .refused)
             }
         }
     }

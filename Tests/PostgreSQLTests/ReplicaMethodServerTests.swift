@@ -78,6 +78,12 @@ struct ReplicaMethodServerTests {
             _ = try await second.startStandby(of: first.upstream)
             try await first.sql("INSERT INTO t VALUES (2)")
             let status = await second.wait { $0.facts?.receiver?.isStreaming == true }
+            // Another server's proof is none of it.
+            #expect(status.isUnproven)
+            await second.controller.proveCopy(of: (status.postmaster ?? 0) + 1)
+            #expect(await second.observe().isUnproven)
+            await second.controller.proveCopy(of: status.postmaster ?? 0)
+            #expect(await !second.observe().isUnproven)
             #expect(status.facts?.receiver?.isStreaming == true)
             #expect(status.unfinished == nil)
             #expect(try Files.list(second.configuration.dataDirectory).allSatisfy { !$0.hasPrefix(".matriarch-unf") })
@@ -101,6 +107,7 @@ struct ReplicaMethodServerTests {
                 .clone(from: first.upstream, replacing: .nothing, onlyByBaseBackup: true))
             #expect(!Files.exists("\(root)/asked"))
             #expect(await second.observe().dataDirectory == .initialized)
+            #expect(await !second.observe().isUnproven)
         }
     }
 

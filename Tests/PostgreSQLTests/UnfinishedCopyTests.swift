@@ -293,6 +293,24 @@ struct CopyScene {
         }
     }
 
+    @Test("What a command has restored is a cluster, and known to be no copy of the leader's until that is proven")
+    func unproven() throws {
+        let scene = CopyScene()
+        defer { scene.remove() }
+        let directory = scene.directory
+        try scene.makeCluster(directory.path)
+        #expect(!directory.isUnproven)
+        try directory.note(isUnproven: true)
+        #expect(directory.isUnproven && directory.look() == (.initialized, nil))
+        // It has no part in what a copy moves, and goes with what is replaced.
+        try scene.makeCluster(directory.draft)
+        try scene.file(directory.draft + "/" + DataDirectory.unprovenName)
+        #expect(try !directory.draftEntries().keys.contains(DataDirectory.unprovenName))
+        try directory.note(isUnproven: false)
+        #expect(!directory.isUnproven)
+        try directory.note(isUnproven: false)
+    }
+
     @Test("A mark is read as it was written") func text() {
         var mark = UnfinishedMark(.copy)
         mark.phase = .filling

@@ -18,7 +18,8 @@ public enum PeerAnswer: Sendable, Hashable {
             isPrimary: isPrimary, position: isPrimary ? .zero : max(received, replayed),
             timeline: object["timeline"]?.int.flatMap(TimelineID.init(exactly:)) ?? 0,
             tags: Tags(object["tags"]?.object ?? JSONObject()), replayed: isPrimary ? .zero : replayed,
-            watchdogFailed: object["watchdog_failed"]?.isTruthy == true, busy: Self.busy(object))
+            watchdogFailed: object["watchdog_failed"]?.isTruthy == true, busy: Self.busy(object),
+            isUnproven: object["unproven_copy"]?.isTruthy == true)
         let objections = object["stands_back"]?.array ?? []
         status.standsBack = objections.prefix(PeerStatus.Objection.most).compactMap(PeerStatus.Objection.init)
         self = .status(status)
@@ -82,10 +83,13 @@ public struct PeerStatus: Sendable, Hashable {
             ]
         }
     }
+    /// Its data directory is not the one that `/sync` speaks of (`PostgreSQLStatus.isUnproven`).
+    public var isUnproven: Bool
 
     public init(
         isPrimary: Bool, position: WALPosition, timeline: TimelineID, tags: Tags = Tags(JSONObject()),
-        replayed: WALPosition? = nil, watchdogFailed: Bool = false, busy: String? = nil
+        replayed: WALPosition? = nil, watchdogFailed: Bool = false, busy: String? = nil,
+        isUnproven: Bool = false
     ) {
         self.isPrimary = isPrimary
         self.position = position
@@ -94,5 +98,6 @@ public struct PeerStatus: Sendable, Hashable {
         self.tags = tags
         self.watchdogFailed = watchdogFailed
         self.busy = busy
+        self.isUnproven = isUnproven
     }
 }

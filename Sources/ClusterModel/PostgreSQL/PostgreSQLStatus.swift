@@ -264,6 +264,9 @@ public struct PostgreSQLStatus: Sendable, Hashable {
     public var dataDirectory: DataDirectory
     /// What stands in the data directory by halves. Whatever else is seen there: it is not started as it is.
     public var unfinished: UnfinishedWork?
+    /// A command of the operator's has brought what stands there, most likely from a backup, and it has not streamed
+    /// all since: what `/sync` says of this member is of the directory before, and this one may lack some of it (S2).
+    public var isUnproven = false
     public var state: PostgreSQLState
     /// The pid of the postmaster; nil where none runs.
     public var postmaster: Int32?

@@ -110,7 +110,7 @@ func racers(
 private func standing(_ seen: Observation, _ facts: PostgreSQLStatus.Facts) -> Standing {
     Standing(
         name: seen.me.name, position: facts.position, replayed: facts.replayedPosition, timeline: facts.timeline ?? 0,
-        priority: seen.me.tags.failoverPriority)
+        priority: seen.me.tags.failoverPriority, isUnproven: seen.local.isUnproven)
 }
 
 /// What stands against a standby that holds the leader key and has not won it: a daemon before this one had, and an
@@ -158,7 +158,7 @@ func raceRules(_ seen: Observation, _ view: ClusterView, _ memory: Memory) -> Ra
         clusterTimeline: seen.checksTimeline ? view.timeline : nil,
         // The history of a standby cluster is written elsewhere; what stands in the store is of an earlier life.
         history: seen.settings.isStandbyCluster ? TimelineHistory() : view.history,
-        formerLeader: memory.lastLeader, quorum: eligibility.quorum,
+        formerLeader: memory.lastLeader, quorum: eligibility.quorum, isSynchronous: eligibility.isSynchronous,
         handedOver: former != nil && former == view.sync.leader ? view.status.optime : nil)
     rules.mayLead = { eligibility.isInFailsafe($0) }
     // Patroni's nodes keep the timeline that they were last told, and their position goes on.
@@ -179,13 +179,19 @@ public struct Standing: Sendable, Hashable {
     /// 0 where unknown.
     public var timeline: TimelineID
     public var priority: Int
+    /// What `/sync` says of it is of another data directory.
+    public var isUnproven: Bool
 
-    public init(name: String, position: WALPosition, replayed: WALPosition, timeline: TimelineID, priority: Int) {
+    public init(
+        name: String, position: WALPosition, replayed: WALPosition, timeline: TimelineID, priority: Int,
+        isUnproven: Bool = false
+    ) {
         self.name = name
         self.position = position
         self.replayed = replayed
         self.timeline = timeline
         self.priority = priority
+        self.isUnproven = isUnproven
     }
 }
 
@@ -203,6 +209,8 @@ struct RaceRules {
     var formerLeader: String?
     /// Nil where the best of those that are there wins.
     var quorum: VoteRules?
+    /// Whether `/sync` says who may win, or whose votes count.
+    var isSynchronous = false
     /// Where the WAL of the leader of `/sync` ended when it handed over; nil where it did not, or another led since.
     var handedOver: WALPosition?
     /// Whether a higher priority wins at equal position.
@@ -228,17 +236,6 @@ struct RaceRules {
     /// not tell yet.
     func isPassed(_ name: String, _ peer: PeerStatus, by mine: Standing) -> Bool {
         knowsTimeline(name) && peer.timeline > 0 && peer.timeline < mine.timeline && peer.replayed > mine.position
-    }
-
-    /// Whether a voter has nothing that may have been acknowledged and whoever races lacks (ha-loop.md §11.2.7). What
-    /// one that has parted has beyond the end of its timeline was acknowledged by nobody since.
-    func hasVote(_ name: String, _ peer: PeerStatus, for mine: Standing) -> Bool {
-        guard let quorum, quorum.counts(name), peer.position > .zero else { return false }
-        // There commits may have been acknowledged that are not here, however far this is.
-        if peer.timeline > mine.timeline { return false }
-        if isPassed(name, peer, by: mine) { return true }
-        let left = knowsTimeline(name) ? history.left(peer.timeline, before: peer.replayed) : nil
-        return min(peer.position, left ?? peer.position) <= mine.position
     }
 }
 
@@ -281,17 +278,6 @@ func judgeRace(_ mine: Standing, against peers: [(name: String, answer: PeerAnsw
     return .yes([.race(.iAmHealthiest(position: mine.position, asked: peers.count, reachable: reachable))])
 }
 
-/// Whom the leader of `/sync` is, needs no vote, unless the cluster has gone on without it.
-private func lackOfVotes(_ mine: Standing, _ others: Int, _ rules: RaceRules) -> RaceReason? {
-    guard let quorum = rules.quorum else { return nil }
-    let isCurrent = mine.timeline >= rules.history.lines.last.map { $0.timeline &+ 1 } ?? 0
-    if isCurrent, quorum.needsNone(mine.name) { return nil }
-    // It has all that was ever acknowledged, whoever has it too.
-    if isCurrent, let end = rules.handedOver, mine.position >= end { return nil }
-    let votes = quorum.votes(of: mine.name, others: others)
-    return votes < quorum.needed ? .tooFewVotes(votes, needed: quorum.needed) : nil
-}
-
 /// How a race stands.
 public enum RaceReason: Sendable, Hashable {
     case iAmHealthiest(position: WALPosition, asked: Int, reachable: Int)
@@ -299,6 +285,8 @@ public enum RaceReason: Sendable, Hashable {
     case peerIsAhead(String, peer: WALPosition, mine: WALPosition)
     case peerHasPriority(String, peer: Int, mine: Int)
     case tooFewVotes(Int, needed: Int)
+    /// `/sync` names this member for a data directory that it has no more.
+    case unprovenCopy
     case laggingBehindStatus(mine: WALPosition, status: WALPosition, allowed: Int64)
     case timelineBehind(mine: TimelineID, cluster: TimelineID)
     case timelineUnknown
@@ -328,6 +316,10 @@ public enum RaceReason: Sendable, Hashable {
             Explanation(
                 "too-few-votes", ["votes": .fact(votes), "needed": .fact(needed)],
                 "\(votes) of the other voters have no more than I have, the quorum needs \(needed)")
+        case .unprovenCopy:
+            Explanation(
+                "unproven-copy",
+                "/sync names me for what I had before my data directory was restored: it may lack acknowledged commits")
         case .laggingBehindStatus(let mine, let status, let allowed):
             Explanation(
                 "lagging", ["mine": .fact(mine), "status": .fact(status), "allowed": .fact(allowed)],

@@ -145,7 +145,7 @@ private struct ProspectJudge {
         let others = electorate(seen, view, memory, candidate: member.name, excluding: view.leaderName)
         let mine = Standing(
             name: member.name, position: peer.position, replayed: peer.replayed, timeline: peer.timeline,
-            priority: peer.tags.failoverPriority)
+            priority: peer.tags.failoverPriority, isUnproven: peer.isUnproven)
         let verdict = judgeRace(
             mine, against: others.map { ($0.name, answers[$0.name] ?? .unreachable("not asked")) },
             raceRules(seen, view, memory))
@@ -166,7 +166,8 @@ extension Observation {
                 isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,
                 timeline: facts.timeline ?? 0, tags: me.tags,
                 replayed: facts.inRecovery ? facts.replayedPosition : .zero,
-                busy: running.flatMap { $0.plan.kind.isAway ? $0.plan.kind.name : nil }))
+                busy: running.flatMap { $0.plan.kind.isAway ? $0.plan.kind.name : nil },
+                isUnproven: local.isUnproven))
     }
 }
 

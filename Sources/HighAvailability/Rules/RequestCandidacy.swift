@@ -70,11 +70,12 @@ private func switchover(
         judge(peers[candidate], .anything, clusterTimeline: nil) == .good
     else { return nil }
     let theirs = Standing(
-        name: candidate, position: peer.position, replayed: peer.replayed, timeline: peer.timeline, priority: 0)
+        name: candidate, position: peer.position, replayed: peer.replayed, timeline: peer.timeline, priority: 0,
+        isUnproven: peer.isUnproven)
     let mine = PeerAnswer.status(
         PeerStatus(
             isPrimary: false, position: facts.position, timeline: facts.timeline ?? 0, tags: seen.me.tags,
-            replayed: facts.replayedPosition))
+            replayed: facts.replayedPosition, isUnproven: seen.local.isUnproven))
     let others = electorate(seen, view, memory, excluding: former)
         .filter { $0.name != candidate }.map { ($0.name, peers[$0.name] ?? .unreachable("not asked")) }
     var rules = raceRules(seen, view, memory)

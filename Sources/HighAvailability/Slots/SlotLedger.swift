@@ -11,6 +11,8 @@ public struct SlotLedger: Sendable, Hashable {
     /// Those that are known to be members'.
     private(set) var members: Set<String> = []
     private var wasLeader = false
+    /// When the store began another life, which knows of its members when they have said so again.
+    private var beganAnew: BootInstant?
 
     public init() {}
 
@@ -45,6 +47,12 @@ public struct SlotLedger: Sendable, Hashable {
         }
     }
 
+    /// The store has lost its memory, or was set back: that it shows no key of a member says nothing for a while.
+    public mutating func storeBeganAnew(at now: BootInstant) {
+        beganAnew = now
+        lastUsed = lastUsed.mapValues { _ in now }
+    }
+
     private mutating func use(_ name: String, _ now: BootInstant) {
         lastUsed[name] = now
         members.insert(name)
@@ -57,7 +65,9 @@ public struct SlotLedger: Sendable, Hashable {
 
     /// How long a slot that is nobody's stays. A standby goes by the leader's count, and only makes sure that it was
     /// not a moment's view.
-    func grace(_ settings: DynamicConfiguration, isLeader: Bool) -> Duration {
-        isLeader ? settings.memberSlotsTTL : min(settings.memberSlotsTTL, settings.timings.ttl)
+    func grace(_ settings: DynamicConfiguration, isLeader: Bool, at now: BootInstant) -> Duration {
+        let isYoung = beganAnew.map { now - $0 < settings.memberSlotsTTL } ?? false
+        return isLeader || isYoung
+            ? settings.memberSlotsTTL : min(settings.memberSlotsTTL, settings.timings.ttl)
     }
 }

@@ -60,7 +60,7 @@ public func slotRule(
         }
     }
     let faulty = Set(settings.permanentSlotFaults.map(\.name))
-    let grace = ledger.grace(settings, isLeader: view.leaderName == me.name)
+    let grace = ledger.grace(settings, isLeader: view.leaderName == me.name, at: now)
     for slot in facts.slots.sorted(by: { $0.name < $1.name }) where wanted.slots[slot.name] == nil {
         if work.isLeftUnsynced(slot) {
             work.drop(slot, .notSynced(slot.name))

@@ -183,7 +183,11 @@ extension DataDirectory {
     /// A password while initdb reads it, and the passwords of the tools where the home directory takes none.
     private static let secretName = ".matriarch-secret"
     private static let passwordsName = ".matriarch-pgpass"
-    static let ownNames: Set = [markName, rewindMarkName, draftName, oldName, secretName, passwordsName]
+    /// Of a copy that may lack what was acknowledged to the one before (UnprovenMark.swift).
+    static let unprovenName = ".matriarch-unproven"
+    static let ownNames: Set = [
+        markName, rewindMarkName, draftName, oldName, secretName, passwordsName, unprovenName,
+    ]
 
     var mark: String { "\(path)/\(Self.markName)" }
     /// A named pipe. pg_rewind removes every file, directory and link that its source does not have, and looks past
@@ -268,7 +272,7 @@ extension DataDirectory {
 
     func removeRewindMark() throws(SystemError) { try removeDurably(rewindMark) }
 
-    private func removeDurably(_ file: String) throws(SystemError) {
+    func removeDurably(_ file: String) throws(SystemError) {
         // Nothing is asked of a file system that is not ours to write on.
         if try Files.look(file) == .missing { return }
         if unlink(file) == 0 { return try Files.synchronize(directory: Files.parent(file)) }

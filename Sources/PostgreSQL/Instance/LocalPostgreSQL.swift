@@ -145,6 +145,8 @@ public final class LocalPostgreSQL: PostgreSQLController {
         if !rest.isEmpty { await administrator.apply(rest, deadline: deadline) }
     }
 
+    public func proveCopy(of postmaster: Int32) async { await operations.proveCopy(of: postmaster) }
+
     public func checkpoint(timeout: Duration) async throws(PostgreSQLError) {
         try instance.refuseTenant()
         try await checkpointer.checkpoint(timeout: timeout)

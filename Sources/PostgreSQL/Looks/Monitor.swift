@@ -84,6 +84,7 @@ actor Monitor {
         }
         await readPrograms(&status, deadline)
         status.hasStandbySignal = directory.hasStandbySignal
+        status.isUnproven = found.state == .initialized && directory.isUnproven
         status.promotionWasAsked = postmaster != nil && instance.remember { $0.promoted } == postmaster?.pid
         // What pg_rewind needs of the cluster is fixed while it runs, so the last control file tells.
         status.canRewind = instance.remember { memory in

@@ -93,11 +93,7 @@ extension Operator {
         try await runBaseBackup(source, places.arguments)
         try await synchronizeDraft(after: configuration.baseBackupOptions)
         try install(mark)
-        do throws(SystemError) {
-            try directory.removeMark()
-        } catch {
-            throw .failed("cannot remove the mark in the data directory: \(error)")
-        }
+        try endCopy(isUnproven: false)
     }
 
     /// Looked at once more: it was seen before somebody was waited for.

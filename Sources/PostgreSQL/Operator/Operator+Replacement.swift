@@ -108,7 +108,7 @@ extension Operator {
             if directory.look().unfinished != .copy { discardDraft() }
             throw error
         }
-        try endReplacement()
+        try endReplacement(isUnproven: method != nil)
     }
 
     /// What a command has to say of it is not known; what it has left on the disk is.
@@ -148,7 +148,8 @@ extension Operator {
         log.warning("a complete copy was about to take the place of what stood in \(directory.path): it does so now")
         try directory.goOn(mark)
         try install(mark)
-        try endReplacement()
+        // An earlier daemon has made it, by whatever it went by.
+        try endReplacement(isUnproven: true)
         return true
     }
 
@@ -156,13 +157,9 @@ extension Operator {
         do throws(SystemError) { return try directory.brokenOffReplacement() != nil } catch { return false }
     }
 
-    private func endReplacement() throws(PostgreSQLError) {
+    private func endReplacement(isUnproven: Bool) throws(PostgreSQLError) {
         forgetCluster()
-        do throws(SystemError) {
-            try directory.removeMark()
-        } catch {
-            throw .failed("cannot remove the mark in the data directory: \(error)")
-        }
+        try endCopy(isUnproven: isUnproven)
         removeOld()
     }
 

@@ -89,10 +89,16 @@ extension Operator {
         let target = isDraft ? directory.draft : directory.path
         try await takeOver(target, ofCluster: identifier)
         if isDraft { try install(mark) }
+        try endCopy(isUnproven: true)
+    }
+
+    /// The copy stands there, whole.
+    func endCopy(isUnproven: Bool) throws(PostgreSQLError) {
         do throws(SystemError) {
+            try directory.note(isUnproven: isUnproven)
             try directory.removeMark()
         } catch {
-            throw .failed("cannot remove the mark of the data directory: \(error)")
+            throw .failed("cannot write or remove a mark of the data directory: \(error)")
         }
     }
 

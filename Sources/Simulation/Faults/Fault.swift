@@ -9,6 +9,8 @@ public struct Fault: Sendable, Hashable {
         case killNode(Int)
         /// All hosts at once, and what the store knew; they come back one after another.
         case loseSite
+        /// The leader's host, and the disk of a member that `/sync` names, which comes back out of a backup.
+        case loseVoter
         /// PostgreSQL alone.
         case killPostgreSQL(Int)
         /// The daemon alone: PostgreSQL goes on without it.
@@ -192,7 +194,8 @@ extension Fault.Kind {
         case .spoilKey(.member(let node), _): [node]
         case .storeOutage, .storeElection, .fillStore, .slowStore, .slowPeers, .lossyStore, .pause, .editTTL,
             .editMaximumLag,
-            .editSynchronous, .spoilKey, .rollingRestart, .followElsewhere, .loseSite, .spoilEndpoint, .restoreStore,
+            .editSynchronous, .spoilKey, .rollingRestart, .followElsewhere, .loseSite, .loseVoter, .spoilEndpoint,
+            .restoreStore,
             .forgetStore:
             []
         }

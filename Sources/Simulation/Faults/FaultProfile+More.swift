@@ -23,14 +23,13 @@ extension FaultProfile {
         }
     }
 
-    /// Elsewhere such a store meets hosts that die with it and operators: what these worlds find is still open
-    /// (docs/simulation.md).
+    /// Where there is a `/sync`, or the other site's word, nothing could tell that they hold no more.
     private var mayLoseStore: Bool {
         switch self {
-        case .store: true
-        case .mixed, .network, .process, .operators, .handover, .lag, .unguarded, .ground, .failsafe, .failsafeLate,
-            .checkpoints, .quiet, .synchronous, .quorum, .modes, .sites, .pauses:
-            false
+        case .mixed, .network, .process, .store, .operators, .handover, .lag, .unguarded, .ground, .failsafe,
+            .failsafeLate, .checkpoints:
+            true
+        case .quiet, .synchronous, .quorum, .modes, .sites, .pauses: false
         }
     }
 

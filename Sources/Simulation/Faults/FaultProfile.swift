@@ -43,6 +43,9 @@ public enum FaultProfile: String, Sendable, CaseIterable {
     /// Whether its clusters are in failsafe mode.
     var isFailsafe: Bool { self == .failsafe || self == .failsafeLate }
 
+    /// Whether its clusters are in synchronous mode, or may be.
+    var isSynchronous: Bool { self == .synchronous || self == .quorum || self == .modes }
+
     /// Whether PostgreSQL is held by a guardian that kills it when the lease ends.
     public var hasGuardian: Bool { self != .unguarded }
 

@@ -17,6 +17,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case otherLifeRefused
     case otherLifeTrusted
     case watchOfFormerLife
+    case lifeForgottenAtRestart
 
     // In the cycle.
     case leaseCountedFromReply
@@ -99,6 +100,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
     case markIgnored
     case rewindMarkIgnored
     case bootstrapMarkIgnored
+    case restoredCopyTrusted
     case lockNotTaken
 
     /// What it does, for people.
@@ -109,6 +111,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .nonsenseIsFinal: "what is no word of etcd's ends a call, and the endpoint stays the one that is asked"
         case .otherLifeRefused: "a store that has lost its memory is refused for ever"
         case .otherLifeTrusted: "a store of another cluster, or set back, is taken for the store at once"
+        case .lifeForgottenAtRestart: "a daemon that starts takes whatever store it finds for the one that it knew"
         case .watchOfFormerLife: "the watch goes on from where it was in the store's former life"
         case .historyCut: "the history is written without its first line"
         case .leaseCountedFromReply: "the lease counts from the answer, not from before the request"
@@ -184,47 +187,10 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
         case .silentGuardianTrusted: "an order that the guardian does not answer counts as taken"
         case .rewindMarkIgnored: "a directory whose rewind was broken off counts as whole"
         case .bootstrapMarkIgnored: "a cluster that was not made to its end counts as one"
+        case .restoredCopyTrusted: "a copy that was restored from a backup has the voice that /sync gives its member"
         case .lockNotTaken: "what an earlier daemon has begun writes on beside its successor"
         case .refusalsHammered: "what the store refuses is tried again at once"
         case .formerSiteBelieved: "what was found by a site that is followed no more is believed of the next"
-        }
-    }
-
-    /// The faults that bring it to light.
-    public var profile: FaultProfile {
-        switch self {
-        case .expiredLeaseIsValid, .storeLossNeverDemotes, .noDemotionMargin: .unguarded
-        case .lagLimitOffByOne: .lag
-        case .receiptNotConfirmed, .statusLeftBehind, .startTimeoutStops, .requestOverrulesRace: .handover
-        case .synchronousSetIgnored, .namesForgottenFirst, .claimSkipped, .namesForgottenAtRestart, .strictIgnored:
-            .synchronous
-        case .promotionWithoutNames, .votesNotCounted: .quorum
-        case .confirmationSkipped, .settlingSkipped: .modes
-        case .timelineNotChecked, .hungLeaderKept, .priorityIgnored, .raceBackoffIgnored, .slotsKeptForEver,
-            .partedNeverCompared, .removalNotAsked, .recoveredWithoutRewind, .removalsConfused,
-            .checkpointNotAwaited,
-            .failedStartIsParted, .deadManForgotten, .silentGuardianTrusted, .rewindMarkIgnored,
-            .bootstrapMarkIgnored:
-            .process
-        case .keyLeftWithDirectory, .keyLeftToForeigner, .refusalForgotten, .failedPromotionKept,
-            .promotionRecordsCount, .emptyStoreTrusted, .markIgnored, .lockNotTaken, .earlierDaemonForgotten,
-            .refusalCountsAsSilence, .unledNotAwaited, .newClusterUnguarded:
-            .ground
-        case .failsafeSilenceIgnored, .failsafeCountedFromReceipt, .failsafeOfFormerLife, .failsafePromiseBroken,
-            .failsafePromiseForgotten, .failsafeOneNotAsked, .failsafeOutlivesTerm, .failsafePromiseNeverEnds,
-            .failsafeMembersDropped:
-            .failsafe
-        case .standbyClusterIgnored, .keyLeftByDemotion, .formerSiteBelieved: .sites
-        case .pauseIgnoredWhenDown, .pauseIgnoredByStandbys, .pauseIgnoredWithoutStore, .servingPrimaryIgnored,
-            .disarmingForgotten:
-            .pauses
-        case .checkpointerIgnored: .checkpoints
-        case .rollingTurnSkipped: .operators
-        case .refusalsHammered, .nonsenseIsFinal, .otherLifeRefused, .otherLifeTrusted, .watchOfFormerLife: .store
-        case .compareSkipped, .leaderKeyOverwritten, .historyCut, .leaseCountedFromReply, .refusedRenewalIsHeld,
-            .promotionWithoutRereading, .lagIgnored, .raceIgnoresWhoIsAhead, .keyReleasedBeforeStop, .rewindSkipped,
-            .rewindWithoutProof, .exPrimaryStartsAsPrimary, .adoptionRestarts, .slotDroppedEarly, .circleFollowed:
-            .mixed
         }
     }
 
@@ -292,7 +258,7 @@ public enum PlantedBug: String, Sendable, Hashable, CaseIterable {
             .earlierDaemonForgotten, .refusalCountsAsSilence, .removalsConfused,
             .checkpointNotAwaited, .failedStartIsParted, .unledNotAwaited, .newClusterUnguarded,
             .deadManForgotten, .silentGuardianTrusted, .rewindMarkIgnored, .bootstrapMarkIgnored, .nonsenseIsFinal,
-            .otherLifeRefused, .otherLifeTrusted, .watchOfFormerLife:
+            .otherLifeRefused, .otherLifeTrusted, .watchOfFormerLife, .lifeForgottenAtRestart, .restoredCopyTrusted:
             break
         }
     }

@@ -10,7 +10,7 @@ extension World {
         disturb(fault)
         switch fault {
         case .killNode(let node): killNode(node)
-        case .loseSite: loseSite()
+        case .loseSite, .loseVoter: fault == .loseSite ? loseSite() : loseVoter()
         case .killPostgreSQL(let node): killPostgreSQL(node)
         case .killDaemon(let node):
             nodes[node].heldDown += 1
@@ -73,6 +73,7 @@ extension World {
             }
             thaw(node)
         case .loseSite: bringSiteBack()
+        case .loseVoter: bringLeaderBack()
         case .hangPostgreSQL(let node): letGo(node)
         case .stallDisk(let node): unstall(node)
         case .slowOperations(let node): nodes[node].slow -= 1
@@ -127,7 +128,8 @@ extension World {
         switch fault {
         case .slowReplication, .slowReplay, .fillConnections: break
         // Also what was said meanwhile is on its way for a while.
-        case .isolate, .spoilKey, .slowPeers, .loseSite: for index in nodes.indices { nodes[index].disturbedAt = now }
+        case .isolate, .spoilKey, .slowPeers, .loseSite, .loseVoter:
+            for index in nodes.indices { nodes[index].disturbedAt = now }
         case .killNode, .killPostgreSQL, .killDaemon, .freezeDaemon, .suspendHost, .hangPostgreSQL, .stallDisk,
             .hangCheckpointer,
             .slowOperations, .blockOperations, .stepClock, .starveDaemon, .removeDirectory, .failStarts, .killGuardian,

@@ -1,6 +1,12 @@
 import ClusterModel
 import StoreRules
 
+/// The mark of the store's last life on a node's disk, and which life of the world's store that is.
+struct KeptMark {
+    var mark: StoreMark
+    var life: Int
+}
+
 /// A daemon's client of the store: which endpoint it asks, which life of the store it knows and where its watch stands,
 /// by the rules of the adapter (`StoreRules`).
 struct SimulatedClient {
@@ -9,10 +15,13 @@ struct SimulatedClient {
 
     private var endpoints: EndpointList
     private var jitter: JitterSource
-    private var life = StoreLife()
+    private var life: StoreLife
+    private var pace: StoreMarkPace
     private var watch = WatchPosition()
     /// Which life of the world's store it takes for the store; nil before it has had an answer.
     private(set) var follows: Int?
+    /// The life that an earlier daemon has left word of.
+    private let remembers: Int?
     /// How many calls in a row were in vain although an endpoint was well, and since when.
     var unanswered: (calls: Int, since: BootInstant)?
     /// Changes of the life that it follows which its watch has not told, and since when.
@@ -20,7 +29,11 @@ struct SimulatedClient {
     /// Bugs that were planted on purpose.
     var bug: PlantedBug?
 
-    init(_ node: String, number: Int) {
+    /// `mark` is what an earlier daemon of the node has left.
+    init(_ node: String, number: Int, _ mark: KeptMark? = nil) {
+        life = StoreLife(mark?.mark)
+        pace = StoreMarkPace(found: mark?.mark)
+        remembers = mark?.life
         endpoints = EndpointList(Self.configured, node: node)
         jitter = JitterSource(seed: UInt64(number))
         // Where members are discovered, each node begins with another one.
@@ -31,7 +44,22 @@ struct SimulatedClient {
     var livesSeen: Int { life.number }
 
     /// The lowest revision that an answer may have that is asked for now.
-    var floor: Revision { life.floor }
+    var floor: StoreLife.Floor { life.floor }
+
+    /// What is to be kept for the next daemon; nil where that is kept already.
+    mutating func newMark(at now: BootInstant) -> KeptMark? {
+        guard let follows, let mark = life.mark, pace.isDue(mark, at: now) else { return nil }
+        return KeptMark(mark: mark, life: follows)
+    }
+
+    /// A load has shown the leader key.
+    mutating func see(_ view: ClusterView, at now: BootInstant, ttl: Duration) {
+        guard let leader = view.leader else { return }
+        life.see(leader: leader.revision, in: view.revision, at: now, ttl: ttl)
+    }
+
+    /// Whether nobody takes the key yet who does not hold it.
+    func isUnsettled(at now: BootInstant) -> Bool { life.unsettled(at: now) != nil }
 
     mutating func next(_ walk: inout EndpointWalk, at now: BootInstant) -> EndpointWalk.Step {
         walk.next(&endpoints, at: now, jitter: &jitter)
@@ -50,7 +78,7 @@ struct SimulatedClient {
 
     /// Takes in what an answer tells of its server, before anything is done there.
     mutating func learn(
-        _ header: StoreHeader, floor: Revision, at now: BootInstant, ttl: Duration
+        _ header: StoreHeader, floor: StoreLife.Floor, at now: BootInstant, ttl: Duration
     ) -> StoreLife.Verdict {
         let before = life
         let verdict = life.learn(header, floor: floor, at: now, ttl: ttl)
@@ -65,6 +93,9 @@ struct SimulatedClient {
             return .stale(difference, isNews: false)
         }
     }
+
+    /// Whether the life `present` of the world's store is the one that it takes for the store, as far as it knows.
+    func expects(_ present: Int) -> Bool { follows ?? remembers ?? present == present }
 
     // MARK: Watch
 
@@ -91,7 +122,7 @@ struct SimulatedClient {
     mutating func brings(
         _ change: SimulatedStore.Change, of present: Int, _ header: StoreHeader, at now: BootInstant, ttl: Duration
     ) -> Bool {
-        guard follows == nil || follows == present else { return false }
+        guard expects(present) else { return false }
         guard watch.isNews(change.revision) else {
             untold = ((untold?.count ?? 0) + 1, untold?.since ?? now)
             return false

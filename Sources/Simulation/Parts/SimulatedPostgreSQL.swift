@@ -22,6 +22,8 @@ struct SimulatedPostgreSQL {
     var isHalfMade = false
     /// What else was begun in the directory and has not come to its end, by its mark: a rewind, or a bootstrap.
     var unfinished: PostgreSQLStatus.UnfinishedWork?
+    /// It was restored from a backup, and its mark says so.
+    var isUnproven = false
     /// Each bootstrap makes another one.
     var systemIdentifier = Self.systemIdentifier
     /// Until when its control file shows the timeline before its promotion.
@@ -67,6 +69,7 @@ struct SimulatedPostgreSQL {
     mutating func initialize(branch: Int) {
         isInitialized = true
         isHalfMade = false
+        isUnproven = false
         if branch > 1 { systemIdentifier = "\(Self.systemIdentifier.dropLast(2))\(branch + 10)" }
         log = WriteAheadLog()
         log.begin(branch: branch, timeline: 1)
@@ -79,6 +82,7 @@ struct SimulatedPostgreSQL {
         isInitialized = true
         isHalfMade = false
         unfinished = nil
+        isUnproven = false
         systemIdentifier = source.systemIdentifier
         log = source.log
         isStandby = true
@@ -181,6 +185,7 @@ struct SimulatedPostgreSQL {
             dataDirectory: .initialized, unfinished: unfinished, state: state, systemIdentifier: systemIdentifier,
             hasStandbySignal: isStandby, canRewind: true, observedAt: now)
         status.mayRemove = .init(onRewindFailure: true, onDivergedTimelines: true)
+        status.isUnproven = isUnproven
         switch process {
         case .down:
             status.control = ControlData(
@@ -209,7 +214,8 @@ struct SimulatedPostgreSQL {
 
     /// What flows to and from a server at present.
     struct Streams {
-        var isStreaming: Bool
+        /// Of a standby: from whom, and how far that one has told to be.
+        var receiver: PostgreSQLStatus.WALReceiver
         /// The slots that somebody reads.
         var active: Set<String>
         /// Records received and not replayed.
@@ -223,7 +229,7 @@ struct SimulatedPostgreSQL {
             inRecovery: isStandby, timeline: log.timeline, writePosition: isStandby ? .zero : position,
             receivedPosition: isStandby ? position : .zero,
             replayedPosition: isStandby ? Self.position(max(0, log.count - streams.unreplayed)) : .zero,
-            receiver: isStandby && upstream != nil ? .init(isStreaming: streams.isStreaming) : nil,
+            receiver: isStandby && upstream != nil ? streams.receiver : nil,
             slots: slots.keys.sorted().map {
                 .init(
                     name: $0, isLogical: false, isActive: streams.active.contains($0),

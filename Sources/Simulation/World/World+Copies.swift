@@ -47,6 +47,7 @@ extension World {
             return .failure(.failed("\(source.name) is not reachable"))
         }
         nodes[index].postgreSQL.copy(self[server: peer])
+        restoreBackup(index, lackingAtLeast: 0)
         nodes[index].postgreSQL.grewAt = now
         nodes[index].records.forgetRewinds()
         coverage.count(.clone)
@@ -60,8 +61,22 @@ extension World {
         }
         guard let kept else { return .failure(.failed("there is no backup")) }
         nodes[index].postgreSQL.copy(nodes[kept].postgreSQL)
+        nodes[index].postgreSQL.isUnproven = true
+        restoreBackup(index, lackingAtLeast: nodes[index].records.restoresAlone ? 20 : 0)
         nodes[index].postgreSQL.grewAt = now
         coverage.count(.restoredAlone)
         return .success(.done)
+    }
+
+    /// What stands there now is from some time before: its command knows nothing of what was acknowledged since.
+    private mutating func restoreBackup(_ index: Int, lackingAtLeast least: Int) {
+        guard setup.tempers.restoresBackups || least > 0, chapter != .making else { return }
+        let log = nodes[index].postgreSQL.log
+        // What was there when its timeline began is the least.
+        let begin = log.switchPoints.last?.end ?? 0
+        let age = generator.number(in: least...least + 40)
+        nodes[index].postgreSQL.log = log.prefix(max(begin + 2, log.count - age))
+        nodes[index].postgreSQL.isUnproven = true
+        if nodes[index].published?.snapshot.view?.sync.includes(name(index)) == true { coverage.count(.voterRestored) }
     }
 }

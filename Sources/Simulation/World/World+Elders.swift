@@ -99,7 +99,7 @@ extension World {
         guard setup.guardian, node.records.isPlain, let lease = node.enforced, node.commits, node.machine != nil,
             lease.isValid(at: now), otherSite == nil, !setup.isSynchronous, node.operation == nil, hasTwin(index),
             // Who is shown an empty directory beside a store that knows of no cluster begins another one.
-            store.keys["initialize"] != nil
+            store.keys["initialize"] != nil, isStoreOfOneLife
         else { return }
         coverage.count(.directoryMoved)
         endDaemon(index)
@@ -109,6 +109,8 @@ extension World {
         var empty = SimulatedPostgreSQL()
         empty.era = node.postgreSQL.era + 1
         nodes[index].postgreSQL = empty
+        // It stood beside the other directory.
+        nodes[index].storeMark = nil
         nodes[index].enforced = nil
         nodes[index].operation = nil
         nodes[index].orphan = nil

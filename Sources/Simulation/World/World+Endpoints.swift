@@ -18,7 +18,7 @@ extension World {
         var deadline: BootInstant
         /// The store's life in which it was sent, and the lowest revision that its answer may have.
         var life: Int
-        var floor: Revision
+        var floor: StoreLife.Floor
         /// Its way through the endpoints; nil where all are well, and the first that is asked answers.
         var walk: Walk?
     }
@@ -37,6 +37,8 @@ extension World {
         var snapshots: [SimulatedStore.Snapshot] = []
         /// When its present life began; nil for the first.
         var lifeBegan: BootInstant?
+        /// For how long each node took leases to be granted then.
+        var ttls: [Duration] = []
 
         /// Whoever asks comes soon to an endpoint of the store's, and nobody takes another's for it.
         var isSlight: Bool { endpoints.count < 2 && endpoints.allSatisfy { $0.ailment != .otherCluster } }
@@ -73,13 +75,15 @@ extension World {
         store.begin(with: snapshot, isSameCluster: isSameCluster, now)
         // Whoever restores it knows how the cluster is configured.
         if snapshot != nil { store.put("config", .object(document)) }
+        // And whose it is: a backup of a key that somebody has spoilt is no use.
+        if store.keys["initialize"] != nil { store.put("initialize", .text(clusterIdentifier)) }
         _ = store.takeChanges()
-        troubles.lifeBegan = now
+        (troubles.lifeBegan, troubles.ttls) = (now, nodes.map(\.ttl))
         for index in nodes.indices { nodes[index].disturbedAt = now }
         // What stood in it nobody knows any more.
         handedOver = nil
         (history, historyRevision, checkedRevision) = ([], 0, 0)
-        if snapshot == nil { lostSite = LostSite(isJudged: false) }
+        if store.keys["initialize"] == nil { lostSite = LostSite(isJudged: false) }
     }
 
     /// All daemons have gone on in the store's present life, and whoever led in the one before has ended.
@@ -89,18 +93,41 @@ extension World {
             && nodes.indices.allSatisfy { nodes[$0].machine == nil || clients[$0].follows == store.life }
     }
 
-    /// A daemon begins, and its client knows of nothing.
+    /// A daemon begins: its client knows what an earlier one has left of the store's last life.
     mutating func beginClient(_ index: Int) {
-        clients[index] = SimulatedClient(name(index), number: index)
+        let mark = setup.bug == .lifeForgottenAtRestart ? nil : nodes[index].storeMark
+        if let mark, mark.life != store.life { coverage.count(.lifeRemembered) }
+        clients[index] = SimulatedClient(name(index), number: index, mark)
         clients[index].bug = setup.bug
         clients[index].begin(at: store.revision)
+    }
+
+    /// What the next daemon is to know of the store is written beside the directory, where the disk lets it.
+    mutating func keepMark(_ index: Int) {
+        guard nodes[index].stalled == 0, let mark = clients[index].newMark(at: now) else { return }
+        nodes[index].storeMark = mark
+    }
+
+    /// The client's own refusal: of a store that was set back, and has grown since, nobody takes the key before who led
+    /// has ended.
+    mutating func refusedUnsettled(_ sent: SentRequest) -> StoreAnswer? {
+        guard clients[sent.node].isUnsettled(at: now) else { return nil }
+        switch sent.request {
+        case .acquire:
+            coverage.count(.regrowthAwaited)
+            return .acquired(.success(.refused))
+        case .renew where nodes[sent.node].published?.snapshot.lease?.isValid(at: now) != true:
+            coverage.count(.regrowthAwaited)
+            return .renewed(.success(.refused))
+        case .load, .refresh, .renew, .release, .write, .delete, .touch: return nil
+        }
     }
 
     // MARK: The way of a request
 
     /// Where all is well the first endpoint answers; else the client goes its way.
     mutating func sendOff(_ sent: SentRequest) {
-        if troubles.endpoints.isEmpty, clients[sent.node].follows ?? store.life == store.life {
+        if troubles.endpoints.isEmpty, clients[sent.node].expects(store.life) {
             return dispatch(sent)
         }
         var sent = sent
@@ -201,8 +228,10 @@ extension World {
         }
         let index = sent.node
         clients[index].succeeded(sent.walk?.endpoint)
+        defer { keepMark(index) }
         if clients[index].follows == store.life { return true }
         let isFirst = clients[index].follows == nil
+        noteTrust(index)
         if clients[index].follow(store.life, at: store.revision) { resumeWatch(index) }
         if !isFirst {
             coverage.count(.lifeTaken)
@@ -236,16 +265,34 @@ extension World {
         }
     }
 
-    /// S4: a lease of the store's former life counts until it ends, and nobody who has known that leads beside it. A
-    /// daemon that has begun since takes what it finds for the store: S1 alone judges what it does.
+    /// S4: a lease of the store's former life counts until it ends, and nobody leads beside it. A node that has been
+    /// away since before what the store was set back to cannot know of it, and one that has not seen a ttl that was
+    /// raised cannot wait for that: there the story ends.
     mutating func checkFormerLease(_ index: Int) {
-        guard clients[index].livesSeen > 0 else { return }
         for other in nodes.indices where other != index {
-            guard let lease = nodes[other].published?.snapshot.lease, isOfFormerLife(lease), lease.isValid(at: now)
+            guard let published = nodes[other].published, let lease = published.snapshot.lease, lease.isValid(at: now),
+                isOfFormerLife(lease) || published.leadsByPromises(at: now)
             else { continue }
+            if nodes[index].records.couldNotTell == store.life || lease.ttl > troubles.ttls[index] {
+                coverage.count(.lifeUnknowable)
+                chapter = .done
+                return
+            }
+            if !isOfFormerLife(lease) { continue }
             violate(
                 .S4, "\(name(index)) takes the key while \(name(other)) leads by the store's former life")
         }
+    }
+
+    /// Its client goes on in a life that is new to it. What stands on its disk is no older than that, or says nothing.
+    private mutating func noteTrust(_ index: Int) {
+        guard clients[index].livesSeen == 0, store.life > 0 else { return }
+        let (mark, header) = (nodes[index].storeMark?.mark, store.header)
+        let couldTell =
+            mark.map { mark in
+                mark.clusterID != header.clusterID || mark.term > header.raftTerm || mark.revision > header.revision
+            } ?? false
+        nodes[index].records.couldNotTell = couldTell ? nil : store.life
     }
 
     /// The store that has granted it has forgotten it.

@@ -189,6 +189,10 @@ extension World {
         case .breakOff: soon(.breakOff, index, incarnation)
         case .applySlots(let actions, _): soon(.applySlots(actions), index, incarnation)
         case .checkpoint: checkpoint(index, incarnation)
+        case .proveCopy(let postmaster):
+            guard nodes[index].postgreSQL.pid == postmaster else { return }
+            nodes[index].postgreSQL.isUnproven = false
+            coverage.count(.copyProven)
         case .readHistory(let timeline): readHistory(timeline, index, incarnation)
         case .nameSynchronous(let setting): soon(.nameSynchronous(setting), index, incarnation)
         case .adoptConfiguration:

@@ -30,7 +30,8 @@ extension World {
             .repeatWatch,
             .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag, .editSynchronous,
             .restartPostgreSQL,
-            .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite, .spoilEndpoint, .restoreStore,
+            .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite, .loseVoter, .spoilEndpoint,
+            .restoreStore,
             .forgetStore:
             break
         }
@@ -60,7 +61,7 @@ extension World {
             .staleReads,
             .muteWatch, .repeatWatch, .compactWatch, .switchover, .failover, .pause, .editTTL, .editMaximumLag,
             .editSynchronous,
-            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite,
+            .restartPostgreSQL, .restartDaemon, .reinitialise, .rollingRestart, .followElsewhere, .loseSite, .loseVoter,
             .spoilEndpoint, .restoreStore, .forgetStore:
             break
         }
@@ -75,7 +76,9 @@ extension World {
 
     /// Only where somebody else has all that may not be lost: who loses the only copy has lost it.
     private mutating func removeDirectory(_ index: Int, _ sessionsGoOn: Bool) {
-        guard nodes[index].postgreSQL.isInitialized, nodes[index].operation == nil, !setup.isSynchronous else { return }
+        guard nodes[index].postgreSQL.isInitialized, nodes[index].operation == nil, !setup.isSynchronous,
+            isStoreOfOneLife
+        else { return }
         let mine = nodes[index].postgreSQL
         let isBacked = nodes.indices.contains { other in
             let theirs = nodes[other].postgreSQL

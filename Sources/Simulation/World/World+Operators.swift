@@ -38,7 +38,8 @@ extension World {
             .lateRequests, .spoilKey, .isolateFromStore, .loseAnswers, .partition, .isolate, .slowReplication,
             .slowReplay, .storeOutage, .storeElection, .fillStore,
             .slowStore, .slowPeers, .lossyStore, .staleReads, .muteWatch,
-            .repeatWatch, .compactWatch, .refusePromotions, .failCopies, .loseSite, .freezeGuardian, .moveDirectory,
+            .repeatWatch, .compactWatch, .refusePromotions, .failCopies, .loseSite, .loseVoter, .freezeGuardian,
+            .moveDirectory,
             .refuseRewinds, .fillConnections, .spoilEndpoint, .restoreStore, .forgetStore:
             break
         }

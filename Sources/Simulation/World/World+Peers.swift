@@ -37,7 +37,9 @@ extension World {
         status.canRewind = !setup.rewindless.contains(index)
         // Nobody has a backup of a cluster that is being made, but for the one of which it is made.
         let hasBackup = chapter != .making || setup.tempers.bootstrapCut != nil
-        status.canRestoreAlone = hasBackup && setup.faults.contains { $0.kind == .failCopies(index) }
+        status.canRestoreAlone =
+            nodes[index].records.restoresAlone
+            || hasBackup && setup.faults.contains { $0.kind == .failCopies(index) }
         status.hasPrePromote = setup.faults.contains { $0.kind.asksBeforePromotion(of: index) }
         return status
     }
@@ -74,7 +76,8 @@ extension World {
             isPrimary: !facts.inRecovery, position: facts.inRecovery ? facts.position : .zero,
             timeline: facts.timeline ?? 0,
             tags: identity(peer).tags, replayed: facts.inRecovery ? facts.replayedPosition : .zero,
-            busy: kind.flatMap { $0.isAway ? $0.name : nil })
+            busy: kind.flatMap { $0.isAway ? $0.name : nil },
+            isUnproven: nodes[peer].postgreSQL.isUnproven)
         status.standsBack = nodes[peer].published?.snapshot.standsBack(at: now) ?? []
         return .status(status)
     }

@@ -56,8 +56,13 @@ extension World {
     /// What a server's own status tells of its connections.
     func streams(_ index: Int) -> SimulatedPostgreSQL.Streams {
         let readers = nodes.indices.filter { source(of: $0) == index && isStreaming($0) }
+        var receiver = PostgreSQLStatus.WALReceiver(isStreaming: isStreaming(index))
+        if receiver.isStreaming, let source = source(of: index), source != Self.elsewhere {
+            (receiver.host, receiver.port) = (name(source), 5432)
+            receiver.latestEnd = self[server: source].position
+        }
         return SimulatedPostgreSQL.Streams(
-            isStreaming: isStreaming(index), active: Set(readers.map { SlotName.of(member: name($0)) }),
+            receiver: receiver, active: Set(readers.map { SlotName.of(member: name($0)) }),
             unreplayed: unreplayed(index), receivers: readers.map { (name($0), nodes[$0].postgreSQL.log.count) })
     }
 

@@ -42,6 +42,12 @@ extension World.Setup {
         setup.tempers.drawMore(&generator, nodes: size, rewindless: setup.rewindless)
         setup.faults += profile.planMore(&generator, nodes: size, span: span)
         setup.faults += profile.planStore(&generator, span: span)
+        setup.tempers.drawStillMore(&generator)
+        if profile.isSynchronous, generator.oneIn(4) {
+            // Longer than a lease, for somebody to go on without it.
+            let at = generator.milliseconds(in: 0...Int(span.nanoseconds / 1_000_000) - 40_000)
+            setup.faults.append(Fault(.loseVoter, at: at, lasts: generator.milliseconds(in: 35_000...100_000)))
+        }
         return setup
     }
 }

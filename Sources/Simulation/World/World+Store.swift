@@ -74,7 +74,7 @@ extension World {
 
     /// What the store does with a request, and what it says.
     private mutating func taken(_ sent: SentRequest) -> StoreAnswer {
-        if let refusal = refusedByFullStore(sent) { return refusal }
+        if let refusal = refusedByFullStore(sent) ?? refusedUnsettled(sent) { return refusal }
         let index = sent.node
         let name = nodes[index].name
         let claimant = SimulatedStore.Claimant(name: name, session: sent.session)
@@ -127,6 +127,7 @@ extension World {
     private mutating func seen(by index: Int, lag: Duration?) -> ClusterView {
         var view = lag.map { store.view(at: now - $0, now) } ?? store.view(now)
         view.life = clients[index].livesSeen
+        clients[index].see(view, at: now, ttl: nodes[index].ttl)
         return view
     }
 

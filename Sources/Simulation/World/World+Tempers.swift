@@ -21,6 +21,8 @@ public struct Tempers: Sendable, Hashable {
     public var checkpointsLate = false
     /// The first server after a pg_rewind is killed.
     public var killsRewound = false
+    /// Copies are restored from a backup, which lacks some of the last records.
+    public var restoresBackups = false
     /// Of the first cluster that is made: how long after that has begun its daemon dies, and for how long.
     public var bootstrapCut: BootstrapCut?
 
@@ -57,6 +59,9 @@ public struct Tempers: Sendable, Hashable {
             lasts: generator.milliseconds(in: 300...40_000))
         if generator.oneIn(12) { bootstrapCut = cut }
     }
+
+    /// What they have learnt after that.
+    mutating func drawStillMore(_ generator: inout SeededGenerator) { restoresBackups = generator.oneIn(6) }
 
     /// What of it stands in `/config`.
     func write(to document: inout JSONObject) {
@@ -147,6 +152,10 @@ extension SimulatedNode {
         var full = 0
         /// Its bootstrap was cut off: what it has made is nobody's cluster.
         var isCutOff = false
+        /// Its operator has a backup, and restores that where nobody can be copied.
+        var restoresAlone = false
+        /// The life of the store that it has taken for the one before, and nothing on its disk could tell.
+        var couldNotTell: Int?
 
         /// Nothing of this is wrong at present.
         var isPlain: Bool { frozenGuardian == 0 && full == 0 && elder == nil }

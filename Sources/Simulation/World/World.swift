@@ -130,6 +130,8 @@ public struct World {
     var dataWaitsSince: BootInstant?
     /// Losses of all hosts that have not healed.
     var sitesLost = 0
+    /// The leaders whose hosts were lost together with a voter's disk, until they come back.
+    var lostLeaders: [Int] = []
     /// When a daemon last saw that somebody has asked for another leader.
     var askedAt: BootInstant?
     /// The node from which on an operator looks for a standby to name, when nobody leads in a pause.
@@ -263,6 +265,8 @@ struct SimulatedNode {
     var incarnation = 0
     /// The session of the daemon's last claim, by which its requests say that they are the leader's.
     var leaderSession: String?
+    /// What outlives its daemons of the store that they have known.
+    var storeMark: KeptMark?
     var timers = 0
     var postgreSQL = SimulatedPostgreSQL()
     /// What was committed since the last look was committed without a break.

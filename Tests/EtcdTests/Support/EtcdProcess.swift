@@ -168,12 +168,13 @@ struct EtcdCluster: Sendable {
 
     /// Runs `body` with a store that is connected, and closes it in all cases.
     func withStore(
-        _ name: String = "n1", _ change: (inout EtcdConfiguration) -> Void = { _ in },
+        _ name: String = "n1", marks: StoreMarkFile? = nil, _ change: (inout EtcdConfiguration) -> Void = { _ in },
         _ body: (EtcdStore) async throws -> Void
     ) async throws {
         var configuration = configuration(name)
         change(&configuration)
-        let store = try EtcdStore(configuration, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        let store = try EtcdStore(
+            configuration, marks: marks, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         do {
             try await store.start(deadline: soon())
             try await body(store)

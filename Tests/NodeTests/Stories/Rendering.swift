@@ -98,6 +98,7 @@ enum Rendering {
         case .breakOff: "break off what runs"
         case .applySlots(let slots, _): "slots: \(slots.map { "\($0)" }.joined(separator: ", "))"
         case .checkpoint: "checkpoint"
+        case .proveCopy: "the restored copy has everything"
         case .readHistory(let timeline): "read the history of \(timeline)"
         case .adoptConfiguration(let document): "adopt \(JSON.text(.object(document)))"
         case .nameSynchronous(let setting): "synchronous standbys: \(setting)"

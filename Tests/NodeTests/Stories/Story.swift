@@ -151,6 +151,7 @@ struct Story {
             }
             pending = []
         case .applySlots(let slots, _): world.apply(slots)
+        case .proveCopy: world.local.isUnproven = false
         case .checkpoint: answers.append(.node(.checkpointed(.success(()))))
         case .readHistory(let timeline):
             answers.append(.node(.historyRead(timeline, [], writtenAt: "2027-01-15T08:00:00+00:00")))
