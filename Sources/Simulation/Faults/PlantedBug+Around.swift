@@ -90,6 +90,7 @@ extension PlantedBug {
             .slotsKeptForEver: 446, .partedNeverCompared: 467, .removalNotAsked: 256, .confirmationSkipped: 883,
             .removalsConfused: 3193, .leaseCountedFromReply: 794, .circleFollowed: 707, .namesForgottenAtRestart: 586,
             .raceIgnoresWhoIsAhead: 433, .failsafeCountedFromReceipt: 581, .failsafeOfFormerLife: 295,
+            .servingPrimaryIgnored: 625,
         ]
         return worlds[self]
     }
