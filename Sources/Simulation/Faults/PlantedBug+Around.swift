@@ -86,10 +86,11 @@ extension PlantedBug {
             .failsafePromiseForgotten: 13_470, .lagLimitOffByOne: 6605, .claimSkipped: 3815, .noDemotionMargin: 3063,
             .promotionWithoutNames: 2743, .settlingSkipped: 2715, .votesNotCounted: 2319, .priorityIgnored: 1297,
             .hungLeaderKept: 1297, .refusedRenewalIsHeld: 1166, .receiptNotConfirmed: 1136, .lockNotTaken: 1755,
-            .requestOverrulesRace: 1119, .newClusterUnguarded: 1066, .unledNotAwaited: 1066, .nonsenseIsFinal: 462,
+            .requestOverrulesRace: 1119, .newClusterUnguarded: 1066, .unledNotAwaited: 422, .nonsenseIsFinal: 462,
             .slotsKeptForEver: 446, .partedNeverCompared: 467, .removalNotAsked: 256, .confirmationSkipped: 883,
             .removalsConfused: 3193, .leaseCountedFromReply: 794, .circleFollowed: 707, .namesForgottenAtRestart: 586,
             .raceIgnoresWhoIsAhead: 433, .failsafeCountedFromReceipt: 581, .failsafeOfFormerLife: 295,
+            .servingPrimaryIgnored: 625,
         ]
         return worlds[self]
     }

@@ -8,7 +8,10 @@ extension PlantedBug {
     /// What the rules do not see, or remember, of those.
     func forgetMore(_ seen: inout Observation, _ memory: inout Memory) {
         if self == .earlierDaemonForgotten { memory.beganWithoutLease = nil }
-        if self == .unledNotAwaited { memory.unledSince = seen.now - .seconds(3600) }
+        if self == .unledNotAwaited {
+            memory.unledSince = seen.now - .seconds(3600)
+            memory.unledPublication = seen.view?.initializeRevision
+        }
         if self == .refusalCountsAsSilence, seen.local.unobservable != nil, let postmaster = seen.local.postmaster {
             let since = seen.now - .seconds(3600)
             seen.pulse = Pulse(takenAt: seen.now, postmaster: postmaster, unansweredSince: since, stillSince: since)
