@@ -72,8 +72,7 @@ actor Monitor {
         if let postmaster, postmaster.isStopping, status.finish == nil, found.state == .initialized {
             status.finish = await instance.finishedBefore(postmaster, deadline: deadline)
         }
-        (status.waitingFor, status.archiverStillSince) = instance.remember { ($0.waitingFor, $0.archiverStillSince) }
-        status.unarchived = instance.stillUnarchived()
+        instance.tellArchive(&status)
         if let answer {
             (status.readiness, status.facts) = answer
             status.unobservable = refusal?.text

@@ -45,6 +45,12 @@ extension Instance {
         remember { $0.unarchived = left.isEmpty ? nil : left }
     }
 
+    /// What a stop that is under way waits for, and what one that was given up has left.
+    func tellArchive(_ status: inout PostgreSQLStatus) {
+        (status.waitingFor, status.archiverStillSince) = remember { ($0.waitingFor, $0.archiverStillSince) }
+        status.unarchived = stillUnarchived()
+    }
+
     /// What of that is there still, and not archived.
     func stillUnarchived() -> PostgreSQLStatus.Unarchived? {
         guard let known = remember({ $0.unarchived }) else { return nil }
