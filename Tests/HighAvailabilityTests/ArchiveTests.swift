@@ -22,6 +22,13 @@ import Testing
         return (Scene.seen(Scene.view(leader: "n2"), local), memory)
     }
 
+    /// This node has stopped PostgreSQL for another one.
+    private static var handingOver: Memory {
+        var memory = Memory()
+        memory.isHandingOver = true
+        return memory
+    }
+
     static let rows: [Row] = [
         Row(
             description: "an archiver that has done nothing for long", seen: archiving(stillFor: .seconds(20)),
@@ -39,6 +46,14 @@ import Testing
         Row(
             description: "until nothing of it is left", seen: following(nil).0, memory: following(nil).1,
             expected: .action(.wait), because: ["following"]),
+        Row(
+            description: "in a pause one that archives still is left alone",
+            seen: Scene.seen(Scene.view(leader: "n2"), LeaderKeyTests.finished(.shutDown), settings: ["pause": true]),
+            expected: .action(.wait), because: ["finished-shut-down", "paused"]),
+        Row(
+            description: "but for one that this node has stopped to hand over",
+            seen: Scene.seen(Scene.view(leader: "n2"), LeaderKeyTests.finished(.shutDown), settings: ["pause": true]),
+            memory: handingOver, expected: .plan(.demote), because: ["finished-shut-down"]),
     ]
 
     @Test(arguments: rows) func decides(_ row: Row) { row.check() }

@@ -9,6 +9,17 @@ import Testing
         return memory
     }
 
+    /// After the second failure ten seconds, then twice as long each time, a minute at most.
+    @Test(arguments: [(2, 10), (3, 20), (4, 40), (5, 60), (12, 60)])
+    func copiesWaitEverLongerAMinuteAtMost(_ times: Int, _ seconds: Int) {
+        let seen = Scene.seen(Scene.view(leader: "n2"), Scene.empty)
+        for (ago, waits) in [(seconds - 1, true), (seconds, false)] {
+            var memory = Self.failed(times, before: .seconds(ago))
+            let codes = decide(seen, &memory).reasons.map(\.code)
+            #expect(codes.contains("copy-failed") == waits, "\(times) failures, \(ago) s ago: \(codes)")
+        }
+    }
+
     @Test func sourcesThatTakeTurnsAreWaitedForToo() {
         var memory = Memory()
         for turn in 0..<6 {

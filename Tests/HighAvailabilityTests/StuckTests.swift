@@ -9,6 +9,15 @@ import Testing
     static let same = StoppedAndDivergedTests.same
     static let lost = PostgreSQLStatus.Obstacle.checkpointWithoutWAL(file: "000000010000000000000003")
 
+    /// What was to wait for minutes waits for ten seconds after its last failure where nobody leads.
+    @Test(arguments: [(0, 10), (3, 7), (9, 1)])
+    func startsWithoutALeaderWaitTenSeconds(_ ago: Int, _ left: Int) {
+        var memory = Memory()
+        memory.starting = Self.failed(9, Self.lost, ago: .seconds(ago)).starting
+        #expect(memory.starting.pause(at: Scene.now, atMost: .seconds(10)) == .seconds(left))
+        #expect(memory.starting.pause(at: Scene.now + .seconds(left), atMost: .seconds(10)) == nil)
+    }
+
     // MARK: Down
 
     static let starts: [Row] = [

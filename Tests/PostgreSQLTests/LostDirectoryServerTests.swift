@@ -19,10 +19,10 @@ struct LostDirectoryServerTests {
             _ = try await server.bootstrap()
             let pid = try #require(await server.observe().postmaster)
             let found = try TestServer.controller(server.configuration)
-            #expect(await found.observe(deadline: BootClock.now() + .seconds(3)).postmaster == pid)
+            #expect(await found.observe(deadline: BootClock.now() + .seconds(30)).postmaster == pid)
             let directory = server.configuration.dataDirectory
             #expect(unlink(directory + "/global/pg_control") == 0)
-            let halved = await found.observe(deadline: BootClock.now() + .seconds(3))
+            let halved = await found.observe(deadline: BootClock.now() + .seconds(30))
             #expect(halved.dataDirectory == .inaccessible("\(directory)/global/pg_control is gone"))
             #expect(halved.mayAcceptWrites)
             if isRemoved {
@@ -33,7 +33,7 @@ struct LostDirectoryServerTests {
 
             let late = try TestServer.controller(server.configuration)
             for controller in [server.controller, found, late] {
-                let status = await controller.observe(deadline: BootClock.now() + .seconds(3))
+                let status = await controller.observe(deadline: BootClock.now() + .seconds(30))
                 #expect(status.dataDirectory == .empty)
                 #expect(status.postmaster == pid)
                 #expect(status.mayAcceptWrites)
@@ -44,10 +44,10 @@ struct LostDirectoryServerTests {
                 try await late.adopt(configuration: ["parameters": ["work_mem": "8MB"]])
             }
             #expect(!Files.exists(directory))
-            _ = try await late.perform(.stop(.immediate, timeout: .seconds(5)))
+            _ = try await late.perform(.stop(.immediate, timeout: .seconds(30)))
             #expect(!ProcessTable.isAlive(pid))
             for controller in [server.controller, found, late] {
-                #expect(await controller.observe(deadline: BootClock.now() + .seconds(3)).postmaster == nil)
+                #expect(await controller.observe(deadline: BootClock.now() + .seconds(30)).postmaster == nil)
             }
         }
     }
