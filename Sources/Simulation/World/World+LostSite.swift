@@ -66,13 +66,14 @@ extension World {
         // Put there by hand.
         if store.keys["initialize"]?.value == .text(clusterIdentifier) { lostSite = nil }
         guard lostSite != nil, case .healing = chapter else { return }
+        // A node that knows of a pause which the store has forgotten leaves a server alone that is down.
         let waits = nodes.allSatisfy { node in
-            node.machine != nil && node.operation == nil
-                && node.published?.snapshot.decision?.needsOperator != nil && node.published?.snapshot.running == nil
+            node.machine != nil && node.operation == nil && node.published?.snapshot.running == nil
+                && (node.needsOperator || node.published?.snapshot.settings.isPaused == true)
         }
         let since = waits ? lostSite?.waitingSince ?? now : nil
         lostSite?.waitingSince = since
-        guard let since, now - since >= .seconds(10) else { return }
+        guard let since, now - since >= .seconds(10), nodes.contains(where: \.needsOperator) else { return }
         func isNewer(_ left: Int, _ right: Int) -> Bool {
             let (mine, theirs) = (nodes[left].postgreSQL, nodes[right].postgreSQL)
             let (a, b) = (mine.log.end(without: promotedInVain), theirs.log.end(without: promotedInVain))
@@ -98,8 +99,9 @@ extension World {
         goOnByHand(restored)
     }
 
-    /// An operator makes a primary of what one node has.
+    /// An operator makes a primary of what one node has, and says how the cluster is configured.
     private mutating func goOnByHand(_ newest: Int) {
+        writeConfiguration()
         coverage.count(.siteBroughtBack)
         note("an operator goes on with \(name(newest))")
         let server = nodes[newest].postgreSQL
@@ -114,4 +116,8 @@ extension World {
         nodes[newest].postgreSQL.process = .starting
         queue.add(.up(node: newest, era: server.era), at: now + .milliseconds(300))
     }
+}
+
+extension SimulatedNode {
+    fileprivate var needsOperator: Bool { published?.snapshot.decision?.needsOperator != nil }
 }

@@ -45,6 +45,7 @@ extension World {
         for other in nodes.indices where other != index && tags(other).failoverPriority > mine {
             let theirs = nodes[other].postgreSQL
             guard isUndisturbed(other), !standsBack(other), !isBlind(other), nodes[other].records.full == 0,
+                !isOutsideFailsafe(other, view),
                 !isCut(index, other), nodes[other].machine != nil,
                 theirs.process == .running,
                 theirs.isStandby, theirs.log == server.log, writers[server.log.branch] != other,
