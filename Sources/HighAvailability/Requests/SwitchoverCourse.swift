@@ -42,7 +42,7 @@ public struct SwitchoverCourse: Sendable, Hashable {
     }
 
     /// What is known where it has no end in time; nil for nothing.
-    public var state: String? { taken.map(Self.unpromoted) }
+    public var state: String? { taken.map { "\($0) has the leader key and is not promoted yet" } }
 
     private static func unpromoted(_ name: String) -> String { "\(name) took the leader key and was not promoted" }
 }

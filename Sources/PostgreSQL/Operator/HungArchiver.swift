@@ -54,8 +54,18 @@ extension Instance {
     /// What of that is there still, and not archived.
     func stillUnarchived() -> PostgreSQLStatus.Unarchived? {
         guard let known = remember({ $0.unarchived }) else { return nil }
-        let left = known.filter { Files.exists("\(archiveStatus)/\($0).ready") }
+        let ready = Set(readySegments())
+        let left = known.filter(ready.contains)
+        for name in known where !ready.contains(name) { tellLost(name) }
         remember { $0.unarchived = left.isEmpty ? nil : left }
         return left.first.map { .init(first: $0, count: left.count) }
+    }
+
+    /// A segment that waits no more was archived, or is gone.
+    private func tellLost(_ name: String) {
+        if Files.exists("\(archiveStatus)/\(name).done") || Files.exists("\(dataDirectory.path)/pg_wal/\(name)") {
+            return
+        }
+        log.error("\(name) was recycled: where nobody archived it by hand the archive lacks it, and ends before it")
     }
 }
