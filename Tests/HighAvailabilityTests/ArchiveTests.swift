@@ -58,6 +58,19 @@ import Testing
 
     @Test(arguments: rows) func decides(_ row: Row) { row.check() }
 
+    /// Another one may lead already: two that call themselves primary are an alert.
+    @Test func whoArchivesAtTheEndOfItsDaemonIsNoPrimary() {
+        let archiving = Self.archiving(stillFor: nil).local
+        let plan = GiveUpWritesTests.running(.shutdown).plan
+        #expect(shownRole(archiving, running: plan, wasPrimary: true) == .demoted)
+        var working = archiving
+        working.finish = nil
+        #expect(shownRole(working, running: plan, wasPrimary: true) == .primary)
+        var standby = archiving
+        standby.hasStandbySignal = true
+        #expect(shownRole(standby, running: plan, wasPrimary: false) == .replica)
+    }
+
     @Test func theOperatorIsToldOfBoth() {
         let hangs = Scene.decided(Self.archiving(stillFor: .seconds(21))).0.needsOperator
         #expect(hangs?.contains("archive_command") == true && hangs?.contains("21 s") == true, "\(hangs ?? "")")

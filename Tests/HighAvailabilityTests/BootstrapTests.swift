@@ -67,11 +67,36 @@ import Testing
         return status
     }
 
+    /// A store that was emptied, as a daemon sees it that knew it before, or has a mark of one that did.
+    private static var forgetful: ClusterView {
+        var view = Scene.view(members: [], initialize: .absent)
+        view.life = 1
+        return view
+    }
+
+    private static func forgotten(before: Duration) -> Memory {
+        var memory = Memory()
+        memory.storeForgotSince = Scene.now - before
+        return memory
+    }
+
     static let rows: [Row] = [
         Row(
             description: "an empty cluster is initialized",
             seen: Scene.seen(Scene.view(members: [], initialize: .absent), Scene.empty),
             expected: .action(.initializeCluster), because: ["data-directory-empty", "nobody-initialized"]),
+        Row(
+            description: "but not at once where the store is known to have been another: data may come up yet",
+            seen: Scene.seen(forgetful, Scene.empty), expected: .action(.wait),
+            because: ["data-directory-empty", "store-knows-no-cluster"]),
+        Row(
+            description: "nor within a ttl", seen: Scene.seen(forgetful, Scene.empty),
+            memory: forgotten(before: .seconds(29)), expected: .action(.wait),
+            because: ["data-directory-empty", "store-knows-no-cluster"]),
+        Row(
+            description: "then it is", seen: Scene.seen(forgetful, Scene.empty),
+            memory: forgotten(before: .seconds(30)), expected: .action(.initializeCluster),
+            because: ["data-directory-empty", "nobody-initialized"]),
         // Found by the simulation (profile ground, seed 1376): two nodes accepted commits, in a cluster each.
         Row(
             description: "/initialize that was deleted by hand makes no second cluster",

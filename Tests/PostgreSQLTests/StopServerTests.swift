@@ -95,6 +95,27 @@ struct StopServerTests {
         }
     }
 
+    /// Nobody leads while a server is restarted, and its archive_command has its time again afterwards.
+    @Test func anArchiverThatHangsDoesNotHoldUpARestart() async throws {
+        try await withServers { root in
+            let server = try TestServer("n1", in: root) { configuration in
+                configuration.archiverPatience = .seconds(1000)
+                configuration.parameters["archive_mode"] = "on"
+                configuration.parameters["archive_command"] = "while test -e \(root)/hang; do sleep 0.1; done"
+            }
+            _ = try await server.bootstrap()
+            try Files.replace("\(root)/hang", with: "".utf8, mode: 0o644)
+            try await server.sql("SELECT pg_switch_wal()")
+            let began = BootClock.now()
+            #expect(try await server.controller.perform(.stopToRestart(timeout: .seconds(1000))) == .done)
+            #expect(BootClock.now() - began < .seconds(900))
+            let down = await server.observe()
+            #expect(down.postmaster == nil && down.control?.state == .shutDown && down.unarchived == nil)
+            unlink("\(root)/hang")
+            #expect(try await server.startPrimary() == .done)
+        }
+    }
+
     /// The pid file tells the second in which the postmaster began, no more: what a daemon to come is to take for a
     /// proof is written in a later one.
     private static func leaveSecondOfStart(of server: TestServer) async throws {

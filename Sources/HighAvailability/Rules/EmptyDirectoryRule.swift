@@ -75,6 +75,13 @@ private func newClusterRule(_ seen: Observation, _ view: ClusterView, _ memory: 
         return Decision(
             .wait, .bootstrap(.dataDirectoryEmpty), .bootstrap(.anotherHasData(other.name, writesIt: writesIt)))
     }
+    // A store that has forgotten what it was: who has the cluster's data may only be about to say so.
+    if view.life > 0, let since = memory.storeForgotSince ?? memory.leaderlessSince,
+        seen.now - since < seen.settings.timings.ttl
+    {
+        let left = since + seen.settings.timings.ttl - seen.now
+        return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .newcomer(.storeKnowsNoCluster(wait: left)))
+    }
     if let why = seen.watchdogObstacle, !seen.settings.isStandbyCluster {
         return Decision(.wait, .bootstrap(.dataDirectoryEmpty), .promotion(.watchdogFailed(why)))
     }

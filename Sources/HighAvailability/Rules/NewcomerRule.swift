@@ -76,7 +76,7 @@ extension Memory {
 
 /// What a daemon waits for that has known no leader.
 public enum NewcomerReason: Sendable, Hashable {
-    /// The store knows no cluster, and this node has one.
+    /// The store knows no cluster, and this node has one, or knows that there was one.
     case storeKnowsNoCluster(wait: Duration)
     /// The store knows a cluster that nobody has led, as far as this daemon can tell.
     case nobodyHasLed(wait: Duration)

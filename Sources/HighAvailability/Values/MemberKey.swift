@@ -101,5 +101,7 @@ public func shownRole(
     let standby: NodeRole = leadsStandbys ? .standbyLeader : .replica
     if let facts = local.facts { return facts.inRecovery ? standby : .primary }
     if local.hasStandbySignal { return standby }
+    // It only archives, and somebody else may lead already.
+    if running?.kind == .shutdown, local.finish != nil { return .demoted }
     return local.postmaster == nil && !wasPrimary ? .demoted : .primary
 }

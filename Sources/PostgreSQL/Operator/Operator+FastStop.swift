@@ -25,7 +25,13 @@ extension Operator {
     /// A server without anything to archive ends within this after its last record.
     private static let archivingGrace = Duration.milliseconds(500)
 
-    func stopFast(_ pid: Int32, _ deadline: BootInstant, heirs: [String]?) async throws(PostgreSQLError) -> FastStop {
+    /// How long the archiver of a server that is restarted may go on without one segment done: it has its time again
+    /// when the server is up, and meanwhile nobody leads.
+    private static let restartingArchiverPatience = Duration.seconds(2)
+
+    func stopFast(_ pid: Int32, _ deadline: BootInstant, heirs: [String]?, isRestart: Bool)
+        async throws(PostgreSQLError) -> FastStop
+    {
         let began = BootClock.now()
         let senders = WALSenderProcess.list(instance, deadline: min(deadline, began + .seconds(2)))
         instance.noteStopping(pid)
@@ -53,7 +59,8 @@ extension Operator {
                 nextLook = now + Self.lookInterval
                 let holdup = Holdup.of(pid, senders, hasWrittenLastRecord: finishedAt != nil)
                 if now - began >= Self.silence { tellWaiting(pid, holdup, &told) }
-                if holdup?.cause == .archiver, watch(&archiver, now) { return .archiverHangs }
+                let archiverPatience = isRestart ? Self.restartingArchiverPatience : configuration.archiverPatience
+                if holdup?.cause == .archiver, watch(&archiver, archiverPatience, now) { return .archiverHangs }
                 if now >= nextSignal, holdup?.cause == .senders {
                     nextSignal = now + .seconds(1)
                     await end(senders, of: pid, sparing: heirs, after: now - began)
@@ -64,11 +71,11 @@ extension Operator {
     }
 
     /// Whether it is not waited for any longer.
-    private func watch(_ archiver: inout ArchiverWatch, _ now: BootInstant) -> Bool {
+    private func watch(_ archiver: inout ArchiverWatch, _ patience: Duration, _ now: BootInstant) -> Bool {
         archiver.see(instance.readySegments(), at: now)
         let since = archiver.stillSince
         instance.remember { $0.archiverStillSince = since }
-        return archiver.hasHung(for: configuration.archiverPatience, at: now)
+        return archiver.hasHung(for: patience, at: now)
     }
 
     private func tellWaiting(_ pid: Int32, _ holdup: Holdup?, _ told: inout String) {

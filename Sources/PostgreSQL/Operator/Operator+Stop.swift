@@ -27,7 +27,7 @@ extension Operator {
             if announce { instance.set(.stopping) }
             do throws(PostgreSQLError) {
                 if mode.isClean { try await runBeforeStop(timeout) }
-                if let positions = try await end(running, mode, deadline, heirs) {
+                if let positions = try await end(running, mode, deadline, heirs, isRestart: !announce) {
                     if announce { instance.hasStopped(running) }
                     return .archiving(positions)
                 }
@@ -72,13 +72,15 @@ extension Operator {
     }
 
     /// Where the WAL ends, of a postmaster that is left to archive; nil where it has ended.
-    private func end(_ pid: Int32, _ mode: StopMode, _ deadline: BootInstant, _ heirs: [String]?)
-        async throws(PostgreSQLError) -> ShutdownPositions?
-    {
+    private func end(
+        _ pid: Int32, _ mode: StopMode, _ deadline: BootInstant, _ heirs: [String]?, isRestart: Bool
+    ) async throws(PostgreSQLError) -> ShutdownPositions? {
         if mode.isClean {
-            switch try await stopFast(pid, deadline, heirs: heirs) {
+            switch try await stopFast(pid, deadline, heirs: heirs, isRestart: isRestart) {
             case .ended: return nil
             case .archiving(let positions): return positions
+            case .archiverHangs where isRestart:
+                log.warning("archive_command goes on when PostgreSQL is up again: it is not waited for")
             case .archiverHangs: instance.giveUpArchiver()
             case .tooLong: log.warning("postmaster \(pid) has not stopped in time; SIGQUIT")
             }
