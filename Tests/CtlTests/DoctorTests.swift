@@ -168,6 +168,12 @@ import Testing
             none.obstacle(to: nil)
                 == "nobody could take over now: pg-b: no WAL is sent to it; pg-c: no WAL is sent to it")
         #expect(!ActionPlan.handover(none, candidate: nil).isPossible)
+        // Where nobody leads any member tells.
+        let leaderless = Pictures.picture("orders", Pictures.orders.filter { $0.key != "leader" })
+        var word = document(false)
+        word["leader"] = .null
+        #expect(Succession(leaderless, .switchover, document: word).obstacle(to: "pg-b")?.contains("no WAL") == true)
+        #expect(Succession(picture, .switchover, document: word).obstacle(to: "pg-b")?.contains("no WAL") != true)
         // What somebody said who does not lead any more counts for nothing.
         let stale = Succession(picture, .switchover, document: document(true, leader: "pg-b"))
         #expect(stale.obstacle(to: "pg-c")?.contains("it does not run (stopped)") == true)

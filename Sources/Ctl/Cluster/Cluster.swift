@@ -96,7 +96,8 @@ struct ClusterPicture: Sendable {
     var settings: DynamicConfiguration { Self.settings(view) }
 
     static func settings(_ view: ClusterView) -> DynamicConfiguration {
-        view.config.flatMap { DynamicConfiguration(document: $0.data, isShared: true) } ?? DynamicConfiguration()
+        view.config.flatMap { DynamicConfiguration(document: $0.data, isShared: view.hasMembersOfPatroni) }
+            ?? DynamicConfiguration()
     }
 
     /// The members of a role (ctl.md §3.1).
@@ -118,4 +119,9 @@ struct ClusterPicture: Sendable {
         let all = view.members.filter { $0.apiURL != nil }
         return all.filter { $0.name == view.leaderName } + all.filter { $0.name != view.leaderName }
     }
+}
+
+extension ClusterView {
+    /// Whose least times count then for all (docs/time.md).
+    var hasMembersOfPatroni: Bool { members.contains { $0.ownVersion == nil } }
 }

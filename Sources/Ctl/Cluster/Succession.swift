@@ -8,29 +8,30 @@ struct Succession: Sendable {
     /// By the name of the member; empty where the store has to do.
     private var told: [String: [String]] = [:]
 
-    /// - Parameter document: what the leader said to `GET /explain`.
+    /// - Parameter document: what the leader said to `GET /explain`; where nobody leads, what a member said.
     init(_ picture: ClusterPicture, _ occasion: Candidacy.Occasion, document: JSONObject? = nil) {
         self.picture = picture
         self.occasion = occasion
-        guard let document, let leader = picture.view.leaderName, document["leader"]?.string == leader else { return }
+        guard let document, document["leader"]?.string == picture.view.leaderName else { return }
         for member in document["members"]?.array ?? [] {
             guard let name = member["name"]?.string, let verdict = member[occasion.rawValue],
                 let isPossible = verdict["possible"]?.bool
             else { continue }
             let reasons = (verdict["reasons"]?.array ?? []).compactMap(\.string)
-            told[name] = isPossible ? [] : reasons.isEmpty ? ["the leader says no"] : reasons
+            told[name] = isPossible ? [] : reasons.isEmpty ? ["it is told that it could not"] : reasons
         }
     }
 
-    /// Asks the leader.
+    /// Asks the leader; where nobody leads, the members, of whom each has asked all others.
     static func asked(
         _ picture: ClusterPicture, _ occasion: Candidacy.Occasion, _ session: Session
     ) async throws -> Succession {
-        guard let leader = picture.view.leaderMember, leader.ownVersion != nil else {
-            return Succession(picture, occasion)
-        }
-        let answers = try await MemberExplanation.of([leader], decisions: 0, session)
-        return Succession(picture, occasion, document: answers.first?.document)
+        let view = picture.view
+        let asked = view.leaderName == nil ? view.members : view.leaderMember.map { [$0] } ?? []
+        let able = asked.filter { $0.ownVersion != nil && $0.apiURL != nil }
+        if able.isEmpty { return Succession(picture, occasion) }
+        let answers = try await MemberExplanation.of(able, decisions: 0, session)
+        return Succession(picture, occasion, document: answers.compactMap(\.document).first)
     }
 
     /// What stands against `member`; empty where nothing does.

@@ -75,7 +75,9 @@ enum ClusterRules {
                         remedy: "the leader writes it anew at its next start; \(Program.name) edit-config needs it")
                 ]
         }
-        guard config.isValid, let settings = DynamicConfiguration(document: config.data, isShared: true) else {
+        guard config.isValid,
+            let settings = DynamicConfiguration(document: config.data, isShared: view.hasMembersOfPatroni)
+        else {
             return [
                 Finding(
                     severity: .problem, what: "the cluster's configuration cannot be read; the last good one goes on",
