@@ -20,7 +20,7 @@ actor EtcdTransport {
 
     let client: HTTPClient
     private var configuration: EtcdConfiguration
-    private let keys: EtcdKeys
+    let keys: EtcdKeys
     let watched: WatchedStream
     let logger: Logger
     private var endpoints: EndpointList
@@ -49,11 +49,11 @@ actor EtcdTransport {
         _ configuration: EtcdConfiguration, client: HTTPClient, watched: WatchedStream, marks: StoreMarkFile? = nil,
         logger: Logger
     ) {
-        storeLife = StoreLife(marks?.found)
+        keys = EtcdKeys(namespace: configuration.namespace, scope: configuration.scope, name: configuration.name)
+        storeLife = StoreLife(marks?.found?.telling(of: keys.prefix))
         markPace = StoreMarkPace(found: marks?.found)
         self.marks = marks
         self.configuration = configuration
-        keys = EtcdKeys(namespace: configuration.namespace, scope: configuration.scope, name: configuration.name)
         ttl = configuration.ttl
         topologyLifetime = LeaseArithmetic.topologyLifetime(ttl: configuration.ttl)
         retryTimeout = configuration.retryTimeout
