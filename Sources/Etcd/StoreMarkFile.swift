@@ -111,8 +111,8 @@ public final class StoreMarkFile: Sendable {
         }
     }
 
-    /// A mark of another life is worse than none: the next daemon would wait for what is over, or take what was set back
-    /// for what was known. One that could not be read in time may be such.
+    /// A mark of another life is worse than none: the next daemon would wait for what is over, or take what was set
+    /// back for what was known. One that could not be read in time may be such.
     private func removeWhatIsOvertaken(by mark: StoreMark) {
         let standing = state.withLock { $0.standing }
         if let standing, !standing.isOvertaken(by: mark) { return }
