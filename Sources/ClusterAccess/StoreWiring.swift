@@ -21,7 +21,7 @@ public enum StoreWiring {
     }
 
     /// Where a daemon keeps what the next one is to know of the store, and what an earlier one has left there.
-    public static func marks(_ effective: EffectiveConfiguration) async -> StoreMarkFile? {
+    public static func marks(_ effective: EffectiveConfiguration) async -> StoreMarkFile {
         await StoreMarkFile.open(
             StoreMarkFile.path(besides: effective.postgreSQL.dataDirectory), within: .seconds(2))
     }

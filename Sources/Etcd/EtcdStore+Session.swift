@@ -7,7 +7,7 @@ import Posix
 /// The session: one lease, and the two keys that hang on it (dcs.md §5.4).
 extension EtcdStore {
     public func acquireLeader(deadline: BootInstant) async throws(DCSError) -> LeaderClaim {
-        if await isHeldBack() { return .refused }
+        if await isHeldBack(withValidLease: false) { return .refused }
         return try await withLease(deadline) { (lease) async throws(EtcdError) in
             let body = EtcdMessages.transaction(
                 [EtcdCompare.absent(self.keys.leader)],
@@ -25,7 +25,8 @@ extension EtcdStore {
     {
         let isRefreshed = lease != nil && lease?.provenAt == refreshedAt
         refreshedAt = nil
-        if !holdsKey, await isHeldBack() { return .refused }
+        // Who may put again what is gone has a lease that is valid.
+        if await isHeldBack(withValidLease: replacingGone) { return .refused }
         return try await withLease(deadline, provenWithin: isRefreshed ? loopWait / 10 : .zero) {
             (lease) async throws(EtcdError) in
             if let seen, seen.name == self.name {
@@ -49,8 +50,8 @@ extension EtcdStore {
     }
 
     /// The store was set back and has grown since: who led before that may do so still.
-    private func isHeldBack() async -> Bool {
-        guard let wait = await transport.unsettled else { return false }
+    private func isHeldBack(withValidLease hasValidLease: Bool) async -> Bool {
+        guard let wait = await transport.holdsBackClaims(withValidLease: hasValidLease) else { return false }
         logger.warning("etcd was set back: nobody takes the leader key for \(wait.inSeconds) s")
         return true
     }
@@ -74,7 +75,6 @@ extension EtcdStore {
         do throws(EtcdError) {
             let answer = try await transaction(body, deadline)
             leaderLease = nil
-            holdsKey = false
             retireDoubtful()
             return answer.value.succeeded || answer.isRepeated && answer.value.found == nil
         } catch {
@@ -186,7 +186,6 @@ extension EtcdStore {
     private func claim(_ lease: Lease, confirmedIn term: UInt64) throws(EtcdError) -> LeaderClaim {
         if let prolonged = lease.term, prolonged != term { throw .leaderChanged }
         leaderLease = lease.id
-        holdsKey = true
         return .held(since: lease.provenAt, ttl: lease.ttl, session: lease.id)
     }
 

@@ -39,8 +39,6 @@ public actor EtcdStore: DistributedConfigurationStore {
     var lease: Lease?
     /// The lease under which we last held the leader key.
     var leaderLease: String?
-    /// The leader key was ours when it was last seen.
-    var holdsKey = false
     /// Sessions of which a claim to the leader key has gone out and was not answered: etcd may take it yet.
     var doubtful: Set<String> = []
     /// Sessions that are not used any more, so that a late claim under them leads nowhere; ended when our member key
@@ -189,8 +187,9 @@ public actor EtcdStore: DistributedConfigurationStore {
         await watch.noteLoaded(newest: range.pairs.map(\.revision).max() ?? 0)
         await transport.refreshTopologyIfStale()
         let view = view(of: range)
-        holdsKey = holdsKey && view.leaderName == name
-        if let leader = view.leader { await transport.see(leader: leader.revision, in: view.revision) }
+        if let leader = view.leader {
+            await transport.see(leader: leader.revision, in: view.revision, of: view.life)
+        }
         if view.leaderName != name { retireDoubtful(suspects) }
         return view
     }

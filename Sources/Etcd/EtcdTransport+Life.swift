@@ -7,8 +7,10 @@ extension EtcdTransport {
     /// The life of the store that is known (`StoreLife`).
     var life: Int { storeLife.number }
 
-    /// For how much longer nobody takes the leader key who does not hold it; nil where nothing forbids it.
-    var unsettled: Duration? { storeLife.unsettled(at: BootClock.now()) }
+    /// For how much longer the leader key is not claimed (`StoreLife`); nil where nothing forbids it.
+    func holdsBackClaims(withValidLease hasValidLease: Bool) -> Duration? {
+        storeLife.holdsBackClaims(withValidLease: hasValidLease, at: BootClock.now())
+    }
 
     /// Takes in what a reply, or a document of a watch, tells of its server; `floor` as in `StoreLife`. The life that
     /// it is of.
@@ -34,10 +36,11 @@ extension EtcdTransport {
     }
 
     /// What a load has shown of the leader key.
-    func see(leader revision: Revision, in present: Revision) {
-        let before = unsettled
-        storeLife.see(leader: revision, in: present, at: BootClock.now(), ttl: ttl)
-        if before == nil, let wait = unsettled {
+    func see(leader revision: Revision, in present: Revision, of life: Int) {
+        let now = BootClock.now()
+        let before = storeLife.unsettled(at: now)
+        storeLife.see(leader: revision, in: present, of: life, at: now, ttl: ttl)
+        if before == nil, let wait = storeLife.unsettled(at: now) {
             logger.warning(
                 """
                 etcd was set back: its leader key is older than the one that was seen before. Nobody takes it for \
@@ -48,7 +51,7 @@ extension EtcdTransport {
     }
 
     private func keepMark() {
-        guard let marks, let mark = storeLife.mark, markPace.isDue(mark, at: BootClock.now()) else { return }
-        marks.keep(mark)
+        guard let marks, let mark = storeLife.mark?.telling(of: keys.prefix) else { return }
+        if markPace.isDue(mark, at: BootClock.now()) { marks.keep(mark) }
     }
 }

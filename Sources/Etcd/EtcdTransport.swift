@@ -20,7 +20,7 @@ actor EtcdTransport {
 
     let client: HTTPClient
     private var configuration: EtcdConfiguration
-    private let keys: EtcdKeys
+    let keys: EtcdKeys
     let watched: WatchedStream
     let logger: Logger
     private var endpoints: EndpointList
@@ -49,11 +49,11 @@ actor EtcdTransport {
         _ configuration: EtcdConfiguration, client: HTTPClient, watched: WatchedStream, marks: StoreMarkFile? = nil,
         logger: Logger
     ) {
-        storeLife = StoreLife(marks?.found)
+        keys = EtcdKeys(namespace: configuration.namespace, scope: configuration.scope, name: configuration.name)
+        storeLife = StoreLife(marks?.found?.telling(of: keys.prefix))
         markPace = StoreMarkPace(found: marks?.found)
         self.marks = marks
         self.configuration = configuration
-        keys = EtcdKeys(namespace: configuration.namespace, scope: configuration.scope, name: configuration.name)
         ttl = configuration.ttl
         topologyLifetime = LeaseArithmetic.topologyLifetime(ttl: configuration.ttl)
         retryTimeout = configuration.retryTimeout
@@ -275,7 +275,7 @@ actor EtcdTransport {
         do throws(EtcdError) {
             let body = EtcdMessages.authenticate(username, password)
             authorization = .token(
-                try await post(endpoint, "/auth/authenticate", body, [], limit) { $0["token"]?.string }.value)
+                try await post(endpoint, Self.authenticatePath, body, [], limit) { $0["token"]?.string }.value)
         } catch {
             guard case .gateway(let gateway) = error, gateway.kind == .authNotEnabled else { throw error }
             authorization = .notEnabled
@@ -304,6 +304,7 @@ actor EtcdTransport {
     static let rangePath = "/kv/range"
     static let transactionPath = "/kv/txn"
     static let memberListPath = "/cluster/member/list"
+    static let authenticatePath = "/auth/authenticate"
 
     /// What one request brought.
     private struct Reply<Value: Sendable>: Sendable {
@@ -324,7 +325,9 @@ actor EtcdTransport {
         let response = try await send(request(endpoint, path, body, headers), endpoint, limit)
         let document = try decode(response, endpoint)
         let header = StoreHeader(document)
-        if let header { try learn(header, of: endpoint.url, floor: floor) }
+        // Who gives tokens is judged by what is asked with them: a floor goes with that, and only such an answer lets a
+        // store of another life be taken in the end.
+        if let header, path != Self.authenticatePath { try learn(header, of: endpoint.url, floor: floor) }
         guard let value = read(document), floor == nil || header?.clusterID.isEmpty == false else {
             throw .malformed("\(endpoint) answers \(path) with what no etcd says")
         }

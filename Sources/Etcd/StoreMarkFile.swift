@@ -1,3 +1,4 @@
+import Glibc
 public import Logging
 import Posix
 public import StoreRules
@@ -10,13 +11,15 @@ public final class StoreMarkFile: Sendable {
     private struct State {
         /// What is to be written next: the newest.
         var waiting: StoreMark?
+        /// What stands there, as far as is known.
+        var standing: StoreMark?
         var isWriting = false
         var hasFailed = false
     }
 
     private let path: String
     private let logger: Logger
-    private let state = Mutex(State())
+    private let state: Mutex<State>
     /// What an earlier daemon has left; nil where nothing stands there, or nothing that is a mark.
     public let found: StoreMark?
 
@@ -30,39 +33,43 @@ public final class StoreMarkFile: Sendable {
         return "\(Files.parent(directory))/.\(name).matriarch-store"
     }
 
-    /// What stands at `path`; nil where the disk does not say so in time, which keeps no daemon from its start.
+    /// What stands at `path`. Where the disk does not say so in time nothing is found, which keeps no daemon from its
+    /// start; what stands there is written over all the same.
     public static func open(
         _ path: String, within patience: Duration, logger: Logger = Logger(label: "etcd")
-    ) async -> StoreMarkFile? {
-        await withCheckedContinuation { continuation in
+    ) async -> StoreMarkFile {
+        let found = await withCheckedContinuation { continuation in
             let asked = Asked(continuation)
             Task {
                 try? await Task.sleep(for: patience)
                 if asked.answer(nil) { logger.warning("\(path) has not answered: it is left aside") }
             }
             do throws(SystemError) {
-                try NamedThread.start("store-mark") { _ = asked.answer(StoreMarkFile(path, logger: logger)) }
+                try NamedThread.start("store-mark") { _ = asked.answer(read(path, logger)) }
             } catch {
                 _ = asked.answer(nil)
             }
         }
+        return StoreMarkFile(path, found, logger)
     }
 
-    /// Reads what stands there. Blocks.
-    init(_ path: String, logger: Logger) {
+    private init(_ path: String, _ found: StoreMark?, _ logger: Logger) {
         self.path = path
+        self.found = found
         self.logger = logger
-        guard Files.exists(path) else {
-            found = nil
-            return
-        }
+        state = Mutex(State(standing: found))
+    }
+
+    /// Blocks.
+    private static func read(_ path: String, _ logger: Logger) -> StoreMark? {
+        guard Files.exists(path) else { return nil }
         do throws(SystemError) {
-            let bytes = try Files.read(path, limit: Self.sizeMax)
-            found = StoreMark(String(decoding: bytes, as: UTF8.self))
-            if found == nil { logger.warning("\(path) is no mark of ours: it is left aside") }
+            let mark = StoreMark(String(decoding: try Files.read(path, limit: sizeMax), as: UTF8.self))
+            if mark == nil { logger.warning("\(path) is no mark of ours: it is left aside") }
+            return mark
         } catch {
             logger.warning("the mark of the store is left aside: \(error)")
-            found = nil
+            return nil
         }
     }
 
@@ -87,8 +94,10 @@ public final class StoreMarkFile: Sendable {
             var failure: SystemError?
             do throws(SystemError) {
                 try Files.replace(path, with: mark.text.utf8, mode: 0o600, durably: true)
+                state.withLock { $0.standing = mark }
             } catch {
                 failure = error
+                removeWhatIsOvertaken(by: mark)
             }
             // The same again is no news.
             let isNews = state.withLock { state in
@@ -102,6 +111,14 @@ public final class StoreMarkFile: Sendable {
         }
     }
 
+    /// A mark of another life is worse than none: the next daemon would wait for what is over, or take what was set
+    /// back for what was known. One that could not be read in time may be such.
+    private func removeWhatIsOvertaken(by mark: StoreMark) {
+        let standing = state.withLock { $0.standing }
+        if let standing, !standing.isOvertaken(by: mark) { return }
+        if unlink(path) == 0 { state.withLock { $0.standing = nil } }
+    }
+
     private func next() -> StoreMark? {
         state.withLock { state in
             defer { state.waiting = nil }
@@ -113,17 +130,17 @@ public final class StoreMarkFile: Sendable {
 
 /// Somebody waits for the first of two answers.
 private final class Asked: Sendable {
-    private let waiting: Mutex<CheckedContinuation<StoreMarkFile?, Never>?>
+    private let waiting: Mutex<CheckedContinuation<StoreMark?, Never>?>
 
-    init(_ continuation: CheckedContinuation<StoreMarkFile?, Never>) { waiting = Mutex(continuation) }
+    init(_ continuation: CheckedContinuation<StoreMark?, Never>) { waiting = Mutex(continuation) }
 
     /// False where it comes too late.
-    func answer(_ file: StoreMarkFile?) -> Bool {
+    func answer(_ mark: StoreMark?) -> Bool {
         let continuation = waiting.withLock { waiting in
             defer { waiting = nil }
             return waiting
         }
-        continuation?.resume(returning: file)
+        continuation?.resume(returning: mark)
         return continuation != nil
     }
 }

@@ -30,7 +30,8 @@ public protocol DistributedConfigurationStore: Sendable {
     ///
     /// With `replacingGone`, also if it is gone; that is for whose last claim has not ended yet, so that nobody can
     /// have led since. Others are refused: somebody may have come, written and gone, and the race must see what is
-    /// left of it. Stricter than Patroni, who puts the key in either case.
+    /// left of it. Stricter than Patroni, who puts the key in either case. Of a store that was set back these alone
+    /// hold the key at once: others may have led there since.
     func renewLeader(_ seen: LeaderRecord?, replacingGone: Bool, deadline: BootInstant) async throws(DCSError)
         -> LeaderClaim
 

@@ -14,10 +14,12 @@ public struct StoreLife: Sendable, Hashable {
         case accepted(String)
     }
 
-    /// The lowest revision that an answer may have whose request is sent now, and the life of the store in which it
-    /// counts: what was asked in one says nothing of the next.
+    /// The lowest revision and term that an answer may have whose request is sent now, and the life of the store in
+    /// which they count: what was asked in one says nothing of the next. An answer that was on its way while etcd
+    /// elected is of the term before.
     public struct Floor: Sendable, Hashable {
         public let revision: Revision
+        fileprivate let term: UInt64
         fileprivate let life: Int
     }
 
@@ -49,9 +51,11 @@ public struct StoreLife: Sendable, Hashable {
     private var granted: Granted?
     /// Until then who led in the life before may do so still, although this one is known already.
     private var settles: BootInstant?
+    /// An earlier daemon waited for that, and nothing tells since when: it is waited for from the first answer on.
+    private var beginsUnsettled = false
 
     /// For what is asked now.
-    public var floor: Floor { Floor(revision: known?.highestRevision ?? 0, life: number) }
+    public var floor: Floor { Floor(revision: known?.highestRevision ?? 0, term: highestTerm, life: number) }
     /// Of all answers of this life.
     public var highestTerm: UInt64 { known?.highestTerm ?? 0 }
 
@@ -61,6 +65,7 @@ public struct StoreLife: Sendable, Hashable {
         known = Known(
             clusterID: mark.clusterID, highestTerm: mark.term, highestRevision: mark.revision, leader: mark.leader)
         granted = Granted(ttl: mark.ttl)
+        beginsUnsettled = mark.isUnsettled
     }
 
     /// What the next daemon is to know; nil where nothing is known yet.
@@ -68,18 +73,26 @@ public struct StoreLife: Sendable, Hashable {
         guard let known, let granted else { return nil }
         return StoreMark(
             clusterID: known.clusterID, term: known.highestTerm, revision: known.highestRevision, ttl: granted.ttl,
-            leader: known.leader)
+            leader: known.leader, isUnsettled: beginsUnsettled || settles != nil)
     }
 
-    /// For how much longer nobody takes the leader key who does not hold it; nil where nothing forbids it.
+    /// For how much longer whoever led in the life before may do so still; nil where nobody does.
     public func unsettled(at now: BootInstant) -> Duration? {
-        settles.flatMap { now < $0 ? $0 - now : nil }
+        if beginsUnsettled { return granted?.ttl }
+        return settles.flatMap { now < $0 ? $0 - now : nil }
+    }
+
+    /// For how much longer the leader key is not claimed; nil where nothing forbids it. Who has a lease that is valid
+    /// goes on, whichever session holds the key: nobody else can have led since it was granted.
+    public func holdsBackClaims(withValidLease hasValidLease: Bool, at now: BootInstant) -> Duration? {
+        hasValidLease ? nil : unsettled(at: now)
     }
 
     /// Takes an answer in, and says what is to be thought of it. `floor` is what it was when the request was sent; nil
     /// for an answer that one member gave for itself, without a quorum.
     public mutating func learn(_ header: StoreHeader, floor: Floor?, at now: BootInstant, ttl: Duration) -> Verdict {
         if header.clusterID.isEmpty || header.raftTerm == 0 { return .known }
+        settle(at: now, ttl)
         if let floor, floor.life != number {
             return .stale("it was asked in the store's former life", isNews: false)
         }
@@ -88,7 +101,7 @@ public struct StoreLife: Sendable, Hashable {
             begin(with: header)
             return .known
         }
-        guard let difference = difference(header, floor?.revision, from: known) else {
+        guard let difference = difference(header, floor, from: known) else {
             return goOn(header, known, isProof: floor != nil, at: now, ttl: ttl)
         }
         // A member that its cluster has left behind answers so as well.
@@ -118,7 +131,7 @@ public struct StoreLife: Sendable, Hashable {
             begin(with: header)
             return .accepted("the etcd cluster \(header.clusterID) was set back, and has grown since")
         }
-        self.known?.highestTerm = header.raftTerm
+        self.known?.highestTerm = max(known.highestTerm, header.raftTerm)
         self.known?.highestRevision = max(known.highestRevision, header.revision)
         if isProof { other = nil }
         grant(ttl, at: now)
@@ -127,11 +140,20 @@ public struct StoreLife: Sendable, Hashable {
 
     /// The store at `present` has the leader key at `revision` of its own: one that is older than what was seen before
     /// is of a state that the store was set back to, although that has grown since.
-    public mutating func see(leader revision: Revision, in present: Revision, at now: BootInstant, ttl: Duration) {
+    /// `life` is the one that has shown it.
+    public mutating func see(
+        leader revision: Revision, in present: Revision, of life: Int, at now: BootInstant, ttl: Duration
+    ) {
         // What was read before something else was is overtaken by that.
-        guard let known, present >= known.highestRevision else { return }
+        guard let known, life == number, present >= known.highestRevision else { return }
         if revision < known.leader { settles = max(settles ?? now, now + patience(ttl)) }
         self.known?.leader = revision
+    }
+
+    private mutating func settle(at now: BootInstant, _ ttl: Duration) {
+        if beginsUnsettled { settles = now + patience(ttl) }
+        beginsUnsettled = false
+        if let settles, now >= settles { self.settles = nil }
     }
 
     private func patience(_ ttl: Duration) -> Duration { max(ttl, granted?.ttl ?? ttl) }
@@ -153,14 +175,15 @@ public struct StoreLife: Sendable, Hashable {
     }
 
     /// In what an answer is not of the life that is known; nil where it is.
-    private func difference(_ header: StoreHeader, _ floor: Revision?, from known: Known) -> String? {
+    private func difference(_ header: StoreHeader, _ floor: Floor?, from known: Known) -> String? {
         if header.clusterID != known.clusterID {
             return "the etcd cluster \(header.clusterID) answers in place of \(known.clusterID)"
         }
-        if header.raftTerm < known.highestTerm {
-            return "raft term \(header.raftTerm), where \(known.highestTerm) was seen"
+        let term = floor?.term ?? known.highestTerm
+        if header.raftTerm < term { return "raft term \(header.raftTerm), where \(term) was seen" }
+        if let floor, header.revision < floor.revision {
+            return "revision \(header.revision), where \(floor.revision) was seen"
         }
-        if let floor, header.revision < floor { return "revision \(header.revision), where \(floor) was seen" }
         return nil
     }
 }

@@ -11,14 +11,44 @@ public struct StoreMark: Sendable, Hashable {
     public var ttl: Duration
     /// Of the leader key when it was last seen: a state of before that is one of another leader's.
     public var leader: Revision
+    /// The daemon waited for whoever led in the life before, and claimed nothing.
+    public var isUnsettled: Bool
+    /// Below which the leader key stands; nil where that is not said.
+    public var prefix: String?
 
     /// All of it as it is known.
-    public init(clusterID: String, term: UInt64, revision: Revision, ttl: Duration, leader: Revision = 0) {
+    public init(
+        clusterID: String, term: UInt64, revision: Revision, ttl: Duration, leader: Revision = 0,
+        isUnsettled: Bool = false, prefix: String? = nil
+    ) {
         self.clusterID = clusterID
         self.term = term
         self.revision = revision
         self.ttl = ttl
         self.leader = leader
+        self.isUnsettled = isUnsettled
+        self.prefix = prefix
+    }
+
+    /// What it tells a daemon whose leader key stands below `prefix`: of another key it says nothing.
+    public func telling(of prefix: String) -> StoreMark {
+        var mark = self
+        if let own = self.prefix, own != prefix { mark.leader = 0 }
+        mark.prefix = prefix
+        return mark
+    }
+
+    /// Whether the next daemon is better off without it than with it in place of `other`. While whoever led in the life
+    /// before is waited for it is not: by it that one waits as well.
+    public func isOvertaken(by other: StoreMark) -> Bool {
+        !other.isUnsettled && (clusterID, term, leader) != (other.clusterID, other.term, other.leader)
+    }
+
+    /// Whether the next daemon knows by it what it would by `other`, but for how far the store has come since.
+    public func tellsAsMuch(as other: StoreMark) -> Bool {
+        var same = self
+        same.revision = other.revision
+        return same == other
     }
 
     /// No lease is granted for longer (configuration.md): a mark that says so is broken.
@@ -34,7 +64,7 @@ public struct StoreMark: Sendable, Hashable {
         leader \(leader)
         ttl \(ttl.nanoseconds / 1_000_000)
 
-        """
+        """ + (isUnsettled ? "unsettled 1\n" : "") + (prefix.map { "prefix \($0)\n" } ?? "")
     }
 
     /// Nil where the text is no mark.
@@ -53,7 +83,8 @@ public struct StoreMark: Sendable, Hashable {
         else { return nil }
         self.init(
             clusterID: String(cluster), term: term, revision: revision, ttl: .milliseconds(milliseconds),
-            leader: facts["leader"].flatMap { Revision($0) } ?? 0)
+            leader: facts["leader"].flatMap { Revision($0) } ?? 0, isUnsettled: facts["unsettled"] == "1",
+            prefix: facts["prefix"].map(String.init))
     }
 }
 
@@ -71,11 +102,9 @@ public struct StoreMarkPace: Sendable, Hashable {
 
     /// Whether `mark` is to be written now; it counts as written then.
     public mutating func isDue(_ mark: StoreMark, at now: BootInstant) -> Bool {
-        if var same = written {
+        if let written {
             let isOld = writtenAt.map { now - $0 >= Self.interval } ?? true
-            let hasGrown = mark.revision != same.revision
-            same.revision = mark.revision
-            if same == mark, !hasGrown || !isOld { return false }
+            if written.tellsAsMuch(as: mark), written == mark || !isOld { return false }
         }
         (written, writtenAt) = (mark, now)
         return true

@@ -138,31 +138,10 @@ struct EtcdConnectionServerTests {
 
     // MARK: Users
 
-    private func enableAuthentication(_ cluster: EtcdCluster) async throws {
-        try await cluster.withStore("admin") { store in
-            func call(_ path: String, _ body: JSONObject) async throws {
-                _ = try await store.transport.call(path, body, deadline: soon())
-            }
-            for user in ["root", "ours"] {
-                try await call("/auth/user/add", ["name": .string(user), "password": "secret"])
-            }
-            try await call("/auth/role/add", ["name": "root"])
-            try await call("/auth/user/grant", ["user": "root", "role": "root"])
-            try await call("/auth/role/add", ["name": "cluster"])
-            let span: JSONValue = [
-                "permType": "READWRITE", "key": .string(Base64.encode(store.keys.prefix)),
-                "range_end": .string(Base64.encode(EtcdKeys.end(ofPrefix: store.keys.prefix))),
-            ]
-            try await call("/auth/role/grant", ["name": "cluster", "perm": span])
-            try await call("/auth/user/grant", ["user": "ours", "role": "cluster"])
-            try await call("/auth/enable", [:])
-        }
-    }
-
     @Test func usersAndTheirTokens() async throws {
         // A token lives 3 s without use: the watch and the calls outlive several.
         try await EtcdCluster.run(arguments: ["--auth-token-ttl", "3"]) { cluster in
-            try await enableAuthentication(cluster)
+            try await cluster.enableAuthentication()
             try await cluster.withStore(
                 "n1",
                 {
@@ -205,7 +184,7 @@ struct EtcdConnectionServerTests {
     /// A password that is changed in etcd and in the configuration, under a daemon that leads.
     @Test func aPasswordThatChanges() async throws {
         try await EtcdCluster.run { cluster in
-            try await enableAuthentication(cluster)
+            try await cluster.enableAuthentication()
             func own(_ configuration: inout EtcdConfiguration) {
                 configuration.username = "ours"
                 configuration.password = "secret"
@@ -236,7 +215,7 @@ struct EtcdConnectionServerTests {
 
     @Test func wrongCredentialsAreTold() async throws {
         try await EtcdCluster.run { cluster in
-            try await enableAuthentication(cluster)
+            try await cluster.enableAuthentication()
             for (username, password) in [("ours", "wrong"), ("nobody", "secret"), (nil, nil)] {
                 let error = await #expect(throws: DCSError.self) {
                     try await cluster.withStore(

@@ -99,6 +99,56 @@ struct EtcdLifeServerTests {
         }
     }
 
+    /// The token comes first, and an answer to that proves nothing of the store.
+    @Test(arguments: [true, false])
+    func whoLogsInIsNotLockedOutOfAStoreThatWasBuiltAnew(_ isSameCluster: Bool) async throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/mark"
+        try await EtcdCluster.run { cluster in
+            var id = "7"
+            try await cluster.withStore("observer") { store in
+                if isSameCluster { id = try #require(await store.transport.storeLife.mark).clusterID }
+            }
+            try await cluster.enableAuthentication()
+            let mark = StoreMark(clusterID: id, term: 9000, revision: 1, ttl: .seconds(2))
+            try Files.replace(path, with: mark.text.utf8, mode: 0o600)
+            let marks = await StoreMarkFile.open(path, within: .seconds(30))
+            #expect(marks.found == mark)
+            func logsIn(_ configuration: inout EtcdConfiguration) {
+                (configuration.username, configuration.password) = ("ours", "secret")
+                configuration.ttl = .seconds(2)
+            }
+            try await cluster.withStore("n1", marks: marks, logsIn) { store in
+                #expect(await store.transport.life == 1)
+                let claim = try await store.acquireLeader(deadline: soon())
+                #expect(claim != .refused)
+            }
+        }
+    }
+
+    /// The daemon before waited for whoever led in the store's former life; the lease may be one of its own.
+    @Test func nothingIsClaimedWithoutAValidLeaseWhileSomebodyMayLeadStill() async throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/mark"
+        try await EtcdCluster.run { cluster in
+            var mark = StoreMark(clusterID: "", term: 1, revision: 1, ttl: .seconds(3600), isUnsettled: true)
+            try await cluster.withStore { store in
+                #expect(try await store.acquireLeader(deadline: soon()) != .refused)
+                mark.clusterID = try #require(await store.transport.storeLife.mark).clusterID
+            }
+            try Files.replace(path, with: mark.text.utf8, mode: 0o600)
+            let marks = await StoreMarkFile.open(path, within: .seconds(30))
+            try await cluster.withStore(marks: marks) { store in
+                let seen = try #require(try await store.load(deadline: soon()).leader)
+                #expect(try await store.renewLeader(seen, replacingGone: false, deadline: soon()) == .refused)
+                #expect(try await store.acquireLeader(deadline: soon()) == .refused)
+                #expect(try await store.renewLeader(seen, replacingGone: true, deadline: soon()) != .refused)
+                // It had the key: the lease may have run out since.
+                #expect(try await store.renewLeader(seen, replacingGone: false, deadline: soon()) == .refused)
+            }
+        }
+    }
+
     private func keys(_ observer: EtcdStore) async throws -> [String] {
         try await observer.transport.call(
             EtcdTransport.rangePath, EtcdMessages.range(prefix: "/service/test/"), deadline: soon()

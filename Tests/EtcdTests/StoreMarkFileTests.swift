@@ -1,6 +1,7 @@
 import Glibc
 import Logging
 import Posix
+import Synchronization
 import TestSupport
 import Testing
 
@@ -22,7 +23,7 @@ struct StoreMarkFileTests {
     @Test func theNextDaemonFindsTheLastThatWasKept() async throws {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/mark"
-        let first = try #require(await StoreMarkFile.open(path, within: .seconds(30), logger: Self.quiet))
+        let first = await StoreMarkFile.open(path, within: .seconds(30), logger: Self.quiet)
         #expect(first.found == nil)
         var mark = StoreMark(clusterID: "7", term: 2, revision: 1, ttl: .seconds(30))
         for revision in 1...50 {
@@ -33,7 +34,7 @@ struct StoreMarkFileTests {
         try await eventually("the last is written") {
             (try? Files.readText(path)).flatMap { StoreMark($0) } == last
         }
-        let second = try #require(await StoreMarkFile.open(path, within: .seconds(30), logger: Self.quiet))
+        let second = await StoreMarkFile.open(path, within: .seconds(30), logger: Self.quiet)
         #expect(second.found == last)
         #expect(try Files.list(directory.path) == ["mark"])
     }
@@ -43,7 +44,7 @@ struct StoreMarkFileTests {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/mark"
         try Files.replace(path, with: text.utf8, mode: 0o600)
-        let file = try #require(await StoreMarkFile.open(path, within: .seconds(30), logger: Self.quiet))
+        let file = await StoreMarkFile.open(path, within: .seconds(30), logger: Self.quiet)
         #expect(file.found == nil)
     }
 
@@ -52,9 +53,59 @@ struct StoreMarkFileTests {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/mark"
         try #require(mkfifo(path, 0o600) == 0)
-        #expect(await StoreMarkFile.open(path, within: .milliseconds(100), logger: Self.quiet) == nil)
+        let file = await StoreMarkFile.open(path, within: .milliseconds(100), logger: Self.quiet)
+        #expect(file.found == nil)
         // Lets the thread go that waits for it.
         let writer = try FileDescriptor.open(path, O_RDWR)
         withExtendedLifetime(writer) {}
+        // What stands there is not what this daemon knows.
+        file.keep(Self.mark)
+        try await eventually("what stands there is replaced") {
+            var status = stat()
+            return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+        }
+        #expect(StoreMark(try Files.readText(path)) == Self.mark)
     }
+
+    private static let mark = StoreMark(clusterID: "7", term: 2, revision: 1, ttl: .seconds(30), leader: 1)
+
+    /// A directory where the draft would be written stands for a full disk.
+    @Test(arguments: [true, false])
+    func aMarkThatIsOvertakenAndCannotBeWrittenAgainGoes(_ isOvertaken: Bool) async throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/mark"
+        let logged = Mutex(0)
+        let logger = Logger(label: "test") { _ in CountingHandler { logged.withLock { $0 += 1 } } }
+        try Files.replace(path, with: Self.mark.text.utf8, mode: 0o600)
+        let file = await StoreMarkFile.open(path, within: .seconds(30), logger: logger)
+        let draft = "\(path).\(getpid()).new"
+        try #require(mkdir(draft, 0o700) == 0)
+        var mark = Self.mark
+        mark.revision += 1
+        if isOvertaken { mark.leader += 1 }
+        file.keep(mark)
+        try await eventually("the write has failed") { logged.withLock { $0 } > 0 }
+        #expect(Files.exists(path) != isOvertaken)
+        try #require(rmdir(draft) == 0)
+        file.keep(mark)
+        try await eventually("it is written later") {
+            (try? Files.readText(path)).flatMap { StoreMark($0) } == mark
+        }
+    }
+}
+
+/// Tells of every warning.
+private struct CountingHandler: LogHandler {
+    let warned: @Sendable () -> Void
+    var logLevel = Logger.Level.warning
+    var metadata = Logger.Metadata()
+
+    init(_ warned: @escaping @Sendable () -> Void) { self.warned = warned }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { warned() }
 }

@@ -70,12 +70,69 @@ import Testing
         var life = StoreLife(Self.mark)
         let header = StoreHeader(clusterID: "a", raftTerm: 4, revision: 200)
         #expect(Self.hear(header, at: 0, &life) == .known)
-        life.see(leader: 80, in: 150, at: Self.at(0), ttl: Self.ttl)
+        life.see(leader: 80, in: 150, of: 0, at: Self.at(0), ttl: Self.ttl)
         #expect(life.unsettled(at: Self.at(0)) == nil, "what was read before is overtaken")
-        life.see(leader: 95, in: 200, at: Self.at(0), ttl: Self.ttl)
+        life.see(leader: 95, in: 200, of: life.number, at: Self.at(0), ttl: Self.ttl)
         #expect(life.unsettled(at: Self.at(0)) == nil)
-        life.see(leader: 94, in: 200, at: Self.at(1), ttl: Self.ttl)
+        life.see(leader: 94, in: 200, of: life.number, at: Self.at(1), ttl: Self.ttl)
         #expect(life.unsettled(at: Self.at(1)) == .seconds(60))
+    }
+
+    @Test func whatAFormerLifeHasShownOfTheLeaderKeySaysNothing() {
+        var life = StoreLife(Self.mark)
+        #expect(Self.hear(StoreHeader(clusterID: "a", raftTerm: 4, revision: 200), at: 0, &life) == .known)
+        life.see(leader: 80, in: 200, of: 1, at: Self.at(0), ttl: Self.ttl)
+        #expect(life.unsettled(at: Self.at(0)) == nil)
+        #expect(life.mark?.leader == 90)
+    }
+
+    /// The mark is of the new life already, by which the next daemon would find nothing amiss.
+    @Test func theNextDaemonWaitsAsWell() throws {
+        var life = StoreLife(Self.mark)
+        let header = StoreHeader(clusterID: "a", raftTerm: 4, revision: 200)
+        #expect(Self.hear(header, at: 0, &life) == .known)
+        #expect(life.mark?.isUnsettled == false)
+        life.see(leader: 80, in: 200, of: 0, at: Self.at(0), ttl: Self.ttl)
+        let kept = try #require(life.mark)
+        #expect(kept.isUnsettled)
+        #expect(StoreMark(kept.text) == kept)
+        // Within the wait it is restarted, and is not answered at first.
+        life = StoreLife(kept)
+        #expect(life.unsettled(at: Self.at(20)) == .seconds(60))
+        #expect(Self.hear(header, at: 30, &life) == .known)
+        #expect(life.unsettled(at: Self.at(30)) == .seconds(60))
+        #expect(Self.hear(header, at: 89, &life) == .known)
+        #expect(life.unsettled(at: Self.at(89)) == .seconds(1))
+        #expect(life.mark?.isUnsettled == true)
+        #expect(Self.hear(header, at: 90, &life) == .known)
+        #expect(life.unsettled(at: Self.at(90)) == nil)
+        #expect(life.mark?.isUnsettled == false)
+    }
+
+    @Test func whoHasAValidLeaseGoesOnWhileOthersAreWaitedFor() {
+        var life = StoreLife(Self.mark)
+        let header = StoreHeader(clusterID: "a", raftTerm: 4, revision: 200)
+        #expect(Self.hear(header, at: 0, &life) == .known)
+        #expect(life.holdsBackClaims(withValidLease: false, at: Self.at(0)) == nil)
+        life.see(leader: 80, in: 200, of: 0, at: Self.at(0), ttl: Self.ttl)
+        #expect(life.holdsBackClaims(withValidLease: false, at: Self.at(0)) == .seconds(60))
+        #expect(life.holdsBackClaims(withValidLease: true, at: Self.at(0)) == nil)
+        #expect(life.holdsBackClaims(withValidLease: false, at: Self.at(60)) == nil)
+    }
+
+    /// An election is no other life: what was on its way is of the term before.
+    @Test func anAnswerOfTheTermInWhichItWasAskedIsKnown() {
+        var life = StoreLife(Self.mark)
+        let floor = life.floor
+        #expect(Self.hear(StoreHeader(clusterID: "a", raftTerm: 5, revision: 101), at: 0, &life) == .known)
+        let late = StoreHeader(clusterID: "a", raftTerm: 4, revision: 101)
+        #expect(life.learn(late, floor: floor, at: Self.at(1), ttl: Self.ttl) == .known)
+        #expect(life.highestTerm == 5)
+        #expect(Self.isStale(life.learn(late, floor: nil, at: Self.at(1), ttl: Self.ttl)))
+        #expect(Self.hear(StoreHeader(clusterID: "a", raftTerm: 5, revision: 102), at: 2, &life) == .known)
+        #expect(life.number == 0)
+        #expect(life.unsettled(at: Self.at(2)) == nil)
+        #expect(Self.isStale(Self.hear(late, at: 3, &life)), "asked in the later term")
     }
 
     /// Its floor is no measure for the life that has begun meanwhile.
@@ -96,6 +153,31 @@ import Testing
     // MARK: As a file
 
     @Test func whatIsWrittenIsRead() { #expect(StoreMark(Self.mark.text) == Self.mark) }
+
+    @Test func aMarkIsOvertakenByAnotherLifeAndAnotherLeader() {
+        func isOvertaken(_ change: (inout StoreMark) -> Void) -> Bool {
+            var other = Self.mark
+            change(&other)
+            return Self.mark.isOvertaken(by: other)
+        }
+        #expect(isOvertaken { $0.clusterID = "b" })
+        #expect(isOvertaken { $0.term = 5 })
+        #expect(isOvertaken { $0.leader = 101 })
+        #expect(!isOvertaken { $0.revision = 101 })
+        #expect(!isOvertaken { $0.ttl = Self.ttl })
+        #expect(!isOvertaken { ($0.leader, $0.isUnsettled) = (80, true) }, "it tells the next daemon to wait as well")
+    }
+
+    /// A scope that was renamed has a leader key of its own.
+    @Test func theLeaderCountsWhereItsKeyIsTheSame() {
+        var mark = Self.mark
+        #expect(mark.telling(of: "/service/x/").leader == 90, "it was not said")
+        mark.prefix = "/service/a b/"
+        #expect(StoreMark(mark.text) == mark)
+        #expect(mark.telling(of: "/service/a b/") == mark)
+        #expect(mark.telling(of: "/service/x/").leader == 0)
+        #expect(mark.telling(of: "/service/x/").prefix == "/service/x/")
+    }
 
     @Test(arguments: [
         "", "cluster a", "cluster a\nterm 0\nrevision 1\nttl 30000\n", "cluster a\nterm 2\nrevision -1\nttl 30000\n",

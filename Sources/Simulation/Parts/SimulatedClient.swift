@@ -55,11 +55,13 @@ struct SimulatedClient {
     /// A load has shown the leader key.
     mutating func see(_ view: ClusterView, at now: BootInstant, ttl: Duration) {
         guard let leader = view.leader else { return }
-        life.see(leader: leader.revision, in: view.revision, at: now, ttl: ttl)
+        life.see(leader: leader.revision, in: view.revision, of: view.life, at: now, ttl: ttl)
     }
 
-    /// Whether nobody takes the key yet who does not hold it.
-    func isUnsettled(at now: BootInstant) -> Bool { life.unsettled(at: now) != nil }
+    /// Whether the leader key is not claimed yet.
+    func holdsBackClaims(withValidLease hasValidLease: Bool, at now: BootInstant) -> Bool {
+        life.holdsBackClaims(withValidLease: hasValidLease, at: now) != nil
+    }
 
     mutating func next(_ walk: inout EndpointWalk, at now: BootInstant) -> EndpointWalk.Step {
         walk.next(&endpoints, at: now, jitter: &jitter)

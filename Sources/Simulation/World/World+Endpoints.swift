@@ -111,16 +111,15 @@ extension World {
     /// The client's own refusal: of a store that was set back, and has grown since, nobody takes the key before who led
     /// has ended.
     mutating func refusedUnsettled(_ sent: SentRequest) -> StoreAnswer? {
-        guard clients[sent.node].isUnsettled(at: now) else { return nil }
+        let (hasValidLease, refusal): (Bool, StoreAnswer)
         switch sent.request {
-        case .acquire:
-            coverage.count(.regrowthAwaited)
-            return .acquired(.success(.refused))
-        case .renew where nodes[sent.node].published?.snapshot.lease?.isValid(at: now) != true:
-            coverage.count(.regrowthAwaited)
-            return .renewed(.success(.refused))
-        case .load, .refresh, .renew, .release, .write, .delete, .touch: return nil
+        case .acquire: (hasValidLease, refusal) = (false, .acquired(.success(.refused)))
+        case .renew(_, let replacingGone): (hasValidLease, refusal) = (replacingGone, .renewed(.success(.refused)))
+        case .load, .refresh, .release, .write, .delete, .touch: return nil
         }
+        guard clients[sent.node].holdsBackClaims(withValidLease: hasValidLease, at: now) else { return nil }
+        coverage.count(.regrowthAwaited)
+        return refusal
     }
 
     // MARK: The way of a request

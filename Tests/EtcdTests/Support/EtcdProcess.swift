@@ -187,3 +187,27 @@ struct EtcdCluster: Sendable {
 }
 
 func soon(_ limit: Duration = .seconds(60)) -> BootInstant { BootClock.now() + limit }
+
+extension EtcdCluster {
+    /// With a user `ours`, who may read and write the keys of the scope, and whose password is `secret`.
+    func enableAuthentication() async throws {
+        try await withStore("admin") { store in
+            func call(_ path: String, _ body: JSONObject) async throws {
+                _ = try await store.transport.call(path, body, deadline: soon())
+            }
+            for user in ["root", "ours"] {
+                try await call("/auth/user/add", ["name": .string(user), "password": "secret"])
+            }
+            try await call("/auth/role/add", ["name": "root"])
+            try await call("/auth/user/grant", ["user": "root", "role": "root"])
+            try await call("/auth/role/add", ["name": "cluster"])
+            let span: JSONValue = [
+                "permType": "READWRITE", "key": .string(Base64.encode(store.keys.prefix)),
+                "range_end": .string(Base64.encode(EtcdKeys.end(ofPrefix: store.keys.prefix))),
+            ]
+            try await call("/auth/role/grant", ["name": "cluster", "perm": span])
+            try await call("/auth/user/grant", ["user": "ours", "role": "cluster"])
+            try await call("/auth/enable", [:])
+        }
+    }
+}
