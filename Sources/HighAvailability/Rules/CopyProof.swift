@@ -10,6 +10,10 @@ public import ClusterModel
 /// That does not hold where this server was told of ends by somebody else before: PostgreSQL shows the last one until
 /// the next message comes, and it may be of a timeline that was left. Then the end of each look counts, as it is.
 /// A leader that has itself lost what was acknowledged tells too early an end, whatever is compared; it leads by hands.
+///
+/// With data PostgreSQL sends the end of what is flushed, with a keepalive that of what was sent. Where there is
+/// something to send, the first word comes with data; a keepalive comes between only where nothing was answered for half
+/// of `wal_sender_timeout`. So what the leader has written to `/status` since has to be there as well.
 public struct CopyProof: Sendable, Hashable {
     private struct Server: Sendable, Hashable {
         var postmaster: Int32
