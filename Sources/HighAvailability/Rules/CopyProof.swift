@@ -12,8 +12,8 @@ public import ClusterModel
 /// A leader that has itself lost what was acknowledged tells too early an end, whatever is compared; it leads by hands.
 ///
 /// With data PostgreSQL sends the end of what is flushed, with a keepalive that of what was sent. Where there is
-/// something to send, the first word comes with data; a keepalive comes between only where nothing was answered for half
-/// of `wal_sender_timeout`. So what the leader has written to `/status` since has to be there as well.
+/// something to send, the first word comes with data; a keepalive comes between only where nothing was answered for
+/// half of `wal_sender_timeout`. So what the leader has written to `/status` since has to be there as well.
 public struct CopyProof: Sendable, Hashable {
     private struct Server: Sendable, Hashable {
         var postmaster: Int32
