@@ -51,10 +51,10 @@ extension CycleMachine {
     }
 
     /// A restored copy that has streamed everything counts again, by `/sync` and for votes.
-    private func keepProof(_ run: inout Run) {
-        guard local.isUnproven, let postmaster = local.postmaster, let view, rules.provesCopy(me, view, local) else {
-            return
-        }
+    private mutating func keepProof(_ run: inout Run) {
+        guard let view else { return }
+        told.proof.note(me, view, local)
+        guard let postmaster = local.postmaster, isCopyProven else { return }
         run.emit(.node(.proveCopy(postmaster: postmaster)))
     }
 

@@ -12,7 +12,7 @@ extension CycleMachine {
     // MARK: A server that is on its way
 
     /// PostgreSQL starts, or is a standby that does not stream yet, streams from somebody else than it was told, or is
-    /// behind what the leader had when the store was last read.
+    /// behind what the leader had when the store was last read; or it is a restored copy that has no voice yet.
     private var isOnItsWay: Bool {
         guard local.postmaster != nil else { return false }
         if local.readiness == .rejecting { return true }
@@ -23,7 +23,11 @@ extension CycleMachine {
             return false
         }
         return facts.replicationState != "streaming" || !hasCaughtUp(facts) || streamsFromAnother(facts)
+            || local.isUnproven && streamsFromLeader(me, view, local)
     }
+
+    /// The mark of a restored copy may go.
+    var isCopyProven: Bool { view.map { local.isUnproven && rules.provesCopy(me, $0, local, told.proof) } ?? false }
 
     private func hasCaughtUp(_ facts: PostgreSQLStatus.Facts) -> Bool {
         guard let written = view?.status.optime else { return true }
@@ -82,7 +86,8 @@ extension CycleMachine {
         return Told.Standing(
             directory: local.dataDirectory, state: local.state, inRecovery: local.facts?.inRecovery ?? false,
             replicationState: local.facts?.replicationState, timeline: local.facts?.timeline,
-            hasCaughtUp: local.facts.map { !$0.inRecovery || hasCaughtUp($0) } ?? false)
+            hasCaughtUp: local.facts.map { !$0.inRecovery || hasCaughtUp($0) } ?? false,
+            isUnproven: local.isUnproven, isProven: isCopyProven)
     }
 
     /// The member key is being written.

@@ -21,8 +21,8 @@ public struct Rules: Sendable {
     public var slots: SlotDecider = { slotRule($0, $1, $2, $3, $4, at: $5) }
     public var synchronous: SynchronousDecider = { synchronousRule($0, $1, $2, $3, $4, handed: $5) }
     /// Says whether a restored copy has everything: `HighAvailability.isCopyProven`.
-    public var provesCopy: @Sendable (NodeIdentity, ClusterView, PostgreSQLStatus) -> Bool = {
-        isCopyProven($0, $1, $2)
+    public var provesCopy: @Sendable (NodeIdentity, ClusterView, PostgreSQLStatus, CopyProof) -> Bool = {
+        isCopyProven($0, $1, $2, $3)
     }
     /// Whether standbys are compared only when all of PostgreSQL goes by new names.
     public var waitsForSettling = true

@@ -141,7 +141,7 @@ struct Sight: Sendable {
 
     private static let marks = [
         "conn_url", "state", "role", "timeline", "checkpoint_after_promote", "tags", "replication_state",
-        "postmaster_start_time",
+        "postmaster_start_time", "unproven_copy",
     ]
 
     /// Our own write, which the store has acknowledged at `revision`: a view from before it does not take it back.

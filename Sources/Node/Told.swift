@@ -11,7 +11,13 @@ struct Told: Sendable {
         var replicationState: String?
         var timeline: TimelineID?
         var hasCaughtUp: Bool
+        /// A restored copy has no voice yet; the cycle in which it is proven comes at once, and the one that tells.
+        var isUnproven: Bool
+        var isProven: Bool
     }
+
+    /// What a restored copy was told of its leader's WAL.
+    var proof = CopyProof()
 
     /// Whether lines for the log are made at all.
     let writesLog: Bool

@@ -62,7 +62,41 @@ import Testing
             description: "a /sync of quorum mode asks for votes whatever the mode is by now",
             seen: seen(Scene.standby(), ["n3": unproven(900)], sync: votes), expected: .action(.wait),
             because: ["too-few-votes"]),
+        Row(
+            description: "nobody has led for a ttl: somebody has to decide", seen: seen(restored(), [:]),
+            memory: leaderless(for: .seconds(30)), expected: .action(.wait),
+            because: ["unproven-copy", "unproven-without-leader"]),
+        Row(
+            description: "before that the leader may be back", seen: seen(restored(), [:]),
+            memory: leaderless(for: .seconds(29)), expected: .action(.wait), because: ["unproven-copy"]),
+        Row(
+            description: "likewise where its vote lacks",
+            seen: seen(restored(), ["n3": Scene.peer(900)], mode: "quorum", sync: votes),
+            memory: leaderless(for: .seconds(30)), expected: .action(.wait),
+            because: ["too-few-votes", "unproven-without-leader"]),
+        Row(
+            description: "a copy that is proven waits for votes",
+            seen: seen(Scene.standby(), [:], mode: "quorum", sync: votes),
+            memory: leaderless(for: .seconds(30)), expected: .action(.wait), because: ["too-few-votes"]),
+        Row(
+            description: "where nobody goes by /sync it is behind like everybody",
+            seen: seen(restored(at: 800), others, mode: false), memory: leaderless(for: .seconds(30)),
+            expected: .action(.wait), because: ["peer-is-ahead"]),
     ]
+
+    private static func leaderless(for time: Duration) -> Memory {
+        var memory = Memory()
+        memory.lastLeader = "n2"
+        memory.leaderlessSince = Scene.now - time
+        return memory
+    }
+
+    @Test func theOperatorIsToldWhatToDo() {
+        let seen = Self.seen(Self.restored(), [:])
+        let needed = Scene.decided(seen, Self.leaderless(for: .seconds(30))).0.needsOperator
+        #expect(needed?.contains("manual failover") == true && needed?.contains("former leader") == true)
+        #expect(Scene.decided(seen, Self.leaderless(for: .seconds(29))).0.needsOperator == nil)
+    }
 
     @Test(arguments: rows) func decides(_ row: Row) { row.check() }
 
@@ -112,7 +146,7 @@ import Testing
     @Test func countsAgainWhenItHasStreamedEverythingFromItsLeader() {
         let (seen, view) = (Self.streaming(), Scene.view(leader: "n2"))
         let me = NodeIdentity(name: "n1")
-        #expect(isCopyProven(me, view, seen))
+        #expect(isCopyProven(me, view, seen, CopyProof()))
         let changes: [(String, (inout PostgreSQLStatus) -> Void)] = [
             ("it is marked", { $0.isUnproven = false }),
             ("nothing is half made", { $0.unfinished = .rewind }),
@@ -129,25 +163,91 @@ import Testing
         for (what, change) in changes {
             var changed = seen
             change(&changed)
-            #expect(!isCopyProven(me, view, changed), "\(what)")
+            #expect(!isCopyProven(me, view, changed, CopyProof()), "\(what)")
         }
-        #expect(!isCopyProven(me, Scene.view(), seen), "somebody leads")
+        #expect(!isCopyProven(me, Scene.view(), seen, CopyProof()), "somebody leads")
         let promoting = ["n1", "n2", "n3"].map { Scene.member($0) }
-        #expect(!isCopyProven(me, Scene.view(leader: "n2", members: promoting), seen), "and is a primary by now")
+        let promoted = Scene.view(leader: "n2", members: promoting)
+        #expect(!isCopyProven(me, promoted, seen, CopyProof()), "and is a primary by now")
+    }
+
+    /// What is flushed on a busy primary is never all here; what its first word named is, once.
+    @Test func theFirstEndThatTheLeaderHasToldIsEnough() {
+        let (me, view) = (NodeIdentity(name: "n1"), Scene.view(leader: "n2"))
+        func later(_ received: UInt64, pid: Int32? = nil) -> PostgreSQLStatus {
+            var status = Self.streaming(to: 5000)
+            status.facts?.receivedPosition = WALPosition(received)
+            if let pid { status.postmaster = pid }
+            return status
+        }
+        var proof = CopyProof()
+        proof.note(me, view, Self.streaming(to: 1000))
+        proof.note(me, view, later(999))
+        #expect(!isCopyProven(me, view, later(999), proof))
+        #expect(isCopyProven(me, view, later(1000), proof))
+        #expect(!isCopyProven(me, view, later(1000), CopyProof()), "a daemon that has just begun knows no earlier one")
+        var written = view
+        written.status.optime = WALPosition(1001)
+        #expect(!isCopyProven(me, written, later(1000), proof), "the leader has written of more")
+        // Another server may be another directory's.
+        proof.note(me, view, later(1000, pid: 77))
+        #expect(!isCopyProven(me, view, later(1000, pid: 77), proof) && isCopyProven(me, view, later(5000), proof))
+    }
+
+    @Test func wordsOfTwoLeadersAreNotMixed() {
+        let me = NodeIdentity(name: "n1")
+        let (first, second) = (Scene.view(leader: "n2"), Scene.view(leader: "n3"))
+        let told = Self.streaming(to: 1000)
+        var now = Self.streaming(to: 5000)
+        var proof = CopyProof()
+        proof.note(me, first, told)
+        proof.note(me, second, now)
+        #expect(!isCopyProven(me, second, now, proof), "it was told by another one before")
+        // Whoever it streamed from first was not the leader.
+        proof = CopyProof()
+        var cascade = told
+        cascade.facts?.receiver?.host = "10.0.0.1"
+        proof.note(me, first, cascade)
+        proof.note(me, first, told)
+        now.facts?.receivedPosition = WALPosition(4999)
+        #expect(!isCopyProven(me, first, now, proof), "and its word is not the leader's")
+        now.facts?.receivedPosition = WALPosition(5000)
+        #expect(isCopyProven(me, first, now, proof), "what the leader says now still is")
+    }
+
+    @Test func theLeaderTakesNobodyIntoSyncWhoMayLackSomething() throws {
+        let facts = try #require(
+            SynchronousRuleTests.primary("", ["n2", "n3"].map { SynchronousRuleTests.sender($0) }).facts)
+        var restored = Scene.member("n2").data
+        restored["unproven_copy"] = true
+        let members = [Scene.member("n1"), Member(name: "n2", data: restored), Scene.member("n3")]
+        let selection = StandbySelection(
+            NodeIdentity(name: "n1"), Scene.view(leader: "n1", members: members), DynamicConfiguration(), facts)
+        #expect(selection.active == ["n3"] && selection.obstacles == ["n2": .unproven])
+    }
+
+    @Test(arguments: [true, false]) func itsMemberKeySaysSo(_ isMarked: Bool) {
+        var status = Self.streaming()
+        status.isUnproven = isMarked
+        let key = MemberKey.value(
+            .init(connectionURL: "postgres://n1/p", apiURL: "http://n1/patroni", version: "4.1.5"),
+            NodeIdentity(name: "n1"), role: .replica, local: status, settings: DynamicConfiguration(),
+            checkpointPending: false, leaderTimeline: 1)
+        #expect(key["unproven_copy"] == (isMarked ? true : nil))
     }
 
     @Test func whoLeadsAsAPrimaryIsWhatOthersAreMeasuredBy() {
         var primary = Self.streaming()
         primary.facts?.inRecovery = false
         let me = NodeIdentity(name: "n1")
-        #expect(isCopyProven(me, Scene.view(leader: "n1"), primary))
-        #expect(!isCopyProven(me, Scene.view(leader: "n1"), Self.streaming()))
+        #expect(isCopyProven(me, Scene.view(leader: "n1"), primary, CopyProof()))
+        #expect(!isCopyProven(me, Scene.view(leader: "n1"), Self.streaming(), CopyProof()))
     }
 
-    private static func streaming() -> PostgreSQLStatus {
+    private static func streaming(to end: UInt64 = 1000) -> PostgreSQLStatus {
         var status = restored()
         status.facts?.receiver = .init(
-            isStreaming: true, host: "127.0.0.1", port: 5432, latestEnd: WALPosition(1000))
+            isStreaming: true, host: "127.0.0.1", port: 5432, latestEnd: WALPosition(end))
         return status
     }
 

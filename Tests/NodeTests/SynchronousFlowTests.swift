@@ -125,33 +125,6 @@ import Testing
         #expect(told.contains { if case .store(.load, _) = $0 { true } else { false } })
     }
 
-    /// And where a command has restored it, that what `/sync` says of it counts again.
-    @Test(arguments: [1000, 999] as [UInt64]) func aRestoredCopyIsProvenWhenItHasEverything(_ position: UInt64) {
-        var scene = Scene()
-        var status = scene.status(writable: false)
-        status.isUnproven = true
-        status.facts?.receivedPosition = WALPosition(position)
-        status.facts?.receiver = .init(isStreaming: true, host: "a", port: 1, latestEnd: WALPosition(1000))
-        var view = Self.view(SyncState(leader: "n2", voters: ["n1"], revision: 5))
-        view.leader = LeaderRecord(name: "n2", session: "t", revision: 3)
-        view.members = [
-            Member(
-                name: "n2",
-                data: ["conn_url": "postgres://a:1/p", "role": "primary", "timeline": 1, "state": "running"])
-        ]
-        _ = scene.step(.timer)
-        status.observedAt = scene.now
-        var effects = scene.step(.node(.observed(status)))
-        effects += scene.step(.store(.loaded(.success(view))))
-        for case .node(.perform(_, _, let plan)) in effects {
-            effects += scene.step(.node(.performed(plan: plan, .success(.done))))
-            status.observedAt = scene.now
-            effects += scene.step(.node(.observed(status))) + scene.step(.store(.loaded(.success(view))))
-        }
-        let proven = effects.compactMap { if case .node(.proveCopy(let postmaster)) = $0 { postmaster } else { nil } }
-        #expect(Set(proven) == (position == 1000 ? [42] : []))
-    }
-
     /// Each half of a step: the daemon that takes over knows nothing of the first one.
     @Test func aDaemonThatIsKilledBetweenTheStepsGoesOn() {
         var (scene, effects) = Self.leader("n2", SyncState(leader: "n1", revision: 5))

@@ -23,6 +23,7 @@ func noLeaderRule(_ seen: Observation, _ view: ClusterView, _ memory: inout Memo
     // A primary without a lease stops, a standby waits for the new leader.
     case .no(var reasons):
         if let lost = lostFailsafe(seen, view, memory) { reasons.append(.failsafe(lost)) }
+        if isLeftUnproven(seen, view, memory, because: reasons) { reasons.append(.race(.unprovenWithoutLeader)) }
         return giveUpWrites(seen, &memory, because: reasons) ?? Decision(.wait, reasons)
     }
 }
@@ -287,6 +288,8 @@ public enum RaceReason: Sendable, Hashable {
     case tooFewVotes(Int, needed: Int)
     /// `/sync` names this member for a data directory that it has no more.
     case unprovenCopy
+    /// And nobody has led for a ttl.
+    case unprovenWithoutLeader
     case laggingBehindStatus(mine: WALPosition, status: WALPosition, allowed: Int64)
     case timelineBehind(mine: TimelineID, cluster: TimelineID)
     case timelineUnknown
@@ -316,10 +319,8 @@ public enum RaceReason: Sendable, Hashable {
             Explanation(
                 "too-few-votes", ["votes": .fact(votes), "needed": .fact(needed)],
                 "\(votes) of the other voters have no more than I have, the quorum needs \(needed)")
-        case .unprovenCopy:
-            Explanation(
-                "unproven-copy",
-                "/sync names me for what I had before my data directory was restored: it may lack acknowledged commits")
+        case .unprovenCopy: .unprovenCopy
+        case .unprovenWithoutLeader: .unprovenWithoutLeader
         case .laggingBehindStatus(let mine, let status, let allowed):
             Explanation(
                 "lagging", ["mine": .fact(mine), "status": .fact(status), "allowed": .fact(allowed)],

@@ -1,4 +1,4 @@
-public import ClusterModel
+import ClusterModel
 
 // What `/sync` says of a member, in a race. It speaks of the data directory in which that has acknowledged commits:
 // where a command of the operator's has brought another one, the member has no voice until that is known to have
@@ -31,18 +31,35 @@ func lackOfVotes(_ mine: Standing, _ others: Int, _ rules: RaceRules) -> RaceRea
     return votes < quorum.needed ? .tooFewVotes(votes, needed: quorum.needed) : nil
 }
 
-/// Whether a restored copy has everything that was acknowledged, so that its mark may go: what was, before the leader
-/// told the end of its WAL, stands in the copy; and what is acknowledged later by this member's word does, too. What
-/// comes from another standby proves nothing, nor what is of a timeline that the leader has left.
-public func isCopyProven(_ me: NodeIdentity, _ view: ClusterView, _ local: PostgreSQLStatus) -> Bool {
-    guard local.isUnproven, local.unfinished == nil, let facts = local.facts, let leader = view.leaderMember else {
-        return false
-    }
-    // Who leads is what others are measured by.
-    if leader.name == me.name { return !facts.inRecovery }
-    guard facts.inRecovery, let receiver = facts.receiver, receiver.isStreaming, receiver.latestEnd > .zero,
-        let upstream = Upstream(leader), receiver.host == upstream.address.host,
-        receiver.port == upstream.address.port, leader.role == .primary, leader.timeline == facts.timeline
+/// Whether a restored copy waits for hands: nobody has led for a ttl, and it does not by what `/sync` says of it.
+func isLeftUnproven(_ seen: Observation, _ view: ClusterView, _ memory: Memory, because reasons: [Reason]) -> Bool {
+    guard seen.local.isUnproven, seen.eligibility(view).isSynchronous, let since = memory.leaderlessSince,
+        seen.now - since >= seen.settings.timings.ttl
     else { return false }
-    return facts.receivedPosition >= max(receiver.latestEnd, view.status.optime)
+    return reasons.contains { if case .race = $0 { true } else { false } }
+}
+
+extension RaceReason {
+    var needsOperator: String? {
+        switch self {
+        case .unprovenWithoutLeader:
+            "nobody leads, and a command has restored the data directory here: it may lack acknowledged commits, "
+                + "so that it may not lead by /sync, and has no vote. Start the daemon of who has them: the former "
+                + "leader, or another member that /sync names. Where their data directories are gone, what is lacking "
+                + "is lost: have the member lead that has the most WAL, by a manual failover "
+                + "(POST /failover {\"candidate\": ...})"
+        case .iAmHealthiest, .peerIsPrimary, .peerIsAhead, .peerHasPriority, .tooFewVotes, .unprovenCopy,
+            .laggingBehindStatus, .timelineBehind, .timelineUnknown, .parted, .runningPrimaryReclaims:
+            nil
+        }
+    }
+}
+
+extension Explanation {
+    static let unprovenCopy = Explanation(
+        "unproven-copy",
+        "/sync names me for what I had before my data directory was restored: it may lack acknowledged commits")
+    static let unprovenWithoutLeader = Explanation(
+        "unproven-without-leader",
+        "nobody has led for a ttl, and what was acknowledged may be lacking in my restored data directory")
 }

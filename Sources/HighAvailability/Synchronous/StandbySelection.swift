@@ -18,6 +18,8 @@ public struct StandbySelection: Sendable, Hashable {
         case nosync
         case notStreaming
         case notRunning
+        /// It was restored from a backup and may lack what it would be named for in `/sync`.
+        case unproven
         /// Its place is behind another standby.
         case cascades(from: String)
         case lagging(behind: Int64, allowed: Int64)
@@ -88,6 +90,7 @@ public struct StandbySelection: Sendable, Hashable {
         if member.tags.nosync { return .nosync }
         if member.state != PostgreSQLState.running.rawValue { return .notRunning }
         if stream == nil { return .notStreaming }
+        if member.isUnproven { return .unproven }
         // It streams from here only until it has found its place.
         if let source = Cascade(member, view).source, source.name != me.name, isServed(source, me, view, streams) {
             return .cascades(from: source.name)

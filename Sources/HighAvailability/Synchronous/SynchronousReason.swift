@@ -60,6 +60,7 @@ extension StandbySelection.Obstacle: CustomStringConvertible {
         switch self {
         case .unnameable: "unnameable"
         case .nosync: "nosync"
+        case .unproven: "unproven"
         case .notStreaming: "not-streaming"
         case .notRunning: "not-running"
         case .cascades: "cascades"
@@ -74,6 +75,7 @@ extension StandbySelection.Obstacle: CustomStringConvertible {
         case .nosync: "it is tagged nosync"
         case .notStreaming: "it does not stream from here"
         case .notRunning: "it does not run"
+        case .unproven: "its data directory was restored and may lack acknowledged commits"
         case .cascades(let source): "it is to stream from \(source)"
         case .lagging(let behind, let allowed): "it is \(behind) bytes behind, allowed are \(allowed)"
         }

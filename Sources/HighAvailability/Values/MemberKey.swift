@@ -48,6 +48,8 @@ public struct MemberKey: Sendable, Hashable {
         if let scheduledRestart { object["scheduled_restart"] = .object(scheduledRestart.json(withStartTime: true)) }
         // Ours alone: what this node waits for that no daemon can do.
         object["needs_operator"] = needsOperator.map { .string($0) }
+        // Ours alone: the leader takes nobody into /sync who may lack what that would name it for.
+        if local.isUnproven { object["unproven_copy"] = true }
         if let facts = local.facts {
             // Ours as well: `/cluster` tells of it wherever it is asked.
             let slots = slotsHoldingBackWAL(facts, settings).compactMap(\.slotBeyondWarning)

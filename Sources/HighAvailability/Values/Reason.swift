@@ -71,10 +71,11 @@ public enum Reason: Sendable, Hashable {
         case .identity(let reason): reason.needsOperator
         case .plan(let reason): reason.needsOperator
         case .promotion(let reason): reason.needsOperator
+        case .race(let reason): reason.needsOperator
         case .rejoin(let reason): reason.needsOperator
         case .server(let reason): reason.needsOperator
         case .serving(let reason): reason.needsOperator
-        case .backoff, .candidate, .eligibility, .lease, .newcomer, .race, .request, .rolling, .slot, .store,
+        case .backoff, .candidate, .eligibility, .lease, .newcomer, .request, .rolling, .slot, .store,
             .synchronous, .writes, .paused:
             nil
         }
