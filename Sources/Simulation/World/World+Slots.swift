@@ -42,7 +42,10 @@ extension World {
         guard let leader, couldDrop(leader), let settings = nodes[leader].published?.snapshot.settings else { return }
         let read = streams(leader).active
         let bound = Duration.seconds(seconds) + settings.timings.loopWait * 2 + .seconds(5)
-        for slot in nodes[leader].postgreSQL.slots.keys.sorted() {
+        let slots = nodes[leader].postgreSQL.slots
+        // One that went and was made again has a time of its own.
+        nodes[leader].records.abandoned = nodes[leader].records.abandoned.filter { slots[$0.key] != nil }
+        for slot in slots.keys.sorted() {
             guard let member = member(of: slot), store.keys["members/\(name(member))"] == nil, !read.contains(slot)
             else {
                 nodes[leader].records.abandoned[slot] = nil
