@@ -41,6 +41,8 @@ extension World {
             return coverage.count(.pausedHeir)
         }
         if let askedAt, now - askedAt < Self.answerLasts { return }
+        // What was asked for is tried for as long as it fails.
+        if case .startStandby = running.plan.kind, nodes[index].failsStarts > 0, askedAt != nil { return }
         switch doing {
         case .perform(let operation, _, _):
             // Asked for before the pause, and begun in it: there is nothing left to be stopped.

@@ -266,13 +266,15 @@ extension World {
 
     /// S4: a lease of the store's former life counts until it ends, and nobody leads beside it. A node that has been
     /// away since before what the store was set back to cannot know of it, and one that has not seen a ttl that was
-    /// raised cannot wait for that: there the story ends.
+    /// raised cannot wait for that; nor can one that `/failsafe` did not name know for how long its members let somebody
+    /// lead, when the store has forgotten that, too: there the story ends.
     mutating func checkFormerLease(_ index: Int) {
         for other in nodes.indices where other != index {
             guard let published = nodes[other].published, let lease = published.snapshot.lease, lease.isValid(at: now),
                 isOfFormerLife(lease) || published.leadsByPromises(at: now)
             else { continue }
-            if nodes[index].records.couldNotTell == store.life || lease.ttl > troubles.ttls[index] {
+            let isOutside = published.leadsByPromises(at: now) && published.snapshot.names(name(index)) != true
+            if nodes[index].records.couldNotTell == store.life || lease.ttl > troubles.ttls[index] || isOutside {
                 coverage.count(.lifeUnknowable)
                 chapter = .done
                 return
@@ -296,4 +298,9 @@ extension World {
 
     /// The store that has granted it has forgotten it.
     func isOfFormerLife(_ lease: Lease) -> Bool { troubles.lifeBegan.map { lease.since <= $0 } ?? false }
+}
+
+extension NodeSnapshot {
+    /// Whether `/failsafe`, as this node knows it, names `member`; nil where it knows none.
+    fileprivate func names(_ member: String) -> Bool? { view?.failsafe.map { $0.keys.contains(member) } }
 }

@@ -87,6 +87,7 @@ extension World {
     /// A cluster was to be made, and whoever made it has died, while another node had restored a backup already: whose
     /// data it is only its operator knows, who promotes it, as `needs_operator` says.
     mutating func lookAtDataWithoutCluster() {
+        lookAtForeignData()
         func waits(_ node: SimulatedNode) -> Bool {
             node.published?.snapshot.decision?.needsOperator != nil && node.published?.snapshot.running == nil
                 && node.postgreSQL.process == .running && node.postgreSQL.isStandby
@@ -97,6 +98,23 @@ extension World {
         guard let restored, let since, now - since >= .seconds(60) else { return }
         dataWaitsSince = nil
         goOnByHand(restored)
+    }
+
+    /// The backup was of another cluster than the one that somebody made meanwhile: its daemon says so and ends, and an
+    /// operator takes it away.
+    private mutating func lookAtForeignData() {
+        guard case .text(let cluster)? = store.keys["initialize"]?.value,
+            let index = nodes.firstIndex(where: { node in
+                node.machine == nil && node.operation == nil && node.postgreSQL.isInitialized
+                    && node.postgreSQL.systemIdentifier != cluster && now - Self.began > .seconds(90)
+            })
+        else { return }
+        note("an operator takes away what \(name(index)) has of another cluster")
+        var empty = SimulatedPostgreSQL()
+        empty.era = nodes[index].postgreSQL.era + 1
+        nodes[index].postgreSQL = empty
+        nodes[index].enforced = nil
+        nodes[index].orphan = nil
     }
 
     /// An operator makes a primary of what one node has, and says how the cluster is configured.
