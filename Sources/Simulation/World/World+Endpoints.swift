@@ -269,6 +269,7 @@ extension World {
     /// raised cannot wait for that; nor can one that `/failsafe` did not name know for how long its members let somebody
     /// lead, when the store has forgotten that, too: there the story ends.
     mutating func checkFormerLease(_ index: Int) {
+        guard troubles.lifeBegan != nil else { return }
         for other in nodes.indices where other != index {
             guard let published = nodes[other].published, let lease = published.snapshot.lease, lease.isValid(at: now),
                 isOfFormerLife(lease) || published.leadsByPromises(at: now)
