@@ -266,8 +266,8 @@ extension World {
 
     /// S4: a lease of the store's former life counts until it ends, and nobody leads beside it. A node that has been
     /// away since before what the store was set back to cannot know of it, and one that has not seen a ttl that was
-    /// raised cannot wait for that; nor can one that `/failsafe` did not name know for how long its members let somebody
-    /// lead, when the store has forgotten that, too: there the story ends.
+    /// raised cannot wait for that; nor can one that `/failsafe` did not name know for how long its members let
+    /// somebody lead, when the store has forgotten that, too: there the story ends.
     mutating func checkFormerLease(_ index: Int) {
         guard troubles.lifeBegan != nil else { return }
         for other in nodes.indices where other != index {
