@@ -31,6 +31,7 @@ extension CycleMachine {
         case .success(.held(let since, let ttl, let session)):
             tenure.holds(since: since, ttl: min(ttl, settings.timings.ttl), session: session)
             memory.hasWonKey = true
+            tenure.raced(by: view)
             isDone("claiming the leader key", &run)
             schedule.backOff.succeeded()
             run.log(.info, "acquired the leader key (session \(session))")

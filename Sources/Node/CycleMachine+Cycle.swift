@@ -88,6 +88,8 @@ extension CycleMachine {
             // Health checks must not have to wait for the rest of the cycle.
             run.isNews = true
         }
+        // Somebody else has led between the race and the claim, which finds a free key all the same.
+        if isMine, tenure.hasRacedInVain(view) { memory.hasWonKey = false }
         if !isMine {
             memory.hasWonKey = false
             tenure.synchronous.leadsNoMore()

@@ -16,6 +16,9 @@ struct Tenure: Sendable {
     var synchronous = SynchronousStanding()
     /// A renewal is on its way. The key must not be released before it is answered: it would put the key again.
     private(set) var isRenewing = false
+    /// `/status` as it was in the view by which the key was won, until the view that shows the key has come; nil where
+    /// none is awaited.
+    private var racedBy: Revision??
     /// This daemon has held the key by a session of its own.
     private(set) var hasHeld = false
     /// The ttl by which the store was told to make sessions.
@@ -26,6 +29,17 @@ struct Tenure: Sendable {
         self.safetyMargin = safetyMargin
         lease = inherited
         self.inherited = inherited
+    }
+
+    /// The key was won by a race that was judged by this view.
+    mutating func raced(by view: ClusterView?) { racedBy = .some(view?.status.revision) }
+
+    /// Whether somebody has led since that race: a leader writes `/status`, and whoever waits for a processor between
+    /// the answers of a race and its claim finds a key that is free once more (S3). Asked of the first view after it.
+    mutating func hasRacedInVain(_ view: ClusterView) -> Bool {
+        guard let before = racedBy else { return false }
+        racedBy = nil
+        return view.status.revision != before
     }
 
     /// Nobody but the guardian has vouched for the lease yet.
