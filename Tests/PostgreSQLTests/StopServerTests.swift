@@ -60,18 +60,28 @@ struct StopServerTests {
         }
     }
 
+    /// A primary with a segment that its archive_command does not take before `hang` is gone.
+    private static func withHungArchiver(
+        in root: String, _ configure: (inout LocalPostgreSQLConfiguration) -> Void
+    ) async throws -> TestServer {
+        let server = try TestServer("n1", in: root) { configuration in
+            configure(&configuration)
+            configuration.parameters["archive_mode"] = "on"
+            configuration.parameters["archive_command"] = "while test -e \(root)/hang; do sleep 0.1; done"
+        }
+        _ = try await server.bootstrap()
+        try Files.replace("\(root)/hang", with: "".utf8, mode: 0o644)
+        try await server.sql("SELECT pg_switch_wal()")
+        return server
+    }
+
     @Test("An archiver that archives nothing is given up: what it leaves stays, is told, and is archived later")
     func hangingArchiveIsGivenUp() async throws {
         try await withServers { root in
-            let server = try TestServer("n1", in: root) { configuration in
-                configuration.archiverPatience = .seconds(2)
-                configuration.archivingPatience = .seconds(600)
-                configuration.parameters["archive_mode"] = "on"
-                configuration.parameters["archive_command"] = "while test -e \(root)/hang; do sleep 0.1; done"
+            let server = try await Self.withHungArchiver(in: root) {
+                $0.archiverPatience = .seconds(2)
+                $0.archivingPatience = .seconds(600)
             }
-            _ = try await server.bootstrap()
-            try Files.replace("\(root)/hang", with: "".utf8, mode: 0o644)
-            try await server.sql("SELECT pg_switch_wal()")
             let stop = Task { try await server.controller.perform(.stop(.fast, timeout: .seconds(600))) }
             let waiting = await server.wait { $0.archiverStillSince != nil }
             #expect(waiting.archiverStillSince != nil && waiting.finish == .shutDown)
@@ -98,14 +108,7 @@ struct StopServerTests {
     /// Nobody leads while a server is restarted, and its archive_command has its time again afterwards.
     @Test func anArchiverThatHangsDoesNotHoldUpARestart() async throws {
         try await withServers { root in
-            let server = try TestServer("n1", in: root) { configuration in
-                configuration.archiverPatience = .seconds(1000)
-                configuration.parameters["archive_mode"] = "on"
-                configuration.parameters["archive_command"] = "while test -e \(root)/hang; do sleep 0.1; done"
-            }
-            _ = try await server.bootstrap()
-            try Files.replace("\(root)/hang", with: "".utf8, mode: 0o644)
-            try await server.sql("SELECT pg_switch_wal()")
+            let server = try await Self.withHungArchiver(in: root) { $0.archiverPatience = .seconds(1000) }
             let began = BootClock.now()
             #expect(try await server.controller.perform(.stopToRestart(timeout: .seconds(1000))) == .done)
             #expect(BootClock.now() - began < .seconds(900))
